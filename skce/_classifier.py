@@ -1,0 +1,496 @@
+"""The estimator: parameters, validation, prediction. It holds no arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._objective import Objective
+from ._outputs import OUTPUTS
+from ._rows import as_rows, blocks, logits
+from ._solvers import Report, minimize, warn_if_not_converged
+from ._targets import (
+    Targets,
+    check_lengths,
+    check_sample_weight,
+    expected_accuracy,
+    raise_with_first_bad_row,
+    read_targets,
+)
+
+#: Logits held at a time while labels are predicted.
+_PREDICT_BLOCK = 2**22
+
+
+class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
+    r"""Linear classifier that minimises cross-entropy, for labels and for probability targets.
+
+    With targets t_i, total target mass m_i = sum_k t_ik, coefficients W and intercepts b it
+    minimises scikit-learn's own objective ::
+
+        C * sum_i s_i * loss(t_i, W x_i + b) + 1/2 * ||W||_2^2
+
+    so that on labels the coefficients equal those of
+    :class:`~sklearn.linear_model.LogisticRegression` with the same `C`. The loss is categorical
+    cross-entropy, ``m * logsumexp(z) - t @ z``, or the binary one, ``m * softplus(z) - t * z``.
+    Intercepts are never penalised.
+
+    Parameters
+    ----------
+    C : float, default=1.0
+        Inverse of the strength of the penalty, in (0, inf]. ``np.inf`` means no penalty.
+    loss : {"auto", "categorical", "binary"}, default="auto"
+        What the targets mean. "auto" is "binary" for labels of two classes and "categorical"
+        otherwise. "binary" also takes a 1-D `y` of floats in [0, 1] (the probability of class 1),
+        a 2-D `y` with a probability per label (multilabel), and labels of three or more classes
+        (one-vs-rest: a sigmoid per class, probabilities normalised).
+    fit_intercept : bool, default=True
+        Whether to fit an intercept per coefficient vector.
+    class_weight : dict or "balanced", default=None
+        Factors ``{class: weight}`` on the target mass of classes, 1 for those left out; for labels
+        this is scikit-learn's meaning, for probabilities that of ``torch.nn.CrossEntropyLoss``.
+        For multilabel targets a factor on the positive part of a label. "balanced" uses
+        ``total mass / (n_classes * mass of the class)``, sample weights included; for multilabel
+        targets it balances the two sides of each label.
+    label_smoothing : float, default=0.0
+        Share of the target mass, in [0, 1), that is spread evenly over the classes before class
+        weights apply. Binary losses smooth towards 1/2.
+    solver : {"auto", "newton-cg", "lbfgs"}, default="auto"
+        Method of :func:`scipy.optimize.minimize`: Newton-CG with the exact Hessian product, or
+        L-BFGS-B. "auto" takes "newton-cg" up to 200 000 coefficients and "lbfgs" above.
+    tol : float, default=1e-8
+        Accuracy: fitting stops once the estimated gap to the optimal objective, relative to it,
+        is at most `tol`. The estimate is the Newton decrement and does not depend on the units of
+        the features.
+    max_iter : int, default=1000
+        Iterations of the solver at most.
+    warm_start : bool, default=False
+        Whether to start from the coefficients of the previous fit.
+    verbose : int, default=0
+        Whether to print a line per iteration: objective, lower bound of the relative gap, passes
+        over the data, seconds.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels; for a 2-D `y` its column names if it is a data frame, else
+        ``arange(n_classes)``.
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Coefficients, in the dtype of X. One row for a binary loss on two classes.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts, zeros if ``fit_intercept=False``.
+    n_iter_ : ndarray of shape (1,)
+        Iterations made.
+    n_features_in_ : int
+        Number of features seen during fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had names that are all strings.
+    loss_curve_ : ndarray of shape (n_iter,)
+        The objective above after each iteration. Without a penalty (``C=np.inf``) it is the
+        weighted sum of the losses.
+    optimize_result_ : scipy.optimize.OptimizeResult
+        How the fit went: `x` (`coef_` row by row, then `intercept_`), `fun` (the objective above),
+        `jac` (its gradient), `nit`, `nfev`, `njev`, `nhev`, `success`, `message`.
+
+    See Also
+    --------
+    sklearn.linear_model.LogisticRegression : The same model for labels only.
+    skce.log_loss : Log-loss for the same targets.
+
+    Notes
+    -----
+    Where X has at most 1000 columns and no more columns than rows, the solver works on centred and
+    whitened features, implicitly and without a copy of X; wider dense X is standardised likewise,
+    and wider sparse X is used as it is. The penalty applies to the coefficients of the original
+    features in every case.
+
+    With a categorical loss the same vector can be added to every row of `coef_` without changing a
+    probability. The penalty, and without one the start at zero, choose rows that sum to zero.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skce import SoftmaxClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = SoftmaxClassifier().fit(X, y)
+    >>> clf.predict_proba(X[:2]).round(3)
+    array([[0.982, 0.018, 0.   ],
+           [0.972, 0.028, 0.   ]])
+
+    Targets may be probabilities, one column per class:
+
+    >>> import numpy as np
+    >>> Y = 0.9 * np.eye(3)[y] + 0.1 / 3
+    >>> clf = SoftmaxClassifier().fit(X, Y)
+    >>> round(clf.score(X, Y), 3)
+    0.909
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012
+        "C": [Interval(Real, 0, None, closed="right")],
+        "loss": [StrOptions({"auto", "categorical", "binary"})],
+        "fit_intercept": ["boolean"],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "solver": [StrOptions({"auto", "newton-cg", "lbfgs"})],
+        "tol": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        C: float = 1.0,
+        *,
+        loss: str = "auto",
+        fit_intercept: bool = True,
+        class_weight: dict | str | None = None,
+        label_smoothing: float = 0.0,
+        solver: str = "auto",
+        tol: float = 1e-8,
+        max_iter: int = 1000,
+        warm_start: bool = False,
+        verbose: int = 0,
+    ):
+        self.C = C
+        self.loss = loss
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.warm_start = warm_start
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> SoftmaxClassifier:
+        """Fit the coefficients.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features. Dense float64 and float32 arrays and CSR matrices are used without a copy.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Class labels, or target probabilities: rows that sum to 1 within 1e-4 (and are
+            renormalised), or with ``loss="binary"`` a probability of class 1 (1-D) or of each
+            label (2-D). Counts per class are passed as ``Y / m`` with ``sample_weight=m``, m being
+            the sums of the rows.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of the rows; 1 each if not given.
+
+        Returns
+        -------
+        SoftmaxClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X, y or `sample_weight` is not as described. The message names it, with
+            the first bad row. The estimator is then as it was before the call.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `tol` was not reached; the message says how close the fit is and what to do.
+        """
+        with _unchanged_on_error(self):
+            X, targets = self._read(X, y, sample_weight)
+            objective = Objective(
+                as_rows(X), targets, C=self.C, fit_intercept=self.fit_intercept
+            )
+            report = minimize(
+                objective,
+                self._start(objective),
+                solver=self.solver,
+                tol=self.tol,
+                max_iter=self.max_iter,
+                verbose=self.verbose,
+            )
+            self._store(objective, report)
+            warn_if_not_converged(
+                report, tol=self.tol, unpenalised=bool(np.isinf(self.C)), dtype=X.dtype
+            )
+        return self
+
+    def decision_function(self, X: Any) -> NDArray:
+        """Logits of the classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Logits; for two classes the log-odds of ``classes_[1]``, positive where it is predicted.
+            For multilabel targets the log-odds of each label.
+        """
+        return self._output.decision(self._logits(X))
+
+    def predict(self, X: Any) -> NDArray:
+        """Most probable class of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            Class labels; for multilabel targets an indicator matrix with 1 where the probability
+            of a label is above 1/2.
+        """
+        codes = self._predict_codes(X)
+        return codes if codes.ndim == 2 else self.classes_[codes]
+
+    def predict_proba(self, X: Any) -> NDArray:
+        """Probabilities of the classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities in the order of `classes_`. Rows sum to 1, except that for multilabel
+            targets each element is the probability of a label.
+        """
+        return self._output.proba(self._logits(X))
+
+    def predict_log_proba(self, X: Any) -> NDArray:
+        """Logarithms of the probabilities, finite where `predict_proba` rounds to zero.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Log-probabilities in the order of `classes_`, computed from the logits.
+        """
+        return self._output.log_proba(self._logits(X))
+
+    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Mean accuracy; for probability targets its expectation under the targets.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels, or probability targets as `fit` takes them.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            For labels the share of rows predicted right. For probabilities the mean target mass on
+            the predicted class, which for one-hot targets is accuracy again. For multilabel
+            targets the mean probability that all labels of a row are as predicted, if they are
+            independent; for 0/1 indicators this is scikit-learn's subset accuracy.
+        """
+        codes = self._predict_codes(X)
+        share = expected_accuracy(y, codes, self.classes_, self._form)
+        if share is None:
+            return float(accuracy_score(y, self.classes_[codes], sample_weight=sample_weight))
+        return float(np.average(share, weights=check_sample_weight(sample_weight, len(share))))
+
+    def sparsify(self) -> SoftmaxClassifier:
+        """Turn `coef_` into a CSR matrix.
+
+        Returns
+        -------
+        SoftmaxClassifier
+            The estimator itself, which predicts as before.
+        """
+        check_is_fitted(self)
+        self.coef_ = sp.csr_matrix(self.coef_)
+        return self
+
+    def densify(self) -> SoftmaxClassifier:
+        """Turn `coef_` back into an array; the inverse of `sparsify`.
+
+        Returns
+        -------
+        SoftmaxClassifier
+            The estimator itself.
+        """
+        check_is_fitted(self)
+        self.coef_ = self._dense_coef()
+        return self
+
+    def to_sklearn(self) -> LogisticRegression | OneVsRestClassifier:
+        """Return a fitted scikit-learn classifier that predicts the same.
+
+        It is what tools that know scikit-learn's classes by name need, such as converters to ONNX
+        and PMML.
+
+        Returns
+        -------
+        LogisticRegression or OneVsRestClassifier
+            A :class:`~sklearn.linear_model.LogisticRegression`; a
+            :class:`~sklearn.multiclass.OneVsRestClassifier` of them where no single one is equal,
+            which is for one-vs-rest and for multilabel targets. The latter numbers its labels.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from skce import SoftmaxClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> clf = SoftmaxClassifier().fit(X, y)
+        >>> bool((clf.to_sklearn().predict(X) == clf.predict(X)).all())
+        True
+        """
+        check_is_fitted(self)
+        coef, intercept = self._dense_coef(), self.intercept_
+        if self._form == "softmax" and len(intercept) == 2:
+            coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
+        if self._form in ("softmax", "sigmoid"):
+            return self._as_logistic_regression(self.classes_, coef, intercept)
+        columns = np.arange(len(coef)).reshape(-1, 1)
+        model = OneVsRestClassifier(LogisticRegression(C=self.C, fit_intercept=self.fit_intercept))
+        model.estimators_ = [
+            self._as_logistic_regression(np.array([0, 1]), coef[k], intercept[k]) for k in columns
+        ]
+        seen = np.eye(len(coef), dtype=int) if self._form == "multilabel" else self.classes_
+        model.label_binarizer_ = LabelBinarizer(sparse_output=True).fit(seen)
+        return self._with_features(model)
+
+    def __sklearn_tags__(self) -> Any:
+        """Sparse X is accepted, and with a binary loss several labels per row."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.target_tags.multi_output = self.loss == "binary"
+        tags.classifier_tags.multi_label = self.loss == "binary"
+        return tags
+
+    @property
+    def _output(self) -> Any:
+        check_is_fitted(self)
+        return OUTPUTS[self._form]
+
+    def _read(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[NDArray | sp.csr_array, Targets]:
+        """Validate everything that fit was given."""
+        X = self._check_X(X, reset=True, y=y)
+        raw = read_targets(y, self.loss)
+        check_lengths(X.shape[0], raw.n_rows)
+        weights = check_sample_weight(sample_weight, X.shape[0])
+        return X, Targets(raw, weights, self.class_weight, self.label_smoothing, X.dtype)
+
+    def _check_X(self, X: Any, *, reset: bool = False, y: Any = "no_validation") -> Any:
+        """X as float64 or float32, dense or CSR; on the way in y is only asked to be there."""
+        if not reset:
+            check_is_fitted(self)
+        try:
+            return validate_data(
+                self,
+                X,
+                None if y is None else "no_validation",
+                reset=reset,
+                accept_sparse="csr",
+                dtype=[np.float64, np.float32],
+            )
+        except ValueError as error:
+            raise_with_first_bad_row(error, X, "X")
+
+    def _predict_codes(self, X: Any) -> NDArray:
+        """Positions in `classes_`, or an indicator matrix, block by block."""
+        X = self._check_X(X)
+        size = max(_PREDICT_BLOCK // len(self.intercept_), 1)
+        predict = self._output.predict
+        return np.concatenate(
+            [
+                predict(logits(X[start:stop], self.coef_, self.intercept_))
+                for start, stop in blocks(X.shape[0], size)
+            ]
+        )
+
+    def _logits(self, X: Any) -> NDArray:
+        return logits(self._check_X(X), self.coef_, self.intercept_)
+
+    def _start(self, objective: Objective) -> NDArray:
+        """Zeros, or the previous coefficients."""
+        targets = objective.targets
+        if not (self.warm_start and hasattr(self, "coef_")):
+            return np.zeros(objective.size)
+        shape = (targets.n_outputs, objective.rows.n_columns)
+        same_classes = np.array_equal(self.classes_, targets.classes)
+        if self.coef_.shape != shape or not same_classes or self._form != targets.form:
+            raise ValueError(
+                "warm_start=True needs the classes, the number of features and the loss of the "
+                f"previous fit: it had coef_ of shape {self.coef_.shape} for classes "
+                f"{self.classes_.tolist()}, this one has shape {shape} for classes "
+                f"{targets.classes.tolist()}. Set warm_start=False or use a new estimator."
+            )
+        return objective.start_from(self._dense_coef(), self.intercept_)
+
+    def _store(self, objective: Objective, report: Report) -> None:
+        """Set the fitted attributes."""
+        W, b = objective.unpack(report.theta)
+        dtype = objective.rows.dtype
+        self.classes_ = objective.targets.classes
+        self.coef_ = W.astype(dtype)
+        self.intercept_ = b.astype(dtype)
+        self.n_iter_ = np.array([report.result.nit], dtype=np.int32)
+        self.loss_curve_ = np.array(report.loss_curve)
+        self.optimize_result_ = report.result
+        self._form = objective.targets.form
+
+    def _dense_coef(self) -> NDArray:
+        return self.coef_.toarray() if sp.issparse(self.coef_) else self.coef_
+
+    def _as_logistic_regression(
+        self, classes: NDArray, coef: NDArray, intercept: NDArray
+    ) -> LogisticRegression:
+        model = LogisticRegression(
+            C=self.C, fit_intercept=self.fit_intercept, max_iter=self.max_iter
+        )
+        model.classes_ = classes
+        model.coef_ = coef.copy()
+        model.intercept_ = intercept.copy()
+        model.n_iter_ = self.n_iter_.copy()
+        return self._with_features(model)
+
+    def _with_features(self, model: Any) -> Any:
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self, name):
+                setattr(model, name, getattr(self, name))
+        return model
+
+
+@contextmanager
+def _unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
+    """Leave the estimator as it was if anything, an interrupt included, ends the block early."""
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        estimator.__dict__ = before
+        raise

@@ -1,0 +1,84 @@
+r"""Categorical cross-entropy: m * logsumexp(z) - t.z.
+
+With d_k = max(z) - z_k >= 0, e_k = exp(-d_k) and S = sum_k e_k, the loss of a row is
+
+    m * log(S) + t.d
+
+two non-negative terms that cannot cancel. Where the row is fitted well S is close to 1, and
+log(S) loses its digits. So the class c with the most target mass is set apart:
+
+    log(S) = log1p(sum_{k != c} e_k + (e_c - 1))
+
+in which e_c - 1 is exactly zero once c is on top. The gradient and the curvature are built from
+the same sum over the other classes, for the same reason.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._targets import TargetBlock
+
+
+def _exponentials(
+    z: NDArray, c: NDArray
+) -> tuple[NDArray, NDArray, NDArray, NDArray, tuple[NDArray, NDArray]]:
+    """Return d, e with e[c] set to zero, e_c, the sum of the others, and the index of c."""
+    at_c = (c, np.arange(z.shape[1]))
+    d = z.max(axis=0) - z
+    e = np.exp(-d)
+    e_c = e[at_c]
+    e[at_c] = 0
+    return d, e, e_c, e.sum(axis=0), at_c
+
+
+def value_gradient(z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:
+    """Loss m * logsumexp(z) - t.z of each row and its gradient m * softmax(z) - t."""
+    m = t.mass
+    d, e, e_c, others, at_c = _exponentials(z, t.reference)
+    value = m * np.log1p(others + (e_c - 1)) + t.dot(d)
+    scale = m / (others + e_c)
+    e *= scale
+    t.subtract_from(e)
+    # m * p_c - t_c, written so that it does not cancel when p_c is close to 1.
+    e[at_c] = t.rest - scale * others
+    return value, e
+
+
+def curvature(z: NDArray, t: TargetBlock) -> tuple[NDArray, tuple[NDArray, NDArray]]:
+    """Probabilities p = softmax(z), and where the reference class of each row is."""
+    _, p, e_c, others, at_c = _exponentials(z, t.reference)
+    p[at_c] = e_c
+    p /= others + e_c
+    return p, at_c
+
+
+def curvature_product(
+    state: tuple[NDArray, tuple[NDArray, NDArray]], v: NDArray, t: TargetBlock
+) -> NDArray:
+    """Return m * (p * v - p * (p.v)); v is shifted to v_c = 0 first, which changes nothing."""
+    p, at_c = state
+    u = v - v[at_c]
+    u -= np.einsum("kr,kr->r", p, u)
+    u *= p
+    u *= t.mass
+    return u
+
+
+def curvature_bound(n_classes: int) -> float:
+    """Curvature 1/K along any direction that sums to zero, at equal probabilities."""
+    return 1 / n_classes
+
+
+def log_softmax(z: NDArray) -> NDArray:
+    """Logarithms of softmax(z) down the columns of z, exact where softmax rounds to 0 or 1."""
+    d, _, _, others, _ = _exponentials(z, z.argmax(axis=0))
+    return -d - np.log1p(others)
+
+
+def softmax(z: NDArray) -> NDArray:
+    """Probabilities exp(z_k) / sum_j exp(z_j) down the columns of z."""
+    e = np.exp(z - z.max(axis=0))
+    e /= e.sum(axis=0)
+    return e

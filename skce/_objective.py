@@ -1,0 +1,91 @@
+"""The objective that solvers see: cross-entropy and penalty, divided by C * sum(sample_weight).
+
+    F(W, b) = 1/S * sum_i loss(t_i, W x_i + b) + ridge/2 * ||W||_2^2,   ridge = 1 / (C * S)
+
+with S the sum of the sample weights. Parameters travel as one vector theta: W row by row, then b
+(absent without an intercept). `C = inf` means ridge = 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._losses import LOSSES
+from ._rows import _Rows
+from ._targets import Targets
+
+
+class Objective:
+    """Value, gradient and Hessian product of F as sums over blocks of rows.
+
+    Parameters
+    ----------
+    rows : DenseRows or CSRRows
+    targets : Targets
+    C : float
+        Inverse strength of the penalty, in (0, inf].
+    fit_intercept : bool
+    """
+
+    def __init__(self, rows: _Rows, targets: Targets, *, C: float, fit_intercept: bool):
+        self.rows = rows
+        self.targets = targets
+        self.fit_intercept = fit_intercept
+        self.loss = LOSSES[targets.loss]
+        self.ridge = 1 / (C * targets.total_weight)
+        #: What to multiply F by to get the user's objective; with C = inf the sum of the losses.
+        self.scale = targets.total_weight * (C if np.isfinite(C) else 1)
+        self.n_coefficients = targets.n_outputs * rows.n_columns
+        self.size = self.n_coefficients + targets.n_outputs * fit_intercept
+
+    def unpack(self, theta: NDArray) -> tuple[NDArray, NDArray]:
+        """W, shape (K, n_features), and b, shape (K,), zeros without an intercept."""
+        K = self.targets.n_outputs
+        W = theta[: self.n_coefficients].reshape(K, -1)
+        return W, theta[self.n_coefficients :] if self.fit_intercept else np.zeros(K)
+
+    def pack(self, W: NDArray, b: NDArray) -> NDArray:
+        """Theta, the inverse of `unpack`."""
+        return np.concatenate([W.ravel(), b]) if self.fit_intercept else W.ravel()
+
+    def start_from(self, W: NDArray, b: NDArray) -> NDArray:
+        """Theta from given coefficients, less what softmax does not see: a shift of all classes."""
+        W, b = W.astype(np.float64), b.astype(np.float64)
+        if self.targets.loss == "categorical":
+            W, b = W - W.mean(axis=0), b - b.mean()
+        return self.pack(W, b)
+
+    def value_gradient(self, theta: NDArray) -> tuple[float, NDArray]:
+        """F and its gradient at theta, in one pass over X."""
+        W, b = self.unpack(theta)
+
+        def function(z: NDArray, start: int, stop: int) -> tuple[NDArray, NDArray]:
+            return self.loss.value_gradient(z, self.targets.block(start, stop))
+
+        value, RX, R1 = self.rows.sum(W, b, function)
+        value = value / self.targets.total_weight + self.ridge / 2 * np.vdot(W, W)
+        return value, self._gradient(RX, R1, W)
+
+    def hessian_product(self, theta: NDArray, v: NDArray) -> NDArray:
+        """Hessian of F at theta times v, in one pass over X."""
+        W, b = self.unpack(theta)
+        V, c = self.unpack(v)
+        K = len(W)
+
+        def function(z: NDArray, start: int, stop: int) -> tuple[NDArray, NDArray]:
+            t = self.targets.block(start, stop)
+            state = self.loss.curvature(z[:K], t)
+            return _NOTHING, self.loss.curvature_product(state, z[K:], t)
+
+        both = np.concatenate([W, V]), np.concatenate([b, c])
+        _, RX, R1 = self.rows.sum(*both, function)
+        return self._gradient(RX, R1, V)
+
+    def _gradient(self, RX: NDArray, R1: NDArray, W: NDArray) -> NDArray:
+        RX /= self.targets.total_weight
+        RX += self.ridge * W
+        return self.pack(RX, R1 / self.targets.total_weight)
+
+
+_NOTHING = np.zeros(0)

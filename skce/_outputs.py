@@ -1,0 +1,78 @@
+"""Forms of output: how logits become decisions, probabilities and labels.
+
+One `Output` per form of target (see `RawTargets.form`), in the table `OUTPUTS`. All functions take
+logits of shape (n_samples, K), K being the number of coefficient vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, log_expit
+
+from ._losses._categorical import log_softmax, softmax
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a form of output makes of logits.
+
+    Attributes
+    ----------
+    decision : callable
+        Logits to what `decision_function` returns.
+    proba, log_proba : callable
+        Logits to probabilities of shape (n_samples, n_classes), and to their exact logarithms.
+    predict : callable
+        Logits to positions in `classes_`, or to a 0/1 indicator matrix.
+    """
+
+    decision: Callable[[NDArray], NDArray]
+    proba: Callable[[NDArray], NDArray]
+    log_proba: Callable[[NDArray], NDArray]
+    predict: Callable[[NDArray], NDArray]
+
+
+def _argmax(z: NDArray) -> NDArray:
+    return z.argmax(axis=1)
+
+
+def _softmax_decision(z: NDArray) -> NDArray:
+    """The logits; with two classes their difference, as scikit-learn's convention asks."""
+    return z[:, 1] - z[:, 0] if z.shape[1] == 2 else z
+
+
+def _two_columns(z: NDArray) -> NDArray:
+    """Logits of class 0 and class 1 from the one of class 1."""
+    return np.hstack([-z, z])
+
+
+OUTPUTS = {
+    "softmax": Output(
+        decision=_softmax_decision,
+        proba=lambda z: softmax(z.T).T,
+        log_proba=lambda z: log_softmax(z.T).T,
+        predict=_argmax,
+    ),
+    "sigmoid": Output(
+        decision=np.ravel,
+        proba=lambda z: expit(_two_columns(z)),
+        log_proba=lambda z: log_expit(_two_columns(z)),
+        predict=lambda z: (z[:, 0] > 0).astype(np.intp),
+    ),
+    "one-vs-rest": Output(
+        decision=lambda z: z,
+        proba=lambda z: softmax(log_expit(z).T).T,
+        log_proba=lambda z: log_softmax(log_expit(z).T).T,
+        predict=_argmax,
+    ),
+    "multilabel": Output(
+        decision=lambda z: z,
+        proba=expit,
+        log_proba=log_expit,
+        predict=lambda z: (z > 0).astype(np.int64),
+    ),
+}

@@ -1,0 +1,399 @@
+"""Solvers: which `scipy.optimize.minimize` method, its options, the stopping rule, the report.
+
+The stopping rule is the same for every method. After an iteration the gap to the optimum is
+estimated by the Newton decrement
+
+    gap = g' H^-1 g / 2
+
+which does not depend on the units of the features (Boyd and Vandenberghe, *Convex Optimization*,
+2004, section 9.5.1). H^-1 g comes from SciPy's conjugate gradients on Hessian products. Their
+iterates bound the decrement from below, so a check far from the optimum ends after a product or
+two; only the last one is solved out, and the Newton step that it finds is then taken as well.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from scipy.optimize import OptimizeResult
+from scipy.optimize import minimize as scipy_minimize
+from scipy.sparse.linalg import LinearOperator, cg
+from sklearn.exceptions import ConvergenceWarning
+
+from ._objective import Objective
+from ._preconditioner import Identity, precondition
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of `scipy.optimize.minimize`, and how it is told never to stop by itself.
+
+    Attributes
+    ----------
+    name : str
+    options : dict
+    uses_hessian : bool
+    iterations : int
+        Iterations in one call. Newton-CG has no memory, and its tolerances are absolute (it gives
+        up where g' H g < 7e-16, and solves to sqrt(|g|)): called for one iteration at a time on a
+        suitable multiple of F, it solves to the accuracy that is asked for, however small F is.
+    wait_for_small_gain : bool
+        Estimate the gap only once an iteration gains less than tol: while it gains more, the gap is
+        larger than tol, and a Hessian product costs as much as an iteration of L-BFGS.
+    """
+
+    name: str
+    options: dict[str, float]
+    uses_hessian: bool
+    iterations: int
+    wait_for_small_gain: bool
+
+
+METHODS = {
+    "lbfgs": Method(
+        "L-BFGS-B",
+        {"maxcor": 20, "maxfun": np.iinfo(np.int32).max, "maxls": 50, "ftol": 0, "gtol": 0},
+        uses_hessian=False,
+        iterations=np.iinfo(np.int32).max,
+        wait_for_small_gain=True,
+    ),
+    "newton-cg": Method(
+        "Newton-CG", {"xtol": 0}, uses_hessian=True, iterations=1, wait_for_small_gain=False
+    ),
+}
+
+#: Coefficients from which "auto" takes L-BFGS.
+_AUTO_LBFGS_FROM = 200_000
+#: A line search that fails has run into rounding, or L-BFGS into a bad memory; starting again from
+#: there drops the memory. This many failures in a row end the fit.
+_FAILURES = 2
+#: Newton systems are solved to a residual of sqrt(|g| / |g at the start|), within these bounds.
+_FORCING = (0.01, 0.5)
+#: Hessian products spent on an estimate that is only reported, and on a check that may end the fit.
+_REPORT_PRODUCTS = 500
+_CHECK_PRODUCTS = 10_000
+#: The last few terms of the decrement, in proportion, once it counts as summed.
+_SUMMED = 1e-3
+
+
+def choose_method(solver: str, objective: Objective) -> Method:
+    """Resolve "auto": Newton-CG, the safer one, unless W is so large that products are dear."""
+    if solver == "auto":
+        solver = "lbfgs" if objective.size > _AUTO_LBFGS_FROM else "newton-cg"
+    return METHODS[solver]
+
+
+class _Stop(Exception):
+    """Ends conjugate gradients from their callback."""
+
+
+@dataclass
+class Decrement:
+    """The Newton decrement at a point.
+
+    Attributes
+    ----------
+    gap : float
+        Estimate of F - F*; a lower bound where `complete` is False.
+    complete : bool
+        Whether the sum has settled.
+    step : ndarray
+        The Newton step, as far as it was solved.
+    """
+
+    gap: float
+    complete: bool
+    step: NDArray
+
+
+def newton_decrement(
+    problem: Identity, theta: NDArray, gradient: NDArray, *, stop_above: float, max_products: int
+) -> Decrement:
+    """Sum g' H^-1 g / 2 by conjugate gradients, until it settles or exceeds `stop_above`.
+
+    From a zero start the iterate x of conjugate gradients has x' H x = -g' x, so that -g' x / 2 is
+    what the quadratic model gains, and grows to the decrement. It has settled when the last terms
+    of the sum (at least 5, or a quarter of all) are a small part of it; see Strakos and Tichy,
+    *On error estimation in the conjugate gradient method*, 2002.
+    """
+    sums = [0.0]
+    found = Decrement(0.0, True, np.zeros_like(theta))
+    if not gradient.any():
+        return found
+
+    def callback(x: NDArray) -> None:
+        gap = -float(gradient @ x) / 2
+        sums.append(gap)
+        recent = max(5, len(sums) // 4)
+        if not np.isfinite(gap):
+            found.gap, found.complete = np.inf, False
+            raise _Stop
+        settled = len(sums) > recent and gap - sums[-1 - recent] <= _SUMMED * gap
+        found.gap, found.complete, found.step = gap, settled, x.copy()
+        if settled or gap > stop_above:
+            raise _Stop
+
+    size = len(theta)
+    hessian = LinearOperator(
+        (size, size), matvec=lambda v: problem.hessian_product(theta, v), dtype=np.float64
+    )
+    # A singular Hessian (no penalty) makes conjugate gradients divide by zero; the callback sees it.
+    with np.errstate(all="ignore"):
+        try:
+            x, failed = cg(
+                hessian, -gradient, rtol=1e-10, atol=0, maxiter=max_products, callback=callback
+            )
+        except _Stop:
+            return found
+    found.complete = not failed
+    return found
+
+
+@dataclass
+class Report:
+    """How a fit ended; `gap` is relative to the optimal objective."""
+
+    theta: NDArray
+    gap: float
+    converged: bool
+    result: OptimizeResult
+    loss_curve: list[float]
+
+
+@dataclass
+class _Monitor:
+    """SciPy's callback: records the objective, estimates the gap, ends the fit."""
+
+    problem: Identity
+    method: Method
+    tol: float
+    verbose: int
+    loss_curve: list[float] = field(default_factory=list)
+    nfev: int = 0
+    nhev: int = 0
+    converged: bool = False
+    gap: float = np.inf
+    scale: float = 1.0
+    step: NDArray | None = None
+    _last: tuple[NDArray, float, NDArray] | None = None
+    _first_gradient: float | None = None
+    _wait: int = 0
+    _waited: int = 0
+    _started: float = field(default_factory=time.perf_counter)
+
+    def value_gradient(self, theta: NDArray) -> tuple[float, NDArray]:
+        """Evaluate F, and remember the last point."""
+        if self._last is None or not np.array_equal(self._last[0], theta):
+            self.nfev += 1
+            self._last = (theta.copy(), *self.problem.value_gradient(theta))
+        return self._last[1:]
+
+    @property
+    def last(self) -> tuple[NDArray, float, NDArray]:
+        """The last point, its F and gradient."""
+        assert self._last is not None
+        return self._last
+
+    def hessian_product(self, theta: NDArray, v: NDArray) -> NDArray:
+        """Hessian product, counted."""
+        self.nhev += 1
+        return self.problem.hessian_product(theta, v)
+
+    def set_scale(self, gradient: NDArray) -> None:
+        """Scale F so that Newton-CG, which solves to sqrt(|g|), solves to the forcing term."""
+        size = np.abs(gradient).sum()
+        if self._first_gradient is None:
+            self._first_gradient = size
+        forcing = np.clip(np.sqrt(size / self._first_gradient), *_FORCING)
+        self.scale = forcing**2 / size
+
+    def scaled(self, theta: NDArray) -> tuple[float, NDArray]:
+        """F and its gradient in SciPy's scale."""
+        value, gradient = self.value_gradient(theta)
+        return self.scale * value, self.scale * gradient
+
+    def scaled_product(self, theta: NDArray, v: NDArray) -> NDArray:
+        """Hessian product in SciPy's scale."""
+        return self.scale * self.hessian_product(theta, v)
+
+    def __call__(self, intermediate_result: OptimizeResult) -> None:
+        """Take note of an iteration; raise StopIteration when the gap is small enough."""
+        theta = intermediate_result.x
+        value, _ = self.value_gradient(theta)
+        gain = self.loss_curve[-1] - value if self.loss_curve else np.inf
+        self.loss_curve.append(value)
+        checked = self._is_time_to_check(gain, value) and self.check(theta)
+        if self.verbose:
+            self._print(value)
+        if checked:
+            raise StopIteration
+
+    def check(self, theta: NDArray) -> bool:
+        """Estimate the gap at theta and say whether it is at most tol."""
+        value, gradient = self.value_gradient(theta)
+        # F - gap estimates F*, and gap <= tol * (F - gap) is the promise.
+        limit = self.tol * value / (1 + self.tol)
+        found = newton_decrement(
+            self, theta, gradient, stop_above=limit, max_products=_CHECK_PRODUCTS
+        )
+        self.gap = _relative(found.gap, value)
+        self.converged = found.complete and found.gap <= limit
+        self.step = found.step if self.converged else None
+        return self.converged
+
+    def take_newton_step(self) -> None:
+        """Go where the last check points, if that is lower: its products are paid for."""
+        before = self.last
+        assert self.step is not None
+        value, _ = self.value_gradient(before[0] + self.step)
+        if value < before[1]:
+            self.loss_curve.append(value)
+        else:
+            self._last = before
+
+    def estimate(self) -> float:
+        """The relative gap at the last point, as well as a bounded number of products tells."""
+        theta, value, gradient = self.last
+        found = newton_decrement(
+            self, theta, gradient, stop_above=np.inf, max_products=_REPORT_PRODUCTS
+        )
+        return _relative(found.gap, value)
+
+    def _is_time_to_check(self, gain: float, value: float) -> bool:
+        if not self.method.wait_for_small_gain:
+            return True
+        if gain > self.tol * value:
+            return False
+        self._waited += 1
+        if self._waited <= self._wait:
+            return False
+        # Failed checks grow rarer, so that they stay a fraction of the work.
+        self._wait, self._waited = min(2 * self._wait + 1, 15), 0
+        return True
+
+    def _print(self, value: float) -> None:
+        print(
+            f"iteration {len(self.loss_curve):4d}  objective {value * self.problem.objective.scale:.10e}"
+            f"  gap >= {self.gap:.1e}  passes {self.nfev + self.nhev:5d}"
+            f"  {time.perf_counter() - self._started:8.3f} s"
+        )
+
+
+def _relative(gap: float, value: float) -> float:
+    """Gap relative to the estimated optimum value - gap."""
+    if gap == 0:
+        return 0.0
+    return gap / (value - gap) if gap < value else np.inf
+
+
+def minimize(
+    objective: Objective, theta: NDArray, *, solver: str, tol: float, max_iter: int, verbose: int
+) -> Report:
+    """Minimise the objective from theta until the relative gap is at most tol.
+
+    Parameters
+    ----------
+    objective : Objective
+    theta : ndarray
+        Start, in the user's units.
+    solver : {"auto", "newton-cg", "lbfgs"}
+    tol : float
+        Relative gap to the optimal objective to reach.
+    max_iter : int
+        Outer iterations at most.
+    verbose : int
+        Whether to print a line per iteration.
+
+    Returns
+    -------
+    Report
+    """
+    method = choose_method(solver, objective)
+    problem = precondition(objective)
+    monitor = _Monitor(problem, method, tol, verbose)
+    start = problem.from_user(theta)
+    message = "" if monitor.check(start) else _iterate(monitor, start, max_iter)
+    if monitor.converged:
+        if len(monitor.loss_curve) < max_iter:
+            monitor.take_newton_step()
+        message = f"The estimated relative gap, {monitor.gap:.1e}, is at most tol={tol:g}."
+    else:
+        monitor.gap = monitor.estimate()
+    point, value, gradient = monitor.last
+    result = OptimizeResult(
+        x=problem.to_user(point),
+        fun=value * objective.scale,
+        jac=problem.user_gradient(gradient) * objective.scale,
+        nit=len(monitor.loss_curve),
+        nfev=monitor.nfev,
+        njev=monitor.nfev,
+        nhev=monitor.nhev,
+        success=monitor.converged,
+        status=int(not monitor.converged),
+        message=message,
+    )
+    loss_curve = [value * objective.scale for value in monitor.loss_curve]
+    return Report(result.x, monitor.gap, monitor.converged, result, loss_curve)
+
+
+def _iterate(monitor: _Monitor, x: NDArray, max_iter: int) -> str:
+    """Run SciPy until the monitor is content or nothing more is gained; say why it ended."""
+    method = monitor.method
+    failures = 0
+    while failures < _FAILURES:
+        before, gradient = monitor.value_gradient(x)
+        left = max_iter - len(monitor.loss_curve)
+        monitor.set_scale(gradient)
+        result = scipy_minimize(
+            monitor.scaled,
+            x,
+            jac=True,
+            hessp=monitor.scaled_product if method.uses_hessian else None,
+            method=method.name,
+            callback=monitor,
+            options={**method.options, "maxiter": min(left, method.iterations)},
+        )
+        x = result.x
+        if monitor.converged:
+            return ""
+        if len(monitor.loss_curve) >= max_iter:
+            return MAX_ITER
+        value, _ = monitor.value_gradient(x)
+        failures = 0 if value < before else failures + 1
+    return PRECISION
+
+
+MAX_ITER = "max_iter was reached"
+PRECISION = "the line search found nothing lower in the precision of X"
+
+
+def warn_if_not_converged(report: Report, *, tol: float, unpenalised: bool, dtype: DTypeLike) -> None:
+    """Issue a ConvergenceWarning that says how close the fit is, why it stopped and what to do."""
+    if report.converged:
+        return
+    reached = (
+        f"within an estimated relative gap of {report.gap:.1e} of the optimum"
+        if np.isfinite(report.gap)
+        else "at an unknown distance from the optimum"
+    )
+    remedies = {
+        MAX_ITER: "Increase max_iter, or increase tol.",
+        PRECISION: "Increase tol"
+        + (", or pass X as float64." if np.dtype(dtype) == np.float32 else "."),
+    }
+    remedy = remedies[report.result.message]
+    if unpenalised:
+        remedy += (
+            " With C=inf there may be no optimum at all, because the classes are separable: a "
+            "finite C makes it exist."
+        )
+    warnings.warn(
+        f"SoftmaxClassifier stopped {reached} after {report.result.nit} iterations, because "
+        f"{report.result.message}; tol={tol:g} was asked for. {remedy}",
+        ConvergenceWarning,
+        stacklevel=4,
+    )
