@@ -83,9 +83,13 @@ class Objective:
         return self._gradient(RX, R1, V)
 
     def _gradient(self, RX: NDArray, R1: NDArray, W: NDArray) -> NDArray:
-        RX /= self.targets.total_weight
-        RX += self.ridge * W
-        return self.pack(RX, R1 / self.targets.total_weight)
+        RX, R1 = RX / self.targets.total_weight, R1 / self.targets.total_weight
+        if self.targets.loss == "categorical":
+            # Softmax does not see a shift of all classes, so these sums are zero but for rounding,
+            # which conjugate gradients would blow up: no curvature holds it back.
+            RX -= RX.mean(axis=0)
+            R1 -= R1.mean()
+        return self.pack(RX + self.ridge * W, R1)
 
 
 _NOTHING = np.zeros(0)

@@ -26,6 +26,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ._objective import Objective
 from ._preconditioner import Identity, precondition
+from ._threads import scipy_on_one_thread
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ _FORCING = (0.01, 0.5)
 _REPORT_PRODUCTS = 500
 _CHECK_PRODUCTS = 10_000
 #: The last few terms of the decrement, in proportion, once it counts as summed.
-_SUMMED = 1e-3
+_SUMMED = 1e-5
 
 
 def choose_method(solver: str, objective: Objective) -> Method:
@@ -316,7 +317,8 @@ def minimize(
     problem = precondition(objective)
     monitor = _Monitor(problem, method, tol, verbose)
     start = problem.from_user(theta)
-    message = "" if monitor.check(start) else _iterate(monitor, start, max_iter)
+    with scipy_on_one_thread:
+        message = "" if monitor.check(start) else _iterate(monitor, start, max_iter)
     if monitor.converged:
         if len(monitor.loss_curve) < max_iter:
             monitor.take_newton_step()
