@@ -1,0 +1,24 @@
+"""Data and helpers that several test files share."""
+
+import os
+
+# Before SciPy is imported: without it scikit-learn skips its array API check.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20)
+
+
+@pytest.fixture
+def problem(rng):
+    """A noisy three-class problem: X (60, 4), labels, and probability targets."""
+    X = rng.normal(size=(60, 4))
+    logits = X @ rng.normal(size=(4, 3)) + rng.gumbel(size=(60, 3))
+    y = logits.argmax(axis=1)
+    Y = rng.dirichlet(np.ones(3), size=60)
+    return X, y, Y

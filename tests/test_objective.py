@@ -1,0 +1,153 @@
+"""The objective, its sums over blocks of rows, and the change of variables around it."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+
+from skce import _rows
+from skce._objective import Objective
+from skce._preconditioner import Identity, Whitened, precondition
+from skce._rows import as_rows
+from skce._targets import Targets, read_targets
+
+Y_FORMS = {
+    "softmax": lambda y, Y: (y, "categorical"),
+    "distributions": lambda y, Y: (Y, "categorical"),
+    "sigmoid": lambda y, Y: (y == 1, "auto"),
+    "one-vs-rest": lambda y, Y: (y, "binary"),
+    "multilabel": lambda y, Y: (Y, "binary"),
+}
+
+
+def make(X, y, loss="auto", C=0.7, fit_intercept=True, weights=None, smoothing=0.0):
+    targets = Targets(read_targets(y, loss), weights, None, smoothing, X.dtype)
+    return Objective(as_rows(X), targets, C=C, fit_intercept=fit_intercept)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("form", Y_FORMS)
+def test_derivatives_agree_with_central_differences(form, fit_intercept, problem, rng):
+    X, y, Y = problem
+    weights = rng.uniform(0, 3, len(X))
+    objective = make(
+        X, *Y_FORMS[form](y, Y), fit_intercept=fit_intercept, weights=weights, smoothing=0.05
+    )
+    theta, v = objective.start_from(*objective.unpack(rng.normal(size=objective.size))), None
+    v = objective.start_from(*objective.unpack(rng.normal(size=objective.size)))
+    h = 1e-5
+    high, low = (objective.value_gradient(theta + s * h * v) for s in (1, -1))
+    gradient = objective.value_gradient(theta)[1]
+    assert_allclose(gradient @ v, (high[0] - low[0]) / (2 * h), rtol=1e-7)
+    want = (high[1] - low[1]) / (2 * h)
+    assert_allclose(objective.hessian_product(theta, v), want, rtol=1e-6, atol=1e-8)
+
+
+def test_value_at_zero_is_log_of_the_number_of_classes(problem):
+    X, y, Y = problem
+    for targets in (y, Y):
+        objective = make(X, targets, "categorical")
+        value, _ = objective.value_gradient(np.zeros(objective.size))
+        assert_allclose(value, np.log(3), rtol=1e-15)
+
+
+@pytest.mark.parametrize("form", Y_FORMS)
+@pytest.mark.parametrize("kind", ["dense", "fortran", "csr"])
+def test_sums_do_not_depend_on_the_blocks(form, kind, problem, rng, monkeypatch):
+    X, y, Y = problem
+    X = {"dense": X, "fortran": np.asfortranarray(X), "csr": sp.csr_array(X)}[kind]
+    objective = make(X, *Y_FORMS[form](y, Y), weights=rng.uniform(0, 3, len(y)), smoothing=0.1)
+    theta, v = rng.normal(size=(2, objective.size))
+    value, gradient = objective.value_gradient(theta)
+    product = objective.hessian_product(theta, v)
+    monkeypatch.setattr(_rows, "_ROWS_PER_BLOCK", (7, 7))
+    monkeypatch.setattr(_rows, "_CSR_BLOCK", 7 * objective.targets.n_outputs)
+    in_blocks = objective.value_gradient(theta)
+    assert_allclose(in_blocks[0], value, rtol=1e-14)
+    assert_allclose(in_blocks[1], gradient, rtol=1e-12, atol=1e-15)
+    assert_allclose(objective.hessian_product(theta, v), product, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("form", ["softmax", "one-vs-rest"])
+def test_hard_labels_need_no_array_of_rows_times_classes(form, rng):
+    n, p, K = 100_000, 3, 50
+    X, y = rng.normal(size=(n, p)), rng.integers(K, size=n)
+    raw = read_targets(y, "auto" if form == "softmax" else "binary")
+    assert raw.codes.dtype == np.uint8
+    tracemalloc.start()
+    objective = Objective(
+        as_rows(X), Targets(raw, None, None, 0.1, X.dtype), C=1, fit_intercept=True
+    )
+    theta = np.zeros(objective.size)
+    objective.value_gradient(theta)
+    objective.hessian_product(theta, theta)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # An (n, K) array of float64 would take 40 MB; a few (n,) ones take 0.8 MB each.
+    assert peak < 10e6
+
+
+def test_without_penalty_the_ridge_is_zero(problem):
+    X, y, _ = problem
+    objective = make(X, y, C=np.inf)
+    assert objective.ridge == 0
+    assert objective.scale == len(X)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("shape", ["tall", "wide"])
+def test_change_of_variables_is_exact(shape, fit_intercept, rng):
+    n, p = (40, 5) if shape == "tall" else (6, 30)
+    X = rng.normal(size=(n, p)) * 10.0 ** rng.uniform(-3, 3, p) + 5
+    y = np.arange(n) % 3
+    objective = make(X, y, fit_intercept=fit_intercept)
+    problem = precondition(objective)
+    assert isinstance(problem, Whitened)
+    assert problem.Q.ndim == (2 if shape == "tall" else 1)
+    theta, v = rng.normal(size=(2, objective.size)) * 0.1
+    user = problem.to_user(theta)
+    assert_allclose(problem.from_user(user), theta, rtol=1e-8, atol=1e-10)
+    value, gradient = problem.value_gradient(theta)
+    want, user_gradient = objective.value_gradient(user)
+    assert_allclose(value, want, rtol=1e-15)
+    assert_allclose(gradient @ v, user_gradient @ problem.to_user(v), rtol=1e-8)
+    assert_allclose(problem.user_gradient(gradient), user_gradient, rtol=1e-8, atol=1e-10)
+    curvature = v @ problem.hessian_product(theta, v)
+    direction = problem.to_user(v)
+    want = direction @ objective.hessian_product(user, direction)
+    assert_allclose(curvature, want, rtol=1e-8)
+
+
+def test_whitening_makes_the_hessian_at_zero_the_identity_for_two_classes(rng):
+    X = rng.normal(size=(200, 4)) @ rng.normal(size=(4, 4)) * [1e-3, 1, 10, 1e4] + [5, 0, 1e3, 1e5]
+    problem = precondition(make(X, rng.integers(2, size=200), C=1e3))
+    size = problem.objective.size
+    hessian = [problem.hessian_product(np.zeros(size), e) for e in np.eye(size)]
+    assert_allclose(hessian, np.diag([1, 1, 1, 1, 0.25]), atol=1e-8)
+
+
+def test_wide_sparse_columns_are_left_alone(rng):
+    X = sp.random_array((20, 50), density=0.2, format="csr", rng=rng)
+    problem = precondition(make(X, np.arange(20) % 3))
+    assert type(problem) is Identity
+    theta = rng.normal(size=problem.objective.size)
+    assert_array_equal(problem.user_gradient(theta), theta)
+
+
+def test_constant_and_repeated_columns_leave_the_change_of_variables_finite(rng):
+    x = rng.normal(size=(50, 1))
+    X = np.hstack([x, 2 * x, np.full((50, 1), 7.0), np.zeros((50, 1))])
+    problem = precondition(make(X, rng.integers(2, size=50), C=np.inf))
+    assert np.isfinite(problem.Q).all()
+    assert np.isfinite(problem.inverse).all()
+
+
+def test_sample_for_the_whitening_has_rows_with_weight(rng, monkeypatch):
+    monkeypatch.setattr("skce._preconditioner._SAMPLE", 10)
+    X, y, weights = rng.normal(size=(5000, 2)), np.arange(5000) % 2, np.zeros(5000)
+    weights[-20:] = 1
+    problem = precondition(make(X, y, weights=weights))
+    assert np.isfinite(problem.Q).all()
+    assert_allclose(problem.mean, X[-20:-10].mean(axis=0))

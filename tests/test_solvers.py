@@ -1,0 +1,164 @@
+"""Solvers keep what tol promises, or say that they did not."""
+
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_info
+
+from skce import SoftmaxClassifier, _solvers, _threads
+from skce._objective import Objective
+from skce._rows import as_rows
+from skce._targets import Targets, read_targets
+
+SOLVERS = ["newton-cg", "lbfgs"]
+
+
+@pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer, load_digits])
+@pytest.mark.parametrize("tol", [1e-3, 1e-6, 1e-9])
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_gap_to_the_optimum_is_at_most_tol_on_raw_columns(solver, tol, load):
+    X, y = load(return_X_y=True)
+    if solver == "lbfgs" and load is load_digits:
+        X = X / 16  # near-separable raw pixels take L-BFGS over 1000 iterations
+    best = SoftmaxClassifier(tol=1e-13).fit(X, y).optimize_result_.fun
+    result = SoftmaxClassifier(solver=solver, tol=tol).fit(X, y).optimize_result_
+    assert result.success
+    assert (result.fun - best) / best <= tol
+
+
+def test_solvers_agree_in_the_fifth_digit_of_a_probability():
+    for load in (load_iris, load_wine, load_breast_cancer):
+        X, y = load(return_X_y=True)
+        newton, lbfgs = (SoftmaxClassifier(solver=s).fit(X, y).predict_proba(X) for s in SOLVERS)
+        assert_allclose(newton, lbfgs, atol=5e-6)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_units_of_the_features_do_not_matter(solver, rng):
+    X, y = load_wine(return_X_y=True)
+    y = np.where(rng.random(len(y)) < 0.2, rng.integers(3, size=len(y)), y)
+    scale, offset = 10.0 ** rng.uniform(-6, 6, X.shape[1]), rng.normal(size=X.shape[1])
+    clf = SoftmaxClassifier(C=np.inf, solver=solver)
+    proba = clf.fit(X, y).predict_proba(X)
+    Z = (X + offset) * scale
+    assert_allclose(clf.fit(Z, y).predict_proba(Z), proba, atol=1e-6)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_report_is_in_the_users_coordinates(solver):
+    X, y = load_iris(return_X_y=True)
+    clf = SoftmaxClassifier(C=3.0, solver=solver).fit(X, y)
+    result = clf.optimize_result_
+    log_p = clf.predict_log_proba(X)
+    objective = -3 * log_p[np.arange(150), y].sum() + (clf.coef_**2).sum() / 2
+    assert_allclose(result.fun, objective, rtol=1e-12)
+    assert_array_equal(result.x, np.r_[clf.coef_.ravel(), clf.intercept_])
+    W_gradient = 3 * (np.exp(log_p) - np.eye(3)[y]).T @ X + clf.coef_
+    assert_allclose(result.jac[:12], W_gradient.ravel(), atol=1e-6)
+    assert result.nit == clf.n_iter_[0] == len(clf.loss_curve_)
+    assert clf.loss_curve_[-1] == result.fun
+    assert (np.diff(clf.loss_curve_) <= 0).all()
+    assert result.nfev == result.njev > 0
+    assert result.nhev > 0
+    assert "at most tol" in result.message
+
+
+def test_newton_decrement_is_the_gap_of_a_quadratic(rng):
+    # Far from the optimum of a strongly penalised problem the objective is nearly quadratic.
+    X, y = rng.normal(size=(50, 3)), rng.integers(2, size=50)
+    objective = Objective(
+        as_rows(X), Targets(read_targets(y, "auto"), None, None, 0.0, X.dtype), C=1e-6,
+        fit_intercept=False,
+    )  # fmt: skip
+    problem = _solvers.precondition(objective)
+    theta = np.ones(objective.size)
+    value, gradient = problem.value_gradient(theta)
+    found = _solvers.newton_decrement(
+        problem, theta, gradient, stop_above=np.inf, max_products=100
+    )
+    best = problem.value_gradient(theta + found.step)[0]
+    assert found.complete
+    assert_allclose(found.gap, value - best, rtol=1e-3)
+
+
+def test_max_iter_warns_with_the_accuracy_reached_and_the_remedy():
+    X, y = load_wine(return_X_y=True)
+    clf = SoftmaxClassifier(max_iter=2)
+    with pytest.warns(ConvergenceWarning, match=r"relative gap of \d.*Increase max_iter") as record:
+        clf.fit(X, y)
+    assert record[0].filename == __file__
+    assert clf.n_iter_[0] == 2
+    assert not clf.optimize_result_.success
+    assert clf.optimize_result_.status == 1
+    assert clf.predict(X).shape == (178,)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_separable_classes_without_penalty_end_with_a_warning_and_finite_coefficients(solver):
+    X, y = load_iris(return_X_y=True)
+    clf = SoftmaxClassifier(C=np.inf, solver=solver, max_iter=300)
+    with pytest.warns(ConvergenceWarning, match="classes are separable"):
+        clf.fit(X[y < 2], y[y < 2])
+    assert np.isfinite(clf.coef_).all()
+    assert clf.score(X[y < 2], y[y < 2]) == 1
+
+
+def test_float32_reaches_the_default_tol_and_says_when_it_cannot_reach_more():
+    X, y = load_breast_cancer(return_X_y=True)
+    X = X.astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf = SoftmaxClassifier().fit(X, y)
+    assert clf.coef_.dtype == clf.intercept_.dtype == np.float32
+    with pytest.warns(ConvergenceWarning, match="float64"):
+        SoftmaxClassifier(tol=1e-20).fit(X, y)
+
+
+def test_a_fit_that_starts_at_the_optimum_makes_no_iterations(problem):
+    X, y, _ = problem
+    clf = SoftmaxClassifier(tol=1e-4, warm_start=True).fit(X, y)
+    coef = clf.coef_
+    clf.fit(X, y)
+    assert clf.n_iter_[0] <= 1  # the check may still find a lower point
+    assert_allclose(clf.coef_, coef, atol=1e-2)
+
+
+def test_verbose_prints_a_line_per_iteration(capsys, problem):
+    X, y, _ = problem
+    clf = SoftmaxClassifier(verbose=1).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) in (clf.n_iter_[0] - 1, clf.n_iter_[0])
+    assert all(word in lines[0] for word in ("objective", "gap", "passes", " s"))
+
+
+def test_auto_takes_lbfgs_where_there_are_many_coefficients(problem, monkeypatch):
+    X, y, _ = problem
+    monkeypatch.setattr(_solvers, "_AUTO_LBFGS_FROM", 10)
+    auto = SoftmaxClassifier().fit(X, y)
+    lbfgs = SoftmaxClassifier(solver="lbfgs").fit(X, y)
+    assert_array_equal(auto.loss_curve_, lbfgs.loss_curve_)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_same_input_gives_the_same_bits(solver):
+    X, y = load_wine(return_X_y=True)
+    first, second = (SoftmaxClassifier(solver=solver).fit(X, y) for _ in range(2))
+    assert_array_equal(first.coef_, second.coef_)
+    assert_array_equal(first.intercept_, second.intercept_)
+
+
+def test_scipys_threads_are_restored_after_fits_that_overlap(problem):
+    X, y, _ = problem
+    before = [library["num_threads"] for library in threadpool_info()]
+    with ThreadPoolExecutor(4) as pool:
+        fits = list(pool.map(lambda _: SoftmaxClassifier(solver="lbfgs").fit(X, y), range(16)))
+    assert [library["num_threads"] for library in threadpool_info()] == before
+    assert all((fit.coef_ == fits[0].coef_).all() for fit in fits)
+    with _threads.scipy_on_one_thread, _threads.scipy_on_one_thread:
+        inside = _threads._scipy_blas().info()
+    assert all(library["num_threads"] == 1 for library in inside)
