@@ -379,6 +379,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         ]
         seen = np.eye(len(coef), dtype=int) if self._form == "multilabel" else self.classes_
         model.label_binarizer_ = LabelBinarizer(sparse_output=True).fit(seen)
+        model.classes_ = model.label_binarizer_.classes_
         return self._with_features(model)
 
     def __sklearn_tags__(self) -> Any:

@@ -145,10 +145,12 @@ class RawTargets:
 
 
 def column_names(y: Any) -> NDArray | None:
-    """Column names of a data frame with two columns or more, else None."""
+    """Column names of a data frame with two columns or more, all different, else None."""
     names = list(getattr(y, "columns", ()))
     if len(names) < 2:
         return None
+    if len(set(names)) < len(names):
+        raise ValueError(f"The columns of y must have different names, but they are {names}.")
     if len({type(name) for name in names}) == 1 and isinstance(names[0], (str, int)):
         return np.asarray(names)
     classes = np.empty(len(names), dtype=object)
@@ -160,6 +162,9 @@ def check_y(y: ArrayLike) -> NDArray:
     """Turn y into a finite array of one or two dimensions; a single column becomes 1-D."""
     try:
         array = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+    except TypeError:  # what scikit-learn makes of pandas.NA among objects
+        _check_no_label_is_missing(np.asarray(y, dtype=object))
+        raise
     except ValueError as error:
         raise_with_first_bad_row(error, y, "y")
     if array.dtype.kind == "c":
@@ -214,9 +219,7 @@ def read_targets(y: ArrayLike, loss: str) -> RawTargets:
 
 def _read_labels(y: NDArray, loss: str) -> RawTargets:
     if y.dtype.kind == "O":
-        missing = np.fromiter(map(_is_missing, y), dtype=bool, count=len(y))
-        if missing.any():
-            raise ValueError(f"Input y has no label in row {missing.argmax()}: drop such rows.")
+        _check_no_label_is_missing(y)
     kind = type_of_target(y, input_name="y")
     if kind == "continuous":
         return _read_probabilities(y, loss)
@@ -231,6 +234,13 @@ def _read_labels(y: NDArray, loss: str) -> RawTargets:
     if n_classes == 2 and loss != "categorical":
         return RawTargets(classes, "sigmoid", matrix=codes.reshape(-1, 1))
     return RawTargets(classes, "one-vs-rest" if loss == "binary" else "softmax", codes=codes)
+
+
+def _check_no_label_is_missing(y: NDArray) -> None:
+    missing = np.fromiter(map(_is_missing, y.ravel()), dtype=bool, count=y.size)
+    if missing.any():
+        row = int(missing.argmax()) // max(y[0:1].size, 1)
+        raise ValueError(f"Input y has no label in row {row}: drop such rows.")
 
 
 def _is_missing(label: Any) -> bool:
@@ -270,8 +280,6 @@ def _first_fraction(y: NDArray) -> int:
 def _read_matrix(y: NDArray, loss: str, names: NDArray | None) -> RawTargets:
     matrix = check_probabilities(y, distributions=loss != "binary", loss=loss)
     classes = np.arange(y.shape[1]) if names is None else names
-    if len(set(classes.tolist())) < len(classes):
-        raise ValueError(f"The columns of y must have different names, got {classes.tolist()}.")
     if loss == "binary":
         return RawTargets(classes, "multilabel", matrix=matrix)
     present = matrix.max(axis=0) > 0

@@ -1,16 +1,38 @@
 """scikit-learn's own checks of estimators, and its tools around one."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import sklearn
+from numpy.testing import assert_allclose
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import StackingClassifier
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.feature_selection import SelectFromModel
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss, make_scorer
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    KFold,
+    RandomizedSearchCV,
+    cross_val_predict,
+    cross_val_score,
+    cross_validate,
+)
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import (
     check_class_weight_balanced_linear_classifier,
+    check_class_weight_classifiers,
     parametrize_with_checks,
 )
 
+import skce
 from skce import SoftmaxClassifier
 
-#: Nothing is expected to fail, and nothing is skipped by us.
 ESTIMATORS = [
     SoftmaxClassifier(),
     SoftmaxClassifier(loss="categorical"),
@@ -24,9 +46,152 @@ ESTIMATORS = [
 ]
 
 
+def expected_failures(estimator):
+    """The one check that cannot pass, for LogisticRegression no more than for us."""
+    if estimator.fit_intercept:
+        return {}
+    return {
+        "check_class_weight_classifiers": (
+            "Without an intercept no class weight makes a linear model predict one class for "
+            "nearly all rows of centred blobs."
+        )
+    }
+
+
 # Some checks draw classes that can be separated: with C=np.inf they have no optimum, and the
 # estimator says so.
 @pytest.mark.filterwarnings("ignore:.*C=inf:sklearn.exceptions.ConvergenceWarning")
-@parametrize_with_checks(ESTIMATORS)
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failures)
 def test_estimator_checks(estimator, check):
     check(estimator)
+
+
+def test_the_expected_failure_is_logistic_regressions_too():
+    with pytest.raises(AssertionError):
+        check_class_weight_classifiers("LogisticRegression", LogisticRegression(fit_intercept=False))
+
+
+@pytest.mark.parametrize("loss", ["auto", "categorical", "binary"])
+def test_balanced_class_weights_of_a_linear_classifier(loss):
+    # scikit-learn runs this one on subclasses of its own mixin only.
+    check_class_weight_balanced_linear_classifier("SoftmaxClassifier", SoftmaxClassifier(loss=loss))
+
+
+# ------------------------------------------------------------------------------ tools, on labels
+GRID = {"C": [0.01, 1.0, 100.0]}
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        GridSearchCV(SoftmaxClassifier(), GRID, scoring="neg_log_loss"),
+        RandomizedSearchCV(SoftmaxClassifier(), GRID, n_iter=2, random_state=0),
+        HalvingGridSearchCV(SoftmaxClassifier(), GRID, random_state=0),
+        GridSearchCV(
+            make_pipeline(StandardScaler(), SoftmaxClassifier()),
+            {"softmaxclassifier__C": [0.1, 1]},
+            n_jobs=2,
+        ),
+        CalibratedClassifierCV(SoftmaxClassifier(), cv=2),
+        StackingClassifier([("a", SoftmaxClassifier()), ("b", SoftmaxClassifier(C=9))]),
+        OneVsRestClassifier(SoftmaxClassifier()),
+        make_pipeline(SelectFromModel(SoftmaxClassifier()), SoftmaxClassifier()),
+    ],
+    ids=lambda search: type(search).__name__,
+)
+def test_meta_estimators(search, problem):
+    X, y, _ = problem
+    labels = np.array(["a", "b", "c"])[y]
+    assert search.fit(X, labels).score(X, labels) > 0.5
+    assert_allclose(search.predict_proba(X).sum(axis=1), 1)
+
+
+def test_grid_search_picks_what_logistic_regression_picks(problem):
+    X, y, _ = problem
+    ours, theirs = (
+        GridSearchCV(model, GRID, scoring="neg_log_loss").fit(X, y)
+        for model in (SoftmaxClassifier(), LogisticRegression(max_iter=10_000, tol=1e-8))
+    )
+    assert ours.best_params_ == theirs.best_params_
+    for key in ("mean_test_score", "std_test_score"):
+        assert_allclose(ours.cv_results_[key], theirs.cv_results_[key], rtol=1e-5)
+
+
+def test_cross_validation_on_labels(problem):
+    X, y, _ = problem
+    scores = cross_validate(SoftmaxClassifier(), X, y, return_train_score=True)
+    assert (scores["train_score"] > 0.5).all()
+    proba = cross_val_predict(SoftmaxClassifier(), X, y, method="predict_proba")
+    assert_allclose(proba.sum(axis=1), 1)
+
+
+def test_column_transformer_on_a_data_frame(problem):
+    X, y, _ = problem
+    frame = pd.DataFrame(X, columns=list("abcd")).assign(kind=np.array(["u", "v", "w"])[y])
+    columns = ColumnTransformer(
+        [("scaled", StandardScaler(), list("abcd")), ("coded", OneHotEncoder(), ["kind"])]
+    ).set_output(transform="default")
+    model = make_pipeline(columns, SoftmaxClassifier()).fit(frame, y)
+    assert model.score(frame, y) == 1
+
+
+def test_set_params_changes_the_next_fit(problem):
+    X, y, _ = problem
+    clf = SoftmaxClassifier(C=0.01).fit(X, y)
+    coef = clf.coef_
+    clf.set_params(C=10.0)
+    assert clf.coef_ is coef
+    assert np.abs(clf.fit(X, y).coef_).sum() > np.abs(coef).sum()
+    with pytest.raises(ValueError, match="Invalid parameter 'gamma'"):
+        clf.set_params(gamma=1)
+
+
+# ----------------------------------------------------------------------- tools, on probabilities
+def test_grid_search_and_cross_validation_on_probability_targets(problem):
+    X, _, Y = problem
+    search = GridSearchCV(SoftmaxClassifier(), GRID, cv=KFold(4)).fit(X, Y)
+    mean = [
+        np.mean(
+            [
+                SoftmaxClassifier(C=C).fit(X[train], Y[train]).score(X[test], Y[test])
+                for train, test in KFold(4).split(X)
+            ]
+        )
+        for C in GRID["C"]
+    ]
+    assert_allclose(search.cv_results_["mean_test_score"], mean)
+    assert search.best_params_["C"] == GRID["C"][int(np.argmax(mean))]
+    assert len(cross_val_score(SoftmaxClassifier(), X, Y)) == 5
+
+
+def test_grid_search_with_log_loss_on_probability_targets(problem):
+    X, _, Y = problem
+    scorer = make_scorer(skce.log_loss, greater_is_better=False, response_method="predict_proba")
+    search = GridSearchCV(SoftmaxClassifier(), GRID, scoring=scorer, cv=KFold(4)).fit(X, Y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+def test_sample_weight_is_routed(problem):
+    X, y, _ = problem
+    weights = np.arange(1.0, 61)
+    with sklearn.config_context(enable_metadata_routing=True):
+        clf = SoftmaxClassifier().set_fit_request(sample_weight=True)
+        clf.set_score_request(sample_weight=True)
+        scores = cross_validate(
+            clf, X, y, params={"sample_weight": weights}, cv=KFold(3), return_estimator=True
+        )
+        plain = cross_validate(
+            SoftmaxClassifier().set_fit_request(sample_weight=False), X, y, cv=KFold(3),
+            return_estimator=True,
+        )  # fmt: skip
+    train, test = next(KFold(3).split(X))
+    by_hand = SoftmaxClassifier().fit(X[train], y[train], weights[train])
+    assert_allclose(scores["estimator"][0].coef_, by_hand.coef_)
+    assert_allclose(scores["test_score"][0], by_hand.score(X[test], y[test], weights[test]))
+    assert np.abs(plain["estimator"][0].coef_ - by_hand.coef_).max() > 1e-3
+
+
+def test_neg_log_loss_is_the_library_log_loss_on_labels(problem):
+    X, y, _ = problem
+    proba = SoftmaxClassifier().fit(X, y).predict_proba(X)
+    assert skce.log_loss(y, proba) == log_loss(y, proba)

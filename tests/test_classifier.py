@@ -1,0 +1,519 @@
+"""SoftmaxClassifier against independent answers, and as users use it."""
+
+import pickle
+import warnings
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import expit, log_expit
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.preprocessing import StandardScaler
+
+import skce._classifier
+from skce import SoftmaxClassifier
+
+DATA = {
+    "iris": load_iris(return_X_y=True),
+    "wine": load_wine(return_X_y=True),
+    "digits": load_digits(return_X_y=True),
+    "breast cancer": load_breast_cancer(return_X_y=True),
+}
+DATA["digits"] = (StandardScaler().fit_transform(DATA["digits"][0]), DATA["digits"][1])
+for name in ("wine", "breast cancer"):
+    DATA[f"{name}, scaled"] = (StandardScaler().fit_transform(DATA[name][0]), DATA[name][1])
+
+
+def reference(C, sample_weight=None, **options):
+    """LogisticRegression at its tightest; it complains when its line search hits rounding."""
+
+    def fit(X, y):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return LogisticRegression(
+                C=C, solver="newton-cg", tol=1e-12, max_iter=10_000, **options
+            ).fit(X, y, sample_weight)
+
+    return fit
+
+
+def assert_same_fit(ours, theirs, rtol=1e-6):
+    scale = np.abs(theirs.coef_).max()
+    assert_allclose(ours.coef_, theirs.coef_, rtol=rtol, atol=rtol * scale)
+    scale = max(np.abs(theirs.intercept_).max(), 1e-9)
+    assert_allclose(ours.intercept_, theirs.intercept_, rtol=rtol, atol=rtol * scale)
+
+
+# ------------------------------------------------------------------ the optimum, independently
+@pytest.mark.parametrize("C", [0.01, 1, 100])
+@pytest.mark.parametrize("data", DATA)
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_coefficients_equal_logistic_regression(data, C, fit_intercept):
+    X, y = DATA[data]
+    ours = SoftmaxClassifier(C=C, fit_intercept=fit_intercept, tol=1e-12).fit(X, y)
+    assert_same_fit(ours, reference(C, fit_intercept=fit_intercept)(X, y))
+
+
+@pytest.mark.parametrize("solver", ["newton-cg", "lbfgs"])
+@pytest.mark.parametrize("data", ["iris", "wine", "breast cancer", "breast cancer, scaled"])
+@pytest.mark.parametrize("class_weight", [None, "balanced", {0: 2.0, 1: 0.3}])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_weighted_coefficients_equal_logistic_regression(data, solver, class_weight, weighted, rng):
+    X, y = DATA[data]
+    weights = rng.uniform(0, 2, len(y)) if weighted else None
+    ours = SoftmaxClassifier(class_weight=class_weight, solver=solver, tol=1e-13)
+    theirs = reference(1.0, weights, class_weight=class_weight)(X, y)
+    assert_same_fit(ours.fit(X, y, weights), theirs)
+
+
+@pytest.mark.parametrize("make", [
+    sp.csr_matrix, sp.csc_matrix, sp.coo_matrix, sp.csr_array, sp.csc_array, sp.coo_array,
+])  # fmt: skip
+def test_sparse_x_gives_the_same_coefficients(make):
+    X, y = DATA["breast cancer, scaled"]
+    X = np.where(np.abs(X) > 0.5, X, 0)
+    dense = SoftmaxClassifier(tol=1e-12).fit(X, y)
+    sparse = make(X)
+    assert_same_fit(SoftmaxClassifier(tol=1e-12).fit(sparse, y), dense, rtol=1e-8)
+    assert_allclose(dense.predict_proba(sparse), dense.predict_proba(X))
+    assert_same_fit(dense, reference(1.0)(X, y))
+
+
+def test_64_bit_indices_and_wide_sparse_x(rng):
+    X = sp.random_array((80, 300), density=0.1, format="csr", rng=rng)
+    X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    y = rng.integers(3, size=80)
+    ours = SoftmaxClassifier(tol=1e-12).fit(X, y)
+    assert_same_fit(ours, reference(1.0)(X.toarray(), y))
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_wide_dense_x_in_any_order(order, rng):
+    X, y = rng.normal(size=(60, 200)) * 10.0 ** rng.uniform(-1, 1, 200), np.arange(60) % 3
+    X = np.asarray(X, order=order)
+    assert_same_fit(SoftmaxClassifier(tol=1e-12).fit(X, y), reference(1.0)(X, y))
+
+
+def test_no_penalty_equals_logistic_regression(rng):
+    X, y = DATA["iris"]
+    y = np.where(rng.random(150) < 0.3, rng.integers(3, size=150), y)
+    ours = SoftmaxClassifier(C=np.inf, tol=1e-12).fit(X, y)
+    assert_same_fit(ours, reference(np.inf)(X, y))
+    assert_allclose(ours.coef_.sum(axis=0), 0, atol=1e-10)
+
+
+def test_one_vs_rest_equals_binary_fits():
+    X, y = DATA["iris"]
+    ours = SoftmaxClassifier(loss="binary", tol=1e-12).fit(X, y)
+    for k in range(3):
+        alone = SoftmaxClassifier(tol=1e-13).fit(X, y == k)
+        assert_allclose(ours.coef_[k], alone.coef_[0], rtol=1e-5)
+    theirs = OneVsRestClassifier(LogisticRegression(tol=1e-10, max_iter=1000)).fit(X, y)
+    assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-6)
+
+
+# ---------------------------------------------------------------------------- target forms agree
+@pytest.mark.parametrize("options", [
+    {}, {"class_weight": "balanced"}, {"class_weight": {0: 2, 2: 0.5}}, {"label_smoothing": 0.1},
+    {"C": np.inf, "label_smoothing": 0.2}, {"fit_intercept": False}, {"solver": "lbfgs"},
+])  # fmt: skip
+def test_one_hot_targets_equal_labels(options, rng):
+    X, y = DATA["iris"]
+    weights = rng.uniform(0, 2, 150)
+    labels = SoftmaxClassifier(tol=1e-12, **options).fit(X, y, weights)
+    one_hot = SoftmaxClassifier(tol=1e-12, **options).fit(X, np.eye(3)[y], weights)
+    assert_allclose(one_hot.optimize_result_.fun, labels.optimize_result_.fun, rtol=1e-12)
+    assert_same_fit(one_hot, labels)
+
+
+def test_rows_repeated_per_class_and_weighted_by_mass_equal_distributions(problem, rng):
+    X, _, Y = problem
+    soft = SoftmaxClassifier(tol=1e-13).fit(X, Y)
+    repeated = X.repeat(3, axis=0), np.tile(np.arange(3), len(X)), Y.ravel()
+    hard = SoftmaxClassifier(tol=1e-13).fit(*repeated)
+    assert_allclose(hard.optimize_result_.fun, soft.optimize_result_.fun, rtol=1e-8)
+    assert_same_fit(hard, soft)
+    assert_same_fit(soft, reference(1.0, repeated[2])(*repeated[:2]))
+
+
+def test_probabilities_of_class_1_equal_weighted_duplicates(rng):
+    X, y = DATA["breast cancer, scaled"]
+    q = rng.uniform(0.25, 0.75, len(y))
+    ours = SoftmaxClassifier(loss="binary", tol=1e-13).fit(X, q)
+    X2, y2, weights = np.vstack([X, X]), np.repeat([1, 0], len(y)), np.r_[q, 1 - q]
+    assert_same_fit(ours, reference(1.0, weights)(X2, y2))
+    two_columns = SoftmaxClassifier(tol=1e-13).fit(X, np.column_stack([1 - q, q]))
+    # Two rows of coefficients share one penalty: half the curvature, so twice the C.
+    halved = SoftmaxClassifier(loss="binary", C=2.0, tol=1e-13).fit(X, q)
+    assert_allclose(two_columns.decision_function(X), halved.decision_function(X), rtol=1e-5)
+
+
+def test_counts_as_weights_equal_repeated_rows(problem, rng):
+    X, _, _ = problem
+    counts = rng.integers(0, 4, size=(60, 3)) + np.eye(3, dtype=int)[0]
+    m = counts.sum(axis=1)
+    grouped = SoftmaxClassifier(tol=1e-12).fit(X, counts / m[:, None], sample_weight=m)
+    rows, y = np.nonzero(counts)
+    single = SoftmaxClassifier(tol=1e-12).fit(X[rows], y, sample_weight=counts[rows, y])
+    assert_same_fit(grouped, single)
+
+
+def test_alligators_reproduce_the_published_coefficients():
+    """Agresti, Categorical Data Analysis (2nd ed., 2002), tables 7.1 to 7.3.
+
+    Primary food of 219 alligators (fish, invertebrate, reptile, bird, other) by lake and size.
+    Published are logits against fish, with dummies for length <= 2.3 m and for the lakes Hancock,
+    Oklawaha and Trafford against George.
+    """
+    counts = {
+        ("Hancock", "small"): [23, 4, 2, 2, 8],
+        ("Hancock", "large"): [7, 0, 1, 3, 5],
+        ("Oklawaha", "small"): [5, 11, 1, 0, 3],
+        ("Oklawaha", "large"): [13, 8, 6, 1, 0],
+        ("Trafford", "small"): [5, 11, 2, 1, 5],
+        ("Trafford", "large"): [8, 7, 6, 3, 5],
+        ("George", "small"): [16, 19, 1, 2, 3],
+        ("George", "large"): [17, 1, 0, 1, 3],
+    }
+    lakes = ("Hancock", "Oklawaha", "Trafford")
+    X = np.array([[size == "small", *(lake == name for name in lakes)] for lake, size in counts])
+    n = np.array(list(counts.values()))
+    m = n.sum(axis=1)
+    assert m.sum() == 219
+    clf = SoftmaxClassifier(C=np.inf).fit(X.astype(float), n / m[:, None], sample_weight=m)
+    W, b = clf.coef_ - clf.coef_[0], clf.intercept_ - clf.intercept_[0]
+    published = {  # intercept, size, Hancock, Oklawaha, Trafford
+        "invertebrate": [-1.55, 1.46, -1.66, 0.94, 1.12],
+        "reptile": [-3.31, -0.35, 1.24, 2.46, 2.94],
+        "bird": [-2.09, -0.63, 0.70, -0.65, 1.09],
+        "other": [-1.90, 0.33, 0.83, 0.01, 1.52],
+    }
+    got = np.column_stack([b, W])[1:]
+    assert_allclose(got, list(published.values()), atol=0.005 + 1e-3)
+    fitted = clf.predict_proba(X.astype(float)) * m[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        deviance = 2 * np.nansum(n * np.log(n / fitted))
+    assert_allclose(deviance, 17.08, atol=0.005)  # published: G2 = 17.1 on 12 degrees of freedom
+
+
+def test_coefficients_equal_statsmodels_mnlogit():
+    """Numbers from statsmodels 0.15.0: MNLogit(y, add_constant(X)).fit("newton", tol=1e-14)."""
+    X, y = load_iris(return_X_y=True)
+    X, y = X[:, :2], np.where(np.arange(150) % 7 == 0, (np.arange(150) // 7) % 3, y)
+    clf = SoftmaxClassifier(C=np.inf, tol=1e-12).fit(X, y)
+    got = np.column_stack([clf.intercept_, clf.coef_])
+    statsmodels = [
+        [-0.6361204892, 2.2379729335, -3.7977376188],
+        [-11.5552792419, 3.4076865261, -2.5324054733],
+    ]
+    assert_allclose(got[1:] - got[0], statsmodels, rtol=1e-9)
+
+
+# ------------------------------------------------------------------------------------ prediction
+FORMS = {
+    "softmax": ("auto", lambda y, Y: y),
+    "softmax, two classes": ("categorical", lambda y, Y: y > 0),
+    "distributions": ("auto", lambda y, Y: Y),
+    "sigmoid": ("auto", lambda y, Y: np.array(["no", "yes"])[(y > 0).astype(int)]),
+    "probabilities": ("binary", lambda y, Y: Y[:, 0]),
+    "one-vs-rest": ("binary", lambda y, Y: y),
+    "multilabel": ("binary", lambda y, Y: (Y > 0.3).astype(int)),
+}
+
+
+@pytest.fixture(params=FORMS)
+def fitted(request, problem):
+    X, y, Y = problem
+    loss, make = FORMS[request.param]
+    return SoftmaxClassifier(loss=loss).fit(X, make(y, Y)), X, make(y, Y)
+
+
+def test_predictions_belong_together(fitted):
+    clf, X, _ = fitted
+    proba, log_proba, decision = (
+        getattr(clf, method)(X) for method in ("predict_proba", "predict_log_proba", "decision_function")
+    )
+    K = len(clf.classes_)
+    assert proba.shape == log_proba.shape == (60, K)
+    assert_allclose(np.exp(log_proba), proba, rtol=1e-12)
+    if clf._form == "multilabel":
+        assert_allclose(proba, expit(decision))
+        assert_array_equal(clf.predict(X), proba > 0.5)
+        return
+    assert_allclose(proba.sum(axis=1), 1, rtol=1e-14)
+    assert_array_equal(clf.predict(X), clf.classes_[proba.argmax(axis=1)])
+    assert decision.shape == ((60,) if K == 2 else (60, K))
+    if K == 2:
+        assert_allclose(proba[:, 1], expit(decision), rtol=1e-12)
+
+
+def test_log_probabilities_are_finite_and_exact_where_probabilities_vanish(fitted):
+    clf, X, _ = fitted
+    clf.coef_ = clf.coef_ * 1e5
+    log_proba = clf.predict_log_proba(X)
+    assert np.isfinite(log_proba).all()
+    assert log_proba.min() < -1e4
+    assert (clf.predict_proba(X) == 0).any()
+    if clf._form in ("sigmoid", "multilabel"):
+        z = X @ clf.coef_.T + clf.intercept_
+        assert_allclose(log_proba[:, -1], log_expit(z)[:, -1], rtol=1e-14)
+
+
+def test_to_sklearn_predicts_the_same(fitted):
+    clf, X, _ = fitted
+    for model in (clf.to_sklearn(), clone(clf).fit(X, fitted[2]).sparsify().to_sklearn()):
+        assert_allclose(model.predict_proba(X), clf.predict_proba(X), atol=1e-12)
+        if clf._form == "multilabel":
+            assert isinstance(model, OneVsRestClassifier)
+            assert_array_equal(model.predict(X), clf.predict(X))
+        else:
+            assert_array_equal(model.predict(X), clf.predict(X))
+            assert_array_equal(model.classes_, clf.classes_)
+        if clf._form in ("softmax", "sigmoid"):
+            assert isinstance(model, LogisticRegression)
+            assert_allclose(model.decision_function(X), clf.decision_function(X), atol=1e-12)
+
+
+def test_to_sklearn_keeps_feature_names(problem):
+    X, y, _ = problem
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    model = SoftmaxClassifier().fit(frame, y).to_sklearn()
+    assert_array_equal(model.feature_names_in_, list("abcd"))
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame.rename(columns={"a": "z"}))
+
+
+def test_sparsify_and_densify(fitted):
+    clf, X, _ = fitted
+    proba, coef = clf.predict_proba(X), clf.coef_
+    assert clf.sparsify() is clf
+    assert sp.issparse(clf.coef_)
+    assert_allclose(clf.predict_proba(X), proba)
+    assert_allclose(clf.predict_proba(sp.csr_array(X)), proba)
+    assert clf.densify() is clf
+    assert_array_equal(clf.coef_, coef)
+    assert_array_equal(clf.densify().coef_, coef)
+
+
+def test_score_is_expected_accuracy(fitted):
+    clf, X, y = fitted
+    predicted = clf.predict(X)
+    if clf._form == "multilabel":
+        assert_allclose(clf.score(X, y), (predicted == y).all(axis=1).mean())
+        assert_allclose(clf.score(X, np.full(y.shape, 0.5)), 0.125)
+    elif y.dtype.kind == "f" and y.ndim == 2:
+        assert_allclose(clf.score(X, y), y[np.arange(60), predicted].mean())
+        one_hot = np.eye(3)[y.argmax(axis=1)]
+        assert_allclose(clf.score(X, one_hot), clf.score(X, y.argmax(axis=1)))
+    elif y.dtype.kind == "f":
+        assert_allclose(clf.score(X, y), np.where(predicted == 1, y, 1 - y).mean())
+        assert_allclose(clf.score(X, np.column_stack([1 - y, y])), clf.score(X, y))
+    else:
+        assert_allclose(clf.score(X, y), (predicted == y).mean())
+        weights = np.arange(60.0)
+        want = np.average(predicted == y, weights=weights)
+        assert_allclose(clf.score(X, y, sample_weight=weights), want)
+
+
+def test_score_weighs_rows_and_checks_columns(problem):
+    X, _, Y = problem
+    frame = pd.DataFrame(Y, columns=["x", "z", "a"])
+    clf = SoftmaxClassifier().fit(X, frame)
+    assert_array_equal(clf.classes_, ["x", "z", "a"])
+    weights = np.arange(60.0)
+    mass = Y[np.arange(60), clf.predict_proba(X).argmax(axis=1)]
+    want = np.average(mass, weights=weights)
+    assert_allclose(clf.score(X, frame, sample_weight=weights), want)
+    assert_allclose(clf.score(X, Y, sample_weight=weights), want)
+    with pytest.raises(ValueError, match=r"columns of y are \['a', 'z', 'x'\].*Pass y\["):
+        clf.score(X, frame[["a", "z", "x"]])
+    with pytest.raises(ValueError, match="y has 2 columns, but the fit had 3 classes"):
+        clf.score(X, Y[:, :2] / Y[:, :2].sum(axis=1, keepdims=True))
+    with pytest.raises(ValueError, match="X has 60 rows, but y has 59"):
+        clf.score(X, Y[1:])
+
+
+@pytest.mark.parametrize("loss", ["auto", "binary"])
+def test_predict_works_in_blocks(loss, problem, monkeypatch):
+    X, y, _ = problem
+    clf = SoftmaxClassifier(loss=loss).fit(X, y)
+    whole = clf.predict(X)
+    monkeypatch.setattr(skce._classifier, "_PREDICT_BLOCK", 21)
+    assert_array_equal(clf.predict(X), whole)
+    assert_array_equal(clf.predict(sp.csr_matrix(X)), whole)
+
+
+# --------------------------------------------------------------------------- kinds of X and state
+def test_float32_stays_float32_and_float64_is_not_copied(problem, monkeypatch):
+    X, y, _ = problem
+    seen = []
+    original = skce._classifier.as_rows
+    monkeypatch.setattr(skce._classifier, "as_rows", lambda X: (seen.append(X), original(X))[1])
+    for dtype in (np.float32, np.float64):
+        given = X.astype(dtype)
+        clf = SoftmaxClassifier().fit(given, y)
+        assert seen.pop() is given
+        assert clf.coef_.dtype == clf.intercept_.dtype == dtype
+        assert clf.predict_proba(given).dtype == dtype
+    assert SoftmaxClassifier().fit((X * 9).astype(int), y).coef_.dtype == np.float64
+    single = SoftmaxClassifier().fit(X.astype(np.float32), y)
+    assert_allclose(single.coef_, SoftmaxClassifier().fit(X, y).coef_, rtol=1e-3, atol=1e-4)
+
+
+def test_data_frames(problem):
+    X, y, Y = problem
+    want = SoftmaxClassifier().fit(X, Y)
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    clf = SoftmaxClassifier().fit(frame, pd.DataFrame(Y, columns=["u", "v", "w"]))
+    assert_array_equal(clf.coef_, want.coef_)
+    assert_array_equal(clf.feature_names_in_, list("abcd"))
+    assert_array_equal(clf.classes_, ["u", "v", "w"])
+    assert set(clf.predict(frame)) <= {"u", "v", "w"}
+    pl = pytest.importorskip("polars")
+    clf = SoftmaxClassifier().fit(
+        pl.DataFrame(X, schema=list("abcd")), pl.DataFrame(Y, schema=["u", "v", "w"])
+    )
+    assert_array_equal(clf.coef_, want.coef_)
+    assert_array_equal(clf.classes_, ["u", "v", "w"])
+    labels = SoftmaxClassifier().fit(pl.DataFrame(X, schema=list("abcd")), pl.Series(y))
+    assert_array_equal(labels.coef_, SoftmaxClassifier().fit(X, y).coef_)
+
+
+def test_memory_mapped_and_read_only_x(problem, tmp_path):
+    X, y, Y = problem
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    Y.setflags(write=False)
+    for targets in (y, Y):
+        clf = SoftmaxClassifier().fit(mapped, targets)
+        assert_array_equal(clf.coef_, SoftmaxClassifier().fit(X, targets).coef_)
+
+
+def test_warm_start_saves_iterations_and_gives_the_same_optimum(fitted):
+    clf, X, y = fitted
+    cold = clone(clf).set_params(C=1.1).fit(X, y)
+    clf.set_params(warm_start=True, C=1.1).sparsify()
+    warm = clf.fit(X, y)
+    assert warm.n_iter_[0] < cold.n_iter_[0]
+    assert_allclose(warm.coef_, cold.coef_, rtol=1e-4, atol=1e-5)
+    assert_allclose(warm.intercept_, cold.intercept_, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("change", ["classes", "features", "loss"])
+def test_warm_start_on_another_problem_is_refused(change, problem):
+    X, y, _ = problem
+    clf = SoftmaxClassifier(warm_start=True).fit(X, y)
+    before = clf.predict_proba(X)
+    X2 = X[:, :2] if change == "features" else X
+    if change == "loss":
+        clf.set_params(loss="binary")
+    with pytest.raises(ValueError, match="warm_start=True needs the classes"):
+        clf.fit(X2, y + 1 if change == "classes" else y)
+    assert_array_equal(clf.predict_proba(X), before)
+
+
+BAD_CALLS = {
+    "NaN in X": (lambda X, y: (np.where(np.arange(60)[:, None] == 7, np.nan, X), y), {}, "(?s)X contains NaN.*row 7"),
+    "inf in X": (lambda X, y: (np.where(np.arange(60)[:, None] == 7, np.inf, X), y), {}, "(?s)X contains inf.*row 7"),
+    "inf in sparse X": (
+        lambda X, y: (sp.csr_array(np.where(np.arange(60)[:, None] == 7, np.inf, X)), y), {}, "(?s)X contains inf.*row 7",
+    ),
+    "strings in X": (lambda X, y: (X.astype(str).astype(object) + "a", y), {}, "could not convert"),
+    "1-D X": (lambda X, y: (X[:, 0], y), {}, "Expected 2D array"),
+    "no X": (lambda X, y: (X[:0], y[:0]), {}, "0 sample"),
+    "no y": (lambda X, y: (X, None), {}, "requires y to be passed"),
+    "lengths": (lambda X, y: (X, y[1:]), {}, "X has 60 rows, but y has 59"),
+    "one class": (lambda X, y: (X, np.zeros(60)), {}, "one class"),
+    "C = 0": (lambda X, y: (X, y), {"C": 0}, "'C' parameter"),
+    "C < 0": (lambda X, y: (X, y), {"C": -1.0}, "'C' parameter"),
+    "C NaN": (lambda X, y: (X, y), {"C": np.nan}, "'C' parameter"),
+    "loss": (lambda X, y: (X, y), {"loss": "hinge"}, "'loss' parameter"),
+    "solver": (lambda X, y: (X, y), {"solver": "sag"}, "'solver' parameter"),
+    "smoothing": (lambda X, y: (X, y), {"label_smoothing": 1.0}, "'label_smoothing' parameter"),
+    "tol": (lambda X, y: (X, y), {"tol": 0}, "'tol' parameter"),
+    "max_iter": (lambda X, y: (X, y), {"max_iter": 0}, "'max_iter' parameter"),
+    "class_weight": (lambda X, y: (X, y), {"class_weight": "equal"}, "'class_weight' parameter"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_CALLS)
+def test_bad_calls_are_named_and_leave_a_fitted_estimator_as_it_was(case, problem):
+    X, y, _ = problem
+    make, params, message = BAD_CALLS[case]
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    clf = SoftmaxClassifier().fit(frame, y)
+    fitted_state = {k: v for k, v in vars(clf).items() if k.endswith("_")}
+    proba = clf.predict_proba(frame)
+    with pytest.raises(ValueError, match=message):
+        clf.set_params(**params).fit(*make(X, y))
+    assert {k: v for k, v in vars(clf).items() if k.endswith("_")} == fitted_state
+    assert_array_equal(clf.predict_proba(frame), proba)
+
+
+def test_an_interrupt_leaves_a_fitted_estimator_as_it_was(problem, monkeypatch):
+    X, y, Y = problem
+    clf = SoftmaxClassifier().fit(X, y)
+    state = vars(clf).copy()
+    calls = []
+
+    def interrupt(*args):
+        calls.append(args)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    for target in ("value_gradient", "hessian_product"):
+        original = getattr(skce._classifier.Objective, target)
+        monkeypatch.setattr(skce._classifier.Objective, target, interrupt)
+        for solver in ("newton-cg", "lbfgs"):
+            calls.clear()
+            clf.set_params(solver=solver)
+            state["solver"] = solver
+            with pytest.raises(KeyboardInterrupt):
+                clf.fit(X[:, :2], Y)
+            assert vars(clf) == state
+        monkeypatch.undo()
+    with pytest.raises(NotFittedError):
+        monkeypatch.setattr(skce._classifier.SoftmaxClassifier, "_store", lambda *a: 1 / 0)
+        fresh = SoftmaxClassifier()
+        with pytest.raises(ZeroDivisionError):
+            fresh.fit(X, y)
+        fresh.predict(X)
+
+
+def test_wrong_number_of_features_at_predict(fitted):
+    clf, X, _ = fitted
+    for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+        with pytest.raises(ValueError, match="X has 3 features, but SoftmaxClassifier is expecting 4"):
+            getattr(clf, method)(X[:, :3])
+        with pytest.raises(NotFittedError):
+            getattr(clone(clf), method)(X)
+    for method in ("sparsify", "densify", "to_sklearn"):
+        with pytest.raises(NotFittedError):
+            getattr(clone(clf), method)()
+
+
+def test_pickle_joblib_and_clone(fitted, tmp_path):
+    clf, X, y = fitted
+    again = pickle.loads(pickle.dumps(clf))
+    assert_array_equal(again.predict_proba(X), clf.predict_proba(X))
+    joblib.dump(clf, tmp_path / "clf.joblib")
+    assert_array_equal(joblib.load(tmp_path / "clf.joblib").predict(X), clf.predict(X))
+    assert_array_equal(clone(clf).fit(X, y).coef_, clf.coef_)
+
+
+def test_class_weight_equals_sample_weight_on_labels(problem):
+    X, y, _ = problem
+    weight = {0: 0.5, 1: 3.0, 2: 1.0}
+    per_row = np.array([weight[k] for k in y])
+    for loss in ("categorical", "binary"):
+        by_class = SoftmaxClassifier(loss=loss, class_weight=weight, tol=1e-12).fit(X, y)
+        by_row = SoftmaxClassifier(loss=loss, tol=1e-12).fit(X, y, sample_weight=per_row)
+        assert_same_fit(by_class, by_row)

@@ -1,0 +1,266 @@
+"""What y may be, what it means, and what is said about bad targets and weights."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.exceptions import DataConversionWarning
+from sklearn.model_selection import KFold, cross_val_predict
+
+from skce import SoftmaxClassifier
+from skce._targets import Targets, read_targets
+
+LABELS = {
+    "ints": [3, 1, 2, 1],
+    "strings": ["c", "a", "b", "a"],
+    "negative ints": [5, -7, 0, -7],
+    "floats": [2.5e9, 1.0, 2.0, 1.0],
+    "numpy strings": np.array(["c", "a", "b", "a"]),
+    "object strings": np.array(["c", "a", "b", "a"], dtype=object),
+    "pandas strings": pd.Series(["c", "a", "b", "a"]),
+    "pandas categories": pd.Series(["c", "a", "b", "a"], dtype="category"),
+    "pandas nullable ints": pd.Series([3, 1, 2, 1], dtype="Int64"),
+    "pandas string type": pd.Series(["c", "a", "b", "a"], dtype="string"),
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_labels_of_three_classes(kind):
+    for loss, form in (("auto", "softmax"), ("categorical", "softmax"), ("binary", "one-vs-rest")):
+        raw = read_targets(LABELS[kind], loss)
+        assert raw.form == form
+        assert_array_equal(raw.codes, [2, 0, 1, 0])
+        assert_array_equal(raw.classes[raw.codes], np.asarray(LABELS[kind]))
+
+
+@pytest.mark.parametrize(
+    "y", [[0, 1, 1], ["no", "yes", "yes"], [False, True, True], [0.0, 1.0, 1.0]]
+)
+def test_labels_of_two_classes(y):
+    for loss, form in (("auto", "sigmoid"), ("binary", "sigmoid"), ("categorical", "softmax")):
+        raw = read_targets(y, loss)
+        assert raw.form == form
+        codes = raw.codes if raw.matrix is None else raw.matrix[:, 0]
+        assert_array_equal(codes, [0, 1, 1])
+        assert_array_equal(raw.classes[codes], y)
+
+
+@pytest.mark.filterwarnings("ignore:The number of unique classes:UserWarning")
+def test_codes_take_the_smallest_integer_type():
+    assert read_targets(np.arange(256), "auto").codes.dtype == np.uint8
+    assert read_targets(np.arange(257), "auto").codes.dtype == np.uint16
+
+
+def test_floats_between_0_and_1_are_the_probability_of_class_1():
+    raw = read_targets([0.2, 1.0, 0.5], "binary")
+    assert raw.form == "sigmoid"
+    assert_array_equal(raw.classes, [0, 1])
+    assert_array_equal(raw.matrix, [[0.2], [1.0], [0.5]])
+
+
+@pytest.mark.parametrize("dtype", [int, bool, np.float32, np.float64, object])
+def test_one_hot_rows_are_distributions(dtype):
+    Y = np.eye(3, dtype=int)[[0, 2, 1, 1]].astype(dtype)
+    for loss in ("auto", "categorical"):
+        raw = read_targets(Y, loss)
+        assert raw.form == "softmax"
+        assert raw.row_sum is None
+        assert_array_equal(raw.matrix, Y.astype(int))
+    assert read_targets(Y, "binary").form == "multilabel"
+
+
+def test_probabilities_are_not_copied():
+    Y = np.random.default_rng(0).dirichlet(np.ones(3), size=10)
+    assert np.shares_memory(read_targets(Y, "auto").matrix, Y)
+
+
+def test_rows_that_sum_to_1_within_1e_4_are_renormalised():
+    Y = np.array([[0.33333, 0.33333, 0.33333], [0.5, 0.5, 0.0]])
+    targets = Targets(read_targets(Y, "auto"), None, None, 0.0, np.float64)
+    block = targets.block(0, 2)
+    assert_allclose(block.t.sum(axis=0), 1, rtol=1e-15)
+    assert_allclose(block.mass, 1, rtol=1e-15)
+    with pytest.raises(ValueError, match="Row 0 of y sums to 0.9998"):
+        read_targets(Y - [[5e-5], [0]], "auto")
+
+
+def test_columns_of_a_data_frame_become_classes():
+    Y = np.eye(3)[[0, 1, 2, 0]]
+    frame = pd.DataFrame(Y, columns=["rain", "sun", "fog"])
+    assert_array_equal(read_targets(frame, "auto").classes, ["rain", "sun", "fog"])
+    assert read_targets(pd.DataFrame(Y), "auto").classes.tolist() == [0, 1, 2]
+    mixed = read_targets(pd.DataFrame(Y, columns=["a", 1, (2, 3)]), "auto").classes
+    assert mixed.tolist() == ["a", 1, (2, 3)]
+    with pytest.raises(ValueError, match="columns of y must have different names"):
+        read_targets(pd.DataFrame(Y, columns=["a", "b", "a"]), "auto")
+
+
+def test_columns_of_a_polars_frame_become_classes():
+    pl = pytest.importorskip("polars")
+    frame = pl.DataFrame({"rain": [1.0, 0.5], "sun": [0.0, 0.5]})
+    raw = read_targets(frame, "auto")
+    assert raw.classes.tolist() == ["rain", "sun"]
+    assert_array_equal(raw.matrix, [[1, 0], [0.5, 0.5]])
+    assert read_targets(pl.Series(["b", "a", "c"]), "auto").codes.tolist() == [1, 0, 2]
+
+
+def test_a_single_column_is_taken_as_labels_with_a_warning():
+    with pytest.warns(DataConversionWarning):
+        assert_array_equal(read_targets([[2], [0], [1]], "auto").codes, [2, 0, 1])
+
+
+# ------------------------------------------------------------------ the error column of the table
+ROWS = {
+    "fractions": ([0.0, 0.5, 1.0], ("auto", "categorical"), "row 1 of y is 0.5.*loss='binary'"),
+    "fractions outside": ([0.0, 0.5, 1.5], ("binary",), "probability of class 1.*row 2 of y is 1.5"),
+    "negative fraction": ([0.5, -0.5, 0.1], ("binary",), "row 1 of y is -0.5"),
+    "indicator": (
+        [[1, 0, 0], [0, 1, 0], [1, 1, 0]],
+        ("auto",),
+        "Row 2 of y sums to 2.*loss='binary'",
+    ),
+    "indicator, categorical": ([[1, 0], [1, 1]], ("categorical",), "Row 1 of y sums to 2.*must sum to 1"),
+    "negative": ([[0.5, 0.5], [1.5, -0.5]], ("auto", "categorical", "binary"), "Row 1 of y holds -0.5"),
+    "above 1": ([[0.5, 0.5], [0.5, 1.5]], ("binary",), "Row 1 of y holds 1.5"),
+    "above 1, distribution": ([[0.5, 0.5], [0.5, 1.5]], ("auto", "categorical"), "Row 1 of y sums to 2"),
+    "NaN": ([[0.5, 0.5], [np.nan, 1]], ("auto", "categorical", "binary"), "(?s)NaN.*row 1"),
+    "inf": ([[0.5, 0.5], [np.inf, 1]], ("auto", "categorical", "binary"), "(?s)infinity.*row 1"),
+    "zero row": ([[0.5, 0.5], [0, 0]], ("auto", "categorical"), "Row 1 of y sums to 0.*Drop rows"),
+    "counts": ([[1, 0], [0, 1], [7, 2]], ("auto", "categorical"), r"Row 2 of y sums to 9.*Y / m.*sample_weight=m"),
+    "NaN label": ([0.0, 1.0, np.nan], ("auto", "categorical", "binary"), "(?s)NaN.*row 2"),
+    "None label": (np.array(["a", None, "b"], object), ("auto",), "no label in row 1"),
+    "missing label": (pd.Series(["a", "b", pd.NA], dtype="object"), ("auto",), "row 2"),
+    "one class": ([1, 1, 1], ("auto", "categorical", "binary"), "one class: .*1"),
+    "one column with mass": ([[1.0, 0], [1, 0]], ("auto", "categorical"), "one class: .*0"),
+    "2-D strings": ([["a", "b"], ["b", "a"]], ("auto", "categorical", "binary"), "dtype <U1.*1-D"),
+    "complex": ([1j, 2, 3], ("auto",), "Complex data"),
+    "3-D": (np.zeros((2, 2, 2)), ("auto",), "dim 3"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "loss"), [(row, loss) for row, (_, losses, _) in ROWS.items() for loss in losses]
+)
+def test_bad_targets_are_named(row, loss):
+    y, _, message = ROWS[row]
+    with pytest.raises(ValueError, match=message):
+        read_targets(y, loss)
+
+
+def test_zero_rows_and_fractions_are_good_multilabel_targets():
+    assert read_targets([[0.9, 0.8], [0, 0]], "binary").form == "multilabel"
+
+
+def test_unknown_label_types_have_scikit_learns_words():
+    for loss, y in (("auto", [0.1, 0.2]), ("categorical", [0.1, 0.2]), ("binary", [0.1, 7.2])):
+        with pytest.raises(ValueError, match="Unknown label type: continuous"):
+            read_targets(y, loss)
+    with pytest.raises(ValueError, match="Unknown label type"):
+        read_targets(np.array([object(), {}], dtype=object), "auto")
+
+
+def test_cross_val_predict_on_2d_targets_says_what_happened(problem):
+    X, _, Y = problem
+    with pytest.raises(ValueError, match=r"cross_val_predict.*re-encodes.*cv\.split\(X\)"):
+        cross_val_predict(SoftmaxClassifier(), X, Y, method="predict_proba")
+
+
+def test_the_way_out_that_the_message_names_works(problem):
+    X, _, Y = problem
+    proba = np.empty_like(Y)
+    for train, test in KFold(5).split(X):
+        proba[test] = SoftmaxClassifier().fit(X[train], Y[train]).predict_proba(X[test])
+    assert_allclose(proba.sum(axis=1), 1)
+
+
+# ------------------------------------------------------------------------------ class weights
+def balanced(y, loss, sample_weight=None):
+    return Targets(read_targets(y, loss), sample_weight, "balanced", 0.0, np.float64)
+
+
+def test_balanced_class_weights_use_target_mass():
+    y, weights = np.array([0, 0, 0, 1, 2, 2]), np.array([1.0, 2, 1, 2, 3, 3])
+    expected = 12 / (3 * np.array([4.0, 2, 6]))
+    assert_allclose(balanced(y, "auto", weights).block(0, 6).mass, weights * expected[y])
+    assert_allclose(balanced(y, "binary", weights).block(0, 6).mass, weights * expected[y])
+    Y = np.eye(3)[y] * 0.99999
+    assert_allclose(balanced(Y, "auto", weights).block(0, 6).mass, weights * expected[y])
+    two = balanced(y == 0, "auto", weights).block(0, 6)
+    assert_allclose(two.mass[0], weights * np.where(y == 0, 12 / 8, 12 / 16))
+
+
+def test_balanced_multilabel_weights_balance_each_label():
+    Y = np.array([[1, 0], [1, 0], [1, 0], [0, 1]])
+    block = balanced(Y, "binary").block(0, 4)
+    assert_allclose(block.mass, [[2 / 3, 2 / 3, 2 / 3, 2], [2 / 3, 2 / 3, 2 / 3, 2]])
+    assert_allclose(block.t, block.mass * Y.T)
+
+
+def test_a_class_without_mass_keeps_weight_1():
+    Y = np.array([[0.5, 0.5, 0.0], [0.25, 0.75, 0.0]])
+    assert np.isfinite(balanced(Y, "auto").block(0, 2).mass).all()
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [
+        ({0: -1, 1: 1}, r"class_weight\[False\] is -1"),
+        ({0: 1, 1: np.nan}, r"class_weight\[True\] is nan"),
+        ({0: 0, 1: 0}, "at least one class"),
+        ({0: 1, 7: 1}, "class_weight"),
+    ],
+)
+def test_bad_class_weights_are_named(class_weight, message, problem):
+    X, y, _ = problem
+    with pytest.raises(ValueError, match=message):
+        SoftmaxClassifier(class_weight=class_weight).fit(X, y > 0)
+
+
+# ----------------------------------------------------------------------------- sample weights
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (lambda n: np.r_[1, 1, -2, np.ones(n - 3)], "sample_weight must not be negative, but row 2"),
+        (lambda n: np.r_[1, np.nan, np.ones(n - 2)], "(?s)sample_weight contains NaN.*row 1"),
+        (lambda n: np.r_[1, 1, 1, np.inf, np.ones(n - 4)], "(?s)sample_weight.*infinity.*row 3"),
+        (lambda n: np.zeros(n), "sample_weight is zero in every row"),
+        (lambda n: np.ones(n + 1), r"sample_weight must have shape \(60,\)"),
+        (lambda n: np.ones((n, 2)), r"sample_weight must have shape \(60,\)"),
+        (lambda n: ["a"] * n, "could not convert|dtype|numeric"),
+    ],
+)
+def test_bad_sample_weights_are_named(weights, message, problem):
+    X, y, _ = problem
+    with pytest.raises(ValueError, match=message):
+        SoftmaxClassifier().fit(X, y, sample_weight=weights(len(X)))
+
+
+@pytest.mark.parametrize("form", ["softmax", "one-vs-rest", "sigmoid", "probabilities", "one-hot"])
+def test_weights_that_leave_one_class_are_refused(form, problem):
+    X, y, _ = problem
+    weights = (y == 1).astype(float)
+    targets, loss = {
+        "softmax": (y, "auto"),
+        "one-vs-rest": (y, "binary"),
+        "sigmoid": (y == 1, "auto"),
+        "probabilities": (np.where(y == 1, 1.0, 0.5), "binary"),
+        "one-hot": (np.eye(3)[y], "auto"),
+    }[form]
+    with pytest.raises(ValueError, match="one class with a positive sample_weight"):
+        SoftmaxClassifier(loss=loss).fit(X, targets, sample_weight=weights)
+
+
+def test_a_number_weighs_every_row(problem):
+    X, y, _ = problem
+    twice = SoftmaxClassifier(C=1).fit(X, y, sample_weight=2)
+    assert_allclose(twice.coef_, SoftmaxClassifier(C=2).fit(X, y).coef_, rtol=1e-6)
+
+
+def test_messages_read_well():
+    with pytest.raises(ValueError) as error:
+        read_targets([[3, 1], [0, 2]], "auto")
+    message = str(error.value)
+    assert message.startswith("Row 0 of y sums to 4: with loss='auto' each row of a 2-D y is a")
+    assert not re.search(r"\s{2,}|\.\.", message)
