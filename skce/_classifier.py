@@ -213,9 +213,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         """
         with _unchanged_on_error(self):
             X, targets = self._read(X, y, sample_weight)
-            objective = Objective(
-                as_rows(X), targets, C=self.C, fit_intercept=self.fit_intercept
-            )
+            objective = Objective(as_rows(X), targets, C=self.C, fit_intercept=self.fit_intercept)
             report = minimize(
                 objective,
                 self._start(objective),

@@ -46,7 +46,9 @@ class _Rows:
         self.n_rows, self.n_columns = X.shape
         self.dtype = X.dtype
 
-    def sum(self, A: NDArray, a: NDArray, function: BlockFunction) -> tuple[float, NDArray, NDArray]:
+    def sum(
+        self, A: NDArray, a: NDArray, function: BlockFunction
+    ) -> tuple[float, NDArray, NDArray]:
         """Add up values, R X and R 1 over blocks of rows.
 
         Parameters

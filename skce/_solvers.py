@@ -373,7 +373,9 @@ MAX_ITER = "max_iter was reached"
 PRECISION = "the line search found nothing lower in the precision of X"
 
 
-def warn_if_not_converged(report: Report, *, tol: float, unpenalised: bool, dtype: DTypeLike) -> None:
+def warn_if_not_converged(
+    report: Report, *, tol: float, unpenalised: bool, dtype: DTypeLike
+) -> None:
     """Issue a ConvergenceWarning that says how close the fit is, why it stopped and what to do."""
     if report.converged:
         return

@@ -60,7 +60,7 @@ class TargetBlock:
         raise NotImplementedError
 
     def dense(self, n_outputs: int) -> NDArray:
-        """Return t as an array that broadcasts to (K, r)."""
+        """Return t, shape (K, r)."""
         raise NotImplementedError
 
 
@@ -158,17 +158,19 @@ def column_names(y: Any) -> NDArray | None:
     return classes
 
 
-def check_y(y: ArrayLike) -> NDArray:
+def check_y(y: ArrayLike, name: str = "y") -> NDArray:
     """Turn y into a finite array of one or two dimensions; a single column becomes 1-D."""
     try:
-        array = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+        array = check_array(y, ensure_2d=False, dtype=None, input_name=name)
     except TypeError:  # what scikit-learn makes of pandas.NA among objects
         _check_no_label_is_missing(np.asarray(y, dtype=object))
         raise
     except ValueError as error:
-        raise_with_first_bad_row(error, y, "y")
+        raise_with_first_bad_row(error, y, name)
     if array.dtype.kind == "c":
-        raise ValueError("Complex data not supported: y must hold labels or real probabilities.")
+        raise ValueError(
+            f"Complex data not supported: {name} must hold labels or real probabilities."
+        )
     if array.ndim == 2 and array.shape[1] == 1:
         return column_or_1d(array, warn=True)
     return array
@@ -301,7 +303,9 @@ def _raise_one_class(label: Any, where: str = "") -> NoReturn:
     )
 
 
-def check_probabilities(y: NDArray, *, distributions: bool, loss: str = "auto") -> NDArray:
+def check_probabilities(
+    y: NDArray, *, distributions: bool, loss: str | None = None, name: str = "y"
+) -> NDArray:
     """Check a matrix of probabilities and return it as numbers.
 
     Parameters
@@ -309,8 +313,10 @@ def check_probabilities(y: NDArray, *, distributions: bool, loss: str = "auto") 
     y : ndarray of shape (n_samples, K)
     distributions : bool
         Whether each row must sum to 1, or each element is a probability of its own.
-    loss : str
-        The loss asked for, which the messages name.
+    loss : str or None
+        The parameter that asked for it, if the message can name one.
+    name : str
+        What the message calls the matrix.
 
     Returns
     -------
@@ -334,38 +340,40 @@ def check_probabilities(y: NDArray, *, distributions: bool, loss: str = "auto") 
         bad |= np.abs(total - 1) > SUM_TOLERANCE
     if bad.any():
         row = int(bad.argmax())
-        raise ValueError(_explain_row(y, row, total[row], distributions, loss))
+        raise ValueError(_explain_row(y, row, total[row], distributions, loss, name))
     return y
 
 
-def _explain_row(y: NDArray, row: int, total: float, distributions: bool, loss: str) -> str:
+def _explain_row(
+    y: NDArray, row: int, total: float, distributions: bool, loss: str | None, name: str
+) -> str:
+    """Say what is wrong with the first bad row of a matrix of probabilities, and the way out."""
     low, high = y[row].min(), y[row].max()
-    lines = []
+    under = "" if loss is None else f"with loss={loss!r} "
     if low < 0:
-        lines.append(f"Row {row} of y holds {low:g}: target probabilities cannot be negative.")
+        lines = [
+            f"Row {row} of {name} holds {low:g}: {under}target probabilities must be in [0, 1]."
+        ]
     elif not distributions:
-        lines.append(
-            f"Row {row} of y holds {high:g}: with loss='binary' each column of a 2-D y is the "
-            "probability of a label and must lie in [0, 1]."
-        )
+        lines = [
+            f"Row {row} of {name} holds {high:g}: {under}each column of a 2-D {name} is the "
+            "probability of a label and must be in [0, 1]."
+        ]
     else:
-        lines.append(
-            f"Row {row} of y sums to {total:g}: with loss={loss!r} each row of a 2-D y is a "
-            f"distribution over the classes and must sum to 1 (within {SUM_TOLERANCE:g})."
-        )
-        if total == 0:
-            lines.append("Drop rows without target mass.")
-        else:
-            lines.append(
-                "If y holds counts or unnormalised weights, pass Y / m with sample_weight=m, "
-                "where m = Y.sum(axis=1, keepdims=True) (as a column, then m.ravel())."
-            )
-        if loss == "auto" and y.min() >= 0 and y.max() <= 1:
+        lines = [
+            f"Row {row} of {name} sums to {total:g}: {under}each row of a 2-D {name} is a "
+            f"distribution over the classes and must sum to 1 (within {SUM_TOLERANCE:g}).",
+            "Drop rows without target mass."
+            if total == 0
+            else "Divide each row by its sum; if the rows are counts Y with sums m, pass Y / m "
+            "(m as a column) and sample_weight=m.",
+        ]
+        if loss is not None and y.min() >= 0 and y.max() <= 1:
             lines.append(
                 "If the columns are labels that can hold together, set loss='binary' for a "
                 "probability per label."
             )
-    if y.dtype.kind in "iu" and y.max() > 1:
+    if loss is not None and y.dtype.kind in "iu" and y.max() > 1:
         lines.append(
             "If this call came from cross_val_predict(method='predict_proba'): it re-encodes a "
             "2-D y column by column as integer codes before fit sees it. Loop over the splits "
@@ -639,9 +647,7 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray
     return weights
 
 
-def expected_accuracy(
-    y: ArrayLike, codes: NDArray, classes: NDArray, form: str
-) -> NDArray | None:
+def expected_accuracy(y: ArrayLike, codes: NDArray, classes: NDArray, form: str) -> NDArray | None:
     """Target mass on what was predicted, per row; None where y holds labels.
 
     Parameters
@@ -666,9 +672,9 @@ def expected_accuracy(
         return np.where(codes == 1, matrix, 1 - matrix)
     _check_columns(array, names, classes)
     if form == "multilabel":
-        matrix = check_probabilities(array, distributions=False, loss="binary")
+        matrix = check_probabilities(array, distributions=False)
         return np.where(codes == 1, matrix, 1.0 - matrix).prod(axis=1)
-    matrix = check_probabilities(array, distributions=True, loss="categorical")
+    matrix = check_probabilities(array, distributions=True)
     return matrix[np.arange(len(codes)), codes] / matrix.sum(axis=1, dtype=np.float64)
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike
 from scipy.special import xlogy
 from sklearn.metrics import log_loss as _sklearn_log_loss
 from sklearn.utils import check_array
-from sklearn.utils.multiclass import type_of_target
 
-from ._targets import check_lengths, check_probabilities, check_sample_weight, check_y
+from ._targets import check_probabilities, check_sample_weight, check_y
 
 __all__ = ["log_loss"]
 
@@ -80,14 +81,20 @@ def log_loss(
                 y_true, y_proba, normalize=normalize, sample_weight=sample_weight, labels=labels
             )
         )
-    t = check_probabilities(check_y(y_true), distributions=True, loss="categorical")
+    t = check_probabilities(check_y(y_true, "y_true"), distributions=True, name="y_true")
     p = check_array(y_proba, dtype=[np.float64, np.float32, np.float16], input_name="y_proba")
     if p.shape != t.shape:
         raise ValueError(
             f"y_true holds probabilities and has shape {t.shape}, so that y_proba must have the "
             f"same shape, but it has {p.shape}."
         )
-    check_probabilities(p, distributions=True, loss="categorical")
+    check_probabilities(p, distributions=False, name="y_proba")
+    if not np.allclose(p.sum(axis=1), 1, rtol=np.sqrt(np.finfo(p.dtype).eps)):
+        warnings.warn(
+            "The rows of y_proba do not sum to one. Make sure to pass probabilities.",
+            UserWarning,
+            stacklevel=2,
+        )
     eps = np.finfo(p.dtype).eps
     loss = -xlogy(t, np.clip(p, eps, 1 - eps)).sum(axis=1, dtype=np.float64)
     loss /= t.sum(axis=1, dtype=np.float64)
@@ -99,5 +106,7 @@ def log_loss(
 
 def _is_distribution(y_true: Any) -> bool:
     """Whether y_true holds probabilities rather than labels or their indicator matrix."""
-    shape = np.shape(y_true)
-    return len(shape) == 2 and shape[1] > 1 and type_of_target(y_true) != "multilabel-indicator"
+    if sp.issparse(y_true) or len(np.shape(y_true)) != 2 or np.shape(y_true)[1] < 2:
+        return False
+    values = np.asarray(y_true)
+    return not ((values == 0) | (values == 1)).all()

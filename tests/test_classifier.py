@@ -238,7 +238,8 @@ def fitted(request, problem):
 def test_predictions_belong_together(fitted):
     clf, X, _ = fitted
     proba, log_proba, decision = (
-        getattr(clf, method)(X) for method in ("predict_proba", "predict_log_proba", "decision_function")
+        getattr(clf, method)(X)
+        for method in ("predict_proba", "predict_log_proba", "decision_function")
     )
     K = len(clf.classes_)
     assert proba.shape == log_proba.shape == (60, K)
@@ -491,7 +492,9 @@ def test_an_interrupt_leaves_a_fitted_estimator_as_it_was(problem, monkeypatch):
 def test_wrong_number_of_features_at_predict(fitted):
     clf, X, _ = fitted
     for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
-        with pytest.raises(ValueError, match="X has 3 features, but SoftmaxClassifier is expecting 4"):
+        with pytest.raises(
+            ValueError, match="X has 3 features, but SoftmaxClassifier is expecting 4"
+        ):
             getattr(clf, method)(X[:, :3])
         with pytest.raises(NotFittedError):
             getattr(clone(clf), method)(X)

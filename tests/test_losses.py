@@ -32,7 +32,11 @@ FORMS = {
     "two labels, all weights": (
         ["b", "a", "b", "b"],
         "binary",
-        {"class_weight": {"a": 0.5, "b": 3.0}, "label_smoothing": 0.2, "sample_weight": [1, 2, 3, 4]},
+        {
+            "class_weight": {"a": 0.5, "b": 3.0},
+            "label_smoothing": 0.2,
+            "sample_weight": [1, 2, 3, 4],
+        },
     ),
     "probabilities of class 1": ([1.0, 0.0, 0.3, 0.85], "binary", {}),
     "one-vs-rest": ([0, 1, 2, 1], "binary", {}),
@@ -105,7 +109,9 @@ def exact(loss, z, t, m):
                     hessian[k, j, i] = mass * p[k] * ((k == j) - p[j])
         else:
             q = [1 / (1 + mpmath.exp(-v)) for v in x]
-            value.append(sum(M[k] * mpmath.log(1 + mpmath.exp(x[k])) - T[k] * x[k] for k in range(K)))
+            value.append(
+                sum(M[k] * mpmath.log(1 + mpmath.exp(x[k])) - T[k] * x[k] for k in range(K))
+            )
             for k in range(K):
                 gradient[k, i] = M[k] * q[k] - T[k]
                 for j in range(K):

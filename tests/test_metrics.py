@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 import sklearn.metrics
 from numpy.testing import assert_allclose
 
@@ -76,7 +77,7 @@ def test_rows_of_targets_are_renormalised(proba):
     ("y", "p", "message"),
     [
         ([[0.5, 0.5], [0.5, 0.6]], [[0.5, 0.5]] * 2, "Row 1 of y_true sums to 1.1"),
-        ([[0.5, 0.5]] * 2, [[0.5, 0.5], [0.5, 0.6]], "Row 1 of y_proba sums to 1.1"),
+        ([[0.5, 0.5]] * 2, [[0.5, 0.5], [0.5, 1.6]], "Row 1 of y_proba holds 1.6"),
         ([[0.5, 0.5]] * 2, [[0.5, 0.5], [1.5, -0.5]], "Row 1 of y_proba holds -0.5"),
         ([[0.5, 0.5]] * 2, [[0.4, 0.3, 0.3]] * 2, r"shape \(2, 2\).*\(2, 3\)"),
         ([[0.5, 0.5]] * 2, [[0.5, 0.5]] * 3, r"shape \(2, 2\).*\(3, 2\)"),
@@ -87,6 +88,16 @@ def test_rows_of_targets_are_renormalised(proba):
 def test_bad_probabilities_are_named(y, p, message):
     with pytest.raises(ValueError, match=message):
         log_loss(y, p)
+
+
+def test_predictions_that_do_not_sum_to_one_warn():
+    with pytest.warns(UserWarning, match="y_proba do not sum to one"):
+        log_loss([[0.5, 0.5]], [[0.5, 0.6]])
+
+
+def test_sparse_targets_get_scikit_learns_error():
+    with pytest.raises(ValueError, match="'y_true' parameter of log_loss must be an array-like"):
+        log_loss(sp.csr_array(np.eye(3)), np.eye(3))
 
 
 def test_the_estimator_minimises_it(problem):

@@ -68,7 +68,9 @@ def test_estimator_checks(estimator, check):
 
 def test_the_expected_failure_is_logistic_regressions_too():
     with pytest.raises(AssertionError):
-        check_class_weight_classifiers("LogisticRegression", LogisticRegression(fit_intercept=False))
+        check_class_weight_classifiers(
+            "LogisticRegression", LogisticRegression(fit_intercept=False)
+        )
 
 
 @pytest.mark.parametrize("loss", ["auto", "categorical", "binary"])
@@ -84,7 +86,7 @@ GRID = {"C": [0.01, 1.0, 100.0]}
 @pytest.mark.parametrize(
     "search",
     [
-        GridSearchCV(SoftmaxClassifier(), GRID, scoring="neg_log_loss"),
+        GridSearchCV(SoftmaxClassifier(), GRID),
         RandomizedSearchCV(SoftmaxClassifier(), GRID, n_iter=2, random_state=0),
         HalvingGridSearchCV(SoftmaxClassifier(), GRID, random_state=0),
         GridSearchCV(

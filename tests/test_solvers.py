@@ -78,9 +78,7 @@ def test_newton_decrement_is_the_gap_of_a_quadratic(rng):
     problem = _solvers.precondition(objective)
     theta = np.ones(objective.size)
     value, gradient = problem.value_gradient(theta)
-    found = _solvers.newton_decrement(
-        problem, theta, gradient, stop_above=np.inf, max_products=100
-    )
+    found = _solvers.newton_decrement(problem, theta, gradient, stop_above=np.inf, max_products=100)
     best = problem.value_gradient(theta + found.step)[0]
     assert found.complete
     assert_allclose(found.gap, value - best, rtol=1e-3)

@@ -222,7 +222,10 @@ def test_bad_class_weights_are_named(class_weight, message, problem):
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (lambda n: np.r_[1, 1, -2, np.ones(n - 3)], "sample_weight must not be negative, but row 2"),
+        (
+            lambda n: np.r_[1, 1, -2, np.ones(n - 3)],
+            "sample_weight must not be negative, but row 2",
+        ),
         (lambda n: np.r_[1, np.nan, np.ones(n - 2)], "(?s)sample_weight contains NaN.*row 1"),
         (lambda n: np.r_[1, 1, 1, np.inf, np.ones(n - 4)], "(?s)sample_weight.*infinity.*row 3"),
         (lambda n: np.zeros(n), "sample_weight is zero in every row"),
