@@ -22,8 +22,8 @@ from ._objective import Objective
 from ._outputs import OUTPUTS
 from ._rows import as_rows, blocks, logits
 from ._solvers import Report, minimize, warn_if_not_converged
+from ._target_mass import Targets, fold_weights
 from ._targets import (
-    Targets,
     check_lengths,
     check_sample_weight,
     expected_accuracy,
@@ -138,6 +138,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
     >>> round(clf.score(X, Y), 3)
     0.909
     """
+
+    coef_: Any
 
     _parameter_constraints: dict = {  # noqa: RUF012
         "C": [Interval(Real, 0, None, closed="right")],
@@ -397,13 +399,13 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None
     ) -> tuple[NDArray | sp.csr_array, Targets]:
         """Validate everything that fit was given."""
-        X = self._check_X(X, reset=True, y=y)
+        X = self._check_features(X, reset=True, y=y)
         raw = read_targets(y, self.loss)
-        check_lengths(X.shape[0], raw.n_rows)
+        check_lengths(X.shape[0], len(raw.values))
         weights = check_sample_weight(sample_weight, X.shape[0])
-        return X, Targets(raw, weights, self.class_weight, self.label_smoothing, X.dtype)
+        return X, fold_weights(raw, weights, self.class_weight, self.label_smoothing, X.dtype)
 
-    def _check_X(self, X: Any, *, reset: bool = False, y: Any = "no_validation") -> Any:
+    def _check_features(self, X: Any, *, reset: bool = False, y: Any = "no_validation") -> Any:
         """X as float64 or float32, dense or CSR; on the way in y is only asked to be there."""
         if not reset:
             check_is_fitted(self)
@@ -421,7 +423,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
 
     def _predict_codes(self, X: Any) -> NDArray:
         """Positions in `classes_`, or an indicator matrix, block by block."""
-        X = self._check_X(X)
+        X = self._check_features(X)
         size = max(_PREDICT_BLOCK // len(self.intercept_), 1)
         predict = self._output.predict
         return np.concatenate(
@@ -432,7 +434,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         )
 
     def _logits(self, X: Any) -> NDArray:
-        return logits(self._check_X(X), self.coef_, self.intercept_)
+        return logits(self._check_features(X), self.coef_, self.intercept_)
 
     def _start(self, objective: Objective) -> NDArray:
         """Zeros, or the previous coefficients."""

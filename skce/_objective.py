@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ._losses import LOSSES
 from ._rows import _Rows
-from ._targets import Targets
+from ._target_mass import Targets
 
 
 class Objective:

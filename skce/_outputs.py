@@ -41,7 +41,7 @@ def _argmax(z: NDArray) -> NDArray:
 
 
 def _softmax_decision(z: NDArray) -> NDArray:
-    """The logits; with two classes their difference, as scikit-learn's convention asks."""
+    """Return the logits; with two classes their difference, as scikit-learn asks."""
     return z[:, 1] - z[:, 0] if z.shape[1] == 2 else z
 
 

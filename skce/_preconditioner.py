@@ -157,5 +157,5 @@ def _inverse_root(M: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def _positive(diagonal: NDArray) -> NDArray:
-    """The diagonal with 1 for columns that do not vary."""
+    """Return the diagonal with 1 for columns that do not vary."""
     return np.where(diagonal > 0, diagonal, 1.0)

@@ -67,7 +67,7 @@ class _Rows:
         """
         A = np.ascontiguousarray(A, dtype=self.dtype)
         a = a.astype(self.dtype)[:, None]
-        value, RX, R1 = 0.0, np.float64(0), np.float64(0)
+        value, RX, R1 = 0.0, np.zeros(()), np.zeros(())
         for start, stop in blocks(self.n_rows, self._block_size(len(A))):
             block = self.block(start, stop)
             z = self._logits(A, block)
@@ -83,7 +83,7 @@ class _Rows:
         raise NotImplementedError
 
     def dense(self, indices: NDArray) -> NDArray:
-        """The given rows as a float64 array."""
+        """Return the given rows as a float64 array."""
         raise NotImplementedError
 
     def _block_size(self, n_logits: int) -> int:
@@ -104,7 +104,7 @@ class DenseRows(_Rows):
         return self.X[start:stop]
 
     def dense(self, indices: NDArray) -> NDArray:
-        """The given rows as a float64 array."""
+        """Return the given rows as a float64 array."""
         return self.X[indices].astype(np.float64, copy=False)
 
     def _block_size(self, n_logits: int) -> int:
@@ -127,7 +127,7 @@ class CSRRows(_Rows):
         return self.X if (start, stop) == (0, self.n_rows) else self.X[start:stop]
 
     def dense(self, indices: NDArray) -> NDArray:
-        """The given rows as a float64 array."""
+        """Return the given rows as a float64 array."""
         return self.X[indices].toarray().astype(np.float64, copy=False)
 
     def _block_size(self, n_logits: int) -> int:

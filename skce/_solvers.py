@@ -54,6 +54,9 @@ class Method:
     wait_for_small_gain: bool
 
 
+#: A tolerance on the step that is never met; SciPy 1.12 needs it above zero.
+_NEVER = 1e-300
+
 METHODS = {
     "lbfgs": Method(
         "L-BFGS-B",
@@ -63,7 +66,7 @@ METHODS = {
         wait_for_small_gain=True,
     ),
     "newton-cg": Method(
-        "Newton-CG", {"xtol": 0}, uses_hessian=True, iterations=1, wait_for_small_gain=False
+        "Newton-CG", {"xtol": _NEVER}, uses_hessian=True, iterations=1, wait_for_small_gain=False
     ),
 }
 
@@ -88,7 +91,7 @@ def choose_method(solver: str, objective: Objective) -> Method:
     return METHODS[solver]
 
 
-class _Stop(Exception):
+class _EndOfSumError(Exception):
     """Ends conjugate gradients from their callback."""
 
 
@@ -112,7 +115,12 @@ class Decrement:
 
 
 def newton_decrement(
-    problem: Identity, theta: NDArray, gradient: NDArray, *, stop_above: float, max_products: int
+    problem: Identity | _Monitor,
+    theta: NDArray,
+    gradient: NDArray,
+    *,
+    stop_above: float,
+    max_products: int,
 ) -> Decrement:
     """Sum g' H^-1 g / 2 by conjugate gradients, until it settles or exceeds `stop_above`.
 
@@ -132,23 +140,23 @@ def newton_decrement(
         recent = max(5, len(sums) // 4)
         if not np.isfinite(gap):
             found.gap, found.complete = np.inf, False
-            raise _Stop
+            raise _EndOfSumError
         settled = len(sums) > recent and gap - sums[-1 - recent] <= _SUMMED * gap
         found.gap, found.complete, found.step = gap, settled, x.copy()
         if settled or gap > stop_above:
-            raise _Stop
+            raise _EndOfSumError
 
     size = len(theta)
     hessian = LinearOperator(
         (size, size), matvec=lambda v: problem.hessian_product(theta, v), dtype=np.float64
     )
-    # A singular Hessian (no penalty) makes conjugate gradients divide by zero; the callback sees it.
+    # A singular Hessian makes conjugate gradients divide by zero, which the callback sees.
     with np.errstate(all="ignore"):
         try:
-            x, failed = cg(
+            _, failed = cg(
                 hessian, -gradient, rtol=1e-10, atol=0, maxiter=max_products, callback=callback
             )
-        except _Stop:
+        except _EndOfSumError:
             return found
     found.complete = not failed
     return found
@@ -257,7 +265,7 @@ class _Monitor:
             self._last = before
 
     def estimate(self) -> float:
-        """The relative gap at the last point, as well as a bounded number of products tells."""
+        """Estimate the relative gap at the last point with a bounded number of products."""
         theta, value, gradient = self.last
         found = newton_decrement(
             self, theta, gradient, stop_above=np.inf, max_products=_REPORT_PRODUCTS
@@ -277,8 +285,9 @@ class _Monitor:
         return True
 
     def _print(self, value: float) -> None:
+        objective = value * self.problem.objective.scale
         print(
-            f"iteration {len(self.loss_curve):4d}  objective {value * self.problem.objective.scale:.10e}"
+            f"iteration {len(self.loss_curve):4d}  objective {objective:.10e}"
             f"  gap >= {self.gap:.1e}  passes {self.nfev + self.nhev:5d}"
             f"  {time.perf_counter() - self._started:8.3f} s"
         )

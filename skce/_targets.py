@@ -1,16 +1,7 @@
-"""Targets: from what a user passes as y to target mass t and total mass m, by blocks of rows.
+"""Targets: what a user's y, and the weights beside it, mean; all that is checked of them.
 
-`read_targets` decides what y means (see the table in the user guide) and checks it;
-`Targets` folds label smoothing, class weights and sample weights into (t, m), in that order.
-Nothing of shape (n_samples, n_classes) is made: hard labels stay integer codes, a matrix of
-probabilities stays the user's array, and a block of rows is weighted when it is read.
-
-With s the sample weights, w the class weights and eps the label smoothing, for K classes
-
-    categorical         t_k = s * w_k * ((1 - eps) * y_k + eps / K)     m = sum_k t_k
-    binary              t_k = s * w_1k * y'_k                           m_k = t_k + s * w_0k * (1 - y'_k)
-                        with y'_k = (1 - eps) * y_k + eps / 2
-    one-vs-rest         as binary, with one weight s * w_c for a row of class c
+`read_targets` decides between the rows of the table in the user guide. What follows from smoothing
+and weights is `_target_mass.py`.
 """
 
 from __future__ import annotations
@@ -20,96 +11,15 @@ from numbers import Real
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import check_array, column_or_1d, compute_class_weight
+from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 #: Rows of probabilities may miss a sum of 1 by this much; real ones carry four to six digits.
 SUM_TOLERANCE = 1e-4
 
-#: Rows at a time where a check or a weight needs a temporary as wide as y.
-_CHUNK = 4096
 
-
-# ------------------------------------------------------------------------------------- blocks
-@dataclass(frozen=True)
-class TargetBlock:
-    """Target mass of r rows; what every form of target offers to a loss.
-
-    Attributes
-    ----------
-    mass : ndarray of shape (r,) or (K, r)
-        Total mass m of each row, or of each row and output.
-    reference : ndarray of int, shape (r,)
-        The class with the most target mass in each row.
-    rest : ndarray of shape (r,)
-        The mass of each row outside its reference class.
-    """
-
-    mass: NDArray
-    reference: NDArray
-    rest: NDArray
-
-    def dot(self, d: NDArray) -> NDArray:
-        """Return sum_k t_k * d_k for each row."""
-        raise NotImplementedError
-
-    def subtract_from(self, g: NDArray) -> None:
-        """Subtract t from g in place."""
-        raise NotImplementedError
-
-    def dense(self, n_outputs: int) -> NDArray:
-        """Return t, shape (K, r)."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class HardBlock(TargetBlock):
-    """Hard labels: t_k = on * [k = reference] + weight * background_k."""
-
-    on: NDArray
-    weight: NDArray
-    background: NDArray | None
-
-    def dot(self, d: NDArray) -> NDArray:
-        """Return sum_k t_k * d_k for each row."""
-        total = self.on * d[self.reference, np.arange(d.shape[1])]
-        return total if self.background is None else total + self.weight * (self.background @ d)
-
-    def subtract_from(self, g: NDArray) -> None:
-        """Subtract t from g in place."""
-        g[self.reference, np.arange(g.shape[1])] -= self.on
-        if self.background is not None:
-            g -= np.multiply.outer(self.background, self.weight)
-
-    def dense(self, n_outputs: int) -> NDArray:
-        """Return t, shape (K, r)."""
-        t = np.zeros((n_outputs, len(self.reference)), dtype=self.on.dtype)
-        self.subtract_from(t)
-        return np.negative(t, out=t)
-
-
-@dataclass(frozen=True)
-class SoftBlock(TargetBlock):
-    """Any target mass t, shape (K, r)."""
-
-    t: NDArray
-
-    def dot(self, d: NDArray) -> NDArray:
-        """Return sum_k t_k * d_k for each row."""
-        return np.einsum("kr,kr->r", self.t, d)
-
-    def subtract_from(self, g: NDArray) -> None:
-        """Subtract t from g in place."""
-        g -= self.t
-
-    def dense(self, n_outputs: int) -> NDArray:
-        """Return t, shape (K, r)."""
-        return self.t
-
-
-# ------------------------------------------------------------------------------ reading what y is
 @dataclass(frozen=True)
 class RawTargets:
     """What y says, before any weight.
@@ -119,29 +29,26 @@ class RawTargets:
     classes : ndarray of shape (n_classes,)
     form : {"softmax", "sigmoid", "one-vs-rest", "multilabel"}
         How logits become probabilities.
-    codes : ndarray of int, shape (n_samples,), or None
-        Hard labels as positions in `classes`; the smallest integer type that holds them.
-    matrix : ndarray of shape (n_samples, K), or None
-        Probabilities: a distribution per row, or (K = 1 for "sigmoid") one per output.
+    kind : {"codes", "distributions", "outputs"}
+        What `values` holds.
+    values : ndarray
+        Hard labels as positions in `classes`, shape (n_samples,), in the smallest integer type; or
+        a distribution per row; or a probability per output (K = 1 for "sigmoid"), shape
+        (n_samples, K), the user's own array where it holds numbers.
     row_sum : ndarray of shape (n_samples,), or None
-        What to divide the rows of a distribution by; None where they sum to 1 to rounding.
+        What to divide the rows of distributions by; None where they sum to 1 to rounding.
     """
 
     classes: NDArray
     form: str
-    codes: NDArray | None = None
-    matrix: NDArray | None = None
+    kind: str
+    values: NDArray
     row_sum: NDArray | None = None
 
     @property
     def loss(self) -> str:
         """Name of the loss that goes with the form."""
         return "categorical" if self.form == "softmax" else "binary"
-
-    @property
-    def n_rows(self) -> int:
-        """Number of samples."""
-        return len(self.codes if self.matrix is None else self.matrix)  # type: ignore[arg-type]
 
 
 def column_names(y: Any) -> NDArray | None:
@@ -231,11 +138,11 @@ def _read_labels(y: NDArray, loss: str) -> RawTargets:
     classes = encoder.classes_
     n_classes = len(classes)
     if n_classes < 2:
-        _raise_one_class(classes[0])
+        raise_one_class(classes[0])
     codes = codes.astype(np.min_scalar_type(n_classes - 1), copy=False)
     if n_classes == 2 and loss != "categorical":
-        return RawTargets(classes, "sigmoid", matrix=codes.reshape(-1, 1))
-    return RawTargets(classes, "one-vs-rest" if loss == "binary" else "softmax", codes=codes)
+        return RawTargets(classes, "sigmoid", "outputs", codes.reshape(-1, 1))
+    return RawTargets(classes, "one-vs-rest" if loss == "binary" else "softmax", "codes", codes)
 
 
 def _check_no_label_is_missing(y: NDArray) -> None:
@@ -260,7 +167,9 @@ def _read_probabilities(y: NDArray, loss: str) -> RawTargets:
             f"{y[_first_fraction(y)]:g}. If y is the probability of class 1, set loss='binary'; "
             "if it is a quantity, use a regressor."
         )
-    return RawTargets(np.array([0, 1]), "sigmoid", matrix=_check_unit_interval(y).reshape(-1, 1))
+    return RawTargets(
+        np.array([0, 1]), "sigmoid", "outputs", _check_unit_interval(y).reshape(-1, 1)
+    )
 
 
 def _check_unit_interval(y: NDArray) -> NDArray:
@@ -283,11 +192,11 @@ def _read_matrix(y: NDArray, loss: str, names: NDArray | None) -> RawTargets:
     matrix = check_probabilities(y, distributions=loss != "binary", loss=loss)
     classes = np.arange(y.shape[1]) if names is None else names
     if loss == "binary":
-        return RawTargets(classes, "multilabel", matrix=matrix)
+        return RawTargets(classes, "multilabel", "outputs", matrix)
     present = matrix.max(axis=0) > 0
     if present.sum() < 2:
-        _raise_one_class(classes[present.argmax()])
-    return RawTargets(classes, "softmax", matrix=matrix, row_sum=_row_sum(matrix))
+        raise_one_class(classes[present.argmax()])
+    return RawTargets(classes, "softmax", "distributions", matrix, _row_sum(matrix))
 
 
 def _row_sum(matrix: NDArray) -> NDArray | None:
@@ -296,7 +205,8 @@ def _row_sum(matrix: NDArray) -> NDArray | None:
     return None if np.abs(total - 1).max() <= rounding else total
 
 
-def _raise_one_class(label: Any, where: str = "") -> NoReturn:
+def raise_one_class(label: Any, where: str = "") -> NoReturn:
+    """Refuse targets that have all their mass on one class."""
     raise ValueError(
         f"SoftmaxClassifier needs target mass on at least 2 classes, but y has one class{where}: "
         f"{label!r}. Check how y was made or split."
@@ -381,228 +291,6 @@ def _explain_row(
             "clone(model).fit(X[train], Y[train]).predict_proba(X[test])."
         )
     return " ".join(lines)
-
-
-# ---------------------------------------------------------------------------- folding the weights
-class Targets:
-    """Target mass of all rows, with smoothing and weights folded in.
-
-    Parameters
-    ----------
-    raw : RawTargets
-    sample_weight : ndarray of shape (n_samples,), or None
-        Non-negative, finite, not all zero.
-    class_weight : dict, "balanced" or None
-    label_smoothing : float in [0, 1)
-    dtype : dtype
-        Of the blocks: that of X.
-
-    Attributes
-    ----------
-    weights : ndarray of shape (n_samples,)
-        Weight of each row in the objective, before class weights.
-    total_weight : float
-        Their sum, which scales the objective that solvers see.
-    n_outputs : int
-        Number of coefficient vectors: 1 for "sigmoid", else the number of classes.
-    """
-
-    def __init__(
-        self,
-        raw: RawTargets,
-        sample_weight: NDArray | None,
-        class_weight: dict | str | None,
-        label_smoothing: float,
-        dtype: DTypeLike,
-    ):
-        self.classes = raw.classes
-        self.form = raw.form
-        self.loss = raw.loss
-        self.n_outputs = 1 if raw.form == "sigmoid" else len(raw.classes)
-        self._dtype = np.dtype(dtype)
-        n = raw.n_rows
-        if sample_weight is None:
-            self.weights = np.broadcast_to(np.ones((), self._dtype), n)
-            self.total_weight = float(n)
-        else:
-            self.weights = sample_weight.astype(self._dtype, copy=False)
-            self.total_weight = float(sample_weight.sum(dtype=np.float64))
-        self._codes, self._matrix, self._row_sum = raw.codes, raw.matrix, raw.row_sum
-        self._smoothing = label_smoothing
-        if sample_weight is not None:
-            self._check_weighted_classes(sample_weight)
-        self._fold(class_weight)
-
-    def block(self, start: int, stop: int) -> TargetBlock:
-        """Target mass of rows start to stop."""
-        rows = slice(start, stop)
-        if self._codes is not None:
-            on, mass = self._on[rows], self._mass[rows]
-            reference = self._codes[rows]
-            rest = mass - on
-            if self._background is not None:
-                rest = rest - self._spread[rows] * self._background[reference]
-            return HardBlock(mass, reference, rest, on, self._spread[rows], self._background)
-        if self.loss == "categorical":
-            return self._distribution_block(rows)
-        return self._outputs_block(rows)
-
-    # -- folding: once per fit, into arrays of shape (n_samples,) and (K,)
-    def _fold(self, class_weight: dict | str | None) -> None:
-        if self.loss == "binary" and self._codes is None:
-            self._fold_outputs(class_weight)
-        else:
-            self._fold_classes(class_weight)
-
-    def _fold_classes(self, class_weight: dict | str | None) -> None:
-        """Fold for one distribution over the classes per row, and for one-vs-rest."""
-        n_classes, eps = len(self.classes), self._smoothing
-        w = self._class_weights(class_weight)
-        s = self.weights
-        if self.form == "one-vs-rest":
-            if w is not None:
-                s = s * w[self._codes].astype(self._dtype)
-            self._mass = self._spread = s
-            self._on = s if eps == 0 else s * self._dtype.type(1 - eps)
-            self._background = None if eps == 0 else np.full(n_classes, eps / 2, self._dtype)
-            return
-        scale = np.ones(n_classes) if w is None else w
-        background = scale * (eps / n_classes)
-        self._scale = None if w is None and eps == 0 else (scale * (1 - eps)).astype(self._dtype)
-        self._background = None if eps == 0 else background.astype(self._dtype)
-        self._spread = s
-        if self._codes is not None:
-            self._on = s if self._scale is None else s * self._scale[self._codes]
-            on_mass = self._on
-        else:
-            assert self._matrix is not None
-            if self._row_sum is not None:
-                s = (s / self._row_sum).astype(self._dtype)
-            self._on = s
-            on_mass = s * self._per_chunk(lambda y: y @ (scale * (1 - eps)), self._dtype)
-            self._reference = self._per_chunk(
-                lambda y: (y * scale).argmax(axis=1), np.min_scalar_type(n_classes - 1)
-            )
-        self._mass = on_mass if eps == 0 else on_mass + self._spread * background.sum()
-        self._mass = self._mass.astype(self._dtype, copy=False)
-
-    def _fold_outputs(self, class_weight: dict | str | None) -> None:
-        """Fold for a probability per output: two-class labels, 1-D probabilities, multilabel."""
-        self._weight_0, self._weight_1 = (
-            None if w is None else np.asarray(w, self._dtype).reshape(-1, 1)
-            for w in self._output_weights(class_weight)
-        )
-
-    def _class_weights(self, class_weight: dict | str | None) -> NDArray | None:
-        if class_weight is None:
-            return None
-        if class_weight == "balanced":
-            weights = self.weights.astype(np.float64)
-            if self._codes is not None:
-                mass = np.bincount(self._codes, weights=weights, minlength=len(self.classes))
-            else:
-                if self._row_sum is not None:
-                    weights = weights / self._row_sum
-                mass = self._column_mass(weights)
-            return _balanced(mass, self.total_weight, len(self.classes))
-        return _from_dict(class_weight, self.classes)
-
-    def _output_weights(
-        self, class_weight: dict | str | None
-    ) -> tuple[NDArray | None, NDArray | None]:
-        """Weights of a 0 and of a 1 in each output."""
-        if class_weight is None:
-            return None, None
-        if class_weight == "balanced":
-            mass_1 = self._column_mass(self.weights.astype(np.float64))
-            total = self.total_weight
-            return _balanced(total - mass_1, total, 2), _balanced(mass_1, total, 2)
-        w = _from_dict(class_weight, self.classes)
-        if self.form == "multilabel":
-            return np.ones(len(w)), w
-        return w[:1], w[1:]
-
-    def _check_weighted_classes(self, sample_weight: NDArray) -> None:
-        """Refuse weights that leave one class only."""
-        if self._codes is not None:
-            present = np.bincount(self._codes, weights=sample_weight) > 0
-        elif self.form == "multilabel":
-            return
-        else:
-            present = self._column_mass(sample_weight) > 0
-            if self.form == "sigmoid":
-                assert self._matrix is not None
-                rest = (sample_weight * (self._matrix[:, 0] < 1)).any()
-                present = np.append(rest, present)
-        if present.sum() < 2:
-            _raise_one_class(self.classes[present.argmax()], " with a positive sample_weight")
-
-    def _column_mass(self, weights: NDArray) -> NDArray:
-        assert self._matrix is not None
-        chunks = (slice(i, i + _CHUNK) for i in range(0, len(weights), _CHUNK))
-        return sum((weights[rows] @ self._matrix[rows] for rows in chunks), np.float64(0))
-
-    def _per_chunk(self, function: Any, dtype: DTypeLike) -> NDArray:
-        assert self._matrix is not None
-        out = np.empty(len(self._matrix), dtype)
-        for start in range(0, len(out), _CHUNK):
-            rows = slice(start, start + _CHUNK)
-            out[rows] = function(self._matrix[rows])
-        return out
-
-    # -- blocks of a matrix of probabilities
-    def _distribution_block(self, rows: slice) -> SoftBlock:
-        assert self._matrix is not None
-        t = np.array(self._matrix[rows].T, dtype=self._dtype, order="C")
-        if self._scale is not None:
-            t *= self._scale[:, None]
-        t *= self._on[rows]
-        if self._background is not None:
-            t += np.multiply.outer(self._background, self._spread[rows])
-        reference = self._reference[rows]
-        mass = self._mass[rows]
-        return SoftBlock(mass, reference, mass - t[reference, np.arange(t.shape[1])], t)
-
-    def _outputs_block(self, rows: slice) -> SoftBlock:
-        assert self._matrix is not None
-        s = self.weights[rows]
-        t = np.array(self._matrix[rows].T, dtype=self._dtype, order="C")
-        if self._smoothing:
-            t *= self._dtype.type(1 - self._smoothing)
-            t += self._dtype.type(self._smoothing / 2)
-        mass = s
-        if self._weight_1 is not None:
-            mass = s * self._weight_0 * (1 - t)
-            t *= self._weight_1
-            t *= s
-            mass += t
-        else:
-            t *= s
-        return SoftBlock(mass, _NO_ROWS, mass, t)
-
-
-#: Binary losses need no reference class.
-_NO_ROWS = np.empty(0, dtype=np.intp)
-
-
-def _balanced(mass: NDArray, total: float, n_classes: int) -> NDArray:
-    """Weights total / (n_classes * mass_k); a class without mass has nothing to weigh and gets 1."""
-    return np.divide(total, n_classes * mass, out=np.ones_like(mass), where=mass > 0)
-
-
-def _from_dict(class_weight: dict, classes: NDArray) -> NDArray:
-    """Weights in the order of `classes`; 1 for a class that the dictionary leaves out."""
-    weights = compute_class_weight(class_weight, classes=classes, y=classes)
-    bad = ~(np.isfinite(weights) & (weights >= 0))
-    if bad.any():
-        k = int(bad.argmax())
-        raise ValueError(
-            f"class_weight[{classes.tolist()[k]!r}] is {weights[k]:g}: class weights must be "
-            "finite and not negative."
-        )
-    if not weights.any():
-        raise ValueError("class_weight must give at least one class a weight above zero.")
-    return weights
 
 
 # ------------------------------------------------------------------------- weights and accuracy

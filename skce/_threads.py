@@ -18,7 +18,7 @@ from threadpoolctl import ThreadpoolController
 
 @functools.cache
 def _scipy_blas() -> ThreadpoolController:
-    """The BLAS inside SciPy's wheel; selects nothing where NumPy and SciPy share a library."""
+    """Select the BLAS inside SciPy's wheel; nothing where NumPy and SciPy share a library."""
     controller = ThreadpoolController()
     paths = [library.filepath for library in controller.lib_controllers]
     return controller.select(filepath=[path for path in paths if "scipy.libs" in path])

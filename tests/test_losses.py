@@ -7,7 +7,8 @@ from numpy.testing import assert_allclose
 
 from skce._losses import LOSSES
 from skce._losses._categorical import log_softmax, softmax
-from skce._targets import Targets, read_targets
+from skce._target_mass import fold_weights
+from skce._targets import read_targets
 
 mpmath.mp.dps = 50
 
@@ -57,7 +58,7 @@ FORMS = {
 def fold(y, loss, dtype=np.float64, sample_weight=None, class_weight=None, label_smoothing=0.0):
     weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     raw = read_targets(np.asarray(y), loss)
-    return Targets(raw, weights, class_weight, label_smoothing, dtype)
+    return fold_weights(raw, weights, class_weight, label_smoothing, dtype)
 
 
 def blocks(form, dtype=np.float64):

@@ -11,7 +11,8 @@ from skce import _rows
 from skce._objective import Objective
 from skce._preconditioner import Identity, Whitened, precondition
 from skce._rows import as_rows
-from skce._targets import Targets, read_targets
+from skce._target_mass import fold_weights
+from skce._targets import read_targets
 
 Y_FORMS = {
     "softmax": lambda y, Y: (y, "categorical"),
@@ -23,7 +24,7 @@ Y_FORMS = {
 
 
 def make(X, y, loss="auto", C=0.7, fit_intercept=True, weights=None, smoothing=0.0):
-    targets = Targets(read_targets(y, loss), weights, None, smoothing, X.dtype)
+    targets = fold_weights(read_targets(y, loss), weights, None, smoothing, X.dtype)
     return Objective(as_rows(X), targets, C=C, fit_intercept=fit_intercept)
 
 
@@ -75,10 +76,10 @@ def test_hard_labels_need_no_array_of_rows_times_classes(form, rng):
     n, p, K = 100_000, 3, 50
     X, y = rng.normal(size=(n, p)), rng.integers(K, size=n)
     raw = read_targets(y, "auto" if form == "softmax" else "binary")
-    assert raw.codes.dtype == np.uint8
+    assert raw.values.dtype == np.uint8
     tracemalloc.start()
     objective = Objective(
-        as_rows(X), Targets(raw, None, None, 0.1, X.dtype), C=1, fit_intercept=True
+        as_rows(X), fold_weights(raw, None, None, 0.1, X.dtype), C=1, fit_intercept=True
     )
     theta = np.zeros(objective.size)
     objective.value_gradient(theta)
@@ -129,7 +130,7 @@ def test_whitening_makes_the_hessian_at_zero_the_identity_for_two_classes(rng):
 
 
 def test_wide_sparse_columns_are_left_alone(rng):
-    X = sp.random_array((20, 50), density=0.2, format="csr", rng=rng)
+    X = sp.csr_array(sp.random(20, 50, density=0.2, random_state=0))
     problem = precondition(make(X, np.arange(20) % 3))
     assert type(problem) is Identity
     theta = rng.normal(size=problem.objective.size)

@@ -184,7 +184,7 @@ def test_sample_weight_is_routed(problem):
         )
         plain = cross_validate(
             SoftmaxClassifier().set_fit_request(sample_weight=False), X, y, cv=KFold(3),
-            return_estimator=True,
+            return_estimator=True, params={},
         )  # fmt: skip
     train, test = next(KFold(3).split(X))
     by_hand = SoftmaxClassifier().fit(X[train], y[train], weights[train])

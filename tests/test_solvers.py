@@ -13,7 +13,8 @@ from threadpoolctl import threadpool_info
 from skce import SoftmaxClassifier, _solvers, _threads
 from skce._objective import Objective
 from skce._rows import as_rows
-from skce._targets import Targets, read_targets
+from skce._target_mass import fold_weights
+from skce._targets import read_targets
 
 SOLVERS = ["newton-cg", "lbfgs"]
 
@@ -72,7 +73,7 @@ def test_newton_decrement_is_the_gap_of_a_quadratic(rng):
     # Far from the optimum of a strongly penalised problem the objective is nearly quadratic.
     X, y = rng.normal(size=(50, 3)), rng.integers(2, size=50)
     objective = Objective(
-        as_rows(X), Targets(read_targets(y, "auto"), None, None, 0.0, X.dtype), C=1e-6,
+        as_rows(X), fold_weights(read_targets(y, "auto"), None, None, 0.0, X.dtype), C=1e-6,
         fit_intercept=False,
     )  # fmt: skip
     problem = _solvers.precondition(objective)

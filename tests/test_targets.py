@@ -10,7 +10,8 @@ from sklearn.exceptions import DataConversionWarning
 from sklearn.model_selection import KFold, cross_val_predict
 
 from skce import SoftmaxClassifier
-from skce._targets import Targets, read_targets
+from skce._target_mass import fold_weights
+from skce._targets import read_targets
 
 LABELS = {
     "ints": [3, 1, 2, 1],
@@ -31,8 +32,8 @@ def test_labels_of_three_classes(kind):
     for loss, form in (("auto", "softmax"), ("categorical", "softmax"), ("binary", "one-vs-rest")):
         raw = read_targets(LABELS[kind], loss)
         assert raw.form == form
-        assert_array_equal(raw.codes, [2, 0, 1, 0])
-        assert_array_equal(raw.classes[raw.codes], np.asarray(LABELS[kind]))
+        assert_array_equal(raw.values, [2, 0, 1, 0])
+        assert_array_equal(raw.classes[raw.values], np.asarray(LABELS[kind]))
 
 
 @pytest.mark.parametrize(
@@ -42,22 +43,22 @@ def test_labels_of_two_classes(y):
     for loss, form in (("auto", "sigmoid"), ("binary", "sigmoid"), ("categorical", "softmax")):
         raw = read_targets(y, loss)
         assert raw.form == form
-        codes = raw.codes if raw.matrix is None else raw.matrix[:, 0]
+        codes = raw.values.ravel()
         assert_array_equal(codes, [0, 1, 1])
         assert_array_equal(raw.classes[codes], y)
 
 
 @pytest.mark.filterwarnings("ignore:The number of unique classes:UserWarning")
 def test_codes_take_the_smallest_integer_type():
-    assert read_targets(np.arange(256), "auto").codes.dtype == np.uint8
-    assert read_targets(np.arange(257), "auto").codes.dtype == np.uint16
+    assert read_targets(np.arange(256), "auto").values.dtype == np.uint8
+    assert read_targets(np.arange(257), "auto").values.dtype == np.uint16
 
 
 def test_floats_between_0_and_1_are_the_probability_of_class_1():
     raw = read_targets([0.2, 1.0, 0.5], "binary")
     assert raw.form == "sigmoid"
     assert_array_equal(raw.classes, [0, 1])
-    assert_array_equal(raw.matrix, [[0.2], [1.0], [0.5]])
+    assert_array_equal(raw.values, [[0.2], [1.0], [0.5]])
 
 
 @pytest.mark.parametrize("dtype", [int, bool, np.float32, np.float64, object])
@@ -67,22 +68,22 @@ def test_one_hot_rows_are_distributions(dtype):
         raw = read_targets(Y, loss)
         assert raw.form == "softmax"
         assert raw.row_sum is None
-        assert_array_equal(raw.matrix, Y.astype(int))
+        assert_array_equal(raw.values, Y.astype(int))
     assert read_targets(Y, "binary").form == "multilabel"
 
 
 def test_probabilities_are_not_copied():
     Y = np.random.default_rng(0).dirichlet(np.ones(3), size=10)
-    assert np.shares_memory(read_targets(Y, "auto").matrix, Y)
+    assert np.shares_memory(read_targets(Y, "auto").values, Y)
 
 
 def test_rows_that_sum_to_1_within_1e_4_are_renormalised():
     Y = np.array([[0.33333, 0.33333, 0.33333], [0.5, 0.5, 0.0]])
-    targets = Targets(read_targets(Y, "auto"), None, None, 0.0, np.float64)
+    targets = fold_weights(read_targets(Y, "auto"), None, None, 0.0, np.float64)
     block = targets.block(0, 2)
     assert_allclose(block.t.sum(axis=0), 1, rtol=1e-15)
     assert_allclose(block.mass, 1, rtol=1e-15)
-    with pytest.raises(ValueError, match="Row 0 of y sums to 0.9998"):
+    with pytest.raises(ValueError, match=r"Row 0 of y sums to 0\.9998"):
         read_targets(Y - [[5e-5], [0]], "auto")
 
 
@@ -102,13 +103,13 @@ def test_columns_of_a_polars_frame_become_classes():
     frame = pl.DataFrame({"rain": [1.0, 0.5], "sun": [0.0, 0.5]})
     raw = read_targets(frame, "auto")
     assert raw.classes.tolist() == ["rain", "sun"]
-    assert_array_equal(raw.matrix, [[1, 0], [0.5, 0.5]])
-    assert read_targets(pl.Series(["b", "a", "c"]), "auto").codes.tolist() == [1, 0, 2]
+    assert_array_equal(raw.values, [[1, 0], [0.5, 0.5]])
+    assert read_targets(pl.Series(["b", "a", "c"]), "auto").values.tolist() == [1, 0, 2]
 
 
 def test_a_single_column_is_taken_as_labels_with_a_warning():
     with pytest.warns(DataConversionWarning):
-        assert_array_equal(read_targets([[2], [0], [1]], "auto").codes, [2, 0, 1])
+        assert_array_equal(read_targets([[2], [0], [1]], "auto").values, [2, 0, 1])
 
 
 # ------------------------------------------------------------------ the error column of the table
@@ -177,7 +178,7 @@ def test_the_way_out_that_the_message_names_works(problem):
 
 # ------------------------------------------------------------------------------ class weights
 def balanced(y, loss, sample_weight=None):
-    return Targets(read_targets(y, loss), sample_weight, "balanced", 0.0, np.float64)
+    return fold_weights(read_targets(y, loss), sample_weight, "balanced", 0.0, np.float64)
 
 
 def test_balanced_class_weights_use_target_mass():

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .._targets import TargetBlock
+from .._target_mass import TargetBlock
 
 
 def value_gradient(z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:

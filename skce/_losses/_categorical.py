@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .._targets import TargetBlock
+from .._target_mass import TargetBlock
 
 
 def _exponentials(

@@ -1,0 +1,335 @@
+"""Target mass: label smoothing, class weights and sample weights folded into (t, m).
+
+Nothing of shape (n_samples, n_classes) is made: hard labels stay integer codes, a matrix of
+probabilities stays the user's array, and a block of rows is weighted when it is read. With s the
+sample weights, w the class weights and eps the label smoothing, for K classes
+
+    categorical    t_k = s * w_k * ((1 - eps) * y_k + eps / K)     m = sum_k t_k
+    one-vs-rest    t_k = m * ((1 - eps) * y_k + eps / 2)           m = s * w_c in a row of class c
+    binary         t_k = s * w_1k * y'_k                           m_k = t_k + s * w_0k * (1 - y'_k)
+                   with y'_k = (1 - eps) * y_k + eps / 2
+
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from sklearn.utils import compute_class_weight
+
+from ._targets import RawTargets, raise_one_class
+
+ClassWeight = dict | str | None
+
+#: Rows at a time where a weight needs a temporary as wide as y.
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class TargetBlock:
+    """Target mass of r rows; what every form of target offers to a loss.
+
+    Attributes
+    ----------
+    mass : ndarray of shape (r,) or (K, r)
+        Total mass m of each row, or of each row and output.
+    reference : ndarray of int, shape (r,)
+        The class with the most target mass in each row.
+    rest : ndarray of shape (r,)
+        The mass of each row outside its reference class.
+    """
+
+    mass: NDArray
+    reference: NDArray
+    rest: NDArray
+
+    def dot(self, d: NDArray) -> NDArray:
+        """Return sum_k t_k * d_k for each row."""
+        raise NotImplementedError
+
+    def subtract_from(self, g: NDArray) -> None:
+        """Subtract t from g in place."""
+        raise NotImplementedError
+
+    def dense(self, n_outputs: int) -> NDArray:
+        """Return t, shape (K, r)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class HardBlock(TargetBlock):
+    """Hard labels: t_k = on * [k = reference] + weight * background_k."""
+
+    on: NDArray
+    weight: NDArray
+    background: NDArray | None
+
+    def dot(self, d: NDArray) -> NDArray:
+        """Return sum_k t_k * d_k for each row."""
+        total = self.on * d[self.reference, np.arange(d.shape[1])]
+        return total if self.background is None else total + self.weight * (self.background @ d)
+
+    def subtract_from(self, g: NDArray) -> None:
+        """Subtract t from g in place."""
+        g[self.reference, np.arange(g.shape[1])] -= self.on
+        if self.background is not None:
+            g -= np.multiply.outer(self.background, self.weight)
+
+    def dense(self, n_outputs: int) -> NDArray:
+        """Return t, shape (K, r)."""
+        t = np.zeros((n_outputs, len(self.reference)), dtype=self.on.dtype)
+        self.subtract_from(t)
+        return np.negative(t, out=t)
+
+
+@dataclass(frozen=True)
+class SoftBlock(TargetBlock):
+    """Any target mass t, shape (K, r)."""
+
+    t: NDArray
+
+    def dot(self, d: NDArray) -> NDArray:
+        """Return sum_k t_k * d_k for each row."""
+        return np.einsum("kr,kr->r", self.t, d)
+
+    def subtract_from(self, g: NDArray) -> None:
+        """Subtract t from g in place."""
+        g -= self.t
+
+    def dense(self, n_outputs: int) -> NDArray:
+        """Return t, shape (K, r)."""
+        return self.t
+
+
+class Targets:
+    """Target mass of all rows.
+
+    Parameters
+    ----------
+    raw : RawTargets
+    sample_weight : ndarray of shape (n_samples,), or None
+        Non-negative, finite, not all zero.
+    class_weight : dict, "balanced" or None
+    label_smoothing : float in [0, 1)
+    dtype : dtype
+        Of the blocks: that of X.
+
+    Attributes
+    ----------
+    weights : ndarray of shape (n_samples,)
+        Weight of each row in the objective, before class weights.
+    total_weight : float
+        Their sum, which scales the objective that solvers see.
+    n_outputs : int
+        Number of coefficient vectors: 1 for "sigmoid", else the number of classes.
+    """
+
+    def __init__(
+        self,
+        raw: RawTargets,
+        sample_weight: NDArray | None,
+        class_weight: ClassWeight,
+        label_smoothing: float,
+        dtype: DTypeLike,
+    ):
+        self.classes = raw.classes
+        self.form = raw.form
+        self.loss = raw.loss
+        self.n_outputs = 1 if raw.form == "sigmoid" else len(raw.classes)
+        self.dtype = np.dtype(dtype)
+        self._values = raw.values
+        self._row_sum = raw.row_sum
+        if sample_weight is None:
+            self.weights: NDArray = np.broadcast_to(np.ones((), self.dtype), len(raw.values))
+            self.total_weight = float(len(raw.values))
+        else:
+            self.weights = sample_weight.astype(self.dtype, copy=False)
+            self.total_weight = float(sample_weight.sum(dtype=np.float64))
+            present = self._present(sample_weight)
+            if present.sum() < 2:
+                raise_one_class(self.classes[present.argmax()], " with a positive sample_weight")
+        self._fold(class_weight, label_smoothing)
+
+    def block(self, start: int, stop: int) -> TargetBlock:
+        """Target mass of rows start to stop."""
+        raise NotImplementedError
+
+    def _fold(self, class_weight: ClassWeight, eps: float) -> None:
+        """Prepare what `block` needs, in arrays of shape (n_samples,) and (K,) at most."""
+        raise NotImplementedError
+
+    def _mass(self, weights: NDArray) -> NDArray:
+        """Target mass of each column when rows weigh `weights`."""
+        raise NotImplementedError
+
+    def _present(self, sample_weight: NDArray) -> NDArray:
+        """Which classes have mass in rows that weigh something."""
+        return self._mass(sample_weight) > 0
+
+    def _class_weights(self, class_weight: ClassWeight) -> NDArray | None:
+        """Weights in the order of the classes."""
+        if isinstance(class_weight, dict):
+            return _from_dict(class_weight, self.classes)
+        if isinstance(class_weight, str):
+            return _balanced(self._mass(self.weights), self.total_weight, len(self.classes))
+        return None
+
+
+class LabelTargets(Targets):
+    """Hard labels as integer codes, for softmax and for one-vs-rest."""
+
+    def block(self, start: int, stop: int) -> HardBlock:
+        """Target mass of rows start to stop."""
+        rows = slice(start, stop)
+        on, mass, reference = self._on[rows], self._total[rows], self._values[rows]
+        rest = mass - on
+        if self._background is not None:
+            rest = rest - self._spread[rows] * self._background[reference]
+        return HardBlock(mass, reference, rest, on, self._spread[rows], self._background)
+
+    def _fold(self, class_weight: ClassWeight, eps: float) -> None:
+        w = self._class_weights(class_weight)
+        by_row = self.weights if w is None else self.weights * w.astype(self.dtype)[self._values]
+        self._on = by_row if eps == 0 else by_row * (1 - eps)
+        K = len(self.classes)
+        if self.loss == "binary":
+            self._spread = self._total = by_row
+            background = np.full(K, eps / 2)
+        else:
+            self._spread = self.weights
+            background = (np.ones(K) if w is None else w) * (eps / K)
+            self._total = self._on + self._spread * float(background.sum())
+        self._background = background.astype(self.dtype) if eps else None
+
+    def _mass(self, weights: NDArray) -> NDArray:
+        return np.bincount(self._values, weights=weights, minlength=len(self.classes))
+
+
+class DistributionTargets(Targets):
+    """A distribution over the classes in each row."""
+
+    def block(self, start: int, stop: int) -> SoftBlock:
+        """Target mass of rows start to stop."""
+        rows = slice(start, stop)
+        t = np.array(self._values[rows].T, dtype=self.dtype, order="C")
+        t *= self._scale[:, None]
+        t *= self._row_scale[rows]
+        if self._background is not None:
+            t += np.multiply.outer(self._background, self.weights[rows])
+        mass, reference = self._total[rows], self._reference[rows]
+        return SoftBlock(mass, reference, mass - t[reference, np.arange(t.shape[1])], t)
+
+    def _fold(self, class_weight: ClassWeight, eps: float) -> None:
+        w = self._class_weights(class_weight)
+        K = len(self.classes)
+        weights = np.ones(K) if w is None else w
+        scale, background = weights * (1 - eps), weights * (eps / K)
+        self._scale = scale.astype(self.dtype)
+        self._background = background.astype(self.dtype) if eps else None
+        self._row_scale = self._renormalised(self.weights).astype(self.dtype, copy=False)
+        n = len(self._values)
+        self._total = np.empty(n, self.dtype)
+        self._reference = np.empty(n, np.min_scalar_type(K - 1))
+        for rows in _chunks(n):
+            t = self._values[rows] * scale
+            self._total[rows] = self._row_scale[rows] * t.sum(axis=1)
+            self._reference[rows] = t.argmax(axis=1)
+        self._total += self.weights * float(background.sum())
+
+    def _mass(self, weights: NDArray) -> NDArray:
+        return _column_mass(self._values, self._renormalised(weights))
+
+    def _renormalised(self, weights: NDArray) -> NDArray:
+        return weights if self._row_sum is None else weights / self._row_sum
+
+
+class OutputTargets(Targets):
+    """A probability per output: labels of two classes, 1-D probabilities, multilabel."""
+
+    def block(self, start: int, stop: int) -> SoftBlock:
+        """Target mass of rows start to stop."""
+        rows = slice(start, stop)
+        s = self.weights[rows]
+        t = np.array(self._values[rows].T, dtype=self.dtype, order="C")
+        t *= 1 - self._eps
+        t += self._eps / 2
+        if self._factors is None:
+            return SoftBlock(s, _NO_ROWS, s, t * s)
+        mass = s * self._factors[0] * (1 - t)
+        t *= s * self._factors[1]
+        mass += t
+        return SoftBlock(mass, _NO_ROWS, mass, t)
+
+    def _fold(self, class_weight: ClassWeight, eps: float) -> None:
+        self._eps = eps
+        w = self._factors_of_0_and_1(class_weight)
+        self._factors = None if w is None else np.asarray(w, self.dtype)[:, :, None]
+
+    def _factors_of_0_and_1(self, class_weight: ClassWeight) -> tuple[NDArray, NDArray] | None:
+        if class_weight is None:
+            return None
+        if isinstance(class_weight, str):
+            mass, total = self._mass(self.weights), self.total_weight
+            return _balanced(total - mass, total, 2), _balanced(mass, total, 2)
+        w = _from_dict(class_weight, self.classes)
+        return (w[:1], w[1:]) if self.form == "sigmoid" else (np.ones(len(w)), w)
+
+    def _mass(self, weights: NDArray) -> NDArray:
+        return _column_mass(self._values, weights)
+
+    def _present(self, sample_weight: NDArray) -> NDArray:
+        if self.form == "multilabel":
+            return np.ones(len(self.classes), dtype=bool)
+        y = self._values[sample_weight > 0]
+        return np.array([(y < 1).any(), (y > 0).any()])
+
+
+_FORMS = {"codes": LabelTargets, "distributions": DistributionTargets, "outputs": OutputTargets}
+
+
+def fold_weights(
+    raw: RawTargets,
+    sample_weight: NDArray | None,
+    class_weight: ClassWeight,
+    label_smoothing: float,
+    dtype: DTypeLike,
+) -> Targets:
+    """Fold smoothing and weights into targets; for the parameters see `Targets`."""
+    return _FORMS[raw.kind](raw, sample_weight, class_weight, label_smoothing, dtype)
+
+
+#: Binary losses need no reference class.
+_NO_ROWS = np.empty(0, dtype=np.intp)
+
+
+def _chunks(n_rows: int) -> list[slice]:
+    return [slice(start, start + _CHUNK) for start in range(0, n_rows, _CHUNK)]
+
+
+def _column_mass(values: NDArray, weights: NDArray) -> NDArray:
+    mass = np.zeros(values.shape[1])
+    for rows in _chunks(len(values)):
+        mass += weights[rows].astype(np.float64) @ values[rows]
+    return mass
+
+
+def _balanced(mass: NDArray, total: float, n_classes: int) -> NDArray:
+    """Weights total / (n_classes * mass_k); 1 for a class without mass, which weighs nothing."""
+    return np.divide(total, n_classes * mass, out=np.ones_like(mass), where=mass > 0)
+
+
+def _from_dict(class_weight: dict, classes: NDArray) -> NDArray:
+    """Weights in the order of `classes`; 1 for a class that the dictionary leaves out."""
+    weights = compute_class_weight(class_weight, classes=classes, y=classes)
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any():
+        k = int(bad.argmax())
+        raise ValueError(
+            f"class_weight[{classes.tolist()[k]!r}] is {weights[k]:g}: class weights must be "
+            "finite and not negative."
+        )
+    if not weights.any():
+        raise ValueError("class_weight must give at least one class a weight above zero.")
+    return weights
