@@ -128,7 +128,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
     >>> clf = SoftmaxClassifier().fit(X, y)
     >>> clf.predict_proba(X[:2]).round(3)
     array([[0.982, 0.018, 0.   ],
-           [0.972, 0.028, 0.   ]])
+           [0.971, 0.029, 0.   ]])
 
     Targets may be probabilities, one column per class:
 
