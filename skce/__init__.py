@@ -1,13 +1,7 @@
 """Softmax classifiers on labels and on probability targets, for scikit-learn.
 
-Public names
-------------
-SoftmaxClassifier
-    Linear classifier that minimises categorical or binary cross-entropy.
-log_loss
-    Log-loss for labels and for probability targets.
-metrics
-    The module that `log_loss` belongs to.
+`SoftmaxClassifier` is a linear classifier that minimises categorical or binary cross-entropy, and
+`log_loss` scores probabilities against the same targets; it belongs to the module `metrics`.
 """
 
 from . import metrics

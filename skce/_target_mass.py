@@ -8,7 +8,6 @@ sample weights, w the class weights and eps the label smoothing, for K classes
     one-vs-rest    t_k = m * ((1 - eps) * y_k + eps / 2)           m = s * w_c in a row of class c
     binary         t_k = s * w_1k * y'_k                           m_k = t_k + s * w_0k * (1 - y'_k)
                    with y'_k = (1 - eps) * y_k + eps / 2
-
 """
 
 from __future__ import annotations
