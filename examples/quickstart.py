@@ -71,7 +71,7 @@ def grid_search(X, Y):
     for C, score in zip(
         grid["softmaxclassifier__C"], search.cv_results_["mean_test_score"], strict=True
     ):
-        best = "  <- chosen" if C == search.best_params_["softmaxclassifier__C"] else ""
+        best = "  <- chosen" if search.best_params_["softmaxclassifier__C"] == C else ""
         print(f"   C = {C:<6} share of the votes on the predicted class: {score:.3f}{best}")
 
 
