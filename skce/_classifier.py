@@ -99,8 +99,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the features, if X had names that are all strings.
     loss_curve_ : ndarray of shape (n_iter,)
-        The objective above after each iteration. Without a penalty (``C=np.inf``) it is the
-        weighted sum of the losses.
+        The objective above after each iteration, or at the start if that was good enough. Without
+        a penalty (``C=np.inf``) it is the weighted sum of the losses.
     optimize_result_ : scipy.optimize.OptimizeResult
         How the fit went: `x` (`coef_` row by row, then `intercept_`), `fun` (the objective above),
         `jac` (its gradient), `nit`, `nfev`, `njev`, `nhev`, `success`, `message`.

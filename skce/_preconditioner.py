@@ -26,9 +26,10 @@ _SAMPLE = 20_000
 _CHUNK = 2048
 #: Columns up to which Sigma, a dense matrix, is worth its cost.
 _WHITEN_UP_TO = 1000
-#: Directions with less than this share of the largest variance are treated as having that share:
-#: collinear columns must not be blown up into noise.
-_SMALLEST_VARIANCE = 1e-12
+#: A standard deviation below this share of the mean is rounding: the column is constant.
+_CONSTANT = 1e-14
+#: The share of the largest variance, times the number of columns, that is rounding too.
+_COLLINEAR = 10 * np.finfo(np.float64).eps
 
 
 class Identity:
@@ -108,54 +109,80 @@ def precondition(objective: Objective) -> Identity:
     """Choose the change of variables for an objective.
 
     Full whitening where there are at most as many columns as rows and few enough that their
-    covariance is cheap; standardised columns for wider dense X; none for wider sparse X, where
-    scaling took 4 times more passes.
+    covariance is cheap; centring alone for wider dense X, where scaling would lift columns of
+    noise to the rank of the others; none for wider sparse X.
     """
     rows = objective.rows
-    n, p = rows.n_rows, rows.n_columns
-    whiten = p <= min(n, _WHITEN_UP_TO)
-    if not whiten and rows.is_sparse:
-        return Identity(objective)
-    curvature = objective.loss.curvature_bound(objective.targets.n_outputs)
-    mean, second_moment = _moments(objective, full=whiten)
-    M = curvature * second_moment
-    if whiten:
+    p = rows.n_columns
+    if p <= min(rows.n_rows, _WHITEN_UP_TO):
+        chunks = _sample(objective)
+        mean = _mean(objective, chunks)
+        M = objective.loss.curvature_bound(objective.targets.n_outputs)
+        M = M * _covariance(objective, chunks, mean)
         M[np.diag_indices(p)] += objective.ridge
-        return Whitened(objective, mean, *_inverse_root(M))
-    scale = np.sqrt(_positive(M + objective.ridge))
-    return Whitened(objective, mean, 1 / scale, scale)
+        return Whitened(objective, mean, *_inverse_root(M, unpenalised=objective.ridge == 0))
+    if objective.fit_intercept and not rows.is_sparse:
+        mean = _mean(objective, _sample(objective))
+        return Whitened(objective, mean, np.ones(p), np.ones(p))
+    return Identity(objective)
 
 
-def _moments(objective: Objective, *, full: bool) -> tuple[NDArray, NDArray]:
-    """Weighted mean (zero without an intercept) and covariance, or its diagonal, of a sample."""
-    rows, weights = objective.rows, objective.targets.weights
-    n, p = rows.n_rows, rows.n_columns
+def _sample(objective: Objective) -> list[tuple[NDArray, NDArray]]:
+    """Rows to estimate mu and Sigma from, in chunks, each with weights that sum to 1 over all."""
+    weights, n = objective.targets.weights, objective.rows.n_rows
     sample = np.arange(n)
     if n > _SAMPLE:
         sample = np.sort(np.random.default_rng(0).choice(n, _SAMPLE, replace=False))
         if not weights[sample].any():
             sample = np.flatnonzero(weights)[:_SAMPLE]
-    chunks = np.array_split(sample, -(-len(sample) // _CHUNK))
-    total = weights[sample].sum(dtype=np.float64)
-    mean = np.zeros(p)
+    share = weights[sample].astype(np.float64)
+    share /= share.sum()
+    starts = range(0, len(sample), _CHUNK)
+    return [(sample[i : i + _CHUNK], share[i : i + _CHUNK]) for i in starts]
+
+
+def _mean(objective: Objective, chunks: list[tuple[NDArray, NDArray]]) -> NDArray:
+    """Weighted mean of the columns; zero without an intercept that could take it up."""
+    mean = np.zeros(objective.rows.n_columns)
     if objective.fit_intercept:
-        for chunk in chunks:
-            mean += weights[chunk].astype(np.float64) @ rows.dense(chunk) / total
-    moment = np.zeros((p, p) if full else p)
-    for chunk in chunks:
-        X = (rows.dense(chunk) - mean) * np.sqrt(weights[chunk].astype(np.float64) / total)[:, None]
-        moment += X.T @ X if full else np.einsum("ij,ij->j", X, X)
-    return mean, moment
+        for indices, share in chunks:
+            mean += share @ objective.rows.dense(indices)
+    return mean
 
 
-def _inverse_root(M: NDArray) -> tuple[NDArray, NDArray]:
-    """Q with Q Q' = M^-1, and its inverse; M is scaled to a unit diagonal first."""
-    scale = np.sqrt(_positive(np.diagonal(M)))
+def _covariance(
+    objective: Objective, chunks: list[tuple[NDArray, NDArray]], mean: NDArray
+) -> NDArray:
+    """Weighted covariance of the columns, with zeros for those that are constant."""
+    covariance = np.zeros((len(mean), len(mean)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for indices, share in chunks:
+            X = (objective.rows.dense(indices) - mean) * np.sqrt(share)[:, None]
+            covariance += X.T @ X
+    variance = np.diagonal(covariance)
+    if not np.isfinite(covariance).all():
+        column = int(np.argmin(np.isfinite(variance)))
+        raise ValueError(
+            f"X holds values whose squares overflow, first in column {column}: divide it by a "
+            "power of ten."
+        )
+    constant = variance <= (_CONSTANT * mean) ** 2
+    covariance[constant] = 0
+    covariance[:, constant] = 0
+    return covariance
+
+
+def _inverse_root(M: NDArray, *, unpenalised: bool) -> tuple[NDArray, NDArray]:
+    """Q with Q Q' = M^-1, and its inverse; M is scaled to a unit diagonal first.
+
+    Constant and collinear columns make directions that change no logit. The penalty fixes them;
+    without one they are left out, for nothing but rounding would move them.
+    """
+    diagonal = np.diagonal(M)
+    scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     values, U = np.linalg.eigh(M / np.multiply.outer(scale, scale))
-    root = np.sqrt(np.maximum(values, _SMALLEST_VARIANCE * max(values[-1], 1)))
-    return U / root / scale[:, None], (U * root).T * scale
-
-
-def _positive(diagonal: NDArray) -> NDArray:
-    """Return the diagonal with 1 for columns that do not vary."""
-    return np.where(diagonal > 0, diagonal, 1.0)
+    rounding = _COLLINEAR * len(values) * max(values[-1], 1)
+    null = values <= rounding
+    root = np.sqrt(np.where(null, rounding, values))
+    kept = np.where(null & unpenalised, 0, 1)
+    return U * (kept / root) / scale[:, None], (U * (kept * root)).T * scale

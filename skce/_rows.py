@@ -28,7 +28,7 @@ _BLOCK = 2**15
 _ROWS_PER_BLOCK = (512, 8192)
 
 #: The same for CSR, where every block costs a (K, n_features) array to add up.
-_CSR_BLOCK = 2**22
+_CSR_BLOCK = 2**20
 
 
 def blocks(n_rows: int, size: int) -> Iterator[tuple[int, int]]:

@@ -75,11 +75,15 @@ _AUTO_LBFGS_FROM = 200_000
 #: A line search that fails has run into rounding, or L-BFGS into a bad memory; starting again from
 #: there drops the memory. This many failures in a row end the fit.
 _FAILURES = 2
-#: Newton systems are solved to a residual of sqrt(|g| / |g at the start|), within these bounds.
+#: Newton systems are solved to a residual of the square root of what is left of the gradient or of
+#: the gap, the larger, within these bounds. SciPy takes the upper one whenever |g| > 1/4, so that
+#: there F can be scaled far away from its absolute tolerance on the curvature.
 _FORCING = (0.01, 0.5)
-#: Hessian products spent on an estimate that is only reported, and on a check that may end the fit.
-_REPORT_PRODUCTS = 500
-_CHECK_PRODUCTS = 10_000
+_LOOSEST = 1e4
+#: Without a penalty a mean loss as small as this has no optimum but zero, at infinity.
+_SEPARABLE = 1e-12
+#: Hessian products that checks may take beyond as many as the solver took, and a last estimate.
+_FREE_PRODUCTS = 100
 #: The last few terms of the decrement, in proportion, once it counts as summed.
 _SUMMED = 1e-5
 
@@ -138,7 +142,7 @@ def newton_decrement(
         gap = -float(gradient @ x) / 2
         sums.append(gap)
         recent = max(5, len(sums) // 4)
-        if not np.isfinite(gap):
+        if not 0 < gap < np.inf:  # curvature lost in rounding, or zero
             found.gap, found.complete = np.inf, False
             raise _EndOfSumError
         settled = len(sums) > recent and gap - sums[-1 - recent] <= _SUMMED * gap
@@ -181,7 +185,7 @@ class _Monitor:
     method: Method
     tol: float
     verbose: int
-    loss_curve: list[float] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
     nfev: int = 0
     nhev: int = 0
     converged: bool = False
@@ -190,6 +194,7 @@ class _Monitor:
     step: NDArray | None = None
     _last: tuple[NDArray, float, NDArray] | None = None
     _first_gradient: float | None = None
+    _checking: int = 0
     _wait: int = 0
     _waited: int = 0
     _started: float = field(default_factory=time.perf_counter)
@@ -212,13 +217,17 @@ class _Monitor:
         self.nhev += 1
         return self.problem.hessian_product(theta, v)
 
-    def set_scale(self, gradient: NDArray) -> None:
+    def set_scale(self, gradient: NDArray, *, loosest: bool) -> None:
         """Scale F so that Newton-CG, which solves to sqrt(|g|), solves to the forcing term."""
         size = np.abs(gradient).sum()
         if self._first_gradient is None:
             self._first_gradient = size
-        forcing = np.clip(np.sqrt(size / self._first_gradient), *_FORCING)
-        self.scale = forcing**2 / size
+        tightest, most = _FORCING
+        progress = max(size / self._first_gradient, self.gap)
+        if loosest or progress >= most**2:
+            self.scale = _LOOSEST / size
+        else:
+            self.scale = max(progress, tightest**2) / size
 
     def scaled(self, theta: NDArray) -> tuple[float, NDArray]:
         """F and its gradient in SciPy's scale."""
@@ -233,26 +242,60 @@ class _Monitor:
         """Take note of an iteration; raise StopIteration when the gap is small enough."""
         theta = intermediate_result.x
         value, _ = self.value_gradient(theta)
-        gain = self.loss_curve[-1] - value if self.loss_curve else np.inf
-        self.loss_curve.append(value)
+        gain = self.values[-1] - value
+        if gain == 0:
+            return
+        self.values.append(value)
         checked = self._is_time_to_check(gain, value) and self.check(theta)
         if self.verbose:
             self._print(value)
-        if checked:
+        if checked or self.separable:
             raise StopIteration
+
+    @property
+    def n_iter(self) -> int:
+        """Iterations made."""
+        return len(self.values) - 1
+
+    @property
+    def separable(self) -> bool:
+        """Whether there is no optimum, because the loss alone goes to zero."""
+        return self.problem.objective.ridge == 0 and self.last[1] <= _SEPARABLE
+
+    def start(self, theta: NDArray) -> bool:
+        """Take note of the start, and say whether the gap is small enough there."""
+        self.values.append(self.value_gradient(theta)[0])
+        return self.check(theta)
 
     def check(self, theta: NDArray) -> bool:
         """Estimate the gap at theta and say whether it is at most tol."""
         value, gradient = self.value_gradient(theta)
         # F - gap estimates F*, and gap <= tol * (F - gap) is the promise.
         limit = self.tol * value / (1 + self.tol)
-        found = newton_decrement(
-            self, theta, gradient, stop_above=limit, max_products=_CHECK_PRODUCTS
-        )
-        self.gap = _relative(found.gap, value)
-        self.converged = found.complete and found.gap <= limit
-        self.step = found.step if self.converged else None
+        # Checks may take as many products as the solver has, and some for a start.
+        allowed = self.nfev + self.nhev - 2 * self._checking + _FREE_PRODUCTS
+        self._settle(value, gradient, theta, limit, max(allowed, 1))
         return self.converged
+
+    def report(self) -> None:
+        """Estimate the gap at the last point as well as a bounded number of products tells."""
+        theta, value, gradient = self.last
+        if self.separable:
+            self.gap = np.inf
+        else:
+            self._settle(value, gradient, theta, np.inf, _FREE_PRODUCTS)
+
+    def _settle(
+        self, value: float, gradient: NDArray, theta: NDArray, stop_above: float, products: int
+    ) -> None:
+        before = self.nhev
+        found = newton_decrement(
+            self, theta, gradient, stop_above=stop_above, max_products=products
+        )
+        self._checking += self.nhev - before
+        self.gap = _relative(found.gap, value)
+        self.converged = found.complete and self.gap <= self.tol and not self.separable
+        self.step = found.step
 
     def take_newton_step(self) -> None:
         """Go where the last check points, if that is lower: its products are paid for."""
@@ -260,17 +303,9 @@ class _Monitor:
         assert self.step is not None
         value, _ = self.value_gradient(before[0] + self.step)
         if value < before[1]:
-            self.loss_curve.append(value)
+            self.values.append(value)
         else:
             self._last = before
-
-    def estimate(self) -> float:
-        """Estimate the relative gap at the last point with a bounded number of products."""
-        theta, value, gradient = self.last
-        found = newton_decrement(
-            self, theta, gradient, stop_above=np.inf, max_products=_REPORT_PRODUCTS
-        )
-        return _relative(found.gap, value)
 
     def _is_time_to_check(self, gain: float, value: float) -> bool:
         if not self.method.wait_for_small_gain:
@@ -287,7 +322,7 @@ class _Monitor:
     def _print(self, value: float) -> None:
         objective = value * self.problem.objective.scale
         print(
-            f"iteration {len(self.loss_curve):4d}  objective {objective:.10e}"
+            f"iteration {self.n_iter:4d}  objective {objective:.10e}"
             f"  gap >= {self.gap:.1e}  passes {self.nfev + self.nhev:5d}"
             f"  {time.perf_counter() - self._started:8.3f} s"
         )
@@ -327,19 +362,19 @@ def minimize(
     monitor = _Monitor(problem, method, tol, verbose)
     start = problem.from_user(theta)
     with scipy_on_one_thread:
-        message = "" if monitor.check(start) else _iterate(monitor, start, max_iter)
-    if monitor.converged:
-        if len(monitor.loss_curve) < max_iter:
+        message = "" if monitor.start(start) else _iterate(monitor, start, max_iter)
+        if not monitor.converged:
+            monitor.report()
+        elif monitor.n_iter < max_iter:
             monitor.take_newton_step()
+    if monitor.converged:
         message = f"The estimated relative gap, {monitor.gap:.1e}, is at most tol={tol:g}."
-    else:
-        monitor.gap = monitor.estimate()
     point, value, gradient = monitor.last
     result = OptimizeResult(
         x=problem.to_user(point),
         fun=value * objective.scale,
         jac=problem.user_gradient(gradient) * objective.scale,
-        nit=len(monitor.loss_curve),
+        nit=monitor.n_iter,
         nfev=monitor.nfev,
         njev=monitor.nfev,
         nhev=monitor.nhev,
@@ -347,7 +382,7 @@ def minimize(
         status=int(not monitor.converged),
         message=message,
     )
-    loss_curve = [value * objective.scale for value in monitor.loss_curve]
+    loss_curve = [value * objective.scale for value in monitor.values[1:] or monitor.values]
     return Report(result.x, monitor.gap, monitor.converged, result, loss_curve)
 
 
@@ -357,8 +392,8 @@ def _iterate(monitor: _Monitor, x: NDArray, max_iter: int) -> str:
     failures = 0
     while failures < _FAILURES:
         before, gradient = monitor.value_gradient(x)
-        left = max_iter - len(monitor.loss_curve)
-        monitor.set_scale(gradient)
+        left = max_iter - monitor.n_iter
+        monitor.set_scale(gradient, loosest=failures > 0)
         result = scipy_minimize(
             monitor.scaled,
             x,
@@ -371,7 +406,9 @@ def _iterate(monitor: _Monitor, x: NDArray, max_iter: int) -> str:
         x = result.x
         if monitor.converged:
             return ""
-        if len(monitor.loss_curve) >= max_iter:
+        if monitor.separable:
+            return SEPARABLE
+        if monitor.n_iter >= max_iter:
             return MAX_ITER
         value, _ = monitor.value_gradient(x)
         failures = 0 if value < before else failures + 1
@@ -380,6 +417,7 @@ def _iterate(monitor: _Monitor, x: NDArray, max_iter: int) -> str:
 
 MAX_ITER = "max_iter was reached"
 PRECISION = "the line search found nothing lower in the precision of X"
+SEPARABLE = "the classes are separable and the loss goes to zero as the coefficients grow"
 
 
 def warn_if_not_converged(
@@ -395,18 +433,18 @@ def warn_if_not_converged(
     )
     remedies = {
         MAX_ITER: "Increase max_iter, or increase tol.",
-        PRECISION: "Increase tol"
-        + (", or pass X as float64." if np.dtype(dtype) == np.float32 else "."),
+        PRECISION: "Increase tol, or pass X as float64."
+        if np.dtype(dtype) == np.float32
+        else "Increase tol.",
+        SEPARABLE: "There is no optimum with C=inf: set a finite C.",
     }
-    remedy = remedies[report.result.message]
-    if unpenalised:
-        remedy += (
-            " With C=inf there may be no optimum at all, because the classes are separable: a "
-            "finite C makes it exist."
-        )
+    reason = report.result.message
+    remedy = remedies[reason]
+    if unpenalised and reason != SEPARABLE:
+        remedy += " With C=inf there may be no optimum at all: a finite C makes it exist."
     warnings.warn(
         f"SoftmaxClassifier stopped {reached} after {report.result.nit} iterations, because "
-        f"{report.result.message}; tol={tol:g} was asked for. {remedy}",
+        f"{reason}; tol={tol:g} was asked for. {remedy}",
         ConvergenceWarning,
         stacklevel=4,
     )

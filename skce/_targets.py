@@ -16,7 +16,8 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
-#: Rows of probabilities may miss a sum of 1 by this much; real ones carry four to six digits.
+#: Rows of probabilities may miss a sum of 1 by this much, or by the epsilon of a coarser dtype;
+#: real ones carry four to six digits.
 SUM_TOLERANCE = 1e-4
 
 
@@ -69,10 +70,10 @@ def check_y(y: ArrayLike, name: str = "y") -> NDArray:
     """Turn y into a finite array of one or two dimensions; a single column becomes 1-D."""
     try:
         array = check_array(y, ensure_2d=False, dtype=None, input_name=name)
-    except TypeError:  # what scikit-learn makes of pandas.NA among objects
-        _check_no_label_is_missing(np.asarray(y, dtype=object))
-        raise
-    except ValueError as error:
+    except (TypeError, ValueError) as error:  # a TypeError is what pandas.NA leads to
+        labels = np.asarray(y, dtype=object)
+        if any(isinstance(label, str) for label in labels.ravel()):
+            _check_no_label_is_missing(labels)
         raise_with_first_bad_row(error, y, name)
     if array.dtype.kind == "c":
         raise ValueError(
@@ -83,7 +84,7 @@ def check_y(y: ArrayLike, name: str = "y") -> NDArray:
     return array
 
 
-def raise_with_first_bad_row(error: ValueError, values: Any, name: str) -> NoReturn:
+def raise_with_first_bad_row(error: Exception, values: Any, name: str) -> NoReturn:
     """Raise scikit-learn's error again, with the first row of `values` that is not finite."""
     try:
         array = check_array(
@@ -127,7 +128,7 @@ def read_targets(y: ArrayLike, loss: str) -> RawTargets:
 
 
 def _read_labels(y: NDArray, loss: str) -> RawTargets:
-    if y.dtype.kind == "O":
+    if y.dtype.kind in "OmM":
         _check_no_label_is_missing(y)
     kind = type_of_target(y, input_name="y")
     if kind == "continuous":
@@ -209,7 +210,7 @@ def raise_one_class(label: Any, where: str = "") -> NoReturn:
     """Refuse targets that have all their mass on one class."""
     raise ValueError(
         f"SoftmaxClassifier needs target mass on at least 2 classes, but y has one class{where}: "
-        f"{label!r}. Check how y was made or split."
+        f"{getattr(label, 'item', lambda: label)()!r}. Check how y was made or split."
     )
 
 
@@ -243,11 +244,13 @@ def check_probabilities(
             ) from None
     if y.dtype.kind == "b":
         y = y.view(np.uint8)
-    low, high = y.min(axis=1), y.max(axis=1)
-    bad = (low < 0) | (high > 1)
     total = y.sum(axis=1, dtype=np.float64)
+    bad = y.min(axis=1) < 0
     if distributions:
-        bad |= np.abs(total - 1) > SUM_TOLERANCE
+        rounding = np.finfo(y.dtype).eps if y.dtype.kind == "f" else 0
+        bad |= np.abs(total - 1) > max(SUM_TOLERANCE, rounding)
+    else:
+        bad |= y.max(axis=1) > 1
     if bad.any():
         row = int(bad.argmax())
         raise ValueError(_explain_row(y, row, total[row], distributions, loss, name))
@@ -332,6 +335,13 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray
         )
     if not weights.any():
         raise ValueError("sample_weight is zero in every row: at least one must be positive.")
+    with np.errstate(over="ignore"):
+        total = weights.sum(dtype=np.float64)
+    if not np.finfo(np.float64).tiny <= total < np.inf:
+        raise ValueError(
+            f"sample_weight sums to {total:g}, outside the range of float64: divide it by its "
+            "maximum."
+        )
     return weights
 
 
@@ -367,12 +377,17 @@ def expected_accuracy(y: ArrayLike, codes: NDArray, classes: NDArray, form: str)
 
 
 def _check_columns(y: NDArray, names: NDArray | None, classes: NDArray) -> None:
-    """Columns of y must be the classes of the fit, in order; a fit on an array names none."""
+    """Columns of y must be the classes of the fit, in order.
+
+    A fit on an array has no names, only numbers, which other names do not contradict.
+    """
     n_classes = len(classes)
     if y.shape[1] != n_classes:
         raise ValueError(f"y has {y.shape[1]} columns, but the fit had {n_classes} classes.")
+    if names is None or names.tolist() == classes.tolist():
+        return
     unnamed = np.array_equal(classes, np.arange(n_classes))
-    if names is not None and not unnamed and not np.array_equal(names, classes):
+    if not unnamed or set(names.tolist()) == set(classes.tolist()):
         raise ValueError(
             f"The columns of y are {names.tolist()}, but the classes of the fit are "
             f"{classes.tolist()}. Pass y[{classes.tolist()}]."

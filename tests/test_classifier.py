@@ -339,6 +339,10 @@ def test_score_weighs_rows_and_checks_columns(problem):
     assert_allclose(clf.score(X, Y, sample_weight=weights), want)
     with pytest.raises(ValueError, match=r"columns of y are \['a', 'z', 'x'\].*Pass y\["):
         clf.score(X, frame[["a", "z", "x"]])
+    numbered = SoftmaxClassifier().fit(X, pd.DataFrame(Y))
+    with pytest.raises(ValueError, match=r"columns of y are \[2, 1, 0\]"):
+        numbered.score(X, pd.DataFrame(Y)[[2, 1, 0]])
+    assert numbered.score(X, frame) == numbered.score(X, Y)
     with pytest.raises(ValueError, match="y has 2 columns, but the fit had 3 classes"):
         clf.score(X, Y[:, :2] / Y[:, :2].sum(axis=1, keepdims=True))
     with pytest.raises(ValueError, match="X has 60 rows, but y has 59"):
@@ -434,6 +438,7 @@ BAD_CALLS = {
     "1-D X": (lambda X, y: (X[:, 0], y), {}, "Expected 2D array"),
     "no X": (lambda X, y: (X[:0], y[:0]), {}, "0 sample"),
     "no y": (lambda X, y: (X, None), {}, "requires y to be passed"),
+    "squares overflow": (lambda X, y: (X * [1, 1e160, 1, 1], y), {}, "squares overflow, first in column 1"),
     "lengths": (lambda X, y: (X, y[1:]), {}, "X has 60 rows, but y has 59"),
     "one class": (lambda X, y: (X, np.zeros(60)), {}, "one class"),
     "C = 0": (lambda X, y: (X, y), {"C": 0}, "'C' parameter"),

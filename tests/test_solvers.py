@@ -101,10 +101,58 @@ def test_max_iter_warns_with_the_accuracy_reached_and_the_remedy():
 def test_separable_classes_without_penalty_end_with_a_warning_and_finite_coefficients(solver):
     X, y = load_iris(return_X_y=True)
     clf = SoftmaxClassifier(C=np.inf, solver=solver, max_iter=300)
-    with pytest.warns(ConvergenceWarning, match="classes are separable"):
+    with pytest.warns(ConvergenceWarning, match="classes are separable.*set a finite C"):
         clf.fit(X[y < 2], y[y < 2])
     assert np.isfinite(clf.coef_).all()
     assert clf.score(X[y < 2], y[y < 2]) == 1
+    assert not clf.optimize_result_.success
+    assert clf.n_iter_[0] < 100
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("kind", ["constant", "dummies", "repeated"])
+def test_columns_that_change_no_logit_do_no_harm_without_penalty(kind, solver):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        x, group = rng.normal(size=(200, 2)), rng.integers(4, size=200)
+        y = np.clip(np.round(x[:, 0] + rng.normal(size=200) + 0.5), 0, 2)
+        full, reduced = {
+            "constant": (np.c_[x, np.full(200, 7.0)], x),
+            "dummies": (np.c_[x, np.eye(4)[group]], np.c_[x, np.eye(4)[group, 1:]]),
+            "repeated": (np.c_[x, x, 3 * x[:, 0]], x),
+        }[kind]
+        clf = SoftmaxClassifier(C=np.inf, solver=solver)
+        proba = clf.fit(full, y).predict_proba(full)
+        assert np.abs(clf.coef_).max() < 10
+        assert_allclose(proba, clf.fit(reduced, y).predict_proba(reduced), atol=1e-6)
+
+
+def test_wide_columns_of_noise_do_not_slow_the_fit_down(rng):
+    n, p = 100, 1100
+    X = rng.normal(size=(n, 15)) @ rng.normal(size=(15, p)) * np.logspace(0, -4, p)
+    X += np.logspace(-1, -5, p) * rng.normal(size=(n, p))
+    y = (X[:, 0] + rng.normal(size=n) > 0).astype(int)
+    result = SoftmaxClassifier(C=1e4).fit(X, y).optimize_result_
+    assert result.success
+    assert result.nhev < 3000
+
+
+def test_small_curvature_does_not_end_newtons_method(rng):
+    # g' H g falls below SciPy's absolute tolerance long before the optimum.
+    X, y = rng.normal(size=(100, 700)), rng.integers(3, size=100)
+    assert SoftmaxClassifier(C=1e4).fit(X, y).optimize_result_.success
+
+
+def test_a_gap_that_rounding_made_negative_is_unknown():
+    class Saddle:
+        def hessian_product(self, theta, v):
+            return -v
+
+    found = _solvers.newton_decrement(
+        Saddle(), np.zeros(2), np.ones(2), stop_above=1, max_products=5
+    )
+    assert found.gap == np.inf
+    assert not found.complete
 
 
 def test_float32_reaches_the_default_tol_and_says_when_it_cannot_reach_more():

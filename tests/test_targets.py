@@ -87,6 +87,14 @@ def test_rows_that_sum_to_1_within_1e_4_are_renormalised():
         read_targets(Y - [[5e-5], [0]], "auto")
 
 
+def test_rounding_above_1_and_coarse_dtypes_are_renormalised(rng):
+    Y = np.eye(3)[[0, 1, 2]]
+    Y[0] *= 1.00005
+    assert_allclose(read_targets(Y, "auto").row_sum, [1.00005, 1, 1])
+    half = rng.dirichlet(np.ones(5), size=100).astype(np.float16)
+    assert read_targets(half, "auto").values.dtype == np.float16
+
+
 def test_columns_of_a_data_frame_become_classes():
     Y = np.eye(3)[[0, 1, 2, 0]]
     frame = pd.DataFrame(Y, columns=["rain", "sun", "fog"])
@@ -133,6 +141,9 @@ ROWS = {
     "NaN label": ([0.0, 1.0, np.nan], ("auto", "categorical", "binary"), "(?s)NaN.*row 2"),
     "None label": (np.array(["a", None, "b"], object), ("auto",), "no label in row 1"),
     "missing label": (pd.Series(["a", "b", pd.NA], dtype="object"), ("auto",), "row 2"),
+    "missing category": (pd.Series(["a", None, "b"], dtype="category"), ("auto",), "no label in row 1"),
+    "NaN among strings": (np.array(["a", "b", np.nan], object), ("auto",), "no label in row 2"),
+    "NaT": (np.array(["2020-01-01", "NaT"], "datetime64[D]"), ("auto",), "no label in row 1"),
     "one class": ([1, 1, 1], ("auto", "categorical", "binary"), "one class: .*1"),
     "one column with mass": ([[1.0, 0], [1, 0]], ("auto", "categorical"), "one class: .*0"),
     "2-D strings": ([["a", "b"], ["b", "a"]], ("auto", "categorical", "binary"), "dtype <U1.*1-D"),
@@ -229,6 +240,8 @@ def test_bad_class_weights_are_named(class_weight, message, problem):
         ),
         (lambda n: np.r_[1, np.nan, np.ones(n - 2)], "(?s)sample_weight contains NaN.*row 1"),
         (lambda n: np.r_[1, 1, 1, np.inf, np.ones(n - 4)], "(?s)sample_weight.*infinity.*row 3"),
+        (lambda n: np.full(n, 1e308), "sample_weight sums to inf"),
+        (lambda n: np.full(n, 1e-320), "sample_weight sums to 5.99"),
         (lambda n: np.zeros(n), "sample_weight is zero in every row"),
         (lambda n: np.ones(n + 1), r"sample_weight must have shape \(60,\)"),
         (lambda n: np.ones((n, 2)), r"sample_weight must have shape \(60,\)"),
