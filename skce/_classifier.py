@@ -70,7 +70,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         weights apply. Binary losses smooth towards 1/2.
     solver : {"auto", "newton-cg", "lbfgs"}, default="auto"
         Method of :func:`scipy.optimize.minimize`: Newton-CG with the exact Hessian product, or
-        L-BFGS-B. "auto" takes "newton-cg" up to 200 000 coefficients and "lbfgs" above.
+        L-BFGS-B. "auto" is L-BFGS-B for up to 100 iterations, which is the faster one on most
+        data, and Newton-CG from there, which copes with nearly separable classes.
     tol : float, default=1e-8
         Accuracy: fitting stops once the estimated gap to the optimal objective, relative to it,
         is at most `tol`. The estimate is the Newton decrement and does not depend on the units of
@@ -113,8 +114,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
     Notes
     -----
     Where X has at most 1000 columns and no more columns than rows, the solver works on centred and
-    whitened features, implicitly and without a copy of X; wider dense X is standardised likewise,
-    and wider sparse X is used as it is. The penalty applies to the coefficients of the original
+    whitened features, implicitly and without a copy of X; wider dense X is centred likewise, and
+    wider sparse X is used as it is. The penalty applies to the coefficients of the original
     features in every case.
 
     With a categorical loss the same vector can be added to every row of `coef_` without changing a

@@ -57,21 +57,28 @@ class Method:
 #: A tolerance on the step that is never met; SciPy 1.12 needs it above zero.
 _NEVER = 1e-300
 
-METHODS = {
-    "lbfgs": Method(
-        "L-BFGS-B",
-        {"maxcor": 20, "maxfun": np.iinfo(np.int32).max, "maxls": 50, "ftol": 0, "gtol": 0},
-        uses_hessian=False,
-        iterations=np.iinfo(np.int32).max,
-        wait_for_small_gain=True,
-    ),
-    "newton-cg": Method(
-        "Newton-CG", {"xtol": _NEVER}, uses_hessian=True, iterations=1, wait_for_small_gain=False
-    ),
+_UNLIMITED = np.iinfo(np.int32).max
+
+LBFGS = Method(
+    "L-BFGS-B",
+    {"maxcor": 20, "maxfun": _UNLIMITED, "maxls": 50, "ftol": 0, "gtol": 0},
+    uses_hessian=False,
+    iterations=_UNLIMITED,
+    wait_for_small_gain=True,
+)
+NEWTON_CG = Method(
+    "Newton-CG", {"xtol": _NEVER}, uses_hessian=True, iterations=1, wait_for_small_gain=False
+)
+
+#: What each solver is: methods, and the iterations after which the next one goes on from there.
+#: L-BFGS is the faster one where it needs few iterations, which is on most data; where it needs
+#: many, because the classes are nearly separable, it is curvature that helps.
+SOLVERS = {
+    "auto": ((LBFGS, 100), (NEWTON_CG, _UNLIMITED)),
+    "lbfgs": ((LBFGS, _UNLIMITED),),
+    "newton-cg": ((NEWTON_CG, _UNLIMITED),),
 }
 
-#: Coefficients from which "auto" takes L-BFGS.
-_AUTO_LBFGS_FROM = 200_000
 #: A line search that fails has run into rounding, or L-BFGS into a bad memory; starting again from
 #: there drops the memory. This many failures in a row end the fit.
 _FAILURES = 2
@@ -84,15 +91,11 @@ _LOOSEST = 1e4
 _SEPARABLE = 1e-12
 #: Hessian products that checks may take beyond as many as the solver took, and a last estimate.
 _FREE_PRODUCTS = 100
-#: The last few terms of the decrement, in proportion, once it counts as summed.
-_SUMMED = 1e-5
-
-
-def choose_method(solver: str, objective: Objective) -> Method:
-    """Resolve "auto": Newton-CG, the safer one, unless W is so large that products are dear."""
-    if solver == "auto":
-        solver = "lbfgs" if objective.size > _AUTO_LBFGS_FROM else "newton-cg"
-    return METHODS[solver]
+#: The last few terms of the decrement, in proportion, once it counts as summed. The Newton step
+#: taken at the end is as exact, which decides how many digits of the coefficients agree.
+_SUMMED = 1e-7
+#: Newton steps at most where the objective is flat to rounding but its gradient is not (float32).
+_REFINEMENTS = 5
 
 
 class _EndOfSumError(Exception):
@@ -182,7 +185,6 @@ class _Monitor:
     """SciPy's callback: records the objective, estimates the gap, ends the fit."""
 
     problem: Identity
-    method: Method
     tol: float
     verbose: int
     values: list[float] = field(default_factory=list)
@@ -194,6 +196,7 @@ class _Monitor:
     step: NDArray | None = None
     _last: tuple[NDArray, float, NDArray] | None = None
     _first_gradient: float | None = None
+    rare_checks: bool = False
     _checking: int = 0
     _wait: int = 0
     _waited: int = 0
@@ -262,10 +265,10 @@ class _Monitor:
         """Whether there is no optimum, because the loss alone goes to zero."""
         return self.problem.objective.ridge == 0 and self.last[1] <= _SEPARABLE
 
-    def start(self, theta: NDArray) -> bool:
-        """Take note of the start, and say whether the gap is small enough there."""
+    def start(self, theta: NDArray) -> None:
+        """Take note of the start, which may be good enough."""
         self.values.append(self.value_gradient(theta)[0])
-        return self.check(theta)
+        self.check(theta)
 
     def check(self, theta: NDArray) -> bool:
         """Estimate the gap at theta and say whether it is at most tol."""
@@ -284,6 +287,21 @@ class _Monitor:
             self.gap = np.inf
         else:
             self._settle(value, gradient, theta, np.inf, _FREE_PRODUCTS)
+
+    def refine(self, max_iter: int) -> None:
+        """Take Newton steps as long as they shrink the gap, where F is flat to rounding."""
+        for _ in range(_REFINEMENTS):
+            if self.converged or self.n_iter >= max_iter or not self.gap < 1:
+                return
+            before, gap, step = self.last, self.gap, self.step
+            assert step is not None
+            theta = before[0] + step
+            value, gradient = self.value_gradient(theta)
+            self._settle(value, gradient, theta, np.inf, _FREE_PRODUCTS)
+            if not self.gap < gap:
+                self._last, self.gap = before, gap
+                return
+            self.values.append(value)
 
     def _settle(
         self, value: float, gradient: NDArray, theta: NDArray, stop_above: float, products: int
@@ -308,7 +326,7 @@ class _Monitor:
             self._last = before
 
     def _is_time_to_check(self, gain: float, value: float) -> bool:
-        if not self.method.wait_for_small_gain:
+        if not self.rare_checks:
             return True
         if gain > self.tol * value:
             return False
@@ -357,14 +375,19 @@ def minimize(
     -------
     Report
     """
-    method = choose_method(solver, objective)
     problem = precondition(objective)
-    monitor = _Monitor(problem, method, tol, verbose)
-    start = problem.from_user(theta)
+    monitor = _Monitor(problem, tol, verbose)
+    x = problem.from_user(theta)
+    monitor.start(x)
+    message = ""
     with scipy_on_one_thread:
-        message = "" if monitor.start(start) else _iterate(monitor, start, max_iter)
+        for method, iterations in SOLVERS[solver]:
+            if not monitor.converged and message != SEPARABLE:
+                until = min(max_iter, monitor.n_iter + iterations)
+                x, message = _iterate(monitor, method, x, until)
         if not monitor.converged:
             monitor.report()
+            monitor.refine(max_iter)
         elif monitor.n_iter < max_iter:
             monitor.take_newton_step()
     if monitor.converged:
@@ -386,11 +409,13 @@ def minimize(
     return Report(result.x, monitor.gap, monitor.converged, result, loss_curve)
 
 
-def _iterate(monitor: _Monitor, x: NDArray, max_iter: int) -> str:
-    """Run SciPy until the monitor is content or nothing more is gained; say why it ended."""
-    method = monitor.method
+def _iterate(monitor: _Monitor, method: Method, x: NDArray, max_iter: int) -> tuple[NDArray, str]:
+    """Run a method until the monitor is content or nothing more is gained; say why it ended."""
+    monitor.rare_checks = method.wait_for_small_gain
     failures = 0
     while failures < _FAILURES:
+        if monitor.n_iter >= max_iter:
+            return x, MAX_ITER
         before, gradient = monitor.value_gradient(x)
         left = max_iter - monitor.n_iter
         monitor.set_scale(gradient, loosest=failures > 0)
@@ -405,14 +430,12 @@ def _iterate(monitor: _Monitor, x: NDArray, max_iter: int) -> str:
         )
         x = result.x
         if monitor.converged:
-            return ""
+            return x, ""
         if monitor.separable:
-            return SEPARABLE
-        if monitor.n_iter >= max_iter:
-            return MAX_ITER
+            return x, SEPARABLE
         value, _ = monitor.value_gradient(x)
         failures = 0 if value < before else failures + 1
-    return PRECISION
+    return x, PRECISION
 
 
 MAX_ITER = "max_iter was reached"

@@ -183,12 +183,16 @@ def test_verbose_prints_a_line_per_iteration(capsys, problem):
     assert all(word in lines[0] for word in ("objective", "gap", "passes", " s"))
 
 
-def test_auto_takes_lbfgs_where_there_are_many_coefficients(problem, monkeypatch):
+def test_auto_is_lbfgs_and_newton_cg_from_where_that_takes_long(problem):
     X, y, _ = problem
-    monkeypatch.setattr(_solvers, "_AUTO_LBFGS_FROM", 10)
-    auto = SoftmaxClassifier().fit(X, y)
-    lbfgs = SoftmaxClassifier(solver="lbfgs").fit(X, y)
+    auto, lbfgs = (SoftmaxClassifier(solver=s).fit(X, y) for s in ("auto", "lbfgs"))
     assert_array_equal(auto.loss_curve_, lbfgs.loss_curve_)
+    X, y = load_digits(return_X_y=True)
+    auto = SoftmaxClassifier().fit(X[:500], y[:500])
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        lbfgs = SoftmaxClassifier(solver="lbfgs", max_iter=100).fit(X[:500], y[:500])
+    assert_array_equal(auto.loss_curve_[:100], lbfgs.loss_curve_)
+    assert 100 < auto.n_iter_[0] < 150
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
