@@ -58,6 +58,15 @@ class Identity:
         """Gradient with respect to the user's variables, from the solver's."""
         return gradient
 
+    def missing(self, residual: NDArray) -> float:
+        """Bound r' H^-1 r / 2 by the curvature of the penalty, which is ridge in every direction.
+
+        The part of r that belongs to the intercepts, which are not penalised, is left out.
+        """
+        R, _ = self.objective.unpack(self.user_gradient(residual))
+        ridge = self.objective.ridge
+        return float(np.vdot(R, R) / (2 * ridge)) if ridge > 0 else np.inf
+
     def value_gradient(self, theta: NDArray) -> tuple[float, NDArray]:
         """F and its gradient in the solver's variables."""
         value, gradient = self.objective.value_gradient(self.to_user(theta))

@@ -94,6 +94,8 @@ _FREE_PRODUCTS = 100
 #: The last few terms of the decrement, in proportion, once it counts as summed. The Newton step
 #: taken at the end is as exact, which decides how many digits of the coefficients agree.
 _SUMMED = 1e-7
+#: The part of the gap that a settled sum may still miss, by the bound of the penalty.
+_MISSING = 0.1
 #: Newton steps at most where the objective is flat to rounding but its gradient is not (float32).
 _REFINEMENTS = 5
 
@@ -126,37 +128,68 @@ def newton_decrement(
     theta: NDArray,
     gradient: NDArray,
     *,
-    stop_above: float,
+    limit: float,
+    early: bool,
     max_products: int,
 ) -> Decrement:
-    """Sum g' H^-1 g / 2 by conjugate gradients, until it settles or exceeds `stop_above`.
+    """Sum g' H^-1 g / 2 by conjugate gradients, until it has settled.
 
     From a zero start the iterate x of conjugate gradients has x' H x = -g' x, so that -g' x / 2 is
-    what the quadratic model gains, and grows to the decrement. It has settled when the last terms
-    of the sum (at least 5, or a quarter of all) are a small part of it; see Strakos and Tichy,
-    *On error estimation in the conjugate gradient method*, 2002.
+    what the quadratic model gains, and grows to the decrement. The sum counts as settled when its
+    last terms are small beside it, or beside `limit`, and what is missing is small too: r being the
+    residual of H x = -g, that is r' H^-1 r / 2, which the curvature of the penalty bounds. Where
+    that bound is out of reach (no penalty, or next to none) the last terms must be small for longer
+    (see Strakos and Tichy, *On error estimation in the conjugate gradient method*, 2002).
+
+    Parameters
+    ----------
+    problem : Identity
+        Gives Hessian products and bounds r' H^-1 r / 2.
+    theta, gradient : ndarray
+        The point, and the gradient there.
+    limit : float
+        The gap that matters.
+    early : bool
+        Whether to stop as soon as the sum exceeds `limit`.
+    max_products : int
+        Hessian products at most.
+
+    Returns
+    -------
+    Decrement
     """
     sums = [0.0]
     found = Decrement(0.0, True, np.zeros_like(theta))
     if not gradient.any():
         return found
+    residual = -gradient
+    product = np.zeros_like(theta), np.zeros_like(theta)
+
+    def matvec(v: NDArray) -> NDArray:
+        nonlocal product
+        product = v.copy(), problem.hessian_product(theta, v)
+        return product[1]
 
     def callback(x: NDArray) -> None:
+        nonlocal residual
+        direction, curved = product
+        length = direction @ (x - found.step) / (direction @ direction)
+        residual = residual - length * curved
         gap = -float(gradient @ x) / 2
         sums.append(gap)
-        recent = max(5, len(sums) // 4)
         if not 0 < gap < np.inf:  # curvature lost in rounding, or zero
             found.gap, found.complete = np.inf, False
             raise _EndOfSumError
-        settled = len(sums) > recent and gap - sums[-1 - recent] <= _SUMMED * gap
-        found.gap, found.complete, found.step = gap, settled, x.copy()
-        if settled or gap > stop_above:
+        found.gap, found.step = gap, x.copy()
+        bounded = problem.missing(residual) <= _MISSING * limit
+        window = max(5, len(sums) // 4) if bounded else max(30, len(sums) // 2)
+        small = _SUMMED * max(gap, limit)
+        found.complete = len(sums) > window and gap - sums[-1 - window] <= small
+        if found.complete or (early and gap > limit):
             raise _EndOfSumError
 
     size = len(theta)
-    hessian = LinearOperator(
-        (size, size), matvec=lambda v: problem.hessian_product(theta, v), dtype=np.float64
-    )
+    hessian = LinearOperator((size, size), matvec=matvec, dtype=np.float64)
     # A singular Hessian makes conjugate gradients divide by zero, which the callback sees.
     with np.errstate(all="ignore"):
         try:
@@ -273,11 +306,7 @@ class _Monitor:
     def check(self, theta: NDArray) -> bool:
         """Estimate the gap at theta and say whether it is at most tol."""
         value, gradient = self.value_gradient(theta)
-        # F - gap estimates F*, and gap <= tol * (F - gap) is the promise.
-        limit = self.tol * value / (1 + self.tol)
-        # Checks may take as many products as the solver has, and some for a start.
-        allowed = self.nfev + self.nhev - 2 * self._checking + _FREE_PRODUCTS
-        self._settle(value, gradient, theta, limit, max(allowed, 1))
+        self._settle(value, gradient, theta, early=True)
         return self.converged
 
     def report(self) -> None:
@@ -286,7 +315,7 @@ class _Monitor:
         if self.separable:
             self.gap = np.inf
         else:
-            self._settle(value, gradient, theta, np.inf, _FREE_PRODUCTS)
+            self._settle(value, gradient, theta, early=False)
 
     def refine(self, max_iter: int) -> None:
         """Take Newton steps as long as they shrink the gap, where F is flat to rounding."""
@@ -297,18 +326,28 @@ class _Monitor:
             assert step is not None
             theta = before[0] + step
             value, gradient = self.value_gradient(theta)
-            self._settle(value, gradient, theta, np.inf, _FREE_PRODUCTS)
+            self._settle(value, gradient, theta, early=False)
             if not self.gap < gap:
                 self._last, self.gap = before, gap
                 return
             self.values.append(value)
 
-    def _settle(
-        self, value: float, gradient: NDArray, theta: NDArray, stop_above: float, products: int
-    ) -> None:
+    def missing(self, residual: NDArray) -> float:
+        """Bound of r' H^-1 r / 2, see `Identity.missing`."""
+        return self.problem.missing(residual)
+
+    def _settle(self, value: float, gradient: NDArray, theta: NDArray, *, early: bool) -> None:
         before = self.nhev
+        # Checks may take as many products as the solver has, and some for a start.
+        allowed = self.nfev + self.nhev - 2 * self._checking + _FREE_PRODUCTS
         found = newton_decrement(
-            self, theta, gradient, stop_above=stop_above, max_products=products
+            self,
+            theta,
+            gradient,
+            # F - gap estimates F*, and gap <= tol * (F - gap) is the promise.
+            limit=self.tol * value / (1 + self.tol),
+            early=early,
+            max_products=max(allowed, _FREE_PRODUCTS),
         )
         self._checking += self.nhev - before
         self.gap = _relative(found.gap, value)

@@ -79,7 +79,9 @@ def test_newton_decrement_is_the_gap_of_a_quadratic(rng):
     problem = _solvers.precondition(objective)
     theta = np.ones(objective.size)
     value, gradient = problem.value_gradient(theta)
-    found = _solvers.newton_decrement(problem, theta, gradient, stop_above=np.inf, max_products=100)
+    found = _solvers.newton_decrement(
+        problem, theta, gradient, limit=0, early=False, max_products=100
+    )
     best = problem.value_gradient(theta + found.step)[0]
     assert found.complete
     assert_allclose(found.gap, value - best, rtol=1e-3)
@@ -148,8 +150,11 @@ def test_a_gap_that_rounding_made_negative_is_unknown():
         def hessian_product(self, theta, v):
             return -v
 
+        def missing(self, residual):
+            return np.inf
+
     found = _solvers.newton_decrement(
-        Saddle(), np.zeros(2), np.ones(2), stop_above=1, max_products=5
+        Saddle(), np.zeros(2), np.ones(2), limit=1, early=True, max_products=5
     )
     assert found.gap == np.inf
     assert not found.complete
