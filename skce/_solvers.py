@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -124,9 +125,9 @@ class Decrement:
 
 
 def newton_decrement(
-    problem: Identity | _Monitor,
-    theta: NDArray,
     gradient: NDArray,
+    hessian_product: Callable[[NDArray], NDArray],
+    missing: Callable[[NDArray], float],
     *,
     limit: float,
     early: bool,
@@ -143,10 +144,12 @@ def newton_decrement(
 
     Parameters
     ----------
-    problem : Identity
-        Gives Hessian products and bounds r' H^-1 r / 2.
-    theta, gradient : ndarray
-        The point, and the gradient there.
+    gradient : ndarray
+        The gradient g.
+    hessian_product : callable
+        Takes v and returns H v.
+    missing : callable
+        Takes r and returns a bound of r' H^-1 r / 2.
     limit : float
         The gap that matters.
     early : bool
@@ -159,15 +162,15 @@ def newton_decrement(
     Decrement
     """
     sums = [0.0]
-    found = Decrement(0.0, True, np.zeros_like(theta))
+    found = Decrement(0.0, True, np.zeros_like(gradient))
     if not gradient.any():
         return found
     residual = -gradient
-    product = np.zeros_like(theta), np.zeros_like(theta)
+    product = gradient, gradient
 
     def matvec(v: NDArray) -> NDArray:
         nonlocal product
-        product = v.copy(), problem.hessian_product(theta, v)
+        product = v.copy(), hessian_product(v)
         return product[1]
 
     def callback(x: NDArray) -> None:
@@ -181,14 +184,14 @@ def newton_decrement(
             found.gap, found.complete = np.inf, False
             raise _EndOfSumError
         found.gap, found.step = gap, x.copy()
-        bounded = problem.missing(residual) <= _MISSING * limit
+        bounded = missing(residual) <= _MISSING * limit
         window = max(5, len(sums) // 4) if bounded else max(30, len(sums) // 2)
         small = _SUMMED * max(gap, limit)
         found.complete = len(sums) > window and gap - sums[-1 - window] <= small
         if found.complete or (early and gap > limit):
             raise _EndOfSumError
 
-    size = len(theta)
+    size = len(gradient)
     hessian = LinearOperator((size, size), matvec=matvec, dtype=np.float64)
     # A singular Hessian makes conjugate gradients divide by zero, which the callback sees.
     with np.errstate(all="ignore"):
@@ -327,23 +330,19 @@ class _Monitor:
             theta = before[0] + step
             value, gradient = self.value_gradient(theta)
             self._settle(value, gradient, theta, early=False)
-            if not self.gap < gap:
+            if not (self.converged or self.gap < gap):
                 self._last, self.gap = before, gap
                 return
             self.values.append(value)
-
-    def missing(self, residual: NDArray) -> float:
-        """Bound of r' H^-1 r / 2, see `Identity.missing`."""
-        return self.problem.missing(residual)
 
     def _settle(self, value: float, gradient: NDArray, theta: NDArray, *, early: bool) -> None:
         before = self.nhev
         # Checks may take as many products as the solver has, and some for a start.
         allowed = self.nfev + self.nhev - 2 * self._checking + _FREE_PRODUCTS
         found = newton_decrement(
-            self,
-            theta,
             gradient,
+            lambda v: self.hessian_product(theta, v),
+            self.problem.missing,
             # F - gap estimates F*, and gap <= tol * (F - gap) is the promise.
             limit=self.tol * value / (1 + self.tol),
             early=early,

@@ -80,7 +80,12 @@ def test_newton_decrement_is_the_gap_of_a_quadratic(rng):
     theta = np.ones(objective.size)
     value, gradient = problem.value_gradient(theta)
     found = _solvers.newton_decrement(
-        problem, theta, gradient, limit=0, early=False, max_products=100
+        gradient,
+        lambda v: problem.hessian_product(theta, v),
+        problem.missing,
+        limit=0,
+        early=False,
+        max_products=100,
     )
     best = problem.value_gradient(theta + found.step)[0]
     assert found.complete
@@ -146,15 +151,8 @@ def test_small_curvature_does_not_end_newtons_method(rng):
 
 
 def test_a_gap_that_rounding_made_negative_is_unknown():
-    class Saddle:
-        def hessian_product(self, theta, v):
-            return -v
-
-        def missing(self, residual):
-            return np.inf
-
     found = _solvers.newton_decrement(
-        Saddle(), np.zeros(2), np.ones(2), limit=1, early=True, max_products=5
+        np.ones(2), lambda v: -v, lambda r: np.inf, limit=1, early=True, max_products=5
     )
     assert found.gap == np.inf
     assert not found.complete
