@@ -81,8 +81,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
     warm_start : bool, default=False
         Whether to start from the coefficients of the previous fit.
     verbose : int, default=0
-        Whether to print a line per iteration: objective, lower bound of the relative gap, passes
-        over the data, seconds.
+        Whether to print a line per iteration: objective, lower bound of the relative gap where it
+        was checked, passes over the data, seconds.
 
     Attributes
     ----------

@@ -285,10 +285,12 @@ class _Monitor:
         if gain == 0:
             return
         self.values.append(value)
-        checked = self._is_time_to_check(gain, value) and self.check(theta)
+        checking = self._is_time_to_check(gain, value)
+        if checking:
+            self.check(theta)
         if self.verbose:
-            self._print(value)
-        if checked or self.separable:
+            self._print(value, f">= {self.gap:.1e}" if checking else "not checked")
+        if self.converged or self.separable:
             raise StopIteration
 
     @property
@@ -306,11 +308,10 @@ class _Monitor:
         self.values.append(self.value_gradient(theta)[0])
         self.check(theta)
 
-    def check(self, theta: NDArray) -> bool:
-        """Estimate the gap at theta and say whether it is at most tol."""
+    def check(self, theta: NDArray) -> None:
+        """Estimate the gap at theta and note whether it is at most tol."""
         value, gradient = self.value_gradient(theta)
         self._settle(value, gradient, theta, early=True)
-        return self.converged
 
     def report(self) -> None:
         """Estimate the gap at the last point as well as a bounded number of products tells."""
@@ -375,11 +376,11 @@ class _Monitor:
         self._wait, self._waited = min(2 * self._wait + 1, 15), 0
         return True
 
-    def _print(self, value: float) -> None:
+    def _print(self, value: float, gap: str) -> None:
         objective = value * self.problem.objective.scale
         print(
             f"iteration {self.n_iter:4d}  objective {objective:.10e}"
-            f"  gap >= {self.gap:.1e}  passes {self.nfev + self.nhev:5d}"
+            f"  gap {gap:11}  passes {self.nfev + self.nhev:5d}"
             f"  {time.perf_counter() - self._started:8.3f} s"
         )
 
