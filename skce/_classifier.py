@@ -72,7 +72,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         Method of :func:`scipy.optimize.minimize`: Newton-CG with the exact Hessian product, or
         L-BFGS-B. "auto" is L-BFGS-B for up to 100 iterations, which is the faster one on most
         data, and Newton-CG from there, which copes with nearly separable classes.
-    tol : float, default=1e-8
+    tol : float, default=1e-9
         Accuracy: fitting stops once the estimated gap to the optimal objective, relative to it,
         is at most `tol`. The estimate is the Newton decrement and does not depend on the units of
         the features.
@@ -115,8 +115,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
     -----
     Where X has at most 1000 columns and no more columns than rows, the solver works on centred and
     whitened features, implicitly and without a copy of X; wider dense X is centred likewise, and
-    wider sparse X is used as it is. The penalty applies to the coefficients of the original
-    features in every case.
+    wider X of either kind scaled as a whole. The penalty applies to the coefficients of the
+    original features in every case.
 
     With a categorical loss the same vector can be added to every row of `coef_` without changing a
     probability. The penalty, and without one the start at zero, choose rows that sum to zero.
@@ -164,7 +164,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         class_weight: dict | str | None = None,
         label_smoothing: float = 0.0,
         solver: str = "auto",
-        tol: float = 1e-8,
+        tol: float = 1e-9,
         max_iter: int = 1000,
         warm_start: bool = False,
         verbose: int = 0,

@@ -33,10 +33,9 @@ _COLLINEAR = 10 * np.finfo(np.float64).eps
 
 
 class Identity:
-    """No change: wide or sparse X, where plain variables were measured best.
+    """No change, and the verbs of every change of variables.
 
-    Every change of variables is linear and offers these verbs, so that a direction goes the same
-    way as a point.
+    All are linear, so that a direction goes the same way as a point.
     """
 
     def __init__(self, objective: Objective):
@@ -118,8 +117,9 @@ def precondition(objective: Objective) -> Identity:
     """Choose the change of variables for an objective.
 
     Full whitening where there are at most as many columns as rows and few enough that their
-    covariance is cheap; centring alone for wider dense X, where scaling would lift columns of
-    noise to the rank of the others; none for wider sparse X.
+    covariance is cheap. For wider X one factor for all columns, which gives the rows a norm of 1
+    on average and so the intercepts the weight of a feature (to scale each column would lift those
+    of noise to the rank of the others), with centring where X is dense.
     """
     rows = objective.rows
     p = rows.n_columns
@@ -130,10 +130,12 @@ def precondition(objective: Objective) -> Identity:
         M = M * _covariance(objective, chunks, mean)
         M[np.diag_indices(p)] += objective.ridge
         return Whitened(objective, mean, *_inverse_root(M, unpenalised=objective.ridge == 0))
-    if objective.fit_intercept and not rows.is_sparse:
-        mean = _mean(objective, _sample(objective))
-        return Whitened(objective, mean, np.ones(p), np.ones(p))
-    return Identity(objective)
+    mean = np.zeros(p) if rows.is_sparse else _mean(objective, _sample(objective))
+    square = rows.square(objective.targets.weights) / objective.targets.total_weight
+    # Where rounding takes the centred norm, the plain one is unit enough.
+    centred = square - mean @ mean
+    scale = np.sqrt(centred if centred > _CONSTANT * square else square) or 1.0
+    return Whitened(objective, mean, np.full(p, 1 / scale), np.full(p, scale))
 
 
 def _sample(objective: Objective) -> list[tuple[NDArray, NDArray]]:

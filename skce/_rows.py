@@ -6,6 +6,7 @@ Everything that a fit needs from X is one of
     sum(A, a, function)   (sum of values, sum of R X, sum of R 1) over blocks of rows, where
                           values, R = function(A X_block' + a, start, stop)
     dense(indices)        a few rows as a float64 array, for statistics of the columns
+    square(weights)       the weighted sum of ||x||^2, for the units of X as a whole
 
 so that X is read once per pass, a block stays in cache between its two matrix products, and no
 temporary is larger than a block or the coefficients.
@@ -86,6 +87,16 @@ class _Rows:
         """Return the given rows as a float64 array."""
         raise NotImplementedError
 
+    def square(self, weights: NDArray) -> float:
+        """Return the sum over rows of weight * ||x||^2."""
+        return sum(
+            self._square(self.block(start, stop), weights[start:stop])
+            for start, stop in blocks(self.n_rows, _ROWS_PER_BLOCK[0])
+        )
+
+    def _square(self, block: NDArray | sp.csr_array, weights: NDArray) -> float:
+        raise NotImplementedError
+
     def _block_size(self, n_logits: int) -> int:
         raise NotImplementedError
 
@@ -106,6 +117,9 @@ class DenseRows(_Rows):
     def dense(self, indices: NDArray) -> NDArray:
         """Return the given rows as a float64 array."""
         return self.X[indices].astype(np.float64, copy=False)
+
+    def _square(self, block: NDArray, weights: NDArray) -> float:
+        return float(weights @ np.einsum("ij,ij->i", block, block, dtype=np.float64))
 
     def _block_size(self, n_logits: int) -> int:
         return int(np.clip(_BLOCK // n_logits, *_ROWS_PER_BLOCK))
@@ -129,6 +143,10 @@ class CSRRows(_Rows):
     def dense(self, indices: NDArray) -> NDArray:
         """Return the given rows as a float64 array."""
         return self.X[indices].toarray().astype(np.float64, copy=False)
+
+    def _square(self, block: sp.csr_array, weights: NDArray) -> float:
+        values = block.data.astype(np.float64)
+        return float(np.repeat(weights, np.diff(block.indptr)) @ (values * values))
 
     def _block_size(self, n_logits: int) -> int:
         return max(_CSR_BLOCK // n_logits, 1)
