@@ -32,56 +32,14 @@ _CONSTANT = 1e-14
 _COLLINEAR = 10 * np.finfo(np.float64).eps
 
 
-class Identity:
-    """No change, and the verbs of every change of variables.
+class Whitened:
+    """The objective in V and b'; Q is a matrix, or a vector that stands for a diagonal one.
 
-    All are linear, so that a direction goes the same way as a point.
+    The change of variables is linear, so that a direction goes the same way as a point.
     """
 
-    def __init__(self, objective: Objective):
-        self.objective = objective
-
-    def to_user(self, theta: NDArray) -> NDArray:
-        """Theta in the user's units, from the solver's."""
-        return theta
-
-    def from_user(self, theta: NDArray) -> NDArray:
-        """Theta in the solver's units, from the user's."""
-        return theta
-
-    def gradient(self, gradient: NDArray) -> NDArray:
-        """Gradient with respect to the solver's variables, from the user's."""
-        return gradient
-
-    def user_gradient(self, gradient: NDArray) -> NDArray:
-        """Gradient with respect to the user's variables, from the solver's."""
-        return gradient
-
-    def missing(self, residual: NDArray) -> float:
-        """Bound r' H^-1 r / 2 by the curvature of the penalty, which is ridge in every direction.
-
-        The part of r that belongs to the intercepts, which are not penalised, is left out.
-        """
-        R, _ = self.objective.unpack(self.user_gradient(residual))
-        ridge = self.objective.ridge
-        return float(np.vdot(R, R) / (2 * ridge)) if ridge > 0 else np.inf
-
-    def value_gradient(self, theta: NDArray) -> tuple[float, NDArray]:
-        """F and its gradient in the solver's variables."""
-        value, gradient = self.objective.value_gradient(self.to_user(theta))
-        return value, self.gradient(gradient)
-
-    def hessian_product(self, theta: NDArray, v: NDArray) -> NDArray:
-        """Hessian of F times v in the solver's variables."""
-        product = self.objective.hessian_product(self.to_user(theta), self.to_user(v))
-        return self.gradient(product)
-
-
-class Whitened(Identity):
-    """W = V Q' and b = b' - W mu; Q is a matrix, or a vector that stands for a diagonal one."""
-
     def __init__(self, objective: Objective, mean: NDArray, Q: NDArray, inverse: NDArray):
-        super().__init__(objective)
+        self.objective = objective
         self.mean = mean
         self.Q = Q
         self.inverse = inverse
@@ -108,12 +66,31 @@ class Whitened(Identity):
         user = _times(G, self.inverse) + np.multiply.outer(g, self.mean)
         return self.objective.pack(user, g)
 
+    def missing(self, residual: NDArray) -> float:
+        """Bound r' H^-1 r / 2 by the curvature of the penalty, which is ridge in every direction.
+
+        The part of r that belongs to the intercepts, which are not penalised, is left out.
+        """
+        R, _ = self.objective.unpack(self.user_gradient(residual))
+        ridge = self.objective.ridge
+        return float(np.vdot(R, R) / (2 * ridge)) if ridge > 0 else np.inf
+
+    def value_gradient(self, theta: NDArray) -> tuple[float, NDArray]:
+        """F and its gradient in the solver's variables."""
+        value, gradient = self.objective.value_gradient(self.to_user(theta))
+        return value, self.gradient(gradient)
+
+    def hessian_product(self, theta: NDArray, v: NDArray) -> NDArray:
+        """Hessian of F times v in the solver's variables."""
+        product = self.objective.hessian_product(self.to_user(theta), self.to_user(v))
+        return self.gradient(product)
+
 
 def _times(A: NDArray, Q: NDArray) -> NDArray:
     return A @ Q if Q.ndim == 2 else A * Q
 
 
-def precondition(objective: Objective) -> Identity:
+def precondition(objective: Objective) -> Whitened:
     """Choose the change of variables for an objective.
 
     Full whitening where there are at most as many columns as rows and few enough that their
@@ -131,7 +108,10 @@ def precondition(objective: Objective) -> Identity:
         M[np.diag_indices(p)] += objective.ridge
         return Whitened(objective, mean, *_inverse_root(M, unpenalised=objective.ridge == 0))
     mean = np.zeros(p) if rows.is_sparse else _mean(objective, _sample(objective))
-    square = rows.square(objective.targets.weights) / objective.targets.total_weight
+    with np.errstate(over="ignore"):
+        square = rows.square(objective.targets.weights) / objective.targets.total_weight
+    if not np.isfinite(square):
+        raise ValueError("X holds values whose squares overflow: divide it by a power of ten.")
     # Where rounding takes the centred norm, the plain one is unit enough.
     centred = square - mean @ mean
     scale = np.sqrt(centred if centred > _CONSTANT * square else square) or 1.0

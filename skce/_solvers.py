@@ -26,7 +26,7 @@ from scipy.sparse.linalg import LinearOperator, cg
 from sklearn.exceptions import ConvergenceWarning
 
 from ._objective import Objective
-from ._preconditioner import Identity, precondition
+from ._preconditioner import Whitened, precondition
 from ._threads import scipy_on_one_thread
 
 
@@ -220,7 +220,7 @@ class Report:
 class _Monitor:
     """SciPy's callback: records the objective, estimates the gap, ends the fit."""
 
-    problem: Identity
+    problem: Whitened
     tol: float
     verbose: int
     values: list[float] = field(default_factory=list)
