@@ -455,7 +455,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
 
     def _store(self, objective: Objective, report: Report) -> None:
         """Set the fitted attributes."""
-        W, b = objective.unpack(report.theta)
+        W, b = objective.unpack(report.result.x)
         dtype = objective.rows.dtype
         self.classes_ = objective.targets.classes
         self.coef_ = W.astype(dtype)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._objective import Objective
+from ._rows import blocks
 
 #: Rows that are enough to estimate mu and Sigma (20 000 were as good as all 300 000).
 _SAMPLE = 20_000
@@ -128,8 +129,8 @@ def _sample(objective: Objective) -> list[tuple[NDArray, NDArray]]:
             sample = np.flatnonzero(weights)[:_SAMPLE]
     share = weights[sample].astype(np.float64)
     share /= share.sum()
-    starts = range(0, len(sample), _CHUNK)
-    return [(sample[i : i + _CHUNK], share[i : i + _CHUNK]) for i in starts]
+    chunks = blocks(len(sample), _CHUNK)
+    return [(sample[start:stop], share[start:stop]) for start, stop in chunks]
 
 
 def _mean(objective: Objective, chunks: list[tuple[NDArray, NDArray]]) -> NDArray:

@@ -209,9 +209,7 @@ def newton_decrement(
 class Report:
     """How a fit ended; `gap` is relative to the optimal objective."""
 
-    theta: NDArray
     gap: float
-    converged: bool
     result: OptimizeResult
     loss_curve: list[float]
 
@@ -310,16 +308,15 @@ class _Monitor:
 
     def check(self, theta: NDArray) -> None:
         """Estimate the gap at theta and note whether it is at most tol."""
-        value, gradient = self.value_gradient(theta)
-        self._settle(value, gradient, theta, early=True)
+        self.value_gradient(theta)
+        self._settle(early=True)
 
     def report(self) -> None:
         """Estimate the gap at the last point as well as a bounded number of products tells."""
-        theta, value, gradient = self.last
         if self.separable:
             self.gap = np.inf
         else:
-            self._settle(value, gradient, theta, early=False)
+            self._settle(early=False)
 
     def refine(self, max_iter: int) -> None:
         """Take Newton steps as long as they shrink the gap, where F is flat to rounding."""
@@ -328,15 +325,16 @@ class _Monitor:
                 return
             before, gap, step = self.last, self.gap, self.step
             assert step is not None
-            theta = before[0] + step
-            value, gradient = self.value_gradient(theta)
-            self._settle(value, gradient, theta, early=False)
+            value, _ = self.value_gradient(before[0] + step)
+            self._settle(early=False)
             if not (self.converged or self.gap < gap):
                 self._last, self.gap = before, gap
                 return
             self.values.append(value)
 
-    def _settle(self, value: float, gradient: NDArray, theta: NDArray, *, early: bool) -> None:
+    def _settle(self, *, early: bool) -> None:
+        """Estimate the gap at the last point."""
+        theta, value, gradient = self.last
         before = self.nhev
         # Checks may take as many products as the solver has, and some for a start.
         allowed = self.nfev + self.nhev - 2 * self._checking + _FREE_PRODUCTS
@@ -445,7 +443,7 @@ def minimize(
         message=message,
     )
     loss_curve = [value * objective.scale for value in monitor.values[1:] or monitor.values]
-    return Report(result.x, monitor.gap, monitor.converged, result, loss_curve)
+    return Report(monitor.gap, result, loss_curve)
 
 
 def _iterate(monitor: _Monitor, method: Method, x: NDArray, max_iter: int) -> tuple[NDArray, str]:
@@ -486,7 +484,7 @@ def warn_if_not_converged(
     report: Report, *, tol: float, unpenalised: bool, dtype: DTypeLike
 ) -> None:
     """Issue a ConvergenceWarning that says how close the fit is, why it stopped and what to do."""
-    if report.converged:
+    if report.result.success:
         return
     reached = (
         f"within an estimated relative gap of {report.gap:.1e} of the optimum"

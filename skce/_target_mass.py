@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from sklearn.utils import compute_class_weight
 
+from ._rows import blocks
 from ._targets import RawTargets, raise_one_class
 
 ClassWeight = dict | str | None
@@ -231,7 +232,8 @@ class DistributionTargets(Targets):
         n = len(self._values)
         self._total = np.empty(n, self.dtype)
         self._reference = np.empty(n, np.min_scalar_type(K - 1))
-        for rows in _chunks(n):
+        for start, stop in blocks(n, _CHUNK):
+            rows = slice(start, stop)
             t = self._values[rows] * scale
             self._total[rows] = self._row_scale[rows] * t.sum(axis=1)
             self._reference[rows] = t.argmax(axis=1)
@@ -303,14 +305,10 @@ def fold_weights(
 _NO_ROWS = np.empty(0, dtype=np.intp)
 
 
-def _chunks(n_rows: int) -> list[slice]:
-    return [slice(start, start + _CHUNK) for start in range(0, n_rows, _CHUNK)]
-
-
 def _column_mass(values: NDArray, weights: NDArray) -> NDArray:
     mass = np.zeros(values.shape[1])
-    for rows in _chunks(len(values)):
-        mass += weights[rows].astype(np.float64) @ values[rows]
+    for start, stop in blocks(len(values), _CHUNK):
+        mass += weights[start:stop].astype(np.float64) @ values[start:stop]
     return mass
 
 

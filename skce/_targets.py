@@ -162,11 +162,11 @@ def _is_missing(label: Any) -> bool:
 
 def _read_probabilities(y: NDArray, loss: str) -> RawTargets:
     if loss != "binary":
+        row = int((y != np.floor(y)).argmax())
         raise ValueError(
             "Unknown label type: continuous. With loss="
-            f"{loss!r} a 1-D y must hold class labels, but row {_first_fraction(y)} of y is "
-            f"{y[_first_fraction(y)]:g}. If y is the probability of class 1, set loss='binary'; "
-            "if it is a quantity, use a regressor."
+            f"{loss!r} a 1-D y must hold class labels, but row {row} of y is {y[row]:g}. If y is "
+            "the probability of class 1, set loss='binary'; if it is a quantity, use a regressor."
         )
     return RawTargets(
         np.array([0, 1]), "sigmoid", "outputs", _check_unit_interval(y).reshape(-1, 1)
@@ -185,25 +185,17 @@ def _check_unit_interval(y: NDArray) -> NDArray:
     return y
 
 
-def _first_fraction(y: NDArray) -> int:
-    return int((y != np.floor(y)).argmax())
-
-
 def _read_matrix(y: NDArray, loss: str, names: NDArray | None) -> RawTargets:
-    matrix = check_probabilities(y, distributions=loss != "binary", loss=loss)
+    matrix, total = check_probabilities(y, distributions=loss != "binary", loss=loss)
     classes = np.arange(y.shape[1]) if names is None else names
     if loss == "binary":
         return RawTargets(classes, "multilabel", "outputs", matrix)
     present = matrix.max(axis=0) > 0
     if present.sum() < 2:
         raise_one_class(classes[present.argmax()])
-    return RawTargets(classes, "softmax", "distributions", matrix, _row_sum(matrix))
-
-
-def _row_sum(matrix: NDArray) -> NDArray | None:
-    total = matrix.sum(axis=1, dtype=np.float64)
-    rounding = matrix.shape[1] * np.finfo(np.float64).eps
-    return None if np.abs(total - 1).max() <= rounding else total
+    rounding = len(classes) * np.finfo(np.float64).eps
+    row_sum = None if np.abs(total - 1).max() <= rounding else total
+    return RawTargets(classes, "softmax", "distributions", matrix, row_sum)
 
 
 def raise_one_class(label: Any, where: str = "") -> NoReturn:
@@ -216,8 +208,8 @@ def raise_one_class(label: Any, where: str = "") -> NoReturn:
 
 def check_probabilities(
     y: NDArray, *, distributions: bool, loss: str | None = None, name: str = "y"
-) -> NDArray:
-    """Check a matrix of probabilities and return it as numbers.
+) -> tuple[NDArray, NDArray]:
+    """Check a matrix of probabilities and return it as numbers, with the sums of its rows.
 
     Parameters
     ----------
@@ -231,8 +223,9 @@ def check_probabilities(
 
     Returns
     -------
-    ndarray of shape (n_samples, K)
+    y : ndarray of shape (n_samples, K)
         `y` itself where it holds numbers or bools already. Rows are not renormalised here.
+    total : ndarray of float64, shape (n_samples,)
     """
     if y.dtype.kind not in "biuf":
         try:
@@ -254,7 +247,7 @@ def check_probabilities(
     if bad.any():
         row = int(bad.argmax())
         raise ValueError(_explain_row(y, row, total[row], distributions, loss, name))
-    return y
+    return y, total
 
 
 def _explain_row(
@@ -370,10 +363,10 @@ def expected_accuracy(y: ArrayLike, codes: NDArray, classes: NDArray, form: str)
         return np.where(codes == 1, matrix, 1 - matrix)
     _check_columns(array, names, classes)
     if form == "multilabel":
-        matrix = check_probabilities(array, distributions=False)
+        matrix, _ = check_probabilities(array, distributions=False)
         return np.where(codes == 1, matrix, 1.0 - matrix).prod(axis=1)
-    matrix = check_probabilities(array, distributions=True)
-    return matrix[np.arange(len(codes)), codes] / matrix.sum(axis=1, dtype=np.float64)
+    matrix, total = check_probabilities(array, distributions=True)
+    return matrix[np.arange(len(codes)), codes] / total
 
 
 def _check_columns(y: NDArray, names: NDArray | None, classes: NDArray) -> None:

@@ -81,7 +81,7 @@ def log_loss(
                 y_true, y_proba, normalize=normalize, sample_weight=sample_weight, labels=labels
             )
         )
-    t = check_probabilities(check_y(y_true, "y_true"), distributions=True, name="y_true")
+    t, total = check_probabilities(check_y(y_true, "y_true"), distributions=True, name="y_true")
     p = check_array(y_proba, dtype=[np.float64, np.float32, np.float16], input_name="y_proba")
     if p.shape != t.shape:
         raise ValueError(
@@ -97,7 +97,7 @@ def log_loss(
         )
     eps = np.finfo(p.dtype).eps
     loss = -xlogy(t, np.clip(p, eps, 1 - eps)).sum(axis=1, dtype=np.float64)
-    loss /= t.sum(axis=1, dtype=np.float64)
+    loss /= total
     weights = check_sample_weight(sample_weight, len(loss))
     if normalize:
         return float(np.average(loss, weights=weights))

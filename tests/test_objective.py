@@ -36,8 +36,9 @@ def test_derivatives_agree_with_central_differences(form, fit_intercept, problem
     objective = make(
         X, *Y_FORMS[form](y, Y), fit_intercept=fit_intercept, weights=weights, smoothing=0.05
     )
-    theta, v = objective.start_from(*objective.unpack(rng.normal(size=objective.size))), None
-    v = objective.start_from(*objective.unpack(rng.normal(size=objective.size)))
+    theta, v = (
+        objective.start_from(*objective.unpack(rng.normal(size=objective.size))) for _ in range(2)
+    )
     h = 1e-5
     high, low = (objective.value_gradient(theta + s * h * v) for s in (1, -1))
     gradient = objective.value_gradient(theta)[1]
