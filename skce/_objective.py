@@ -8,6 +8,10 @@ with S the sum of the sample weights. Parameters travel as one vector theta: W r
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import copy
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -67,20 +71,41 @@ class Objective:
         value = value / self.targets.total_weight + self.ridge / 2 * np.vdot(W, W)
         return value, self._gradient(RX, R1, W)
 
-    def hessian_product(self, theta: NDArray, v: NDArray) -> NDArray:
-        """Hessian of F at theta times v, in one pass over X."""
+    def hessian(self, theta: NDArray) -> Callable[[NDArray], NDArray]:
+        """Return the function that takes v to the Hessian of F at theta times v.
+
+        A product is one pass over X. What the loss needs to know about theta is kept from a pass of
+        its own where it is small, and computed again in every product where it is not.
+        """
         W, b = self.unpack(theta)
-        V, c = self.unpack(v)
         K = len(W)
+        kept: dict[int, Any] = {}
+        keep = K * self.rows.n_rows * self.rows.dtype.itemsize <= _KEPT
+
+        def remember(z: NDArray, start: int, stop: int) -> None:
+            kept[start] = self.loss.curvature(z, self.targets.block(start, stop))
 
         def function(z: NDArray, start: int, stop: int) -> tuple[NDArray, NDArray]:
             t = self.targets.block(start, stop)
-            state = self.loss.curvature(z[:K], t)
-            return _NOTHING, self.loss.curvature_product(state, z[K:], t)
+            state = kept[start] if keep else self.loss.curvature(z[:K], t)
+            return _NOTHING, self.loss.curvature_product(state, z[-K:], t)
 
-        both = np.concatenate([W, V]), np.concatenate([b, c])
-        _, RX, R1 = self.rows.sum(*both, function)
-        return self._gradient(RX, R1, V)
+        def product(v: NDArray) -> NDArray:
+            V, c = self.unpack(v)
+            A, a = (V, c) if keep else (np.concatenate([W, V]), np.concatenate([b, c]))
+            _, RX, R1 = self.rows.sum(A, a, function)
+            return self._gradient(RX, R1, V)
+
+        if keep:
+            self.rows.each(W, b, remember)
+        return product
+
+    def sample(self, indices: NDArray) -> Objective:
+        """Return an estimate of F from a copy of some rows, with the same penalty."""
+        sample = copy(self)
+        sample.rows = self.rows.take(indices)
+        sample.targets = self.targets.take(indices)
+        return sample
 
     def _gradient(self, RX: NDArray, R1: NDArray, W: NDArray) -> NDArray:
         RX, R1 = RX / self.targets.total_weight, R1 / self.targets.total_weight
@@ -93,3 +118,6 @@ class Objective:
 
 
 _NOTHING = np.zeros(0)
+
+#: Bytes of probabilities that a Hessian may keep.
+_KEPT = 2**25

@@ -21,6 +21,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils.extmath import safe_sparse_dot
 
+from ._threads import threads
+
 BlockFunction = Callable[[NDArray, int, int], tuple[NDArray, NDArray]]
 
 #: Elements of a (K, r) block of logits. Blocks of 512 to 2048 rows were fastest at K = 10;
@@ -32,9 +34,16 @@ _ROWS_PER_BLOCK = (512, 8192)
 _CSR_BLOCK = 2**20
 
 
-def blocks(n_rows: int, size: int) -> Iterator[tuple[int, int]]:
+#: Runs of blocks that threads share, and multiplications that are worth a run of their own.
+_SPANS = 16
+_WORK_PER_SPAN = 2**23
+#: Bytes that the sums of all runs may take.
+_PARTIAL_SUMS = 2**26
+
+
+def blocks(stop: int, size: int, start: int = 0) -> Iterator[tuple[int, int]]:
     """Start and stop of consecutive blocks of `size` rows."""
-    return ((start, min(start + size, n_rows)) for start in range(0, n_rows, size))
+    return ((first, min(first + size, stop)) for first in range(start, stop, size))
 
 
 class _Rows:
@@ -46,6 +55,16 @@ class _Rows:
         self.X = X
         self.n_rows, self.n_columns = X.shape
         self.dtype = X.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the numbers in X."""
+        return self.X.nbytes
+
+    @property
+    def _work_per_logit(self) -> int:
+        """Multiplications for one logit of one row."""
+        return self.n_columns
 
     def sum(
         self, A: NDArray, a: NDArray, function: BlockFunction
@@ -66,18 +85,61 @@ class _Rows:
         RX : ndarray of float64, shape (K, n_features)
         R1 : ndarray of float64, shape (K,)
         """
-        A = np.ascontiguousarray(A, dtype=self.dtype)
-        a = a.astype(self.dtype)[:, None]
-        value, RX, R1 = 0.0, np.zeros(()), np.zeros(())
-        for start, stop in blocks(self.n_rows, self._block_size(len(A))):
+
+        def one(span: tuple[int, int]) -> tuple[float, NDArray, NDArray]:
+            value, RX, R1 = 0.0, np.zeros(()), np.zeros(())
+            for z, start, stop, block in self._blocks_of_logits(A, a, span):
+                values, R = function(z, start, stop)
+                value += float(values.sum(dtype=np.float64))
+                RX = RX + self._back(R, block)
+                R1 = R1 + R.sum(axis=1, dtype=np.float64)
+            return value, RX, R1
+
+        A, a = self._prepared(A, a)
+        parts = iter(threads.map(one, self._spans(len(A))))
+        value, RX, R1 = next(parts)
+        for part in parts:
+            value += part[0]
+            RX += part[1]
+            R1 += part[2]
+        return value, RX, R1
+
+    def each(
+        self, A: NDArray, a: NDArray, function: Callable[[NDArray, int, int], None]
+    ) -> None:
+        """Call a function with the logits of each of the blocks that `sum` would take."""
+
+        def one(span: tuple[int, int]) -> None:
+            for z, start, stop, _ in self._blocks_of_logits(A, a, span):
+                function(z, start, stop)
+
+        A, a = self._prepared(A, a)
+        list(threads.map(one, self._spans(len(A))))
+
+    def _spans(self, n_logits: int) -> list[tuple[int, int]]:
+        """Runs of blocks that threads share; the same for any number of threads, for equal bits."""
+        size = self._block_size(n_logits)
+        n_blocks = -(-self.n_rows // size)
+        work = self.n_rows * n_logits * self._work_per_logit
+        partial_sums = _PARTIAL_SUMS // (8 * n_logits * self.n_columns)
+        n_spans = max(1, min(_SPANS, n_blocks, work // _WORK_PER_SPAN, partial_sums))
+        return list(blocks(self.n_rows, -(-n_blocks // n_spans) * size))
+
+    def _prepared(self, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
+        return np.ascontiguousarray(A, dtype=self.dtype), a.astype(self.dtype)[:, None]
+
+    def _blocks_of_logits(
+        self, A: NDArray, a: NDArray, span: tuple[int, int]
+    ) -> Iterator[tuple[NDArray, int, int, NDArray | sp.csr_array]]:
+        for start, stop in blocks(span[1], self._block_size(len(A)), span[0]):
             block = self.block(start, stop)
             z = self._logits(A, block)
             z += a
-            values, R = function(z, start, stop)
-            value += float(values.sum(dtype=np.float64))
-            RX = RX + self._back(R, block)
-            R1 = R1 + R.sum(axis=1, dtype=np.float64)
-        return value, RX, R1
+            yield z, start, stop, block
+
+    def take(self, indices: NDArray) -> _Rows:
+        """Return a copy of the given rows, in the same kind of place."""
+        return type(self)(self.X[indices])
 
     def block(self, start: int, stop: int) -> NDArray | sp.csr_array:
         """Rows start to stop, without a copy."""
@@ -122,7 +184,8 @@ class DenseRows(_Rows):
         return float(weights @ np.einsum("ij,ij->i", block, block, dtype=np.float64))
 
     def _block_size(self, n_logits: int) -> int:
-        return int(np.clip(_BLOCK // n_logits, *_ROWS_PER_BLOCK))
+        fewest, most = _ROWS_PER_BLOCK
+        return max(fewest, min(_BLOCK // n_logits, most))
 
     def _logits(self, A: NDArray, block: NDArray) -> NDArray:
         return A @ block.T
@@ -135,6 +198,16 @@ class CSRRows(_Rows):
     """A CSR array or matrix."""
 
     is_sparse = True
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the numbers in X, and of their columns."""
+        return self.X.data.nbytes + self.X.indices.nbytes
+
+    @property
+    def _work_per_logit(self) -> int:
+        """Multiplications for one logit of one row."""
+        return self.X.nnz // self.n_rows
 
     def block(self, start: int, stop: int) -> sp.csr_array:
         """Rows start to stop; the whole matrix, the usual case, is not even sliced."""

@@ -16,18 +16,25 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+from scipy.linalg import eigh_tridiagonal
 from scipy.optimize import OptimizeResult
 from scipy.optimize import minimize as scipy_minimize
 from scipy.sparse.linalg import LinearOperator, cg
 from sklearn.exceptions import ConvergenceWarning
 
 from ._objective import Objective
-from ._preconditioner import Whitened, precondition
-from ._threads import scipy_on_one_thread
+from ._preconditioner import (
+    Whitening,
+    class_whitening_cost,
+    precondition,
+    precondition_classes,
+    take_sample,
+)
+from ._threads import threads
 
 
 @dataclass(frozen=True)
@@ -40,45 +47,31 @@ class Method:
     options : dict
     uses_hessian : bool
     iterations : int
-        Iterations in one call. Newton-CG has no memory, and its tolerances are absolute (it gives
-        up where g' H g < 7e-16, and solves to sqrt(|g|)): called for one iteration at a time on a
-        suitable multiple of F, it solves to the accuracy that is asked for, however small F is.
-    wait_for_small_gain : bool
-        Estimate the gap only once an iteration gains less than tol: while it gains more, the gap is
-        larger than tol, and a Hessian product costs as much as an iteration of L-BFGS.
+        Iterations in one call, after which the variables may be changed. Newton-CG has no memory
+        to lose, and its tolerances are absolute (it gives up where g' H g < 7e-16, and solves to
+        sqrt(|g|)): called for one iteration at a time on a suitable multiple of F, it solves to
+        the accuracy that is asked for, however small F is.
     """
 
     name: str
     options: dict[str, float]
     uses_hessian: bool
     iterations: int
-    wait_for_small_gain: bool
 
 
 #: A tolerance on the step that is never met; SciPy 1.12 needs it above zero.
 _NEVER = 1e-300
 
-_UNLIMITED = np.iinfo(np.int32).max
-
 LBFGS = Method(
     "L-BFGS-B",
-    {"maxcor": 20, "maxfun": _UNLIMITED, "maxls": 50, "ftol": 0, "gtol": 0},
+    {"maxcor": 20, "maxfun": np.iinfo(np.int32).max, "maxls": 50, "ftol": 0, "gtol": 0},
     uses_hessian=False,
-    iterations=_UNLIMITED,
-    wait_for_small_gain=True,
+    iterations=100,
 )
-NEWTON_CG = Method(
-    "Newton-CG", {"xtol": _NEVER}, uses_hessian=True, iterations=1, wait_for_small_gain=False
-)
+NEWTON_CG = Method("Newton-CG", {"xtol": _NEVER}, uses_hessian=True, iterations=1)
 
-#: What each solver is: methods, and the iterations after which the next one goes on from there.
-#: L-BFGS is the faster one where it needs few iterations, which is on most data; where it needs
-#: many, because the classes are nearly separable, it is curvature that helps.
-SOLVERS = {
-    "auto": ((LBFGS, 100), (NEWTON_CG, _UNLIMITED)),
-    "lbfgs": ((LBFGS, _UNLIMITED),),
-    "newton-cg": ((NEWTON_CG, _UNLIMITED),),
-}
+#: What each solver is.
+SOLVERS = {"auto": NEWTON_CG, "lbfgs": LBFGS, "newton-cg": NEWTON_CG}
 
 #: A line search that fails has run into rounding, or L-BFGS into a bad memory; starting again from
 #: there drops the memory. This many failures in a row end the fit.
@@ -86,19 +79,27 @@ _FAILURES = 2
 #: Newton systems are solved to a residual of the square root of what is left of the gradient or of
 #: the gap, the larger, within these bounds. SciPy takes the upper one whenever |g| > 1/4, so that
 #: there F can be scaled far away from its absolute tolerance on the curvature.
-_FORCING = (0.01, 0.5)
+_FORCING = (0.01, 0.3)
 _LOOSEST = 1e4
+#: The same where products are on a sample, and cheap.
+_FORCING_ON_SAMPLE = (0.01, 0.1)
+#: Rows per parameter whose optimum is a good start, and whose Hessian is good enough for steps.
+_ROWS_PER_PARAMETER = 40
+#: A step on a sampled Hessian that leaves more than this of the gap asks for a larger sample.
+_LITTLE = 0.3
 #: Without a penalty a mean loss as small as this has no optimum but zero, at infinity.
 _SEPARABLE = 1e-12
 #: Hessian products that checks may take beyond as many as the solver took, and a last estimate.
 _FREE_PRODUCTS = 100
-#: The last few terms of the decrement, in proportion, once it counts as summed. The Newton step
-#: taken at the end is as exact, which decides how many digits of the coefficients agree.
-_SUMMED = 1e-7
-#: The part of the gap that a settled sum may still miss, by the bound of the penalty.
-_MISSING = 0.1
+#: The gap may be up to twice the decrement, which it is where the loss decays exponentially.
+_MARGIN = 2
+#: The part of the gap that a sum may still miss once it counts as settled. The Newton step taken at
+#: the end is as exact, which decides how many digits of the coefficients agree.
+_MISSING = 1e-4
 #: Newton steps at most where the objective is flat to rounding but its gradient is not (float32).
 _REFINEMENTS = 5
+#: No eigenvalue of the Hessian is far above this in variables that were whitened near the point.
+_LARGEST_EIGENVALUE = 2
 
 
 class _EndOfSumError(Exception):
@@ -126,8 +127,7 @@ class Decrement:
 
 def newton_decrement(
     gradient: NDArray,
-    hessian_product: Callable[[NDArray], NDArray],
-    missing: Callable[[NDArray], float],
+    hessian: Callable[[NDArray], NDArray],
     *,
     limit: float,
     early: bool,
@@ -136,20 +136,18 @@ def newton_decrement(
     """Sum g' H^-1 g / 2 by conjugate gradients, until it has settled.
 
     From a zero start the iterate x of conjugate gradients has x' H x = -g' x, so that -g' x / 2 is
-    what the quadratic model gains, and grows to the decrement. The sum counts as settled when its
-    last terms are small beside it, or beside `limit`, and what is missing is small too: r being the
-    residual of H x = -g, that is r' H^-1 r / 2, which the curvature of the penalty bounds. Where
-    that bound is out of reach (no penalty, or next to none) the last terms must be small for longer
-    (see Strakos and Tichy, *On error estimation in the conjugate gradient method*, 2002).
+    what the quadratic model gains, and grows to the decrement. What is missing is r' H^-1 r / 2, r
+    being the residual of H x = -g. The sum counts as settled when |r|^2 / (2 lambda) is small
+    beside it, or beside `limit`, with lambda the smallest Ritz value so far, an estimate of the
+    smallest eigenvalue that g excites (see Meurant and Tichy, *On computing quadrature-based bounds
+    for the A-norm of the error in conjugate gradients*, 2013), and its last terms are small too.
 
     Parameters
     ----------
     gradient : ndarray
         The gradient g.
-    hessian_product : callable
+    hessian : callable
         Takes v and returns H v.
-    missing : callable
-        Takes r and returns a bound of r' H^-1 r / 2.
     limit : float
         The gap that matters.
     early : bool
@@ -161,48 +159,63 @@ def newton_decrement(
     -------
     Decrement
     """
-    sums = [0.0]
     found = Decrement(0.0, True, np.zeros_like(gradient))
     if not gradient.any():
         return found
+    sums, lengths, norms = [0.0], [], [float(gradient @ gradient)]
     residual = -gradient
     product = gradient, gradient
 
     def matvec(v: NDArray) -> NDArray:
         nonlocal product
-        product = v.copy(), hessian_product(v)
+        product = v.copy(), hessian(v)
         return product[1]
 
     def callback(x: NDArray) -> None:
         nonlocal residual
         direction, curved = product
-        length = direction @ (x - found.step) / (direction @ direction)
+        length = float(direction @ (x - found.step) / (direction @ direction))
         residual = residual - length * curved
         gap = -float(gradient @ x) / 2
-        sums.append(gap)
         if not 0 < gap < np.inf:  # curvature lost in rounding, or zero
             found.gap, found.complete = np.inf, False
             raise _EndOfSumError
+        sums.append(gap)
+        lengths.append(length)
+        norms.append(float(residual @ residual))
         found.gap, found.step = gap, x.copy()
-        bounded = missing(residual) <= _MISSING * limit
-        window = max(5, len(sums) // 4) if bounded else max(30, len(sums) // 2)
-        small = _SUMMED * max(gap, limit)
-        found.complete = len(sums) > window and gap - sums[-1 - window] <= small
+        small = _MISSING * max(gap, limit)
+        window = max(3, len(sums) // 4)
+        found.complete = (
+            len(sums) > window
+            and gap - sums[-1 - window] <= small
+            and norms[-1] <= 2 * small * _smallest_ritz_value(lengths, norms)
+        )
         if found.complete or (early and gap > limit):
             raise _EndOfSumError
 
     size = len(gradient)
-    hessian = LinearOperator((size, size), matvec=matvec, dtype=np.float64)
+    operator = LinearOperator((size, size), matvec=matvec, dtype=np.float64)
     # A singular Hessian makes conjugate gradients divide by zero, which the callback sees.
     with np.errstate(all="ignore"):
         try:
             _, failed = cg(
-                hessian, -gradient, rtol=1e-10, atol=0, maxiter=max_products, callback=callback
+                operator, -gradient, rtol=1e-10, atol=0, maxiter=max_products, callback=callback
             )
         except _EndOfSumError:
             return found
     found.complete = not failed
     return found
+
+
+def _smallest_ritz_value(lengths: list[float], norms: list[float]) -> float:
+    """Smallest eigenvalue of the Lanczos matrix that conjugate gradients build."""
+    alpha, squares = np.array(lengths), np.array(norms)
+    beta = squares[1:-1] / squares[:-2]
+    diagonal = 1 / alpha
+    diagonal[1:] += beta / alpha[:-1]
+    off = np.sqrt(beta) / alpha[:-1]
+    return float(eigh_tridiagonal(diagonal, off, eigvals_only=True, select="i", select_range=(0, 0))[0])
 
 
 @dataclass
@@ -214,80 +227,87 @@ class Report:
     loss_curve: list[float]
 
 
-@dataclass
-class _Monitor:
-    """SciPy's callback: records the objective, estimates the gap, ends the fit."""
+class _Fit:
+    """A fit in progress: the point, what is known there, and what it has cost.
 
-    problem: Whitened
-    tol: float
-    verbose: int
-    values: list[float] = field(default_factory=list)
-    nfev: int = 0
-    nhev: int = 0
-    converged: bool = False
-    gap: float = np.inf
-    scale: float = 1.0
-    step: NDArray | None = None
-    _last: tuple[NDArray, float, NDArray] | None = None
-    _first_gradient: float | None = None
-    rare_checks: bool = False
-    _checking: int = 0
-    _wait: int = 0
-    _waited: int = 0
-    _started: float = field(default_factory=time.perf_counter)
+    Parameters
+    ----------
+    objective : Objective
+    theta : ndarray
+        Start, in the user's variables.
+    tol : float
+    verbose : int
+    """
 
-    def value_gradient(self, theta: NDArray) -> tuple[float, NDArray]:
-        """Evaluate F, and remember the last point."""
-        if self._last is None or not np.array_equal(self._last[0], theta):
-            self.nfev += 1
-            self._last = (theta.copy(), *self.problem.value_gradient(theta))
-        return self._last[1:]
+    def __init__(self, objective: Objective, theta: NDArray, tol: float, verbose: int):
+        self.objective = objective
+        self.curvature = objective
+        self.tol = tol
+        self.verbose = verbose
+        self.started = time.perf_counter()
+        self.nfev = self.nhev = self.checking = 0
+        self.passes = 0.0
+        self.gap = np.inf
+        self.converged = False
+        self.step: NDArray | None = None
+        self.scale = 1.0
+        self._first_gradient: float | None = None
+        self.rare_checks = False
+        self._wait = self._waited = 0
+        self.base = precondition(objective)
+        self.variables: Whitening = self.base
+        self.origin = self.theta = theta
+        self.evaluate(theta)
+        self.values = [self.value]
 
-    @property
-    def last(self) -> tuple[NDArray, float, NDArray]:
-        """The last point, its F and gradient."""
-        assert self._last is not None
-        return self._last
+    def evaluate(self, theta: NDArray) -> None:
+        """Go to theta."""
+        self.nfev += 1
+        self.passes += 1
+        self.value, self.gradient = self.objective.value_gradient(theta)
+        self.theta = theta
+        self._hessian: Callable[[NDArray], NDArray] | None = None
 
-    def hessian_product(self, theta: NDArray, v: NDArray) -> NDArray:
-        """Hessian product, counted."""
+    def product(self, v: NDArray) -> NDArray:
+        """Hessian at theta times v, in the solver's variables."""
+        if self._hessian is None:
+            self._hessian = self.curvature.hessian(self.theta)
         self.nhev += 1
-        return self.problem.hessian_product(theta, v)
+        self.passes += self.curvature.rows.n_rows / self.objective.rows.n_rows
+        return self.variables.gradient(self._hessian(self.variables.to_user(v)))
 
-    def set_scale(self, gradient: NDArray, *, loosest: bool) -> None:
+    def fun(self, v: NDArray) -> tuple[float, NDArray]:
+        """F and its gradient in the solver's variables and scale, v away from the origin."""
+        theta = self.origin + self.variables.to_user(v)
+        if not np.array_equal(theta, self.theta):
+            self.evaluate(theta)
+        return self.scale * self.value, self.scale * self.variables.gradient(self.gradient)
+
+    def hessp(self, v: NDArray, direction: NDArray) -> NDArray:
+        """Hessian product for Newton-CG, which asks at the origin only."""
+        return self.scale * self.product(direction)
+
+    def set_scale(self, *, loosest: bool) -> None:
         """Scale F so that Newton-CG, which solves to sqrt(|g|), solves to the forcing term."""
-        size = np.abs(gradient).sum()
+        size = np.abs(self.variables.gradient(self.gradient)).sum()
         if self._first_gradient is None:
             self._first_gradient = size
-        tightest, most = _FORCING
+        tightest, most = _FORCING if self.curvature is self.objective else _FORCING_ON_SAMPLE
         progress = max(size / self._first_gradient, self.gap)
-        if loosest or progress >= most**2:
+        if loosest or progress >= 0.25 <= most**2:
             self.scale = _LOOSEST / size
         else:
-            self.scale = max(progress, tightest**2) / size
-
-    def scaled(self, theta: NDArray) -> tuple[float, NDArray]:
-        """F and its gradient in SciPy's scale."""
-        value, gradient = self.value_gradient(theta)
-        return self.scale * value, self.scale * gradient
-
-    def scaled_product(self, theta: NDArray, v: NDArray) -> NDArray:
-        """Hessian product in SciPy's scale."""
-        return self.scale * self.hessian_product(theta, v)
+            self.scale = min(max(progress, tightest**2), most**2) / size
 
     def __call__(self, intermediate_result: OptimizeResult) -> None:
         """Take note of an iteration; raise StopIteration when the gap is small enough."""
-        theta = intermediate_result.x
-        value, _ = self.value_gradient(theta)
-        gain = self.values[-1] - value
-        if gain == 0:
+        self.fun(intermediate_result.x)
+        if self.value == self.values[-1]:
             return
-        self.values.append(value)
-        checking = self._is_time_to_check(gain, value)
-        if checking:
-            self.check(theta)
+        self.values.append(self.value)
+        self.check()
         if self.verbose:
-            self._print(value, f">= {self.gap:.1e}" if checking else "not checked")
+            self._print()
         if self.converged or self.separable:
             raise StopIteration
 
@@ -299,87 +319,94 @@ class _Monitor:
     @property
     def separable(self) -> bool:
         """Whether there is no optimum, because the loss alone goes to zero."""
-        return self.problem.objective.ridge == 0 and self.last[1] <= _SEPARABLE
+        return self.objective.ridge == 0 and self.value <= _SEPARABLE
 
-    def start(self, theta: NDArray) -> None:
-        """Take note of the start, which may be good enough."""
-        self.values.append(self.value_gradient(theta)[0])
-        self.check(theta)
+    @property
+    def rough_gap(self) -> float:
+        """The decrement if every eigenvalue of the Hessian were the largest: a lower bound."""
+        gradient = self.variables.gradient(self.gradient)
+        return float(gradient @ gradient) / (2 * _LARGEST_EIGENVALUE)
 
-    def check(self, theta: NDArray) -> None:
-        """Estimate the gap at theta and note whether it is at most tol."""
-        self.value_gradient(theta)
-        self._settle(early=True)
+    def start_from(self, theta: NDArray) -> None:
+        """Start from theta instead, if it is lower."""
+        before = self.theta, self.value, self.gradient
+        self.evaluate(theta)
+        if self.value > before[1]:
+            self.theta, self.value, self.gradient = before
+        self.origin, self.values = self.theta, [self.value]
 
-    def report(self) -> None:
-        """Estimate the gap at the last point as well as a bounded number of products tells."""
-        if self.separable:
-            self.gap = np.inf
-        else:
-            self._settle(early=False)
+    @property
+    def limit(self) -> float:
+        """The gap, by the decrement, that keeps the promise of tol.
+
+        F - gap estimates F*, and gap <= tol * (F - gap) is the promise.
+        """
+        return self.tol * self.value / (1 + self.tol) / _MARGIN
+
+    def check(self) -> None:
+        """Estimate the gap at theta, roughly by the gradient unless it may be small enough.
+
+        Failed checks of L-BFGS grow rarer, so that they stay a fraction of its work.
+        """
+        rough = self.rough_gap
+        self.gap = _relative(rough, self.value)
+        if rough > self.limit:
+            return
+        self._waited += 1
+        if self._waited > self._wait:
+            self.settle(early=True)
+            self._waited = 0
+            if self.rare_checks:
+                self._wait = min(2 * self._wait + 1, 15)
+
+    def settle(self, *, early: bool) -> None:
+        """Estimate the gap at theta by the decrement, as well as a bounded number of products tells."""
+        before = self.nhev
+        # Checks may take as many products as the solver has, and some for a start.
+        allowed = self.nfev + self.nhev - 2 * self.checking + _FREE_PRODUCTS
+        found = newton_decrement(
+            self.variables.gradient(self.gradient),
+            self.product,
+            limit=self.limit,
+            early=early,
+            max_products=max(allowed, _FREE_PRODUCTS),
+        )
+        self.checking += self.nhev - before
+        self.gap = _relative(found.gap, self.value)
+        self.converged = found.complete and found.gap <= self.limit and not self.separable
+        self.step = found.step
+
+    def take_newton_step(self) -> bool:
+        """Go where the last check points, if that is lower: its products are paid for."""
+        assert self.step is not None
+        before = self.theta, self.value, self.gradient
+        self.evaluate(self.theta + self.variables.to_user(self.step))
+        if self.value < before[1]:
+            self.values.append(self.value)
+            return True
+        self.theta, self.value, self.gradient = before
+        return False
 
     def refine(self, max_iter: int) -> None:
         """Take Newton steps as long as they shrink the gap, where F is flat to rounding."""
         for _ in range(_REFINEMENTS):
             if self.converged or self.n_iter >= max_iter or not self.gap < 1:
                 return
-            before, gap, step = self.last, self.gap, self.step
-            assert step is not None
-            value, _ = self.value_gradient(before[0] + step)
-            self._settle(early=False)
+            before, gap = (self.theta, self.value, self.gradient), self.gap
+            assert self.step is not None
+            self.evaluate(self.theta + self.variables.to_user(self.step))
+            self.settle(early=False)
             if not (self.converged or self.gap < gap):
-                self._last, self.gap = before, gap
+                self.theta, self.value, self.gradient = before
+                self.gap = gap
                 return
-            self.values.append(value)
+            self.values.append(self.value)
 
-    def _settle(self, *, early: bool) -> None:
-        """Estimate the gap at the last point."""
-        theta, value, gradient = self.last
-        before = self.nhev
-        # Checks may take as many products as the solver has, and some for a start.
-        allowed = self.nfev + self.nhev - 2 * self._checking + _FREE_PRODUCTS
-        found = newton_decrement(
-            gradient,
-            lambda v: self.hessian_product(theta, v),
-            self.problem.missing,
-            # F - gap estimates F*, and gap <= tol * (F - gap) is the promise.
-            limit=self.tol * value / (1 + self.tol),
-            early=early,
-            max_products=max(allowed, _FREE_PRODUCTS),
-        )
-        self._checking += self.nhev - before
-        self.gap = _relative(found.gap, value)
-        self.converged = found.complete and self.gap <= self.tol and not self.separable
-        self.step = found.step
-
-    def take_newton_step(self) -> None:
-        """Go where the last check points, if that is lower: its products are paid for."""
-        before = self.last
-        assert self.step is not None
-        value, _ = self.value_gradient(before[0] + self.step)
-        if value < before[1]:
-            self.values.append(value)
-        else:
-            self._last = before
-
-    def _is_time_to_check(self, gain: float, value: float) -> bool:
-        if not self.rare_checks:
-            return True
-        if gain > self.tol * value:
-            return False
-        self._waited += 1
-        if self._waited <= self._wait:
-            return False
-        # Failed checks grow rarer, so that they stay a fraction of the work.
-        self._wait, self._waited = min(2 * self._wait + 1, 15), 0
-        return True
-
-    def _print(self, value: float, gap: str) -> None:
-        objective = value * self.problem.objective.scale
+    def _print(self) -> None:
         print(
-            f"iteration {self.n_iter:4d}  objective {objective:.10e}"
-            f"  gap {gap:11}  passes {self.nfev + self.nhev:5d}"
-            f"  {time.perf_counter() - self._started:8.3f} s"
+            f"iteration {self.n_iter:4d}  objective {self.value * self.objective.scale:.10e}"
+            f"  gap {self.gap:.1e}  passes {self.passes:7.1f}"
+            f"  {time.perf_counter() - self.started:8.3f} s"
         )
 
 
@@ -404,7 +431,7 @@ def minimize(
     tol : float
         Relative gap to the optimal objective to reach.
     max_iter : int
-        Outer iterations at most.
+        Iterations at most.
     verbose : int
         Whether to print a line per iteration.
 
@@ -412,67 +439,90 @@ def minimize(
     -------
     Report
     """
-    problem = precondition(objective)
-    monitor = _Monitor(problem, tol, verbose)
-    x = problem.from_user(theta)
-    monitor.start(x)
     message = ""
-    with scipy_on_one_thread:
-        for method, iterations in SOLVERS[solver]:
-            if not monitor.converged and message != SEPARABLE:
-                until = min(max_iter, monitor.n_iter + iterations)
-                x, message = _iterate(monitor, method, x, until)
-        if not monitor.converged:
-            monitor.report()
-            monitor.refine(max_iter)
-        elif monitor.n_iter < max_iter:
-            monitor.take_newton_step()
-    if monitor.converged:
-        message = f"The estimated relative gap, {monitor.gap:.1e}, is at most tol={tol:g}."
-    point, value, gradient = monitor.last
+    with threads:
+        fit = _start(objective, theta, solver=solver, tol=tol, max_iter=max_iter, verbose=verbose)
+        fit.check()
+        if not fit.converged:
+            message = _iterate(fit, SOLVERS[solver], max_iter)
+        if fit.separable:
+            fit.gap = np.inf
+        elif not fit.converged:
+            fit.settle(early=False)
+            fit.refine(max_iter)
+        elif fit.n_iter < max_iter:
+            fit.take_newton_step()
+    if fit.converged:
+        message = f"The estimated relative gap, {fit.gap:.1e}, is at most tol={tol:g}."
     result = OptimizeResult(
-        x=problem.to_user(point),
-        fun=value * objective.scale,
-        jac=problem.user_gradient(gradient) * objective.scale,
-        nit=monitor.n_iter,
-        nfev=monitor.nfev,
-        njev=monitor.nfev,
-        nhev=monitor.nhev,
-        success=monitor.converged,
-        status=int(not monitor.converged),
+        x=fit.theta,
+        fun=fit.value * objective.scale,
+        jac=fit.gradient * objective.scale,
+        nit=fit.n_iter,
+        nfev=fit.nfev,
+        njev=fit.nfev,
+        nhev=fit.nhev,
+        passes=fit.passes,
+        success=fit.converged,
+        status=int(not fit.converged),
         message=message,
     )
-    loss_curve = [value * objective.scale for value in monitor.values[1:] or monitor.values]
-    return Report(monitor.gap, result, loss_curve)
+    loss_curve = [value * objective.scale for value in fit.values[1:] or fit.values]
+    return Report(fit.gap, result, loss_curve)
 
 
-def _iterate(monitor: _Monitor, method: Method, x: NDArray, max_iter: int) -> tuple[NDArray, str]:
-    """Run a method until the monitor is content or nothing more is gained; say why it ended."""
-    monitor.rare_checks = method.wait_for_small_gain
+def _start(
+    objective: Objective, theta: NDArray, *, solver: str, tol: float, max_iter: int, verbose: int
+) -> _Fit:
+    """Begin a fit, with curvature from a sample and at its optimum where rows are plenty."""
+    sample = take_sample(objective, times=_ROWS_PER_PARAMETER)
+    if sample is objective:
+        return _Fit(objective, theta, tol, verbose)
+    # The optimum of a sample is off by about size / (2 m): what is closer to it is not closer.
+    rough = objective.size / (20 * sample.rows.n_rows)
+    found = minimize(
+        sample, theta, solver=solver, tol=max(tol, rough), max_iter=min(max_iter, 30), verbose=0
+    )
+    fit = _Fit(objective, theta, tol, verbose)
+    fit.passes += found.result.passes * sample.rows.n_rows / objective.rows.n_rows
+    fit.start_from(found.result.x)
+    fit.curvature = sample
+    return fit
+
+
+def _iterate(fit: _Fit, method: Method, max_iter: int) -> str:
+    """Run a method until the fit is content or nothing more is gained; say why it ended."""
+    fit.rare_checks = not method.uses_hessian
+    times = _ROWS_PER_PARAMETER
     failures = 0
     while failures < _FAILURES:
-        if monitor.n_iter >= max_iter:
-            return x, MAX_ITER
-        before, gradient = monitor.value_gradient(x)
-        left = max_iter - monitor.n_iter
-        monitor.set_scale(gradient, loosest=failures > 0)
-        result = scipy_minimize(
-            monitor.scaled,
-            x,
+        if fit.n_iter >= max_iter:
+            return MAX_ITER
+        fit.origin, before, work = fit.theta, fit.value, fit.nfev + fit.nhev
+        distance = fit.rough_gap
+        fit.set_scale(loosest=failures > 0)
+        found = scipy_minimize(
+            fit.fun,
+            np.zeros(len(fit.theta)),
             jac=True,
-            hessp=monitor.scaled_product if method.uses_hessian else None,
+            hessp=fit.hessp if method.uses_hessian else None,
             method=method.name,
-            callback=monitor,
-            options={**method.options, "maxiter": min(left, method.iterations)},
+            callback=fit,
+            options={**method.options, "maxiter": min(max_iter - fit.n_iter, method.iterations)},
         )
-        x = result.x
-        if monitor.converged:
-            return x, ""
-        if monitor.separable:
-            return x, SEPARABLE
-        value, _ = monitor.value_gradient(x)
-        failures = 0 if value < before else failures + 1
-    return x, PRECISION
+        fit.fun(found.x)
+        if fit.converged:
+            return ""
+        if fit.separable:
+            return SEPARABLE
+        failures = 0 if fit.value < before else failures + 1
+        if fit.curvature is not fit.objective and fit.rough_gap > _LITTLE * distance:
+            times *= 4
+            fit.curvature = take_sample(fit.objective, times=times)
+            fit._hessian = None
+        if fit.nfev + fit.nhev - work > class_whitening_cost(fit.curvature):
+            fit.variables = precondition_classes(fit.base, fit.curvature, fit.theta)
+    return PRECISION
 
 
 MAX_ITER = "max_iter was reached"

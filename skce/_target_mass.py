@@ -12,6 +12,7 @@ sample weights, w the class weights and eps the label smoothing, for K classes
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,6 +127,9 @@ class Targets:
         Number of coefficient vectors: 1 for "sigmoid", else the number of classes.
     """
 
+    #: Arrays by row that a subclass adds to those of `_BY_ROW`.
+    _by_row: tuple[str, ...] = ()
+
     def __init__(
         self,
         raw: RawTargets,
@@ -156,6 +160,15 @@ class Targets:
         """Target mass of rows start to stop."""
         raise NotImplementedError
 
+    def take(self, indices: NDArray) -> Targets:
+        """Return the targets of the given rows, with weights as they are here."""
+        taken = copy(self)
+        for name in (*_BY_ROW, *self._by_row):
+            values = getattr(self, name)
+            setattr(taken, name, None if values is None else values[indices])
+        taken.total_weight = float(taken.weights.sum(dtype=np.float64))
+        return taken
+
     def _fold(self, class_weight: ClassWeight, eps: float) -> None:
         """Prepare what `block` needs, in arrays of shape (n_samples,) and (K,) at most."""
         raise NotImplementedError
@@ -179,6 +192,8 @@ class Targets:
 
 class LabelTargets(Targets):
     """Hard labels as integer codes, for softmax and for one-vs-rest."""
+
+    _by_row = ("_on", "_total", "_spread")
 
     def block(self, start: int, stop: int) -> HardBlock:
         """Target mass of rows start to stop."""
@@ -209,6 +224,8 @@ class LabelTargets(Targets):
 
 class DistributionTargets(Targets):
     """A distribution over the classes in each row."""
+
+    _by_row = ("_row_sum", "_row_scale", "_total", "_reference")
 
     def block(self, start: int, stop: int) -> SoftBlock:
         """Target mass of rows start to stop."""
@@ -286,6 +303,9 @@ class OutputTargets(Targets):
         y = self._values[sample_weight > 0]
         return np.array([(y < 1).any(), (y > 0).any()])
 
+
+#: Arrays by row that all targets have.
+_BY_ROW = ("weights", "_values")
 
 _FORMS = {"codes": LabelTargets, "distributions": DistributionTargets, "outputs": OutputTargets}
 

@@ -17,6 +17,8 @@ curvature(z, t)
     What the Hessian with respect to z needs at this point; opaque to the caller.
 curvature_product(state, v, t)
     The Hessian with respect to z times v, both of shape (K, r).
+curvature_diagonal(state, t)
+    The diagonal of the Hessian with respect to z, shape (K, r).
 curvature_bound(K)
     The curvature per unit of mass at z = 0, which a preconditioner takes as typical.
 

@@ -42,6 +42,11 @@ def curvature_product(state: NDArray, v: NDArray, t: TargetBlock) -> NDArray:
     return state * v
 
 
+def curvature_diagonal(state: NDArray, t: TargetBlock) -> NDArray:
+    """Return m * q * (1 - q), which is all there is."""
+    return state
+
+
 def curvature_bound(n_classes: int) -> float:
     """Curvature q * (1 - q) = 1/4 at q = 1/2, whatever the number of outputs."""
     return 0.25

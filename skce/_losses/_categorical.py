@@ -27,7 +27,8 @@ def _exponentials(
     """Return d, e with e[c] set to zero, e_c, the sum of the others, and the index of c."""
     at_c = (c, np.arange(z.shape[1]))
     d = z.max(axis=0) - z
-    e = np.exp(-d)
+    e = np.negative(d)
+    np.exp(e, out=e)
     e_c = e[at_c]
     e[at_c] = 0
     return d, e, e_c, e.sum(axis=0), at_c
@@ -46,24 +47,37 @@ def value_gradient(z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:
     return value, e
 
 
-def curvature(z: NDArray, t: TargetBlock) -> tuple[NDArray, tuple[NDArray, NDArray]]:
-    """Probabilities p = softmax(z), and where the reference class of each row is."""
+#: Probabilities p, the sum of those outside the reference class, and where that class is.
+_State = tuple[NDArray, NDArray, tuple[NDArray, NDArray]]
+
+
+def curvature(z: NDArray, t: TargetBlock) -> _State:
+    """Probabilities p = softmax(z), and 1 - p of the reference class of each row."""
     _, p, e_c, others, at_c = _exponentials(z, t.reference)
     p[at_c] = e_c
-    p /= others + e_c
-    return p, at_c
+    total = others + e_c
+    p /= total
+    return p, others / total, at_c
 
 
-def curvature_product(
-    state: tuple[NDArray, tuple[NDArray, NDArray]], v: NDArray, t: TargetBlock
-) -> NDArray:
+def curvature_product(state: _State, v: NDArray, t: TargetBlock) -> NDArray:
     """Return m * (p * v - p * (p.v)); v is shifted to v_c = 0 first, which changes nothing."""
-    p, at_c = state
+    p, _, at_c = state
     u = v - v[at_c]
     u -= np.einsum("kr,kr->r", p, u)
     u *= p
     u *= t.mass
     return u
+
+
+def curvature_diagonal(state: _State, t: TargetBlock) -> NDArray:
+    """Return m * p * (1 - p), where 1 - p of the reference class is the sum of the others."""
+    p, rest, at_c = state
+    q = 1 - p
+    q[at_c] = rest
+    q *= p
+    q *= t.mass
+    return q
 
 
 def curvature_bound(n_classes: int) -> float:

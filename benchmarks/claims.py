@@ -1,0 +1,468 @@
+"""Measurements behind single claims: ``python -m benchmarks --only NAME``.
+
+`CLAIMS` maps a name to the title of its section and the function that measures and returns the
+section, given the options of the command line. What is timed runs in a process of its own, in the
+functions called `*_task`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import math
+import statistics
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from .problems import Data, draw_labels, embeddings, problems, raw_table
+from .reference import minimum, objective
+from .report import draw_growth
+from .run import choose_problems, fingerprint, reference_minimum, relative_gap
+from .worker import launch, peak_memory, save, status_kib
+
+_TOLERANCES = (1e-3, 1e-6, 1e-9)
+#: A relative gap that float64 does not tell from zero.
+_ROUNDING = 1e-13
+#: The minimum counts as known if the reference's decrement is at most this.
+_KNOWN = 1e-11
+_DAY = 86_400.0
+
+
+# tol is the relative gap
+
+
+def promise(options: argparse.Namespace) -> str:
+    """Measure gaps against tol, on the problems and on random ones."""
+    first, last = options.seeds or (0, 20 if options.quick else 200)
+    table = list(_promise_on_problems(options))
+    seeds = [row for seed in range(first, last) for row in _promise_on_seed(seed)]
+    with (options.out / "promise.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*table[0]] if table else [*seeds[0]])
+        writer.writeheader()
+        writer.writerows([*table, *seeds])
+    unknown = [row for row in table + seeds if not row["decrement"] <= _KNOWN]
+    return "\n\n".join(
+        [
+            "`SoftmaxClassifier(C=C, tol=tol)`, nothing else set. A fit keeps the promise if its "
+            "measured gap is at most tol, or if it warned.",
+            _promise_table("problems", table),
+            _promise_table(f"random problems, seeds {first} to {last - 1}", seeds),
+            "Broken: " + (", ".join(_broken(table + seeds)) or "none") + ".",
+            "Minimum not known to 1e-11: "
+            + (", ".join(dict.fromkeys(row["problem"] for row in unknown)) or "none")
+            + ".",
+        ]
+    )
+
+
+def _promise_on_problems(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    for problem in choose_problems(options.problems, options.data, quick=options.quick):
+        with tempfile.TemporaryDirectory(dir=options.out) as folder:
+            X, y = problem.load()
+            save(X, y, Path(folder))
+            key = f"{problem.name} {fingerprint(X, y)}"
+            known = reference_minimum(options.out, key, folder, problem.C, options.limit)
+            for tol in _TOLERANCES:
+                result = launch(
+                    "benchmarks.claims:promise_task",
+                    limit=options.limit,
+                    data=folder,
+                    C=problem.C,
+                    tol=tol,
+                )
+                gap = relative_gap(result.get("objective", math.nan), known["objective"])
+                row = {
+                    "problem": problem.name,
+                    "tol": tol,
+                    "gap": gap,
+                    "warned": result.get("warned", True),
+                    "decrement": known["decrement"],
+                    "remark": result["status"],
+                }
+                print(row, flush=True)
+                yield row
+
+
+def promise_task(*, data: str, C: float, tol: float, limit: float) -> dict[str, Any]:
+    """Fit with the defaults and a tolerance."""
+    from .worker import load
+
+    X, y = load(data)
+    model, warned = _fit(X, y, C=C, tol=tol)
+    value = objective(X, y, model.coef_, model.intercept_, C)
+    return {"status": "ok", "objective": value, "warned": warned}
+
+
+def _promise_on_seed(seed: int) -> list[dict[str, Any]]:
+    """Fit a random problem at every tolerance; the reference goes on from the best of these."""
+    X, y, C, words = random_problem(seed)
+    fits = [_fit(X, y, C=C, tol=tol) for tol in _TOLERANCES]
+    values = [objective(X, y, model.coef_, model.intercept_, C) for model, _ in fits]
+    best = fits[int(np.argmin(values))][0]
+    known = minimum(X, y, C, start=(best.coef_, best.intercept_), limit=120)
+    lowest = min(known.objective, *values)
+    rows = [
+        {
+            "problem": f"seed {seed}",
+            "tol": tol,
+            "gap": relative_gap(value, lowest),
+            "warned": warned,
+            "decrement": known.decrement,
+            "remark": words,
+        }
+        for tol, value, (_, warned) in zip(_TOLERANCES, values, fits, strict=True)
+    ]
+    gaps = "  ".join(f"{row['gap']:.1e}{' warned' if row['warned'] else ''}" for row in rows)
+    print(f"seed {seed:4d}  {gaps}  decrement {known.decrement:.0e}  {words}", flush=True)
+    return rows
+
+
+def random_problem(seed: int) -> tuple[NDArray | sp.csr_matrix, NDArray, float, str]:
+    """X, targets, C and a description, of any shape, kind and units."""
+    rng = np.random.default_rng(seed)
+    n, p, K = (
+        round(low * (high / low) ** rng.random()) for low, high in [(10, 10_000), (1, 500), (2, 50)]
+    )
+    C = 10 ** rng.uniform(-3, 6)
+    sparse, soft = rng.random(2) < 0.5
+    units = rng.choice(["as they are", "one factor", "a factor per column"])
+    X = rng.standard_normal((n, p))
+    if sparse:
+        X *= rng.random((n, p)) < 10 ** rng.uniform(-2, -0.5)
+    else:
+        X = X @ (np.eye(p) + rng.standard_normal((p, p)) / np.sqrt(p)) + rng.standard_normal(p)
+    logits = X @ rng.standard_normal((p, K)) * rng.uniform(0.3, 3) / np.sqrt(p)
+    if soft:
+        y = np.exp(logits + rng.standard_normal((n, K)))
+        y /= y.sum(axis=1, keepdims=True)
+    else:
+        y = draw_labels(rng, logits)
+        y[:2] = 0, 1  # at least two classes
+    if units != "as they are":
+        X = X * 10 ** rng.uniform(-6, 6, p if units == "a factor per column" else 1)
+    words = (
+        f"{'sparse' if sparse else 'dense'} ({n}, {p}) {K} classes "
+        f"{'probabilities' if soft else 'labels'} C={C:.1e} units {units}"
+    )
+    return (sp.csr_matrix(X) if sparse else X), y, C, words
+
+
+def _fit(X: Any, y: NDArray, **parameters: Any) -> tuple[Any, bool]:
+    """Return a fitted SoftmaxClassifier, and whether it warned."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    from skce import SoftmaxClassifier
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = SoftmaxClassifier(**parameters).fit(X, y)
+    return model, any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+
+
+def _promise_table(name: str, rows: list[dict[str, Any]]) -> str:
+    lines = [
+        f"| {name}, tol | fits | warned | broken | largest gap / tol without a warning |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for tol in _TOLERANCES:
+        at = [row for row in rows if row["tol"] == tol]
+        quiet = [row["gap"] / tol for row in at if not row["warned"]]
+        warned = sum(row["warned"] for row in at)
+        lines.append(
+            f"| {tol:.0e} | {len(at)} | {warned} | {len(_broken(at))} "
+            f"| {max(quiet, default=math.nan):.3g} |"
+        )
+    return "\n".join(lines)
+
+
+def _broken(rows: list[dict[str, Any]]) -> list[str]:
+    return [
+        f"{row['problem']} (tol {row['tol']:.0e}, gap {row['gap']:.1e}; {row['remark']})"
+        for row in rows
+        if not row["warned"] and not row["gap"] <= row["tol"] + _ROUNDING
+    ]
+
+
+# Memory, and the time of a pass
+
+
+def memory(options: argparse.Namespace) -> str:
+    """Measure memory and passes with a thousand classes."""
+    n, p, K = (20_000 if options.quick else 200_000), 256, 1000
+    lines = [
+        f"X ({n}, {p}) float32, {n * p * 4 / 2**20:.0f} MiB, labels of {K} classes. Three "
+        "iterations are enough to see the peak, so `max_iter=3` for both.",
+        "",
+        "| estimator | MiB added | seconds | passes | seconds per pass |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    products = math.inf
+    for name in ("SoftmaxClassifier", "LogisticRegression"):
+        result = launch(
+            "benchmarks.claims:memory_task", limit=_DAY, estimator=name, shape=[n, p, K]
+        )
+        products = min(products, result.get("products", math.inf))
+        lines.append(
+            f"| {name} | {result['memory']:.0f} | {result['seconds']:.1f} | {result['passes']} "
+            f"| {result['seconds'] / result['passes']:.2f} |"
+            if result["status"] == "ok"
+            else f"| {name} | {result['status']} | | | |"
+        )
+    lines += [
+        "",
+        f"Two bare matrix products, A X' and R X, the faster of whole and in blocks: "
+        f"{products:.2f} s. Passes are `nfev + nhev` of `optimize_result_`, a Hessian product "
+        "counting as one; for LogisticRegression its iterations.",
+    ]
+    return "\n".join(lines)
+
+
+def memory_task(*, estimator: str, shape: list[int], limit: float) -> dict[str, Any]:
+    """Fit three iterations and time the bare products."""
+    from sklearn.linear_model import LogisticRegression
+
+    from skce import SoftmaxClassifier
+
+    n, p, K = shape
+    X, y = embeddings(n, p, K, "float32")
+    model = {"SoftmaxClassifier": SoftmaxClassifier, "LogisticRegression": LogisticRegression}[
+        estimator
+    ](max_iter=3)
+    with warnings.catch_warnings(), peak_memory() as added:
+        warnings.simplefilter("ignore")
+        start = time.perf_counter()
+        model.fit(X, y)
+        seconds = time.perf_counter() - start
+    return {
+        "status": "ok",
+        "memory": added["MiB"],
+        "seconds": seconds,
+        "passes": _passes(model),
+        "products": bare_products(X, K),
+    }
+
+
+def bare_products(X: NDArray, K: int) -> float:
+    """Seconds of A X' and R X with K rows, the faster of whole and in blocks of some sizes."""
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((K, X.shape[1])).astype(X.dtype)
+    found = []
+    for size in (512, 2048, 8192, len(X)):
+        if size * K * X.itemsize > 2**31:
+            continue
+        start = time.perf_counter()
+        for begin in range(0, len(X), size):
+            block = X[begin : begin + size]
+            R = A @ block.T
+            R @ block
+        found.append(time.perf_counter() - start)
+    return min(found)
+
+
+def _passes(model: Any) -> int:
+    report = getattr(model, "optimize_result_", None)
+    return report.nfev + report.nhev if report else int(np.max(model.n_iter_))
+
+
+# Growth with the rows
+
+
+_GROWING: dict[str, Callable[[int], Data]] = {
+    "raw table, p=54, 7 classes": raw_table,
+    "embeddings, p=64, 10 classes": lambda n: embeddings(n, 64, 10),
+}
+
+
+def growth(options: argparse.Namespace) -> str:
+    """Measure the time of a fit as rows double."""
+    sizes = [25_000 * 2**k for k in range(2 if options.quick else 5)]
+    times = {name: [_growth_seconds(name, n) for n in sizes] for name in _GROWING}
+    draw_growth(sizes, times, options.out / "growth.png")
+    lines = [
+        "Seconds of a fit to tol=1e-6, the median of three, and the ratio to half the rows.",
+        "",
+        "| rows | " + " | ".join(f"{name}, s | ratio" for name in times) + " |",
+        "| ---: |" + " ---: | ---: |" * len(times),
+    ]
+    for i, n in enumerate(sizes):
+        cells = [
+            f"{of[i]:.3g} | {f'{of[i] / of[i - 1]:.2f}' if i else '-'}" for of in times.values()
+        ]
+        lines.append(f"| {n} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", "![Growth](growth.png)"])
+
+
+def _growth_seconds(name: str, n: int) -> float:
+    result = launch("benchmarks.claims:growth_task", limit=_DAY, name=name, n=n)
+    print(name, n, result, flush=True)
+    return result.get("seconds", math.nan)
+
+
+def growth_task(*, name: str, n: int, limit: float) -> dict[str, Any]:
+    """Fit three times."""
+    from skce import SoftmaxClassifier
+
+    X, y = _GROWING[name](n)
+    SoftmaxClassifier(tol=1e-3).fit(X[:2000], y[:2000])
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        SoftmaxClassifier(tol=1e-6).fit(X, y)
+        seconds.append(time.perf_counter() - start)
+    return {"status": "ok", "seconds": statistics.median(seconds)}
+
+
+# Units
+
+
+def units(options: argparse.Namespace) -> str:
+    """Measure how probabilities without a penalty depend on the units of the columns."""
+    worst, warned, repeats = 0.0, 0, 5 if options.quick else 25
+    for seed in range(repeats):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((178, 13)) @ (np.eye(13) + rng.standard_normal((13, 13)) / 4) + 3
+        y = draw_labels(rng, X @ rng.standard_normal((13, 3)) / 4)
+        factors = 10 ** rng.uniform(-6, 6, 13)
+        (one, first), (other, second) = (_fit(Z, y, C=np.inf) for Z in (X, X * factors))
+        difference = np.abs(one.predict_proba(X) - other.predict_proba(X * factors)).max()
+        worst, warned = max(worst, float(difference)), warned + first + second
+    return (
+        f"`SoftmaxClassifier(C=np.inf)` on X (178, 13), 3 overlapping classes, beside X with "
+        f"columns times 10^U(-6, 6), {repeats} seeds: probabilities differ by at most "
+        f"{worst:.1e} (1e-6 is claimed); {warned} of {2 * repeats} fits warned."
+    )
+
+
+# Two processes, the same bits
+
+
+_REPEATED: dict[str, Callable[[], Data]] = {
+    "digits": lambda: problems()["digits"].load(),
+    "raw table (50 000, 54)": lambda: raw_table(50_000),
+    "embeddings (10 000, 128), float32": lambda: embeddings(10_000, 128, 10, "float32"),
+}
+
+
+def repeat(options: argparse.Namespace) -> str:
+    """Compare the coefficients of two processes bit by bit."""
+    lines = ["| problem | two processes |", "| --- | --- |"]
+    for name in _REPEATED:
+        found = [launch("benchmarks.claims:repeat_task", limit=_DAY, name=name) for _ in range(2)]
+        same = found[0] == found[1] and found[0]["status"] == "ok"
+        lines.append(f"| {name} | {'equal bit for bit' if same else f'differ: {found}'} |")
+    return "\n".join(lines)
+
+
+def repeat_task(*, name: str, limit: float) -> dict[str, Any]:
+    """Hash the coefficients of a fit."""
+    model, _ = _fit(*_REPEATED[name]())
+    found = hashlib.sha256(model.coef_.tobytes() + model.intercept_.tobytes())
+    return {"status": "ok", "hash": found.hexdigest()}
+
+
+# A linear probe of ImageNet's shape
+
+
+def probe(options: argparse.Namespace) -> str:
+    """Fit a linear probe from a memory-mapped file."""
+    fraction = options.fraction or (0.005 if options.quick else 1.0)
+    n, p, K = round(1_281_167 * fraction), 768, 1000
+    log = (options.out / "probe.log").resolve()
+    with tempfile.TemporaryDirectory(dir=options.out) as folder:
+        write_probe(Path(folder), n, p, K)
+        print(f"fitting; see {log.name}", flush=True)
+        result = launch(
+            "benchmarks.claims:probe_task",
+            limit=4 * _DAY,
+            data=str(Path(folder).resolve()),
+            log=str(log),
+        )
+    if result["status"] != "ok":
+        return f"{fraction:g} of ImageNet's rows: {result['status']}."
+    hours = result["seconds"] / 3600
+    return "\n".join(
+        [
+            f"X ({n}, {p}) float32 from `np.load(mmap_mode='r')`, {n * p * 4 / 2**20:.0f} MiB on "
+            f"disk, {K} classes, {fraction:g} of ImageNet's rows, `tol=1e-4`.",
+            "",
+            f"- {hours:.3f} hours, {result['passes']} passes, {result['n_iter']} iterations, "
+            f"{result['seconds'] / result['passes']:.2f} s per pass",
+            f"- all rows would take {hours / fraction:.2f} hours at as many passes",
+            f"- peak memory added, pages of files left out: {result['memory']:.0f} MiB",
+            f"- {result['message']} Warned: {'yes' if result['warned'] else 'no'}.",
+        ]
+    )
+
+
+def write_probe(folder: Path, n: int, p: int, K: int) -> None:
+    """Write X.npy and y.npy, block by block."""
+    rng = np.random.default_rng(0)
+    rotation, _ = np.linalg.qr(rng.standard_normal((p, p)))
+    rotation = (10 / np.arange(1, p + 1) ** 0.5)[:, None] * rotation
+    rotation = rotation.astype(np.float32)
+    W = rng.standard_normal((p, K), dtype=np.float32) / np.arange(1, p + 1)[:, None] ** 0.5
+    W = W.astype(np.float32)
+    X = np.lib.format.open_memmap(folder / "X.npy", mode="w+", dtype=np.float32, shape=(n, p))
+    y = np.empty(n, dtype=np.int64)
+    for start in range(0, n, 8192):
+        Z = rng.standard_normal((min(8192, n - start), p), dtype=np.float32)
+        X[start : start + 8192] = Z @ rotation
+        y[start : start + 8192] = draw_labels(rng, Z @ W)
+    X.flush()
+    np.save(folder / "y.npy", y)
+
+
+def probe_task(*, data: str, log: str, limit: float) -> dict[str, Any]:
+    """Fit from the file, with a line per iteration in a log."""
+    X, y = np.load(Path(data) / "X.npy", mmap_mode="r"), np.load(Path(data) / "y.npy")
+    start = time.perf_counter()
+    with Path(log).open("w", buffering=1) as file, redirect_stdout(file), anonymous() as memory:
+        model, warned = _fit(X, y, tol=1e-4, verbose=1)
+    return {
+        "status": "ok",
+        "seconds": time.perf_counter() - start,
+        "passes": _passes(model),
+        "n_iter": int(model.n_iter_[0]),
+        "memory": memory["MiB"],
+        "message": model.optimize_result_.message,
+        "warned": warned,
+    }
+
+
+@contextmanager
+def anonymous() -> Iterator[dict[str, float]]:
+    """MiB that the block adds at its peak, without pages of files; sampled, on Linux only."""
+    added, done, before = {"MiB": 0.0}, threading.Event(), status_kib("RssAnon")
+
+    def sample() -> None:
+        while not done.wait(0.02):
+            added["MiB"] = max(added["MiB"], (status_kib("RssAnon") - before) / 1024)
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield added
+    finally:
+        done.set()
+        thread.join()
+
+
+CLAIMS: dict[str, tuple[str, Callable[[argparse.Namespace], str]]] = {
+    "promise": ("What tol promises", promise),
+    "memory": ("Memory and passes", memory),
+    "growth": ("Growth with the rows", growth),
+    "units": ("Units of the columns", units),
+    "repeat": ("Two processes", repeat),
+    "probe": ("A linear probe of ImageNet's shape", probe),
+}

@@ -1,0 +1,293 @@
+"""Peers: who is timed, with which settings, through which tolerances.
+
+Every peer minimises the same objective on the same raw columns: standardised ones would make a
+different penalty. A peer makes an estimator for a `Setting`: an object with `fit(X, y)`, `coef_`,
+`intercept_` and `n_iter_`. One that keeps a `path_` of points on its way, as (seconds, iterations,
+coef, intercept), is measured at each of them in a single fit.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+#: Iterations that no fit should need; the limit is on seconds.
+MAX_ITER = 100_000
+#: The loop in PyTorch costs too much per iteration to go on like that on small data.
+_TORCH_ITER = 20_000
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an estimator is made for.
+
+    Attributes
+    ----------
+    tol : float or None
+    C : float
+    n_rows : int
+    seconds : float
+        The time that a fit may take.
+    enough : float
+        An objective so close to the minimum that going on tells nothing more.
+    """
+
+    tol: Any
+    C: float
+    n_rows: int
+    seconds: float = np.inf
+    enough: float = -np.inf
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Somebody who minimises the objective.
+
+    Attributes
+    ----------
+    name : str
+    family : {"skce", "scikit-learn", "other"}
+    make : callable
+        Takes a `Setting`; returns an estimator.
+    tolerances : tuple of float or None
+        From loose to tight; None for a peer that is used as it comes.
+    two_classes : bool
+        Whether it takes two classes only.
+    is_default : bool
+        Whether it is the plain estimator of a user who sets nothing but C.
+    """
+
+    name: str
+    family: str
+    make: Callable[[Setting], Any]
+    tolerances: tuple[float | None, ...]
+    two_classes: bool = False
+    is_default: bool = False
+
+
+def _skce(setting: Setting, *, solver: str) -> Any:
+    from skce import SoftmaxClassifier
+
+    return SoftmaxClassifier(C=setting.C, solver=solver, tol=setting.tol, max_iter=MAX_ITER)
+
+
+def _skce_default(setting: Setting) -> Any:
+    from skce import SoftmaxClassifier
+
+    return SoftmaxClassifier(C=setting.C)
+
+
+def _sklearn(setting: Setting, *, solver: str) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=setting.C, solver=solver, tol=setting.tol, max_iter=MAX_ITER)
+
+
+def _sklearn_default(setting: Setting) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=setting.C)
+
+
+def _liblinear(setting: Setting) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    # Its intercept is penalised; a large scaling makes that penalty small, though not zero.
+    return LogisticRegression(
+        C=setting.C, solver="liblinear", tol=setting.tol, max_iter=MAX_ITER, intercept_scaling=1e3
+    )
+
+
+class _Intelex:
+    """scikit-learn-intelex, which says in `note_` where it hands over to scikit-learn."""
+
+    def __init__(self, setting: Setting):
+        from sklearnex.linear_model import LogisticRegression
+
+        self._model = LogisticRegression(C=setting.C, tol=setting.tol, max_iter=MAX_ITER)
+
+    def fit(self, X: Any, y: NDArray) -> _Intelex:
+        """Fit, with an ear to its log."""
+        log, handler = logging.getLogger("sklearnex"), _Messages()
+        log.setLevel(logging.INFO)
+        log.addHandler(handler)
+        self._model.fit(X, y)
+        log.removeHandler(handler)
+        fallen_back = any("fallback" in message for message in handler.messages)
+        self.note_ = "falls back to scikit-learn" if fallen_back else ""
+        self.coef_, self.intercept_ = self._model.coef_, self._model.intercept_
+        self.n_iter_ = self._model.n_iter_
+        return self
+
+
+class _Messages(logging.Handler):
+    """Keeps the messages that are logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one."""
+        self.messages.append(record.getMessage())
+
+
+class _Glum:
+    """glum's binomial model: mean log-loss + alpha / 2 ||w||^2, so that alpha is 1 / (C n)."""
+
+    def __init__(self, setting: Setting):
+        from glum import GeneralizedLinearRegressor
+
+        self._model = GeneralizedLinearRegressor(
+            family="binomial",
+            link="logit",
+            alpha=1 / (setting.C * setting.n_rows),
+            l1_ratio=0,
+            gradient_tol=setting.tol,
+            max_iter=MAX_ITER,
+        )
+
+    def fit(self, X: Any, y: NDArray) -> _Glum:
+        """Fit the second class against the first."""
+        self._model.fit(X, (y == np.unique(y)[1]).astype(X.dtype))
+        self.coef_ = np.atleast_2d(self._model.coef_)
+        self.intercept_ = np.atleast_1d(self._model.intercept_)
+        self.n_iter_ = self._model.n_iter_
+        return self
+
+
+class _TorchLBFGS:
+    """The usual loop: full batch, cross-entropy in the dtype of X, L-BFGS with strong Wolfe steps.
+
+    The mean loss is minimised, plus ||W||^2 / (2 C n). There is no tolerance: the optimiser runs
+    until the loss no longer falls, and the points that it passes through are kept. Each is a
+    quarter more iterations than the last, and costs one evaluation that a single run would not.
+    """
+
+    def __init__(self, setting: Setting):
+        self.setting = setting
+
+    def fit(self, X: Any, y: NDArray) -> _TorchLBFGS:
+        """Fit by `torch.optim.LBFGS`."""
+        import torch
+
+        started = time.perf_counter()
+        classes, codes = np.unique(y, return_inverse=True)
+        linear, dtype = _torch_linear(X), torch.from_numpy(np.zeros(0, X.dtype)).dtype
+        mean_loss = _torch_loss(torch.from_numpy(codes), dtype, len(classes))
+        n_outputs = 1 if len(classes) == 2 else len(classes)
+        W = torch.zeros((n_outputs, X.shape[1]), dtype=dtype, requires_grad=True)
+        b = torch.zeros(n_outputs, dtype=dtype, requires_grad=True)
+        scale = self.setting.C * self.setting.n_rows
+        optimizer = torch.optim.LBFGS(
+            [W, b],
+            max_eval=10**9,
+            tolerance_grad=0,
+            tolerance_change=0,
+            history_size=20,
+            line_search_fn="strong_wolfe",
+        )
+
+        def closure() -> Any:
+            optimizer.zero_grad()
+            loss = mean_loss(linear(W) + b) + (W * W).sum() / (2 * scale)
+            loss.backward()
+            return loss
+
+        self.path_, n_iter, losses = [], 0, [np.inf]
+        while n_iter < _TORCH_ITER and not self._is_over(losses, started):
+            optimizer.param_groups[0]["max_iter"] = int(np.clip(n_iter // 4, 2, 200))
+            # The loss that a step returns is the one before it.
+            losses.append(float(optimizer.step(closure)))
+            n_iter = optimizer.state[W]["n_iter"]
+            point = W.detach().numpy().copy(), b.detach().numpy().copy()
+            self.path_.append((time.perf_counter() - started, n_iter, *point))
+        self.coef_, self.intercept_ = point
+        self.n_iter_ = n_iter
+        return self
+
+    def _is_over(self, losses: list[float], started: float) -> bool:
+        """Whether time is up, the loss is low enough, or it has not fallen for three points."""
+        if time.perf_counter() - started > self.setting.seconds:
+            return True
+        objective = losses[-1] * self.setting.C * self.setting.n_rows
+        stalled = len(losses) > 4 and not min(losses[-3:]) < min(losses[:-3])
+        return objective <= self.setting.enough or stalled or np.isnan(losses[-1])
+
+
+def _torch_linear(X: Any) -> Callable[[Any], Any]:
+    """X W', for dense X or for CSR, whose transpose is kept for the gradient."""
+    import torch
+
+    if not sp.issparse(X):
+        dense = torch.from_numpy(X)
+        return lambda W: torch.nn.functional.linear(dense, W)
+    forward, backward = _torch_csr(X), _torch_csr(X.T.tocsr())
+
+    class Product(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, W: Any) -> Any:
+            return forward @ W.T
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Any) -> Any:
+            return (backward @ gradient).T
+
+    return Product.apply
+
+
+def _torch_csr(X: sp.csr_matrix) -> Any:
+    import torch
+
+    parts = [torch.from_numpy(part) for part in (X.indptr, X.indices, X.data)]
+    return torch.sparse_csr_tensor(*parts, size=X.shape, check_invariants=False)
+
+
+def _torch_loss(target: Any, dtype: Any, K: int) -> Callable[[Any], Any]:
+    import torch
+
+    if K > 2:
+        return lambda z: torch.nn.functional.cross_entropy(z, target)
+    positive = target.to(dtype)[:, None]
+    return lambda z: torch.nn.functional.binary_cross_entropy_with_logits(z, positive)
+
+
+_SKCE = (1e-3, 1e-5, 1e-6, 1e-7, 1e-9)
+_FIRST_ORDER = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-10)
+_SECOND_ORDER = (1e-2, 1e-3, 1e-4, 1e-6, 1e-8)
+
+PEERS = {
+    peer.name: peer
+    for peer in [
+        Peer("skce auto", "skce", partial(_skce, solver="auto"), _SKCE),
+        Peer("skce newton-cg", "skce", partial(_skce, solver="newton-cg"), _SKCE),
+        Peer("skce lbfgs", "skce", partial(_skce, solver="lbfgs"), _SKCE),
+        Peer("SoftmaxClassifier()", "skce", _skce_default, (None,), is_default=True),
+        Peer("sklearn lbfgs", "scikit-learn", partial(_sklearn, solver="lbfgs"), _FIRST_ORDER),
+        Peer(
+            "sklearn newton-cg",
+            "scikit-learn",
+            partial(_sklearn, solver="newton-cg"),
+            _SECOND_ORDER,
+        ),
+        Peer(
+            "sklearn newton-cholesky",
+            "scikit-learn",
+            partial(_sklearn, solver="newton-cholesky"),
+            _SECOND_ORDER,
+        ),
+        Peer("sklearn liblinear", "scikit-learn", _liblinear, _SECOND_ORDER, two_classes=True),
+        Peer("LogisticRegression()", "scikit-learn", _sklearn_default, (None,), is_default=True),
+        Peer("intelex lbfgs", "other", _Intelex, _FIRST_ORDER),
+        Peer("torch LBFGS", "other", _TorchLBFGS, (None,)),
+        Peer("glum", "other", _Glum, _FIRST_ORDER, two_classes=True),
+    ]
+}

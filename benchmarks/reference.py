@@ -1,0 +1,284 @@
+"""What everyone is measured against: the objective, and its minimum by a method of its own.
+
+Nothing here uses skce. For rows x_i, targets t_i and logits z_i = W x_i + b
+
+    F(W, b) = C * sum_i (logsumexp(z_i) - t_i . z_i) + 1/2 ||W||^2
+
+where two classes with a single row of coefficients mean z_i = (0, w . x_i + b). The minimiser is a
+damped Newton method in float64 on centred and whitened columns; the penalty is carried through the
+change of variables exactly. Its last Newton decrement, g' H^-1 g / 2, says how good it is.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cholesky, solve, solve_triangular
+from scipy.sparse.linalg import LinearOperator, cg
+from scipy.special import logsumexp, softmax
+
+#: A NumPy array or a CSR matrix.
+Features = Any
+
+#: Rows of a block, so that temporaries stay small beside the data.
+_BLOCK = 2048
+#: Unknowns up to which the Hessian is formed and factorised.
+_DENSE = 1500
+#: Columns up to which X is whitened; beyond that, its columns are scaled.
+_WHITE = 2000
+#: Entries up to which sparse X is made dense, so that it can be centred and whitened.
+_SMALL = 10_000_000
+
+
+def codes(y: NDArray) -> NDArray:
+    """Labels as integers from 0; probabilities as they are."""
+    return y if y.ndim == 2 else np.unique(y, return_inverse=True)[1]
+
+
+def objective(X: Features, y: NDArray, W: NDArray, b: NDArray, C: float) -> float:
+    """F at (W, b), in float64 whatever the dtype of X.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR matrix} of shape (n, p)
+    y : ndarray of shape (n,) or (n, K)
+        Labels, or probabilities of the classes.
+    W : ndarray of shape (K, p) or, for two classes, (1, p)
+    b : ndarray of shape (K,) or (1,)
+    C : float
+    """
+    t = codes(y)
+    W, b = np.asarray(W, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    loss = 0.0
+    for start in range(0, X.shape[0], _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        z = X[rows].astype(np.float64) @ W.T + b
+        if len(W) == 1:
+            z = np.hstack([np.zeros_like(z), z])
+        loss += float(logsumexp(z, axis=1).sum()) - _on_targets(z, t[rows])
+    return C * loss + float(np.vdot(W, W)) / 2
+
+
+@dataclass
+class Optimum:
+    """The minimum as far as it was found.
+
+    Attributes
+    ----------
+    objective : float
+    decrement : float
+        Last Newton decrement, relative to the objective.
+    W, b : ndarray
+    n_iter : int
+    """
+
+    objective: float
+    decrement: float
+    W: NDArray
+    b: NDArray
+    n_iter: int
+
+
+def minimum(
+    X: Features,
+    y: NDArray,
+    C: float,
+    *,
+    start: tuple[NDArray, NDArray] | None = None,
+    tol: float = 1e-12,
+    limit: float = 1800.0,
+) -> Optimum:
+    """Minimise F until the Newton decrement is at most tol * F.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR matrix} of shape (n, p)
+    y : ndarray of shape (n,) or (n, K)
+        Labels, or probabilities of the classes.
+    C : float
+    start : tuple of W and b, default=None
+        Where to start; at zero if not given.
+    tol : float
+    limit : float
+        Seconds after which the best point so far is returned.
+    """
+    problem = _Whitened(X, codes(y), C)
+    theta = np.zeros(problem.shape) if start is None else problem.whiten(*start)
+    theta, decrement, n_iter = _newton(problem, theta, tol, time.perf_counter() + limit)
+    W, b = problem.unwhiten(theta)
+    value = objective(X, y, W, b, C)
+    return Optimum(value, decrement / value, W, b, n_iter)
+
+
+class _Whitened:
+    """F in coordinates where its Hessian at zero is near the identity.
+
+    The logits are z_i = Q theta (R (x_i - mean), unit). The columns of Q are orthonormal and sum to
+    zero, as the rows of W do at the optimum; for a single row of coefficients Q is (0, 1)'. Hence
+    W = Q V R with V all but the last column of theta, and ||W||^2 = tr(V R R' V').
+    """
+
+    def __init__(self, X: Features, t: NDArray, C: float):
+        n, p = X.shape
+        K = t.shape[1] if t.ndim == 2 else int(t.max()) + 1
+        self.t, self.C = t, C
+        self.single = K == 2 and t.ndim == 1
+        self.Q = np.array([[0.0], [1.0]]) if self.single else _contrasts(K)
+        self.shape = self.Q.shape[1], p + 1
+        curvature = C * (K - 1) / K**2
+        self.unit = 1 / np.sqrt(curvature * n)
+        X = X.astype(np.float64)
+        if sp.issparse(X) and n * p <= _SMALL:
+            X = X.toarray()
+        if sp.issparse(X):
+            self.mean = np.zeros(p)
+            scale = 1 / np.sqrt(curvature * np.asarray(X.power(2).sum(axis=0)).ravel() + 1)
+            self.R = sp.diags_array(scale)
+        else:
+            self.mean = X.mean(axis=0)
+            X -= self.mean  # X is a copy
+            if p <= _WHITE:
+                self.R = _inverse_root(curvature * (X.T @ X) + np.eye(p))
+            else:
+                self.R = sp.diags_array(1 / np.sqrt(curvature * (X * X).sum(axis=0) + 1))
+        self.X = X @ self.R.T
+        self.penalty = self.R @ self.R.T
+
+    def whiten(self, W: NDArray, b: NDArray) -> NDArray:
+        """Theta of the given coefficients."""
+        W, b = W.astype(np.float64), b.astype(np.float64)
+        b = b + W @ self.mean
+        if len(W) != len(self.Q):  # a single row
+            W, b = np.vstack([0 * W, W]), np.append(0, b)
+        V, c = self.Q.T @ W, self.Q.T @ b
+        if sp.issparse(self.R):
+            V = V / self.R.diagonal()
+        else:
+            V = solve_triangular(self.R, V.T, trans="T", lower=True).T
+        return np.column_stack([V, c / self.unit])
+
+    def unwhiten(self, theta: NDArray) -> tuple[NDArray, NDArray]:
+        """W and b of theta."""
+        W = self.Q @ (theta[:, :-1] @ self.R)
+        b = self.Q @ theta[:, -1] * self.unit - W @ self.mean
+        return (W[1:], b[1:]) if self.single else (W, b)
+
+    def value(self, theta: NDArray) -> float:
+        """F."""
+        z = self._logits(theta) @ self.Q.T
+        loss = float(logsumexp(z, axis=1).sum()) - _on_targets(z, self.t)
+        return self.C * loss + float(np.vdot(theta[:, :-1], self._penalise(theta))) / 2
+
+    def gradient(self, theta: NDArray) -> tuple[NDArray, NDArray]:
+        """Gradient of F, and the probabilities that Hessians need."""
+        P = softmax(self._logits(theta) @ self.Q.T, axis=1)
+        residual = P - self.t if self.t.ndim == 2 else P.copy()
+        if self.t.ndim == 1:
+            residual[np.arange(len(P)), self.t] -= 1
+        return self._back(residual @ self.Q, theta), P
+
+    def hessian_product(self, P: NDArray, v: NDArray) -> NDArray:
+        """Hessian times v."""
+        dz = self._logits(v) @ self.Q.T
+        dz -= (P * dz).sum(axis=1, keepdims=True)
+        return self._back((P * dz) @ self.Q, v)
+
+    def hessian(self, P: NDArray) -> NDArray:
+        """Hessian, shape (theta.size, theta.size), for dense X."""
+        m, width = self.shape
+        H = np.zeros((m, width, m, width))
+        for start in range(0, len(P), _BLOCK):
+            p, x = P[start : start + _BLOCK], self.X[start : start + _BLOCK]
+            x = np.column_stack([x, np.full(len(x), self.unit)])
+            mean = p @ self.Q
+            B = np.einsum("ik,ka,kb->iab", p, self.Q, self.Q, optimize=True)
+            B -= mean[:, :, None] * mean[:, None, :]
+            for k in range(m):
+                for j in range(k + 1):
+                    H[k, :, j] += (x * B[:, k, j, None]).T @ x
+        for k in range(m):
+            for j in range(k):
+                H[j, :, k] = H[k, :, j]
+        H *= self.C
+        for k in range(m):
+            H[k, :-1, k, :-1] += self.penalty
+        return H.reshape(m * width, m * width)
+
+    def _logits(self, theta: NDArray) -> NDArray:
+        return self.X @ theta[:, :-1].T + theta[:, -1] * self.unit
+
+    def _back(self, residual: NDArray, theta: NDArray) -> NDArray:
+        """C times the residuals' product with X, and the penalty's part."""
+        W_part = self.C * (self.X.T @ residual).T + self._penalise(theta)
+        return np.column_stack([W_part, self.C * self.unit * residual.sum(axis=0)])
+
+    def _penalise(self, theta: NDArray) -> NDArray:
+        return theta[:, :-1] @ self.penalty
+
+
+def _newton(
+    problem: _Whitened, theta: NDArray, tol: float, deadline: float
+) -> tuple[NDArray, float, int]:
+    """Damped Newton steps until the decrement is at most tol * F; returns the last decrement."""
+    value, decrement, n_iter = problem.value(theta), np.inf, 0
+    while time.perf_counter() < deadline:
+        g, P = problem.gradient(theta)
+        step = _newton_step(problem, g, P, np.sqrt(decrement / value))
+        decrement = -float(np.vdot(g, step)) / 2
+        length = 1.0
+        while (
+            not (new := problem.value(theta + length * step)) <= value - 1e-4 * length * decrement
+        ):
+            length /= 2
+            if length < 1e-4:  # F is flat to rounding
+                return theta, decrement, n_iter
+        theta, value, n_iter = theta + length * step, new, n_iter + 1
+        if decrement <= tol * value:
+            break
+    return theta, decrement, n_iter
+
+
+def _newton_step(problem: _Whitened, g: NDArray, P: NDArray, accuracy: float) -> NDArray:
+    """-H^-1 g: exactly where H is small, else by conjugate gradients to a relative residual."""
+    if g.size <= _DENSE and not sp.issparse(problem.X):
+        H = problem.hessian(P)
+        try:
+            return solve(H, -g.ravel(), assume_a="pos").reshape(g.shape)
+        except LinAlgError:
+            H[np.diag_indices(len(H))] += 1e-13 * np.trace(H) / len(H)
+            return solve(H, -g.ravel(), assume_a="sym").reshape(g.shape)
+    H = LinearOperator(
+        (g.size, g.size),
+        matvec=lambda v: problem.hessian_product(P, v.reshape(g.shape)).ravel(),
+        dtype=np.float64,
+    )
+    rtol = float(np.clip(accuracy, 1e-4, 0.1))
+    return cg(H, -g.ravel(), rtol=rtol, maxiter=5000)[0].reshape(g.shape)
+
+
+def _on_targets(z: NDArray, t: NDArray) -> float:
+    """Sum of t_i . z_i, for codes or for probabilities."""
+    return float(np.vdot(t, z) if t.ndim == 2 else z[np.arange(len(z)), t].sum())
+
+
+def _contrasts(K: int) -> NDArray:
+    """Orthonormal columns that sum to zero, shape (K, K - 1)."""
+    return np.linalg.qr(np.eye(K) - 1 / K)[0][:, : K - 1]
+
+
+def _inverse_root(M: NDArray) -> NDArray:
+    """Lower triangular R with R M R' = 1, for columns of very different scales."""
+    d = 1 / np.sqrt(M.diagonal())
+    correlations = d[:, None] * M * d
+    jitter = 0.0
+    while True:
+        try:
+            L = cholesky(correlations + jitter * np.eye(len(M)), lower=True)
+            return solve_triangular(L, np.diag(d), lower=True)
+        except LinAlgError:
+            jitter = max(10 * jitter, 1e-14)

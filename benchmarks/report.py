@@ -1,0 +1,344 @@
+"""The report: tables and a check of each target in Markdown, and pictures of gap against time."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import shlex
+import statistics
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from .run import Row
+
+#: Gaps that the tables give seconds for.
+GAPS = (1e-4, 1e-6)
+#: Problems that scikit-learn solves faster than this are no part of the mean ratio.
+_TOO_SHORT = 0.02
+_LIBRARIES = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "scikit-learn-intelex",
+    "torch",
+    "glum",
+    "threadpoolctl",
+    "matplotlib",
+)
+#: Cut a log axis off here; rounding makes gaps below it noise.
+_FLOOR = 1e-12
+
+
+def write_section(path: Path, title: str, body: str) -> None:
+    """Append a section to a report, in place of one of the same title."""
+    print(f"\n## {title}\n\n{body}")
+    sections = path.read_text().split("\n## ") if path.exists() else ["# Benchmarks\n"]
+    kept = [sections[0]] + [s for s in sections[1:] if s.split("\n", 1)[0] != title]
+    path.write_text("\n## ".join([*kept, f"{title}\n\n{body.rstrip()}\n"]))
+
+
+def environment(arguments: list[str]) -> str:
+    """Machine, versions and command line."""
+    import skce
+
+    lines = [
+        f"- Command: `python -m benchmarks {' '.join(_quoted(arguments))}`",
+        f"- Machine: {_processor()}, {os.cpu_count()} cores, {_memory_gib():.0f} GiB,"
+        f" {platform.system()} {platform.release()}",
+        f"- Python {platform.python_version()}, skce {skce.__version__}, "
+        + ", ".join(f"{name} {_version(name)}" for name in _LIBRARIES),
+        f"- {_blas()}",
+    ]
+    return "\n".join(lines)
+
+
+def problem_section(rows: list[Row]) -> str:
+    """Tables of one problem: a line per peer, a table per number of threads."""
+    tables = []
+    for threads in _unique(row.threads for row in rows):
+        of_threads = [row for row in rows if row.threads == threads]
+        lines = [
+            f"Threads: {threads}.",
+            "",
+            "| peer | "
+            + " | ".join(f"s to {gap:.0e}" for gap in GAPS)
+            + " | tol | iterations | MiB | warned | best gap | remark |",
+            "| --- |" + " ---: |" * len(GAPS) + " ---: | ---: | ---: | --- | ---: | --- |",
+        ]
+        lines += [_line(_of(of_threads, peer=p)) for p in _unique(r.peer for r in of_threads)]
+        tables.append("\n".join(lines))
+    return "\n\n".join(tables)
+
+
+NOTES = """\
+Every fit ran in a fresh process, after a small fit to warm up; fits below 0.2 s were repeated there
+and the median taken. The gap is (objective - minimum) / minimum, the objective computed in float64
+by `benchmarks.reference.objective` from the coefficients. "s to 1e-06" is the fastest of a peer's
+tolerances whose measured gap is at most that; tolerance, iterations and memory (peak resident
+memory added by the fit) are those of that fit, or of the last one. Everyone has the raw columns:
+standardised ones would make a different penalty. liblinear penalises its intercept, made small by
+`intercept_scaling=1000`: its gap is to the objective without that. torch LBFGS is a single run, of
+at most 20 000 iterations, that is measured at points on its way."""
+
+
+def summary(rows: list[Row]) -> str:
+    """Check of the targets, for each number of threads."""
+    parts = []
+    for threads in _unique(row.threads for row in rows):
+        of_threads = [row for row in rows if row.threads == threads]
+        parts += [f"### Threads: {threads}", _ratios(of_threads), _defaults(of_threads)]
+    return "\n\n".join(parts)
+
+
+def _ratios(rows: list[Row]) -> str:
+    """Seconds to 1e-6, the fastest solver of scikit-learn and of torch over skce."""
+    lines = [
+        "| problem | skce auto, s | skce best, s | fastest of scikit-learn, s | ratio to auto "
+        "| torch LBFGS, s | ratio to auto |",
+        "| --- | ---: | ---: | --- | ---: | ---: | ---: |",
+    ]
+    ratios: dict[str, dict[str, float]] = {"dense": {}, "sparse": {}, "torch": {}}
+    long_enough = []
+    for problem in _unique(row.problem for row in rows):
+        of_problem = _of(rows, problem=problem)
+        ours = seconds_to(_of(of_problem, peer="skce auto"), 1e-6)
+        best = seconds_to(_of(of_problem, family="skce"), 1e-6)
+        theirs_rows = _of(of_problem, family="scikit-learn")
+        theirs = seconds_to(theirs_rows, 1e-6)
+        torch = seconds_to(_of(of_problem, peer="torch LBFGS"), 1e-6)
+        winner = fastest(theirs_rows, 1e-6)
+        shown = f"{_seconds(theirs)} ({winner.peer.removeprefix('sklearn ')})" if winner else "-"
+        lines.append(
+            f"| {problem} | {_seconds(ours)} | {_seconds(best)} | {shown} | {_ratio(theirs, ours)} "
+            f"| {_seconds(torch)} | {_ratio(torch, ours)} |"
+        )
+        if math.isfinite(ours) and math.isfinite(theirs):
+            ratios[of_problem[0].kind][problem] = theirs / ours
+            if theirs > _TOO_SHORT:
+                long_enough.append(theirs / ours)
+        if problem.startswith("embeddings") and math.isfinite(torch) and math.isfinite(ours):
+            ratios["torch"][problem] = torch / ours
+    checks = ["", "Ratios of seconds to a gap of 1e-6, theirs over those of skce auto:", ""]
+    if long_enough:
+        mean = statistics.geometric_mean(long_enough)
+        checks.append(
+            f"- geometric mean over the {len(long_enough)} problems where the fastest solver of "
+            f"scikit-learn takes more than {1000 * _TOO_SHORT:g} ms and reaches it: {mean:.2f}"
+        )
+    for kind, name in (
+        ("dense", "scikit-learn's fastest, dense problems"),
+        ("sparse", "scikit-learn's fastest, sparse problems"),
+        ("torch", "torch LBFGS, embeddings"),
+    ):
+        if ratios[kind]:
+            least = min(ratios[kind], key=ratios[kind].__getitem__)
+            checks.append(f"- {name}: at least {ratios[kind][least]:.2f} ({least})")
+    return "\n".join(lines + checks)
+
+
+def _defaults(rows: list[Row]) -> str:
+    """`SoftmaxClassifier()` beside `LogisticRegression()`, with C set and nothing else."""
+    lines = [
+        "Default beside default (C as in the problem, nothing else set):",
+        "",
+        "| problem | SoftmaxClassifier, s | LogisticRegression, s | ratio of seconds, theirs over "
+        "ours | objective, theirs over ours | gap, ours | gap, theirs | ours warned | theirs "
+        "warned |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |",
+    ]
+    for problem in _unique(row.problem for row in rows):
+        ours = _of(rows, problem=problem, peer="SoftmaxClassifier()")
+        theirs = _of(rows, problem=problem, peer="LogisticRegression()")
+        if ours and theirs:
+            a, b = ours[0], theirs[0]
+            lines.append(
+                f"| {problem} | {_seconds(a.seconds)} | {_seconds(b.seconds)} "
+                f"| {b.seconds / a.seconds:.2f} | {b.objective / a.objective:.6f} "
+                f"| {_gap(a.gap)} | {_gap(b.gap)} | {a.warnings or 'no'} | {b.warnings or 'no'} |"
+            )
+    return "\n".join(lines)
+
+
+def pictures(rows: list[Row], out: Path) -> list[Path]:
+    """Draw gap against seconds, a panel per problem, a picture per number of threads."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    peers = _unique(row.peer for row in rows)
+    paths = []
+    for threads in _unique(row.threads for row in rows):
+        of_threads = [row for row in rows if row.threads == threads]
+        problems = _unique(row.problem for row in of_threads)
+        columns = min(3, len(problems))
+        height = math.ceil(len(problems) / columns)
+        figure, axes = plt.subplots(
+            height, columns, figsize=(5 * columns, 3.8 * height + 0.9), squeeze=False
+        )
+        for axis in axes.flat[len(problems) :]:
+            axis.axis("off")
+        for axis, problem in zip(axes.flat, problems, strict=False):
+            _panel(axis, _of(of_threads, problem=problem), peers)
+            axis.set_title(problem, fontsize=10)
+        legend: dict[str, Any] = {}
+        for axis in axes.flat:
+            legend |= {line.get_label(): line for line in axis.get_lines()}
+        names = [peer for peer in peers if peer in legend]
+        handles = [legend[name] for name in names]
+        figure.legend(handles, names, loc="lower center", ncol=4, fontsize=9)
+        figure.supylabel("relative gap to the minimum", fontsize=10)
+        figure.tight_layout(rect=(0, 0.9 / (3.8 * height + 0.9), 1, 1))
+        paths.append(out / f"gap-{threads}.png")
+        figure.savefig(paths[-1], dpi=110)
+        plt.close(figure)
+    return paths
+
+
+def draw_growth(sizes: list[int], times: dict[str, list[float]], path: Path) -> None:
+    """Draw seconds against rows, with a line of slope one beside them."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(6, 4.5))
+    for marker, (name, seconds) in zip("os", times.items(), strict=False):
+        axis.loglog(sizes, seconds, marker=marker, label=name)
+        linear = [seconds[0] * n / sizes[0] for n in sizes]
+        axis.loglog(sizes, linear, color="grey", linewidth=0.8, linestyle=":")
+    axis.plot([], [], color="grey", linewidth=0.8, linestyle=":", label="proportional to the rows")
+    axis.set_xticks(sizes, [f"{n:,}" for n in sizes])
+    axis.minorticks_off()
+    axis.set_xlabel("rows")
+    axis.set_ylabel("seconds to tol=1e-6")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=9)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def _panel(axis: Any, rows: list[Row], peers: list[str]) -> None:
+    """Draw a line per peer through its points that were measured."""
+    for i, peer in enumerate(peers):
+        points = [r for r in _of(rows, peer=peer) if r.status == "ok" and math.isfinite(r.gap)]
+        ours = points and points[0].family == "skce"
+        if points:
+            axis.plot(
+                [row.seconds for row in points],
+                [max(row.gap, _FLOOR) for row in points],
+                label=peer,
+                color=f"C{i % 10}",
+                marker="osD^v<>P*X"[i % 10],
+                markersize=6 if len(points) < 10 else 3,
+                linewidth=2 if ours else 1,
+                linestyle="-" if ours else "--",
+            )
+    axis.axhline(GAPS[-1], color="grey", linewidth=0.8, linestyle=":")
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    axis.set_ylim(_FLOOR / 2, None)
+    axis.set_xlabel("seconds")
+    axis.grid(alpha=0.3)
+
+
+def fastest(rows: Iterable[Row], gap: float) -> Row | None:
+    """Return the fastest row whose measured gap is at most that."""
+    reached = [row for row in rows if row.status == "ok" and row.gap <= gap]
+    return min(reached, key=lambda row: row.seconds, default=None)
+
+
+def seconds_to(rows: Iterable[Row], gap: float) -> float:
+    """Seconds of the fastest row that reached the gap; infinite if none did."""
+    row = fastest(rows, gap)
+    return row.seconds if row else math.inf
+
+
+def _line(rows: list[Row]) -> str:
+    """Make a line of the table of a problem from the rows of a peer."""
+    fitted = [row for row in rows if row.status == "ok"]
+    shown = fastest(rows, GAPS[-1]) or (fitted or rows)[-1]
+    best = min((row.gap for row in rows if math.isfinite(row.gap)), default=math.nan)
+    times = [_seconds(seconds_to(rows, gap)) for gap in GAPS]
+    remarks = [row.status for row in rows if row.status != "ok"] + [shown.note]
+    cells = [
+        shown.peer,
+        *times,
+        "" if shown.tol is None else f"{shown.tol:.0e}",
+        _number(shown.iterations, "g"),
+        _number(shown.memory, ".1f"),
+        shown.warnings or "no",
+        _gap(best),
+        "; ".join(filter(None, remarks)).replace("|", "/"),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _of(rows: Iterable[Row], **values: str) -> list[Row]:
+    """Rows that have the given values."""
+    return [row for row in rows if all(getattr(row, k) == v for k, v in values.items())]
+
+
+def _unique(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3g}" if math.isfinite(value) else "not reached"
+
+
+def _gap(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1e}"
+
+
+def _number(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else f"{value:{form}}"
+
+
+def _ratio(theirs: float, ours: float) -> str:
+    return f"{theirs / ours:.2f}" if math.isfinite(theirs) and math.isfinite(ours) else "-"
+
+
+def _quoted(arguments: list[str]) -> list[str]:
+    """Arguments as for a shell, with names of files instead of paths of this machine."""
+    shown = []
+    for argument in arguments:
+        key, equals, value = argument.rpartition("=")
+        shown.append(key + equals + (Path(value).name if Path(value).is_absolute() else value))
+    return [shlex.quote(argument) for argument in shown]
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _memory_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+def _blas() -> str:
+    """BLAS and thread pools that NumPy and SciPy run on."""
+    import scipy.linalg  # noqa: F401  (for its BLAS to be loaded)
+    from threadpoolctl import threadpool_info
+
+    found = [
+        f"{pool['internal_api']} {pool['version']} ({pool['num_threads']} threads)"
+        for pool in threadpool_info()
+    ]
+    return "Libraries of threads: " + ", ".join(_unique(found))

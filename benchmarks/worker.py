@@ -1,0 +1,235 @@
+"""A process of its own for every measurement: ``python -m benchmarks.worker JOB``.
+
+JOB is a JSON object. Its "task" is the ``module:function`` to call with the rest as keywords; what
+that returns is printed as the last line, as JSON. `launch` starts such a process and reads it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import signal
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+#: Seconds beside the limit on a fit, for imports, loading and the objective.
+_GRACE = 600
+#: Fits shorter than this are repeated, for this long in all.
+_SHORT, _LONG_ENOUGH, _REPEATS = 0.2, 1.0, 15
+#: The largest share of the memory of the machine that a fit may ask for.
+_MEMORY_SHARE = 0.85
+
+
+def launch(task: str, *, threads: str = "all", limit: float, **keywords: Any) -> dict[str, Any]:
+    """Call a task in a fresh process; a process that fails is a result that says so.
+
+    Parameters
+    ----------
+    task : str
+        ``module:function``, of a function that takes `limit` and the keywords, and returns a
+        dictionary.
+    threads : {"all", "one"}
+    limit : float
+        Seconds, passed on; the process has some more for imports and data.
+    """
+    environment = {k: v for k, v in os.environ.items() if k not in _THREADS}
+    if threads == "one":
+        environment |= dict.fromkeys(_THREADS, "1")
+    job = json.dumps({"task": task, "threads": threads, "limit": limit, **keywords})
+    command = [sys.executable, "-m", "benchmarks.worker", job]
+    folder = Path(__file__).parent.parent
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=limit + _GRACE,
+        )
+    except subprocess.TimeoutExpired:
+        return {"status": "killed: process over time"}
+    if done.returncode == -signal.SIGALRM:
+        return {"status": f"killed at {limit:g} s"}
+    if done.returncode < 0:
+        return {"status": f"killed by {signal.Signals(-done.returncode).name}"}
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        return {"status": f"failed: {last[:100]}"}
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def save(X: Any, y: Any, folder: Path) -> None:
+    """Write X and y to where workers `load` them from."""
+    import numpy as np
+    import scipy.sparse as sp
+
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "y.npy", y)
+    if sp.issparse(X):
+        sp.save_npz(folder / "X.npz", X, compressed=False)
+    else:
+        np.save(folder / "X.npy", X)
+
+
+def load(data: str) -> tuple[Any, Any]:
+    """X and y that `save` has written."""
+    import numpy as np
+    import scipy.sparse as sp
+
+    folder = Path(data)
+    sparse = folder / "X.npz"
+    X = sp.load_npz(sparse) if sparse.exists() else np.load(folder / "X.npy")
+    return X, np.load(folder / "y.npy")
+
+
+def optimum(*, data: str, C: float, limit: float) -> dict[str, Any]:
+    """Minimise by the reference."""
+    from .reference import minimum
+
+    X, y = load(data)
+    found = minimum(X, y, C, limit=limit)
+    return {"status": "ok", "objective": found.objective, "decrement": found.decrement}
+
+
+def fit(
+    *, data: str, peer: str, tol: float | None, C: float, limit: float, enough: float
+) -> dict[str, Any]:
+    """Fit a peer: seconds, objectives on the way or at the end, memory, warnings."""
+    from .peers import PEERS, Setting
+    from .reference import objective
+
+    X, y = load(data)
+    setting = Setting(tol, C, X.shape[0], 0.9 * limit, enough)
+
+    def make() -> Any:
+        return PEERS[peer].make(setting)
+
+    try:
+        warm_up(make, X, y)
+        with warnings.catch_warnings(record=True) as caught, peak_memory() as memory:
+            warnings.simplefilter("always")
+            model, seconds = timed(make, X, y, limit)
+        times = [seconds, *repeated(make, X, y, seconds)]
+    except ImportError as error:
+        return {"status": f"cannot be imported: {error}"[:100]}
+    except Exception as error:  # whatever a peer does, the others go on
+        return {"status": f"failed: {type(error).__name__}: {error}".splitlines()[0][:100]}
+    path = getattr(model, "path_", None) or [(None, n_iter(model), model.coef_, model.intercept_)]
+    share = statistics.median(times) / seconds
+    return {
+        "status": "ok",
+        "points": [
+            {
+                "seconds": (seconds if at is None else at) * share,
+                "iterations": iterations,
+                "objective": objective(X, y, W, b, C),
+            }
+            for at, iterations, W, b in path
+        ],
+        "repeats": len(times),
+        "memory": memory["MiB"],
+        "warnings": ", ".join(sorted({warning.category.__name__ for warning in caught})),
+        "note": getattr(model, "note_", ""),
+    }
+
+
+def warm_up(make: Callable[[], Any], X: Any, y: Any) -> None:
+    """Fit small data of the same kind, for imports and threads to be there."""
+    import numpy as np
+    import scipy.sparse as sp
+
+    rng = np.random.default_rng(0)
+    small = rng.standard_normal((2000, 32)).astype(X.dtype)
+    labels = rng.integers(2 if len(np.unique(y)) == 2 else 3, size=2000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        make().fit(sp.csr_matrix(small) if sp.issparse(X) else small, labels)
+
+
+def timed(make: Callable[[], Any], X: Any, y: Any, limit: float = 0) -> tuple[Any, float]:
+    """Fit once and return the model and seconds; beyond a limit the process is ended."""
+    model = make()
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends code of any language
+    signal.setitimer(signal.ITIMER_REAL, limit)
+    start = time.perf_counter()
+    model.fit(X, y)
+    seconds = time.perf_counter() - start
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return model, seconds
+
+
+def repeated(make: Callable[[], Any], X: Any, y: Any, first: float) -> list[float]:
+    """Seconds of some more fits, if the first was short."""
+    if first > _SHORT:
+        return []
+    count = min(_REPEATS, int(_LONG_ENOUGH / first))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [timed(make, X, y)[1] for _ in range(count)]
+
+
+def n_iter(model: Any) -> int:
+    """Return the iterations, as most estimators tell them."""
+    import numpy as np
+
+    return int(np.max(model.n_iter_))
+
+
+@contextmanager
+def peak_memory() -> Iterator[dict[str, float]]:
+    """MiB that the block adds to the resident memory at its peak.
+
+    On Linux the high-water mark is reset first; elsewhere, memory below an earlier peak is missed.
+    """
+    added = {"MiB": 0.0}
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    before = status_kib("VmRSS") or _max_rss()
+    yield added
+    added["MiB"] = ((status_kib("VmHWM") or _max_rss()) - before) / 1024
+
+
+def status_kib(field: str) -> int:
+    """Return a field of the status that Linux keeps of this process; 0 elsewhere."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(field + ":"):
+                return int(line.split()[1])
+    return 0
+
+
+def _max_rss() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _prepare(threads: str) -> None:
+    """Keep to one core if asked to, and to the memory of the machine in any case."""
+    if threads == "one" and hasattr(os, "sched_setaffinity"):
+        # Not every library reads the variables.
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    resource.setrlimit(resource.RLIMIT_AS, (int(_MEMORY_SHARE * memory), -1))
+
+
+def main() -> None:
+    """Do the job on the command line."""
+    job = json.loads(sys.argv[1])
+    _prepare(job.pop("threads"))
+    module, function = job.pop("task").split(":")
+    result = getattr(importlib.import_module(module), function)(**job)
+    print("\n" + json.dumps(result), flush=True)
+
+
+if __name__ == "__main__":
+    main()
