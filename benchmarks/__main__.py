@@ -8,6 +8,7 @@ beside those that are there.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Do what the command line says."""
     options = parser().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # and the worker with it
     options.out = options.out.resolve()  # workers run elsewhere
     options.out.mkdir(parents=True, exist_ok=True)
     report = options.out / "report.md"

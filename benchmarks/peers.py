@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 MAX_ITER = 100_000
 #: The loop in PyTorch costs too much per iteration to go on like that on small data.
 _TORCH_ITER = 20_000
+#: It has stalled where the loss falls by less than this share while iterations grow sixfold.
+_STALLED = 1e-8
 
 
 @dataclass(frozen=True)
@@ -215,12 +217,12 @@ class _TorchLBFGS:
         return self
 
     def _is_over(self, losses: list[float], started: float) -> bool:
-        """Whether time is up, the loss is low enough, or it has not fallen for three points."""
-        if time.perf_counter() - started > self.setting.seconds:
+        """Whether time is up, the loss is low enough, or it hardly fell for eight points."""
+        if time.perf_counter() - started > self.setting.seconds or np.isnan(losses[-1]):
             return True
         objective = losses[-1] * self.setting.C * self.setting.n_rows
-        stalled = len(losses) > 4 and not min(losses[-3:]) < min(losses[:-3])
-        return objective <= self.setting.enough or stalled or np.isnan(losses[-1])
+        stalled = len(losses) > 9 and not min(losses[-8:]) < (1 - _STALLED) * min(losses[:-8])
+        return objective <= self.setting.enough or stalled
 
 
 def _torch_linear(X: Any) -> Callable[[Any], Any]:

@@ -27,8 +27,10 @@ Features = Any
 
 #: Rows of a block, so that temporaries stay small beside the data.
 _BLOCK = 2048
-#: Unknowns up to which the Hessian is formed and factorised.
-_DENSE = 1500
+#: Unknowns up to which the Hessian is formed and factorised: always, or where conjugate gradients
+#: need more than some products.
+_DENSE, _DENSE_IF_HARD = 1500, 8000
+_HARD, _MOST_PRODUCTS = 300, 5000
 #: Columns up to which X is whitened; beyond that, its columns are scaled.
 _WHITE = 2000
 #: Entries up to which sparse X is made dense, so that it can be centred and whitened.
@@ -244,21 +246,30 @@ def _newton(
 
 
 def _newton_step(problem: _Whitened, g: NDArray, P: NDArray, accuracy: float) -> NDArray:
-    """-H^-1 g: exactly where H is small, else by conjugate gradients to a relative residual."""
-    if g.size <= _DENSE and not sp.issparse(problem.X):
-        H = problem.hessian(P)
-        try:
-            return solve(H, -g.ravel(), assume_a="pos").reshape(g.shape)
-        except LinAlgError:
-            H[np.diag_indices(len(H))] += 1e-13 * np.trace(H) / len(H)
-            return solve(H, -g.ravel(), assume_a="sym").reshape(g.shape)
+    """-H^-1 g, exactly or by conjugate gradients to a relative residual."""
+    can_be_dense = not sp.issparse(problem.X) and g.size <= _DENSE_IF_HARD
+    if can_be_dense and g.size <= _DENSE:
+        return _exact_step(problem, g, P)
     H = LinearOperator(
         (g.size, g.size),
         matvec=lambda v: problem.hessian_product(P, v.reshape(g.shape)).ravel(),
         dtype=np.float64,
     )
     rtol = float(np.clip(accuracy, 1e-4, 0.1))
-    return cg(H, -g.ravel(), rtol=rtol, maxiter=5000)[0].reshape(g.shape)
+    maxiter = _HARD if can_be_dense else _MOST_PRODUCTS
+    step, failed = cg(H, -g.ravel(), rtol=rtol, maxiter=maxiter)
+    if failed and can_be_dense:
+        return _exact_step(problem, g, P)
+    return step.reshape(g.shape)
+
+
+def _exact_step(problem: _Whitened, g: NDArray, P: NDArray) -> NDArray:
+    H = problem.hessian(P)
+    try:
+        return solve(H, -g.ravel(), assume_a="pos").reshape(g.shape)
+    except LinAlgError:
+        H[np.diag_indices(len(H))] += 1e-13 * np.trace(H) / len(H)
+        return solve(H, -g.ravel(), assume_a="sym").reshape(g.shape)
 
 
 def _on_targets(z: NDArray, t: NDArray) -> float:

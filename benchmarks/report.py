@@ -28,6 +28,10 @@ _LIBRARIES = (
     "threadpoolctl",
     "matplotlib",
 )
+_COLOURS = (
+    *("tab:blue", "tab:cyan", "navy", "black", "tab:orange", "tab:red", "tab:brown", "tab:pink"),
+    *("tab:grey", "tab:green", "tab:purple", "tab:olive"),
+)
 #: Cut a log axis off here; rounding makes gaps below it noise.
 _FLOOR = 1e-12
 
@@ -232,7 +236,7 @@ def _panel(axis: Any, rows: list[Row], peers: list[str]) -> None:
                 [row.seconds for row in points],
                 [max(row.gap, _FLOOR) for row in points],
                 label=peer,
-                color=f"C{i % 10}",
+                color=_COLOURS[i % len(_COLOURS)],
                 marker="osD^v<>P*X"[i % 10],
                 markersize=6 if len(points) < 10 else 3,
                 linewidth=2 if ours else 1,
@@ -241,6 +245,9 @@ def _panel(axis: Any, rows: list[Row], peers: list[str]) -> None:
     axis.axhline(GAPS[-1], color="grey", linewidth=0.8, linestyle=":")
     axis.set_xscale("log")
     axis.set_yscale("log")
+    seconds = [row.seconds for row in rows if row.status == "ok"] or [1.0]
+    decades = math.floor(math.log10(min(seconds))), math.ceil(math.log10(max(seconds)))
+    axis.set_xlim(10.0 ** decades[0], 10.0 ** max(decades[1], decades[0] + 1))
     axis.set_ylim(_FLOOR / 2, None)
     axis.set_xlabel("seconds")
     axis.grid(alpha=0.3)

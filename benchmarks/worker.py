@@ -160,13 +160,20 @@ def warm_up(make: Callable[[], Any], X: Any, y: Any) -> None:
 def timed(make: Callable[[], Any], X: Any, y: Any, limit: float = 0) -> tuple[Any, float]:
     """Fit once and return the model and seconds; beyond a limit the process is ended."""
     model = make()
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends code of any language
-    signal.setitimer(signal.ITIMER_REAL, limit)
-    start = time.perf_counter()
-    model.fit(X, y)
-    seconds = time.perf_counter() - start
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    with time_limit(limit):
+        start = time.perf_counter()
+        model.fit(X, y)
+        seconds = time.perf_counter() - start
     return model, seconds
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """End the process if the block takes longer; with 0 there is no limit."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends code of any language
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def repeated(make: Callable[[], Any], X: Any, y: Any, first: float) -> list[float]:

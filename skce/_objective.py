@@ -108,13 +108,17 @@ class Objective:
         return sample
 
     def _gradient(self, RX: NDArray, R1: NDArray, W: NDArray) -> NDArray:
-        RX, R1 = RX / self.targets.total_weight, R1 / self.targets.total_weight
+        gradient = np.empty(self.size)
+        G, g = self.unpack(gradient)
+        np.divide(RX, self.targets.total_weight, out=G)
+        np.divide(R1, self.targets.total_weight, out=g)
         if self.targets.loss == "categorical":
             # Softmax does not see a shift of all classes, so these sums are zero but for rounding,
             # which conjugate gradients would blow up: no curvature holds it back.
-            RX -= RX.mean(axis=0)
-            R1 -= R1.mean()
-        return self.pack(RX + self.ridge * W, R1)
+            G -= G.mean(axis=0)
+            g -= g.mean()
+        G += self.ridge * W
+        return gradient
 
 
 _NOTHING = np.zeros(0)

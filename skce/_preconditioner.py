@@ -57,9 +57,9 @@ _JITTER = 1e-12
 
 
 class Whitened:
-    """T is the same for all classes; Q is a matrix, or a vector that stands for a diagonal one."""
+    """T is the same for all classes; Q is a matrix, or a number that stands for a multiple of I."""
 
-    def __init__(self, objective: Objective, mean: NDArray, Q: NDArray):
+    def __init__(self, objective: Objective, mean: NDArray | None, Q: NDArray | float):
         self.objective = objective
         self.mean = mean
         self.Q = Q
@@ -67,13 +67,22 @@ class Whitened:
     def to_user(self, v: NDArray) -> NDArray:
         """T v: a direction in the user's variables, from the solver's."""
         V, b = self.objective.unpack(v)
-        W = _times(V, self.Q.T)
-        return self.objective.pack(W, b - W @ self.mean)
+        user = np.empty_like(v)
+        W, c = self.objective.unpack(user)
+        _times(V, self.Q, W)
+        c[:] = b if self.mean is None else b - W @ self.mean
+        return user
 
     def gradient(self, gradient: NDArray) -> NDArray:
         """T' g: the gradient with respect to the solver's variables, from the user's."""
         G, g = self.objective.unpack(gradient)
-        return self.objective.pack(_times(G - np.multiply.outer(g, self.mean), self.Q), g)
+        if self.mean is not None:
+            G = G - np.multiply.outer(g, self.mean)
+        own = np.empty_like(gradient)
+        W, c = self.objective.unpack(own)
+        _times(G, _transposed(self.Q), W)
+        c[:] = g
+        return own
 
 
 class ClassWhitened:
@@ -105,11 +114,19 @@ class ClassWhitened:
         return self.inner.objective.pack(V[:, :-1], V[:, -1])
 
 
+def _transposed(Q: NDArray | float) -> NDArray | float:
+    return Q if isinstance(Q, float) else Q.T
+
+
 Whitening = Whitened | ClassWhitened
 
 
-def _times(A: NDArray, Q: NDArray) -> NDArray:
-    return A @ Q if Q.ndim == 2 else A * Q
+def _times(A: NDArray, Q: NDArray | float, out: NDArray) -> None:
+    """A Q' into out."""
+    if isinstance(Q, float):
+        np.multiply(A, Q, out=out)
+    else:
+        np.matmul(A, Q.T, out=out)
 
 
 def precondition(objective: Objective) -> Whitened:
@@ -129,25 +146,25 @@ def precondition(objective: Objective) -> Whitened:
         M = M * _covariance(objective, chunks, mean)
         M[np.diag_indices(p)] += objective.ridge
         return Whitened(objective, mean, _inverse_root(M, unpenalised=objective.ridge == 0))
-    mean = np.zeros(p) if rows.is_sparse else _mean(objective, _sample(objective, _SAMPLE))
+    mean = None if rows.is_sparse else _mean(objective, _sample(objective, _SAMPLE))
     with np.errstate(over="ignore"):
         square = rows.square(objective.targets.weights) / objective.targets.total_weight
     if not np.isfinite(square):
         raise ValueError("X holds values whose squares overflow: divide it by a power of ten.")
     # Where rounding takes the centred norm, the plain one is unit enough.
-    centred = square - mean @ mean
+    centred = square - (0.0 if mean is None else mean @ mean)
     scale = np.sqrt(centred if centred > _CONSTANT * square else square) or 1.0
-    return Whitened(objective, mean, np.full(p, 1 / scale))
+    return Whitened(objective, mean, float(1 / scale))
 
 
-def take_sample(objective: Objective, *, times: int) -> Objective:
-    """Return a sample of `times` rows per parameter, or all rows where these are too few or small.
+def take_sample(objective: Objective, n_rows: int) -> Objective:
+    """Return a sample of at least `n_rows` rows, or all rows where these are too few or small.
 
     Source: sub-sampled Newton methods (Roosta-Khorasani and Mahoney, *Sub-sampled Newton methods*,
     Mathematical Programming, 2019).
     """
     rows = objective.rows
-    n, m = rows.n_rows, max(times * objective.size, rows.n_rows // 16)
+    n, m = rows.n_rows, max(n_rows, rows.n_rows // 16)
     work = n * objective.targets.n_outputs * rows.n_columns
     if 3 * m > n or work < _WORTH_SAMPLING or rows.nbytes / n * m > _SAMPLE_BYTES:
         return objective
@@ -184,9 +201,8 @@ def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) 
     classes = list(blocks(K, max(1, _CLASS_BLOCK // size**3)))
     for indices, share in _sample(objective, _rows_for_classes(objective)):
         X = objective.rows.dense(indices)
-        Z = _times(X - inner.mean, inner.Q)
-        if fit_intercept:
-            Z = np.concatenate([Z, np.ones((len(Z), 1))], axis=1)
+        Z = np.ones((len(X), size))
+        _times(X if inner.mean is None else X - inner.mean, _transposed(inner.Q), Z[:, :p])
         t = targets.take(indices).block(0, len(indices))
         state = objective.loss.curvature(W @ X.T + b[:, None], t)
         a = objective.loss.curvature_diagonal(state, t)
@@ -200,7 +216,8 @@ def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) 
                 M[k] += (some.T * weights[matter]) @ some
 
         list(threads.map(add, classes))
-    penalty = objective.ridge * (inner.Q.T @ inner.Q if inner.Q.ndim == 2 else np.diag(inner.Q**2))
+    Q = inner.Q * np.eye(p) if isinstance(inner.Q, float) else inner.Q
+    penalty = objective.ridge * (Q.T @ Q)
 
     def factor(span: tuple[int, int]) -> None:
         few = slice(*span)

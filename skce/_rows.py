@@ -15,6 +15,7 @@ temporary is larger than a block or the coefficients.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -34,6 +35,8 @@ _ROWS_PER_BLOCK = (512, 8192)
 _CSR_BLOCK = 2**20
 
 
+_NOTHING = np.zeros(0)
+
 #: Runs of blocks that threads share, and multiplications that are worth a run of their own.
 _SPANS = 16
 _WORK_PER_SPAN = 2**23
@@ -50,6 +53,8 @@ class _Rows:
     """What the places for data share."""
 
     is_sparse = False
+    #: Layout in which `_logits` needs the coefficients.
+    _order: Literal["C", "F"] = "C"
 
     def __init__(self, X: NDArray | sp.csr_array):
         self.X = X
@@ -87,12 +92,12 @@ class _Rows:
         """
 
         def one(span: tuple[int, int]) -> tuple[float, NDArray, NDArray]:
-            value, RX, R1 = 0.0, np.zeros(()), np.zeros(())
+            value, RX, R1 = 0.0, _NOTHING, _NOTHING
             for z, start, stop, block in self._blocks_of_logits(A, a, span):
                 values, R = function(z, start, stop)
                 value += float(values.sum(dtype=np.float64))
-                RX = RX + self._back(R, block)
-                R1 = R1 + R.sum(axis=1, dtype=np.float64)
+                RX = _plus(RX, self._back(R, block))
+                R1 = _plus(R1, R.sum(axis=1, dtype=np.float64))
             return value, RX, R1
 
         A, a = self._prepared(A, a)
@@ -118,15 +123,15 @@ class _Rows:
 
     def _spans(self, n_logits: int) -> list[tuple[int, int]]:
         """Runs of blocks that threads share; the same for any number of threads, for equal bits."""
-        size = self._block_size(n_logits)
-        n_blocks = -(-self.n_rows // size)
-        work = self.n_rows * n_logits * self._work_per_logit
-        partial_sums = _PARTIAL_SUMS // (8 * n_logits * self.n_columns)
-        n_spans = max(1, min(_SPANS, n_blocks, work // _WORK_PER_SPAN, partial_sums))
-        return list(blocks(self.n_rows, -(-n_blocks // n_spans) * size))
+        work = self.n_rows * self._work_per_logit
+        in_memory = _PARTIAL_SUMS // (8 * n_logits * self.n_columns)
+        # A run must be more work than to add up its sums.
+        worth = min(work * n_logits // _WORK_PER_SPAN, work // (16 * self.n_columns))
+        n_spans = max(1, min(_SPANS, in_memory, worth))
+        return list(blocks(self.n_rows, -(-self.n_rows // n_spans)))
 
     def _prepared(self, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
-        return np.ascontiguousarray(A, dtype=self.dtype), a.astype(self.dtype)[:, None]
+        return np.asarray(A, dtype=self.dtype, order=self._order), a.astype(self.dtype)[:, None]
 
     def _blocks_of_logits(
         self, A: NDArray, a: NDArray, span: tuple[int, int]
@@ -198,6 +203,11 @@ class CSRRows(_Rows):
     """A CSR array or matrix."""
 
     is_sparse = True
+    _order = "F"
+
+    def __init__(self, X: sp.csr_array):
+        super().__init__(X)
+        self._views: dict[tuple[int, int], sp.csr_array] = {}
 
     @property
     def nbytes(self) -> int:
@@ -210,8 +220,13 @@ class CSRRows(_Rows):
         return self.X.nnz // self.n_rows
 
     def block(self, start: int, stop: int) -> sp.csr_array:
-        """Rows start to stop; the whole matrix, the usual case, is not even sliced."""
-        return self.X if (start, stop) == (0, self.n_rows) else self.X[start:stop]
+        """Rows start to stop; SciPy's own slices would copy."""
+        if (start, stop) not in self._views:
+            ends = self.X.indptr[start : stop + 1]
+            inside = slice(ends[0], ends[-1])
+            parts = self.X.data[inside], self.X.indices[inside], ends - ends[0]
+            self._views[start, stop] = sp.csr_array(parts, shape=(stop - start, self.n_columns))
+        return self._views[start, stop]
 
     def dense(self, indices: NDArray) -> NDArray:
         """Return the given rows as a float64 array."""
@@ -225,10 +240,18 @@ class CSRRows(_Rows):
         return max(_CSR_BLOCK // n_logits, 1)
 
     def _logits(self, A: NDArray, block: sp.csr_array) -> NDArray:
-        return np.ascontiguousarray((block @ np.ascontiguousarray(A.T)).T)
+        return np.ascontiguousarray((block @ A.T).T)
 
     def _back(self, R: NDArray, block: sp.csr_array) -> NDArray:
         return (block.T @ np.ascontiguousarray(R.T)).T
+
+
+def _plus(total: NDArray, part: NDArray) -> NDArray:
+    """Add to a total of float64 that is empty at first."""
+    if total is _NOTHING:
+        return part.astype(np.float64, copy=False)
+    total += part
+    return total
 
 
 def as_rows(X: NDArray | sp.csr_array) -> _Rows:
