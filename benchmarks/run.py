@@ -162,9 +162,15 @@ def _ladder(
             f"  {last.status}",
             flush=True,
         )
-        if last.status != "ok" or gap <= ENOUGH:
+        if last.status != "ok" or gap <= ENOUGH or _is_stuck(rows):
             break
     return rows
+
+
+def _is_stuck(rows: list[Row]) -> bool:
+    """Whether tolerances no longer matter: the same result again, with a warning or twice."""
+    needed = 2 if rows[-1].warnings else 3
+    return len(rows) >= needed and len({row.objective for row in rows[-needed:]}) == 1
 
 
 def fingerprint(X: Any, y: Any) -> str:

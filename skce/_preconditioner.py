@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dtrtri
 
 from ._objective import Objective
 from ._rows import blocks
@@ -36,6 +37,9 @@ from ._threads import threads
 _SAMPLE = 20_000
 #: Rows in a block of that sample.
 _CHUNK = 2048
+#: Parameters, and multiplications, up to which the whole Hessian is made.
+_SMALL_SIZE = 128
+_SMALL_WORK = 2**21
 #: Columns up to which Sigma, a dense matrix, is worth its cost.
 _WHITEN_UP_TO = 1000
 #: Multiplications in a pass from which a sample of the rows is worth its copy, and its bytes.
@@ -86,7 +90,7 @@ class Whitened:
 
 
 class ClassWhitened:
-    """T has a matrix of its own for each class, in the variables of a `Whitened`."""
+    """T has a matrix of its own for each class, or one for all, in the variables of a `Whitened`."""
 
     def __init__(self, inner: Whitened, T: NDArray):
         self.inner = inner
@@ -96,7 +100,7 @@ class ClassWhitened:
         """T v, less what softmax does not see: a shift of all classes."""
         objective = self.inner.objective
         U = v.reshape(len(self.T), 1, -1)
-        V = (U @ self.T)[:, 0]
+        V = (U @ self.T).reshape(objective.targets.n_outputs, -1)
         if objective.targets.loss == "categorical":
             V -= V.mean(axis=0)
         return self.inner.to_user(self._pack(V))
@@ -106,7 +110,7 @@ class ClassWhitened:
         G, g = self.inner.objective.unpack(self.inner.gradient(gradient))
         if self.inner.objective.fit_intercept:
             G = np.concatenate([G, g[:, None]], axis=1)
-        return (self.T @ G[:, :, None]).ravel()
+        return (self.T @ G.reshape(len(self.T), -1, 1)).ravel()
 
     def _pack(self, V: NDArray) -> NDArray:
         if not self.inner.objective.fit_intercept:
@@ -191,18 +195,78 @@ def _rows_for_classes(objective: Objective) -> int:
     return max(1000, min(10 * objective.size, _SAMPLE))
 
 
+def is_small(objective: Objective) -> bool:
+    """Whether the whole Hessian is made in less time than its products with a few vectors."""
+    size = objective.size
+    return size <= _SMALL_SIZE and objective.rows.n_rows * size**2 <= _SMALL_WORK
+
+
+class Jointly:
+    """Whitens all classes together, after which the Hessian at the point is the identity.
+
+    For problems that are small: their rows are copied, in the variables of a `Whitened`.
+    """
+
+    def __init__(self, inner: Whitened, objective: Objective):
+        n = objective.rows.n_rows
+        X = objective.rows.dense(np.arange(n))
+        self.inner = inner
+        self.objective = objective
+        self.targets = objective.targets.block(0, n)
+        self.XT = np.ascontiguousarray(X.T)
+        self.Z = _in_variables(inner, X)
+        self.ZT = np.ascontiguousarray(self.Z.T)
+        self.penalty = _penalty(inner)
+
+    def at(self, theta: NDArray) -> ClassWhitened:
+        """Whiten at theta."""
+        loss, t = self.objective.loss, self.targets
+        W, b = self.objective.unpack(theta)
+        state = loss.curvature(W @ self.XT + b[:, None], t)
+        a, F = loss.curvature_diagonal(state, t), loss.curvature_between(state, t)
+        K, size, p = len(W), len(self.ZT), len(self.XT)
+        S = self.objective.targets.total_weight
+        if F is None:
+            M = np.zeros((K, size, K, size))
+        else:
+            a = a + F * F
+            B = (self.ZT * (F / np.sqrt(S))[:, None]).reshape(K * size, -1)
+            M = (-B @ B.T).reshape(K, size, K, size)
+        own = (self.ZT * (a / S)[:, None]) @ self.Z
+        own[:, :p, :p] += self.penalty
+        if F is not None:
+            # A shift of all classes changes nothing: any curvature will do that is far from zero.
+            M += own.mean(axis=0)[:, None] / K
+        for k in range(K):
+            M[k, :, k] += own[k]
+        return ClassWhitened(self.inner, _inverse_cholesky(M.reshape(1, K * size, K * size)))
+
+
+def _in_variables(inner: Whitened, X: NDArray) -> NDArray:
+    """Rows of X in the variables of a `Whitened`, with a column of ones for the intercept."""
+    Z = np.ones((len(X), X.shape[1] + inner.objective.fit_intercept))
+    centred = X if inner.mean is None else X - inner.mean
+    _times(centred, _transposed(inner.Q), Z[:, : X.shape[1]])
+    return Z
+
+
+def _penalty(inner: Whitened) -> NDArray:
+    """Hessian of the penalty for one class in the variables of a `Whitened`."""
+    Q = inner.Q * np.eye(inner.objective.rows.n_columns) if isinstance(inner.Q, float) else inner.Q
+    return inner.objective.ridge * (Q.T @ Q)
+
+
 def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) -> ClassWhitened:
     """Whiten each class with the curvature that a sample of rows has at theta."""
-    targets, fit_intercept = objective.targets, objective.fit_intercept
+    targets = objective.targets
     W, b = objective.unpack(theta)
     K, p = W.shape
-    size = p + fit_intercept
+    size = p + objective.fit_intercept
     M = np.zeros((K, size, size))
     classes = list(blocks(K, max(1, _CLASS_BLOCK // size**3)))
     for indices, share in _sample(objective, _rows_for_classes(objective)):
         X = objective.rows.dense(indices)
-        Z = np.ones((len(X), size))
-        _times(X if inner.mean is None else X - inner.mean, _transposed(inner.Q), Z[:, :p])
+        Z = _in_variables(inner, X)
         t = targets.take(indices).block(0, len(indices))
         state = objective.loss.curvature(W @ X.T + b[:, None], t)
         a = objective.loss.curvature_diagonal(state, t)
@@ -216,8 +280,7 @@ def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) 
                 M[k] += (some.T * weights[matter]) @ some
 
         list(threads.map(add, classes))
-    Q = inner.Q * np.eye(p) if isinstance(inner.Q, float) else inner.Q
-    penalty = objective.ridge * (Q.T @ Q)
+    penalty = _penalty(inner)
 
     def factor(span: tuple[int, int]) -> None:
         few = slice(*span)
@@ -239,7 +302,11 @@ def _inverse_cholesky(M: NDArray) -> NDArray:
     scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     scaled = M * scale[:, None] * scale[:, :, None]
     np.einsum("kii->ki", scaled)[:] = 1 + _JITTER
-    return np.linalg.inv(np.linalg.cholesky(scaled)) * scale[:, None]
+    L = np.linalg.cholesky(scaled)
+    for k in range(len(L)):
+        L[k] = dtrtri(L[k].T)[0].T  # L[k].T is upper triangular, in the order that LAPACK reads
+    L *= scale[:, None]
+    return L
 
 
 def _sample(objective: Objective, most: int) -> list[tuple[NDArray, NDArray]]:

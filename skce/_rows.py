@@ -60,6 +60,7 @@ class _Rows:
         self.X = X
         self.n_rows, self.n_columns = X.shape
         self.dtype = X.dtype
+        self._runs: dict[int, list[tuple[int, int]]] = {}
 
     @property
     def nbytes(self) -> int:
@@ -123,6 +124,11 @@ class _Rows:
 
     def _spans(self, n_logits: int) -> list[tuple[int, int]]:
         """Runs of blocks that threads share; the same for any number of threads, for equal bits."""
+        if n_logits not in self._runs:
+            self._runs[n_logits] = self._split(n_logits)
+        return self._runs[n_logits]
+
+    def _split(self, n_logits: int) -> list[tuple[int, int]]:
         work = self.n_rows * self._work_per_logit
         in_memory = _PARTIAL_SUMS // (8 * n_logits * self.n_columns)
         # A run must be more work than to add up its sums.

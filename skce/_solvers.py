@@ -29,8 +29,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ._objective import Objective
 from ._preconditioner import (
+    Jointly,
     Whitening,
     class_whitening_cost,
+    is_small,
     precondition,
     precondition_classes,
     take_sample,
@@ -65,6 +67,8 @@ _MARGIN = 2
 #: The part of the gap that a sum may still miss once it counts as settled. The Newton step taken at
 #: the end is as exact, which decides how many digits of the coefficients agree.
 _MISSING = 1e-4
+#: The square of a residual that counts as solved, in proportion.
+_SOLVED = 1e-16
 #: Newton steps at most where the objective is flat to rounding but its gradient is not (float32).
 _REFINEMENTS = 5
 #: No eigenvalue of the Hessian is far above this in variables that were whitened near the point.
@@ -161,7 +165,7 @@ def newton_decrement(
         found.gap, found.step = gap, x
         small = _MISSING * max(gap, limit)
         window = max(3, len(sums) // 4)
-        found.complete = (
+        found.complete = norms[-1] <= _SOLVED * norms[0] or (
             len(sums) > window
             and gap - sums[-1 - window] <= small
             and norms[-1] <= 2 * small * _smallest_ritz_value(lengths, norms)
@@ -238,6 +242,7 @@ class _Fit:
         self.gap = np.inf
         self.converged = False
         self.base = precondition(objective)
+        self.jointly = Jointly(self.base, objective) if is_small(objective) else None
         self.variables: Whitening = self.base
         self.step = np.zeros(0)
         self.point = self.origin = self.evaluate(theta)
@@ -306,6 +311,14 @@ class _Fit:
         self.gap = _relative(found.gap, self.point.value)
         self.converged = found.complete and found.gap <= self.limit and not self.separable
         self.step = found.step if found.step.any() else -self.gradient
+
+    def look_at_gradient(self) -> None:
+        """Estimate the gap where the Hessian is the identity, with products only if it is small."""
+        self.step = -self.gradient
+        gap = float(self.step @ self.step) / 2
+        self.gap = _relative(gap, self.point.value)
+        if not gap > self.limit:
+            self.estimate_gap()
 
     def take_newton_step(self) -> None:
         """Go where the last estimate points, if that is lower: its products are paid for."""
@@ -428,7 +441,7 @@ def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> s
         if fit.n_iter >= max_iter:
             return MAX_ITER
         failures = 0 if fit.point.value < before else failures + 1
-        if fit.nfev + fit.nhev - work > class_whitening_cost(fit.curvature):
+        if fit.jointly is None and fit.nfev + fit.nhev - work > class_whitening_cost(fit.curvature):
             fit.variables = precondition_classes(fit.base, fit.curvature, fit.point.theta)
     return PRECISION
 
@@ -440,7 +453,11 @@ def newton_cg(fit: _Fit, max_iter: int) -> None:
     gradients, where the gain of the quadratic model tells how far is enough (on text with C = 100
     that took four times the passes), and keeps to itself what is also the estimate of the gap.
     """
-    fit.estimate_gap(_TRUNCATION_ON_SAMPLE if fit.sampled else _TRUNCATION)
+    if fit.jointly is not None:
+        fit.variables = fit.jointly.at(fit.point.theta)
+        fit.look_at_gradient()
+    else:
+        fit.estimate_gap(_TRUNCATION_ON_SAMPLE if fit.sampled else _TRUNCATION)
     if fit.verbose and fit.n_iter:
         fit.print()
     if fit.converged or fit.separable or fit.n_iter >= max_iter:

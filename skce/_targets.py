@@ -133,10 +133,14 @@ def _read_labels(y: NDArray, loss: str) -> RawTargets:
     kind = type_of_target(y, input_name="y")
     if kind == "continuous":
         return _read_probabilities(y, loss)
-    check_classification_targets(y)
-    encoder = LabelEncoder()
-    codes = encoder.fit_transform(y)
-    classes = encoder.classes_
+    if kind not in ("binary", "multiclass"):
+        check_classification_targets(y)  # says what is wrong
+    if y.dtype.kind in "biuf":
+        classes, codes = np.unique(y, return_inverse=True)
+    else:
+        encoder = LabelEncoder()
+        codes = encoder.fit_transform(y)
+        classes = encoder.classes_
     n_classes = len(classes)
     if n_classes < 2:
         raise_one_class(classes[0])

@@ -29,10 +29,15 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 
 
+@functools.cache
+def _cores() -> int:
+    return cpu_count()
+
+
 def _number_of_threads() -> int:
     """As many as BLAS would use, so that what limits it limits us, but no more than there are."""
     allowed = [library.num_threads for library in _blas().lib_controllers]
-    return min(cpu_count(), max(allowed)) if allowed else cpu_count()
+    return min(_cores(), max(allowed)) if allowed else _cores()
 
 
 class _Threads:
@@ -42,16 +47,15 @@ class _Threads:
         self._lock = threading.Lock()
         self._inside = 0
         self._limit: Any = None
+        self._number = 1
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> None:
         with self._lock:
             if self._inside == 0:
-                number = _number_of_threads()
+                self._number = _number_of_threads()
                 self._limit = _blas().limit(limits=1)
                 self._limit.__enter__()
-                # Threads start when they are first needed.
-                self._pool = ThreadPoolExecutor(number) if number > 1 else None
             self._inside += 1
 
     def __exit__(
@@ -71,8 +75,11 @@ class _Threads:
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterable[Result]:
         """Results in the order of the items, from several threads where there are some."""
         items = list(items)
-        if self._pool is None or len(items) == 1:
+        if self._number == 1 or self._inside == 0 or len(items) == 1:
             return map(function, items)
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._number)
         return self._pool.map(function, items)
 
 

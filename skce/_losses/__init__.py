@@ -19,6 +19,9 @@ curvature_product(state, v, t)
     The Hessian with respect to z times v, both of shape (K, r).
 curvature_diagonal(state, t)
     The diagonal of the Hessian with respect to z, shape (K, r).
+curvature_between(state, t)
+    F of shape (K, r), where the Hessian of a row is its diagonal and - F_k F_j off it; None where
+    it is diagonal.
 curvature_bound(K)
     The curvature per unit of mass at z = 0, which a preconditioner takes as typical.
 

@@ -47,6 +47,10 @@ def curvature_diagonal(state: NDArray, t: TargetBlock) -> NDArray:
     return state
 
 
+def curvature_between(state: NDArray, t: TargetBlock) -> None:
+    """Outputs do not see each other."""
+
+
 def curvature_bound(n_classes: int) -> float:
     """Curvature q * (1 - q) = 1/4 at q = 1/2, whatever the number of outputs."""
     return 0.25

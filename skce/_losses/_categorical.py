@@ -80,6 +80,11 @@ def curvature_diagonal(state: _State, t: TargetBlock) -> NDArray:
     return q
 
 
+def curvature_between(state: _State, t: TargetBlock) -> NDArray:
+    """Return sqrt(m) * p, since the Hessian of a row is m * (diag(p) - p p')."""
+    return np.sqrt(t.mass) * state[0]
+
+
 def curvature_bound(n_classes: int) -> float:
     """Curvature 1/K along any direction that sums to zero, at equal probabilities."""
     return 1 / n_classes
