@@ -31,15 +31,19 @@ from scipy.linalg.lapack import dtrtri
 
 from ._objective import Objective
 from ._rows import blocks
+from ._target_mass import TargetBlock
 from ._threads import threads
 
 #: Rows that are enough to estimate mu and Sigma (20 000 were as good as all 300 000).
 _SAMPLE = 20_000
 #: Rows in a block of that sample.
 _CHUNK = 2048
-#: Parameters, and multiplications, up to which the whole Hessian is made.
+#: Parameters, and multiplications, up to which the whole Hessian is made at every point.
 _SMALL_SIZE = 128
 _SMALL_WORK = 2**21
+#: Bytes that the whole Hessian may take, and numbers in a block of rows of its factor.
+_JOINT_MATRIX = 2**24
+_JOINT_BLOCK = 2**21
 #: Columns up to which Sigma, a dense matrix, is worth its cost.
 _WHITEN_UP_TO = 1000
 #: Multiplications in a pass from which a sample of the rows is worth its copy, and its bytes.
@@ -195,51 +199,60 @@ def _rows_for_classes(objective: Objective) -> int:
     return max(1000, min(10 * objective.size, _SAMPLE))
 
 
-def is_small(objective: Objective) -> bool:
-    """Whether the whole Hessian is made in less time than its products with a few vectors."""
+def joint_whitening_cost(objective: Objective) -> float:
+    """Cost of `Jointly` in Hessian products; infinite where it takes too much memory.
+
+    Next to none in problems so small that a call costs more than its arithmetic.
+    """
     size = objective.size
-    return size <= _SMALL_SIZE and objective.rows.n_rows * size**2 <= _SMALL_WORK
+    if 8 * size**2 > _JOINT_MATRIX:
+        return np.inf
+    small = size <= _SMALL_SIZE and objective.rows.n_rows * size**2 <= _SMALL_WORK
+    return 0.0 if small else size / 8
 
 
 class Jointly:
-    """Whitens all classes together, after which the Hessian at the point is the identity.
-
-    For problems that are small: their rows are copied, in the variables of a `Whitened`.
-    """
+    """Whitens all classes together, after which the Hessian at the point is the identity."""
 
     def __init__(self, inner: Whitened, objective: Objective):
-        n = objective.rows.n_rows
-        X = objective.rows.dense(np.arange(n))
+        n, size = objective.rows.n_rows, objective.size
         self.inner = inner
         self.objective = objective
-        self.targets = objective.targets.block(0, n)
-        self.XT = np.ascontiguousarray(X.T)
-        self.Z = _in_variables(inner, X)
-        self.ZT = np.ascontiguousarray(self.Z.T)
         self.penalty = _penalty(inner)
+        self.spans = list(blocks(n, max(1, _JOINT_BLOCK // size)))
+        self.kept = self._chunk(self.spans[0]) if len(self.spans) == 1 else None
+
+    def _chunk(self, span: tuple[int, int]) -> tuple[NDArray, NDArray, NDArray, TargetBlock]:
+        X = self.objective.rows.dense(np.arange(*span))
+        Z = _in_variables(self.inner, X)
+        t = self.objective.targets.block(*span)
+        return np.ascontiguousarray(X.T), Z, np.ascontiguousarray(Z.T), t
 
     def at(self, theta: NDArray) -> ClassWhitened:
         """Whiten at theta."""
-        loss, t = self.objective.loss, self.targets
+        loss, S = self.objective.loss, self.objective.targets.total_weight
         W, b = self.objective.unpack(theta)
-        state = loss.curvature(W @ self.XT + b[:, None], t)
-        a, F = loss.curvature_diagonal(state, t), loss.curvature_between(state, t)
-        K, size, p = len(W), len(self.ZT), len(self.XT)
-        S = self.objective.targets.total_weight
-        if F is None:
-            M = np.zeros((K, size, K, size))
-        else:
-            a = a + F * F
-            B = (self.ZT * (F / np.sqrt(S))[:, None]).reshape(K * size, -1)
-            M = (-B @ B.T).reshape(K, size, K, size)
-        own = (self.ZT * (a / S)[:, None]) @ self.Z
+        K, p = W.shape
+        size = self.objective.size
+        M: NDArray = np.zeros((size, size))
+        own: NDArray = np.zeros(())
+        for span in self.spans:
+            XT, Z, ZT, t = self.kept or self._chunk(span)
+            state = loss.curvature(W @ XT + b[:, None], t)
+            a, F = loss.curvature_diagonal(state, t), loss.curvature_between(state, t)
+            if F is not None:
+                a = a + F * F
+                B = (ZT * (F / np.sqrt(S))[:, None]).reshape(size, -1)
+                M -= B @ B.T
+            own = own + (ZT * (a / S)[:, None]) @ Z
         own[:, :p, :p] += self.penalty
-        if F is not None:
+        M = M.reshape(K, size // K, K, size // K)
+        if self.objective.targets.loss == "categorical":
             # A shift of all classes changes nothing: any curvature will do that is far from zero.
             M += own.mean(axis=0)[:, None] / K
         for k in range(K):
             M[k, :, k] += own[k]
-        return ClassWhitened(self.inner, _inverse_cholesky(M.reshape(1, K * size, K * size)))
+        return ClassWhitened(self.inner, _inverse_cholesky(M.reshape(1, size, size)))
 
 
 def _in_variables(inner: Whitened, X: NDArray) -> NDArray:
@@ -275,9 +288,10 @@ def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) 
         def add(span: tuple[int, int]) -> None:
             for k in range(*span):
                 weights = a[k]  # noqa: B023
-                matter = weights > _LITTLE_CURVATURE * weights.mean()
-                some = Z[matter]  # noqa: B023
-                M[k] += (some.T * weights[matter]) @ some
+                matter = np.flatnonzero(weights > _LITTLE_CURVATURE * weights.mean())
+                # Fewer would leave directions without any curvature.
+                some = matter if len(matter) > 4 * size else slice(None)
+                M[k] += (Z[some].T * weights[some]) @ Z[some]  # noqa: B023
 
         list(threads.map(add, classes))
     penalty = _penalty(inner)

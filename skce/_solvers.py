@@ -32,7 +32,7 @@ from ._preconditioner import (
     Jointly,
     Whitening,
     class_whitening_cost,
-    is_small,
+    joint_whitening_cost,
     precondition,
     precondition_classes,
     take_sample,
@@ -51,6 +51,8 @@ _FAILURES = 2
 #: average; the second where products are on a sample, and cheap.
 _TRUNCATION = 0.2
 _TRUNCATION_ON_SAMPLE = 0.1
+#: A decrement that two steps in a row leave this large asks for steps that are solved further.
+_SLOW = 0.6
 #: The share of the gain that the slope promises that a step must make, and its tries to make it.
 _ENOUGH = 1e-4
 _BACKTRACKS = 20
@@ -62,6 +64,8 @@ _LITTLE = 0.3
 _SEPARABLE = 1e-12
 #: Hessian products in one sum of the decrement, at most.
 _PRODUCTS = 1000
+#: The ratio of successive decrements beyond which it tells no more of what is to come.
+_SLOWEST = 0.95
 #: The gap may be up to twice the decrement, which it is where the loss decays exponentially.
 _MARGIN = 2
 #: The part of the gap that a sum may still miss once it counts as settled. The Newton step taken at
@@ -71,6 +75,8 @@ _MISSING = 1e-4
 _SOLVED = 1e-16
 #: Newton steps at most where the objective is flat to rounding but its gradient is not (float32).
 _REFINEMENTS = 5
+#: Whitened features have eigenvalues about this, rows of norm 1 smaller ones.
+_TYPICAL_EIGENVALUE = 1.0
 #: No eigenvalue of the Hessian is far above this in variables that were whitened near the point.
 _LARGEST_EIGENVALUE = 2
 
@@ -189,14 +195,18 @@ def newton_decrement(
 
 
 def _smallest_ritz_value(lengths: list[float], norms: list[float]) -> float:
-    """Smallest eigenvalue of the Lanczos matrix that conjugate gradients build."""
+    """Smallest eigenvalue of the Lanczos matrix that conjugate gradients build.
+
+    At most a typical one: where a few far larger ones come first, those say nothing of the rest.
+    """
     alpha, squares = np.array(lengths), np.array(norms)
     beta = squares[1:-1] / squares[:-2]
     diagonal = 1 / alpha
     diagonal[1:] += beta / alpha[:-1]
     off = np.sqrt(beta) / alpha[:-1]
-    return float(
-        eigh_tridiagonal(diagonal, off, eigvals_only=True, select="i", select_range=(0, 0))[0]
+    return min(
+        float(eigh_tridiagonal(diagonal, off, eigvals_only=True, select="i", select_range=(0, 0))[0]),
+        _TYPICAL_EIGENVALUE,
     )
 
 
@@ -238,11 +248,15 @@ class _Fit:
         self.verbose = verbose
         self.started = time.perf_counter()
         self.nfev = self.nhev = 0
+        self.last_products = 0.0
+        self.truncation = _TRUNCATION
+        self.slow = 0
+        self.decrement = self.decrement_before = np.inf
         self.passes = 0.0
         self.gap = np.inf
         self.converged = False
         self.base = precondition(objective)
-        self.jointly = Jointly(self.base, objective) if is_small(objective) else None
+        self.jointly: Jointly | None = None
         self.variables: Whitening = self.base
         self.step = np.zeros(0)
         self.point = self.origin = self.evaluate(theta)
@@ -308,16 +322,25 @@ class _Fit:
         found = newton_decrement(
             self.gradient, self.product, limit=self.limit, truncation=truncation
         )
-        self.gap = _relative(found.gap, self.point.value)
-        self.converged = found.complete and found.gap <= self.limit and not self.separable
+        gap = self._to_come(found.gap)
+        self.gap = _relative(gap, self.point.value)
+        self.converged = found.complete and gap <= self.limit and not self.separable
         self.step = found.step if found.step.any() else -self.gradient
+
+    def _to_come(self, decrement: float) -> float:
+        """The gap, by the decrement and how much smaller it is than one iteration before.
+
+        Where it shrinks slowly, more is to come than one Newton step can see: a geometric series.
+        """
+        self.decrement = decrement
+        return decrement / (1 - min(decrement / self.decrement_before, _SLOWEST))
 
     def look_at_gradient(self) -> None:
         """Estimate the gap where the Hessian is the identity, with products only if it is small."""
         self.step = -self.gradient
-        gap = float(self.step @ self.step) / 2
-        self.gap = _relative(gap, self.point.value)
-        if not gap > self.limit:
+        self.decrement = float(self.step @ self.step) / 2
+        self.gap = _relative(self.decrement, self.point.value)
+        if not self.decrement > self.limit:
             self.estimate_gap()
 
     def take_newton_step(self) -> None:
@@ -425,6 +448,7 @@ def _start(
     if start.value < fit.point.value:
         fit.point, fit.values = start, [start.value]
     fit.curvature = sample
+    fit.truncation = _TRUNCATION_ON_SAMPLE
     return fit
 
 
@@ -441,7 +465,8 @@ def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> s
         if fit.n_iter >= max_iter:
             return MAX_ITER
         failures = 0 if fit.point.value < before else failures + 1
-        if fit.jointly is None and fit.nfev + fit.nhev - work > class_whitening_cost(fit.curvature):
+        work = fit.nfev + fit.nhev - work
+        if fit.jointly is None and work > class_whitening_cost(fit.curvature):
             fit.variables = precondition_classes(fit.base, fit.curvature, fit.point.theta)
     return PRECISION
 
@@ -453,11 +478,19 @@ def newton_cg(fit: _Fit, max_iter: int) -> None:
     gradients, where the gain of the quadratic model tells how far is enough (on text with C = 100
     that took four times the passes), and keeps to itself what is also the estimate of the gap.
     """
+    joint_cost = joint_whitening_cost(fit.objective)
+    if fit.jointly is None and fit.last_products >= joint_cost < np.inf:
+        fit.jointly = Jointly(fit.base, fit.objective)
+    before, fit.decrement_before = fit.nhev, fit.decrement
     if fit.jointly is not None:
         fit.variables = fit.jointly.at(fit.point.theta)
         fit.look_at_gradient()
     else:
-        fit.estimate_gap(_TRUNCATION_ON_SAMPLE if fit.sampled else _TRUNCATION)
+        fit.estimate_gap(fit.truncation)
+        fit.slow = fit.slow + 1 if fit.decrement > _SLOW * fit.decrement_before else 0
+        if fit.slow > 1:
+            fit.truncation /= 4
+    fit.last_products = fit.nhev - before if np.isfinite(fit.decrement) else np.inf
     if fit.verbose and fit.n_iter:
         fit.print()
     if fit.converged or fit.separable or fit.n_iter >= max_iter:
