@@ -451,7 +451,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
                 f"{self.classes_.tolist()}, this one has shape {shape} for classes "
                 f"{targets.classes.tolist()}. Set warm_start=False or use a new estimator."
             )
-        return objective.start_from(self._dense_coef(), self.intercept_)
+        W, b = self._dense_coef().astype(np.float64), self.intercept_.astype(np.float64)
+        return objective.pack(W, b)
 
     def _store(self, objective: Objective, report: Report) -> None:
         """Set the fitted attributes."""

@@ -53,12 +53,12 @@ class Objective:
         """Theta, the inverse of `unpack`."""
         return np.concatenate([W.ravel(), b]) if self.fit_intercept else W.ravel()
 
-    def start_from(self, W: NDArray, b: NDArray) -> NDArray:
-        """Theta from given coefficients, less what softmax does not see: a shift of all classes."""
-        W, b = W.astype(np.float64), b.astype(np.float64)
+    def without_shift(self, theta: NDArray) -> NDArray:
+        """Theta less what softmax does not see: a shift of all classes."""
+        W, b = self.unpack(theta)
         if self.targets.loss == "categorical":
-            W, b = W - W.mean(axis=0), b - b.mean()
-        return self.pack(W, b)
+            return self.pack(W - W.mean(axis=0), b - b.mean())
+        return theta
 
     def value_gradient(self, theta: NDArray) -> tuple[float, NDArray]:
         """F and its gradient at theta, in one pass over X."""

@@ -25,6 +25,8 @@ Optimization*, 2006, section 7.1; Boyd and Vandenberghe, *Convex Optimization*, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtri
@@ -61,7 +63,9 @@ _CONSTANT = 1e-14
 #: The share of the largest variance, times the number of columns, that is rounding too.
 _COLLINEAR = 10 * np.finfo(np.float64).eps
 #: Added to the unit diagonals of L_k L_k': directions that change no logit have no curvature.
+#: Without a penalty more, for rounding moves the coefficients along directions that are nearly so.
 _JITTER = 1e-12
+_JITTER_WITHOUT_PENALTY = 1e-8
 
 
 class Whitened:
@@ -92,34 +96,58 @@ class Whitened:
         c[:] = g
         return own
 
+    def product(self, hessian: Callable[[NDArray], NDArray], v: NDArray) -> NDArray:
+        """T' H T v."""
+        return self.gradient(hessian(self.to_user(v)))
+
 
 class ClassWhitened:
-    """T has a matrix of its own for each class, or one for all, in the variables of a `Whitened`."""
+    """T has a matrix of its own for each class, or one for all, in the variables of a `Whitened`.
+
+    A shift of all classes, which softmax does not see, is taken out of directions and gradients. It
+    has no curvature; where all classes share a matrix, products give it that of I, so that rounding
+    finds nothing to blow up.
+    """
 
     def __init__(self, inner: Whitened, T: NDArray):
         self.inner = inner
         self.T = T
 
     def to_user(self, v: NDArray) -> NDArray:
-        """T v, less what softmax does not see: a shift of all classes."""
-        objective = self.inner.objective
-        U = v.reshape(len(self.T), 1, -1)
-        V = (U @ self.T).reshape(objective.targets.n_outputs, -1)
-        if objective.targets.loss == "categorical":
-            V -= V.mean(axis=0)
-        return self.inner.to_user(self._pack(V))
+        """T v: a direction in the user's variables, from the solver's."""
+        return self._split(v)[0]
 
     def gradient(self, gradient: NDArray) -> NDArray:
         """T' g."""
-        G, g = self.inner.objective.unpack(self.inner.gradient(gradient))
-        if self.inner.objective.fit_intercept:
-            G = np.concatenate([G, g[:, None]], axis=1)
-        return (self.T @ G.reshape(len(self.T), -1, 1)).ravel()
+        return self._times(self._by_class(gradient))
 
-    def _pack(self, V: NDArray) -> NDArray:
-        if not self.inner.objective.fit_intercept:
-            return V.ravel()
-        return self.inner.objective.pack(V[:, :-1], V[:, -1])
+    def product(self, hessian: Callable[[NDArray], NDArray], v: NDArray) -> NDArray:
+        """T' H T v."""
+        direction, shift = self._split(v)
+        G = self._by_class(hessian(direction))
+        return self._times(G + shift if len(self.T) == 1 else G)
+
+    def _split(self, v: NDArray) -> tuple[NDArray, NDArray | float]:
+        """T v without its shift of all classes, and that shift, in the inner variables."""
+        objective = self.inner.objective
+        V = (v.reshape(len(self.T), 1, -1) @ self.T).reshape(objective.targets.n_outputs, -1)
+        shift: NDArray | float = 0.0
+        if objective.targets.loss == "categorical":
+            shift = V.mean(axis=0)
+            V -= shift
+        user = objective.pack(V[:, :-1], V[:, -1]) if objective.fit_intercept else V.ravel()
+        return self.inner.to_user(user), shift
+
+    def _by_class(self, gradient: NDArray) -> NDArray:
+        """Return the gradient in the inner variables, a row for each class."""
+        objective = self.inner.objective
+        G, g = objective.unpack(self.inner.gradient(gradient))
+        if objective.fit_intercept:
+            G = np.concatenate([G, g[:, None]], axis=1)
+        return G - G.mean(axis=0) if objective.targets.loss == "categorical" else G
+
+    def _times(self, G: NDArray) -> NDArray:
+        return (self.T @ G.reshape(len(self.T), -1, 1)).ravel()
 
 
 def _transposed(Q: NDArray | float) -> NDArray | float:
@@ -130,7 +158,7 @@ Whitening = Whitened | ClassWhitened
 
 
 def _times(A: NDArray, Q: NDArray | float, out: NDArray) -> None:
-    """A Q' into out."""
+    """Write A Q' into out."""
     if isinstance(Q, float):
         np.multiply(A, Q, out=out)
     else:
@@ -154,15 +182,15 @@ def precondition(objective: Objective) -> Whitened:
         M = M * _covariance(objective, chunks, mean)
         M[np.diag_indices(p)] += objective.ridge
         return Whitened(objective, mean, _inverse_root(M, unpenalised=objective.ridge == 0))
-    mean = None if rows.is_sparse else _mean(objective, _sample(objective, _SAMPLE))
+    centre = None if rows.is_sparse else _mean(objective, _sample(objective, _SAMPLE))
     with np.errstate(over="ignore"):
         square = rows.square(objective.targets.weights) / objective.targets.total_weight
     if not np.isfinite(square):
         raise ValueError("X holds values whose squares overflow: divide it by a power of ten.")
     # Where rounding takes the centred norm, the plain one is unit enough.
-    centred = square - (0.0 if mean is None else mean @ mean)
+    centred = square - (0.0 if centre is None else centre @ centre)
     scale = np.sqrt(centred if centred > _CONSTANT * square else square) or 1.0
-    return Whitened(objective, mean, float(1 / scale))
+    return Whitened(objective, centre, float(1 / scale))
 
 
 def take_sample(objective: Objective, n_rows: int) -> Objective:
@@ -248,11 +276,14 @@ class Jointly:
         own[:, :p, :p] += self.penalty
         M = M.reshape(K, size // K, K, size // K)
         if self.objective.targets.loss == "categorical":
-            # A shift of all classes changes nothing: any curvature will do that is far from zero.
-            M += own.mean(axis=0)[:, None] / K
+            # A shift of all classes has the curvature that products give it, and no penalty.
+            shift = np.eye(size // K)
+            shift[:p, :p] -= self.penalty
+            M += shift[:, None] / K
         for k in range(K):
             M[k, :, k] += own[k]
-        return ClassWhitened(self.inner, _inverse_cholesky(M.reshape(1, size, size)))
+        T = _inverse_cholesky(M.reshape(1, size, size), unpenalised=self.objective.ridge == 0)
+        return ClassWhitened(self.inner, T)
 
 
 def _in_variables(inner: Whitened, X: NDArray) -> NDArray:
@@ -299,23 +330,23 @@ def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) 
     def factor(span: tuple[int, int]) -> None:
         few = slice(*span)
         M[few, :p, :p] += penalty
-        M[few] = _inverse_cholesky(M[few])
+        M[few] = _inverse_cholesky(M[few], unpenalised=objective.ridge == 0)
 
     list(threads.map(factor, classes))
     return ClassWhitened(inner, M)
 
 
 def _per_weight(share: NDArray, weights: NDArray) -> NDArray:
-    """What turns the mass of rows into their share of the sample; zero for rows without mass."""
+    """Return what turns the mass of rows into their share of the sample, zero for no mass."""
     return np.divide(share, weights, out=np.zeros_like(share), where=weights > 0)
 
 
-def _inverse_cholesky(M: NDArray) -> NDArray:
+def _inverse_cholesky(M: NDArray, *, unpenalised: bool) -> NDArray:
     """L^-1 with L L' = M, for matrices that are given a unit diagonal and a trace of rounding."""
     diagonal = np.einsum("kii->ki", M)
     scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     scaled = M * scale[:, None] * scale[:, :, None]
-    np.einsum("kii->ki", scaled)[:] = 1 + _JITTER
+    np.einsum("kii->ki", scaled)[:] = 1 + (_JITTER_WITHOUT_PENALTY if unpenalised else _JITTER)
     L = np.linalg.cholesky(scaled)
     for k in range(len(L)):
         L[k] = dtrtri(L[k].T)[0].T  # L[k].T is upper triangular, in the order that LAPACK reads

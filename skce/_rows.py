@@ -15,7 +15,7 @@ temporary is larger than a block or the coefficients.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -55,6 +55,8 @@ class _Rows:
     is_sparse = False
     #: Layout in which `_logits` needs the coefficients.
     _order: Literal["C", "F"] = "C"
+
+    X: Any
 
     def __init__(self, X: NDArray | sp.csr_array):
         self.X = X
@@ -110,9 +112,7 @@ class _Rows:
             R1 += part[2]
         return value, RX, R1
 
-    def each(
-        self, A: NDArray, a: NDArray, function: Callable[[NDArray, int, int], None]
-    ) -> None:
+    def each(self, A: NDArray, a: NDArray, function: Callable[[NDArray, int, int], None]) -> None:
         """Call a function with the logits of each of the blocks that `sum` would take."""
 
         def one(span: tuple[int, int]) -> None:
@@ -123,7 +123,7 @@ class _Rows:
         list(threads.map(one, self._spans(len(A))))
 
     def _spans(self, n_logits: int) -> list[tuple[int, int]]:
-        """Runs of blocks that threads share; the same for any number of threads, for equal bits."""
+        """Return runs of blocks that threads share; equal for any number, so that bits are too."""
         if n_logits not in self._runs:
             self._runs[n_logits] = self._split(n_logits)
         return self._runs[n_logits]
@@ -208,6 +208,7 @@ class DenseRows(_Rows):
 class CSRRows(_Rows):
     """A CSR array or matrix."""
 
+    X: sp.csr_array
     is_sparse = True
     _order = "F"
 

@@ -39,7 +39,6 @@ from ._preconditioner import (
 )
 from ._threads import threads
 
-
 #: Options that keep L-BFGS-B from stopping by itself.
 _LBFGS = {"maxcor": 20, "maxfun": np.iinfo(np.int32).max, "maxls": 50, "ftol": 0, "gtol": 0}
 #: Its iterations between changes of the variables, at which it loses its memory.
@@ -66,13 +65,19 @@ _SEPARABLE = 1e-12
 _PRODUCTS = 1000
 #: The ratio of successive decrements beyond which it tells no more of what is to come.
 _SLOWEST = 0.95
+#: The fewest in the last one, of a fit that is not good enough.
+_LAST_PRODUCTS = 20
 #: The gap may be up to twice the decrement, which it is where the loss decays exponentially.
 _MARGIN = 2
 #: The part of the gap that a sum may still miss once it counts as settled. The Newton step taken at
 #: the end is as exact, which decides how many digits of the coefficients agree.
 _MISSING = 1e-4
-#: The square of a residual that counts as solved, in proportion.
-_SOLVED = 1e-16
+#: The square of a residual that counts as solved, in proportion, and where no more can be done.
+_SOLVED = 1e-8
+_NEARLY_SOLVED = 1e-4
+#: Products that gain nothing but rounding, after which no more is to be had.
+_STAGNANT = 30
+_ROUNDING = 1e-13
 #: Newton steps at most where the objective is flat to rounding but its gradient is not (float32).
 _REFINEMENTS = 5
 #: Whitened features have eigenvalues about this, rows of norm 1 smaller ones.
@@ -149,20 +154,21 @@ def newton_decrement(
         return found
     residual = -gradient
     sums, lengths, norms = [0.0], [], [float(residual @ residual)]
-    curvature = 0.0
+    length = 0.0
     curved = gradient
 
     def matvec(v: NDArray) -> NDArray:
-        nonlocal curved, curvature
+        nonlocal curved, length
         curved = hessian(v)
         curvature = float(v @ curved)
+        if not 0 < curvature < np.inf:  # lost in rounding, or zero
+            found.complete = norms[-1] <= _NEARLY_SOLVED * norms[0]
+            found.gap = found.gap if found.complete else np.inf
+            raise _EndOfSumError
+        length = float(v @ residual) / curvature
         return curved
 
     def callback(x: NDArray) -> None:
-        length = norms[-1] / curvature if curvature else np.inf
-        if not 0 < length < np.inf:  # curvature lost in rounding, or zero
-            found.gap, found.complete = np.inf, False
-            raise _EndOfSumError
         daxpy(curved, residual, a=-length)  # in place, where NumPy would need a temporary
         gap = -float(gradient @ x) / 2
         sums.append(gap)
@@ -171,12 +177,17 @@ def newton_decrement(
         found.gap, found.step = gap, x
         small = _MISSING * max(gap, limit)
         window = max(3, len(sums) // 4)
-        found.complete = norms[-1] <= _SOLVED * norms[0] or (
-            len(sums) > window
-            and gap - sums[-1 - window] <= small
-            and norms[-1] <= 2 * small * _smallest_ritz_value(lengths, norms)
+        found.complete = (
+            norms[-1] <= _SOLVED * norms[0]
+            or (len(sums) > _STAGNANT and gap - sums[-_STAGNANT] <= _ROUNDING * gap)
+            or (
+                len(sums) > window
+                and gap - sums[-1 - window] <= small
+                and norms[-1] <= 2 * small * _smallest_ritz_value(lengths, norms)
+            )
         )
-        enough = gap > limit and (gap - sums[-2]) * (len(sums) - 1) <= truncation * gap
+        last_term = max(gap - sums[-2], 0)
+        enough = gap > limit and last_term * (len(sums) - 1) < truncation * gap
         if found.complete or enough:
             raise _EndOfSumError
 
@@ -204,17 +215,16 @@ def _smallest_ritz_value(lengths: list[float], norms: list[float]) -> float:
     diagonal = 1 / alpha
     diagonal[1:] += beta / alpha[:-1]
     off = np.sqrt(beta) / alpha[:-1]
-    return min(
-        float(eigh_tridiagonal(diagonal, off, eigvals_only=True, select="i", select_range=(0, 0))[0]),
-        _TYPICAL_EIGENVALUE,
-    )
+    smallest = eigh_tridiagonal(diagonal, off, eigvals_only=True, select="i", select_range=(0, 0))
+    return min(float(smallest[0]), _TYPICAL_EIGENVALUE)
 
 
 @dataclass
 class Report:
-    """How a fit ended; `gap` is relative to the optimal objective."""
+    """How a fit ended; `gap` is relative to the optimal objective, a lower bound if incomplete."""
 
     gap: float
+    complete: bool
     result: OptimizeResult
     loss_curve: list[float]
 
@@ -251,10 +261,11 @@ class _Fit:
         self.last_products = 0.0
         self.truncation = _TRUNCATION
         self.slow = 0
+        self._last_v: NDArray | None = None
         self.decrement = self.decrement_before = np.inf
         self.passes = 0.0
         self.gap = np.inf
-        self.converged = False
+        self.converged = self.complete = False
         self.base = precondition(objective)
         self.jointly: Jointly | None = None
         self.variables: Whitening = self.base
@@ -297,7 +308,8 @@ class _Fit:
         return self.tol * self.point.value / (1 + self.tol) / _MARGIN
 
     def evaluate(self, theta: NDArray) -> _Point:
-        """F and its gradient at theta."""
+        """F and its gradient at theta, less a shift of all classes if softmax does not see it."""
+        theta = self.objective.without_shift(theta)
         self.nfev += 1
         self.passes += 1
         return _Point(theta, *self.objective.value_gradient(theta))
@@ -308,27 +320,32 @@ class _Fit:
             self.point.hessian = self.curvature.hessian(self.point.theta)
         self.nhev += 1
         self.passes += self.curvature.rows.n_rows / self.objective.rows.n_rows
-        return self.variables.gradient(self.point.hessian(self.variables.to_user(v)))
+        return self.variables.product(self.point.hessian, v)
 
     def fun(self, v: NDArray) -> tuple[float, NDArray]:
         """F and its gradient in the solver's variables, v away from the origin."""
-        theta = self.origin.theta + self.variables.to_user(v)
-        if not np.array_equal(theta, self.point.theta):
-            self.point = self.evaluate(theta)
+        if self._last_v is None or not np.array_equal(v, self._last_v):
+            self.point = self.evaluate(self.origin.theta + self.variables.to_user(v))
+            self._last_v = v.copy()
         return self.point.value, self.gradient
 
-    def estimate_gap(self, truncation: float = 0) -> None:
+    def estimate_gap(self, truncation: float = 0, max_products: int = _PRODUCTS) -> None:
         """Estimate the gap at the point by the decrement, which also finds the Newton step."""
         found = newton_decrement(
-            self.gradient, self.product, limit=self.limit, truncation=truncation
+            self.gradient,
+            self.product,
+            limit=self.limit,
+            truncation=truncation,
+            max_products=max_products,
         )
+        self.complete = found.complete
         gap = self._to_come(found.gap)
         self.gap = _relative(gap, self.point.value)
         self.converged = found.complete and gap <= self.limit and not self.separable
         self.step = found.step if found.step.any() else -self.gradient
 
     def _to_come(self, decrement: float) -> float:
-        """The gap, by the decrement and how much smaller it is than one iteration before.
+        """Return the gap, by the decrement and its ratio to that of one iteration before.
 
         Where it shrinks slowly, more is to come than one Newton step can see: a geometric series.
         """
@@ -407,7 +424,7 @@ def minimize(
         if fit.separable:
             fit.gap = np.inf
         elif not fit.converged:
-            fit.estimate_gap()
+            fit.estimate_gap(max_products=max(_LAST_PRODUCTS, fit.nhev // 2))
             fit.refine(max_iter)
         elif fit.n_iter < max_iter:
             fit.take_newton_step()
@@ -427,7 +444,7 @@ def minimize(
         message=message,
     )
     loss_curve = [value * objective.scale for value in fit.values[1:] or fit.values]
-    return Report(fit.gap, result, loss_curve)
+    return Report(fit.gap, fit.complete, result, loss_curve)
 
 
 def _start(
@@ -521,7 +538,7 @@ def _search(fit: _Fit) -> None:
 
 
 def lbfgs(fit: _Fit, max_iter: int) -> None:
-    """Some iterations of SciPy's L-BFGS-B.
+    """Make some iterations of SciPy's L-BFGS-B.
 
     The gap is estimated where the gradient may be small enough. Estimates that fail grow rarer, so
     that they stay a fraction of the work.
@@ -544,7 +561,7 @@ def lbfgs(fit: _Fit, max_iter: int) -> None:
         if fit.converged or fit.separable:
             raise StopIteration
 
-    fit.origin = fit.point
+    fit.origin, fit._last_v = fit.point, None
     iterations = min(max_iter - fit.n_iter, _LBFGS_ITERATIONS)
     found = scipy_minimize(
         fit.fun,
@@ -572,7 +589,8 @@ def warn_if_not_converged(
     if report.result.success:
         return
     reached = (
-        f"within an estimated relative gap of {report.gap:.1e} of the optimum"
+        f"at an estimated relative gap of {report.gap:.1e}{'' if report.complete else ' or more'} "
+        "to the optimum"
         if np.isfinite(report.gap)
         else "at an unknown distance from the optimum"
     )

@@ -5,14 +5,16 @@ import tracemalloc
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
+from threadpoolctl import threadpool_limits
 
 from skce import _rows
 from skce._objective import Objective
-from skce._preconditioner import precondition
+from skce._preconditioner import Jointly, precondition, precondition_classes
 from skce._rows import as_rows
 from skce._target_mass import fold_weights
 from skce._targets import read_targets
+from skce._threads import threads
 
 Y_FORMS = {
     "softmax": lambda y, Y: (y, "categorical"),
@@ -36,15 +38,13 @@ def test_derivatives_agree_with_central_differences(form, fit_intercept, problem
     objective = make(
         X, *Y_FORMS[form](y, Y), fit_intercept=fit_intercept, weights=weights, smoothing=0.05
     )
-    theta, v = (
-        objective.start_from(*objective.unpack(rng.normal(size=objective.size))) for _ in range(2)
-    )
+    theta, v = (objective.without_shift(rng.normal(size=objective.size)) for _ in range(2))
     h = 1e-5
     high, low = (objective.value_gradient(theta + s * h * v) for s in (1, -1))
     gradient = objective.value_gradient(theta)[1]
     assert_allclose(gradient @ v, (high[0] - low[0]) / (2 * h), rtol=1e-7)
     want = (high[1] - low[1]) / (2 * h)
-    assert_allclose(objective.hessian_product(theta, v), want, rtol=1e-6, atol=1e-8)
+    assert_allclose(objective.hessian(theta)(v), want, rtol=1e-6, atol=1e-8)
 
 
 def test_value_at_zero_is_log_of_the_number_of_classes(problem):
@@ -63,13 +63,13 @@ def test_sums_do_not_depend_on_the_blocks(form, kind, problem, rng, monkeypatch)
     objective = make(X, *Y_FORMS[form](y, Y), weights=rng.uniform(0, 3, len(y)), smoothing=0.1)
     theta, v = rng.normal(size=(2, objective.size))
     value, gradient = objective.value_gradient(theta)
-    product = objective.hessian_product(theta, v)
+    product = objective.hessian(theta)(v)
     monkeypatch.setattr(_rows, "_ROWS_PER_BLOCK", (7, 7))
     monkeypatch.setattr(_rows, "_CSR_BLOCK", 7 * objective.targets.n_outputs)
     in_blocks = objective.value_gradient(theta)
     assert_allclose(in_blocks[0], value, rtol=1e-14)
     assert_allclose(in_blocks[1], gradient, rtol=1e-12, atol=1e-15)
-    assert_allclose(objective.hessian_product(theta, v), product, rtol=1e-12, atol=1e-15)
+    assert_allclose(objective.hessian(theta)(v), product, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("form", ["softmax", "one-vs-rest"])
@@ -84,7 +84,7 @@ def test_hard_labels_need_no_array_of_rows_times_classes(form, rng):
     )
     theta = np.zeros(objective.size)
     objective.value_gradient(theta)
-    objective.hessian_product(theta, theta)
+    objective.hessian(theta)(theta)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     # An (n, K) array of float64 would take 40 MB; a few (n,) ones take 0.8 MB each.
@@ -98,35 +98,120 @@ def test_without_penalty_the_ridge_is_zero(problem):
     assert objective.scale == len(X)
 
 
+def hessian_in(variables, objective, theta):
+    """The Hessian at theta in the variables of a change of them, as a matrix."""
+    product = objective.hessian(theta)
+    columns = np.eye(objective.size)
+    return np.array([variables.product(product, e) for e in columns])
+
+
 @pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize("shape", ["tall", "wide"])
-def test_change_of_variables_is_exact(shape, fit_intercept, rng):
+@pytest.mark.parametrize("form", Y_FORMS)
+@pytest.mark.parametrize("shape", ["tall", "wide", "sparse"])
+def test_changes_of_variables_are_linear_maps_and_their_transposes(shape, form, fit_intercept, rng):
     n, p = (40, 5) if shape == "tall" else (6, 30)
     X = rng.normal(size=(n, p)) * 10.0 ** rng.uniform(-3, 3, p) + 5
-    y = np.arange(n) % 3
-    objective = make(X, y, fit_intercept=fit_intercept)
-    problem = precondition(objective)
-    assert problem.Q.ndim == (2 if shape == "tall" else 1)
-    theta, v = rng.normal(size=(2, objective.size)) * 0.1
-    user = problem.to_user(theta)
-    assert_allclose(problem.from_user(user), theta, rtol=1e-8, atol=1e-10)
-    value, gradient = problem.value_gradient(theta)
-    want, user_gradient = objective.value_gradient(user)
-    assert_allclose(value, want, rtol=1e-15)
-    assert_allclose(gradient @ v, user_gradient @ problem.to_user(v), rtol=1e-8)
-    assert_allclose(problem.user_gradient(gradient), user_gradient, rtol=1e-8, atol=1e-10)
-    curvature = v @ problem.hessian_product(theta, v)
-    direction = problem.to_user(v)
-    want = direction @ objective.hessian_product(user, direction)
-    assert_allclose(curvature, want, rtol=1e-8)
+    X = sp.csr_array(X) if shape == "sparse" else X
+    Y = rng.dirichlet(np.ones(3), n)
+    objective = make(X, *Y_FORMS[form](np.arange(n) % 3, Y), fit_intercept=fit_intercept)
+    base = precondition(objective)
+    assert isinstance(base.Q, float) == (shape != "tall")
+    theta = objective.without_shift(rng.normal(size=objective.size) * 1e-3)
+    changes = [
+        base,
+        precondition_classes(base, objective, theta),
+        Jointly(base, objective).at(theta),
+    ]
+    v, w = rng.normal(size=(2, objective.size))
+    # A gradient of softmax has class sums of zero.
+    g = objective.without_shift(rng.normal(size=objective.size))
+    for variables in changes:
+        both = variables.to_user(v) + 2 * variables.to_user(w)
+        assert_allclose(variables.to_user(v + 2 * w), both, rtol=1e-8, atol=1e-8 * abs(both).max())
+        assert_allclose(variables.gradient(g) @ v, g @ variables.to_user(v), rtol=1e-7)
 
 
 def test_whitening_makes_the_hessian_at_zero_the_identity_for_two_classes(rng):
     X = rng.normal(size=(200, 4)) @ rng.normal(size=(4, 4)) * [1e-3, 1, 10, 1e4] + [5, 0, 1e3, 1e5]
-    problem = precondition(make(X, rng.integers(2, size=200), C=1e3))
-    size = problem.objective.size
-    hessian = [problem.hessian_product(np.zeros(size), e) for e in np.eye(size)]
+    objective = make(X, rng.integers(2, size=200), C=1e3)
+    hessian = hessian_in(precondition(objective), objective, np.zeros(objective.size))
     assert_allclose(hessian, np.diag([1, 1, 1, 1, 0.25]), atol=1e-8)
+
+
+@pytest.mark.parametrize("form", Y_FORMS)
+def test_class_whitening_makes_the_blocks_of_classes_the_identity(form, problem, rng, monkeypatch):
+    monkeypatch.setattr("skce._preconditioner._LITTLE_CURVATURE", 0)
+    X, y, Y = problem
+    weights = rng.uniform(0, 3, len(X))
+    objective = make(X * [1e-3, 1, 10, 1e3][: X.shape[1]], *Y_FORMS[form](y, Y), weights=weights)
+    theta = objective.without_shift(rng.normal(size=objective.size) * 1e-3)
+    variables = precondition_classes(precondition(objective), objective, theta)
+    K = objective.targets.n_outputs
+    hessian = hessian_in(variables, objective, theta)
+    largest = np.linalg.eigvalsh(hessian)[-1]
+    if objective.targets.loss == "binary":
+        assert_allclose(hessian, np.eye(objective.size), atol=1e-6)
+    else:
+        assert 1 < largest < 2 + 1e-6
+        assert K == 3
+
+
+@pytest.mark.parametrize("form", Y_FORMS)
+@pytest.mark.parametrize("block", [2**21, 40])
+def test_joint_whitening_makes_the_whole_hessian_the_identity(
+    form, block, problem, rng, monkeypatch
+):
+    monkeypatch.setattr("skce._preconditioner._JOINT_BLOCK", block)
+    X, y, Y = problem
+    weights = rng.uniform(0, 3, len(X))
+    objective = make(X * [1e-3, 1, 10, 1e3][: X.shape[1]], *Y_FORMS[form](y, Y), weights=weights)
+    theta = objective.without_shift(rng.normal(size=objective.size) * 1e-3)
+    variables = Jointly(precondition(objective), objective).at(theta)
+    assert_allclose(hessian_in(variables, objective, theta), np.eye(objective.size), atol=1e-6)
+
+
+@pytest.mark.parametrize("form", Y_FORMS)
+def test_a_sample_of_all_rows_is_the_objective(form, problem, rng):
+    X, y, Y = problem
+    objective = make(X, *Y_FORMS[form](y, Y), weights=rng.uniform(0, 3, len(X)), smoothing=0.1)
+    sample = objective.sample(np.arange(len(X)))
+    theta = rng.normal(size=objective.size)
+    for got, want in zip(
+        sample.value_gradient(theta), objective.value_gradient(theta), strict=True
+    ):
+        assert_allclose(got, want, rtol=1e-13)
+    half = objective.sample(np.arange(0, len(X), 2))
+    alone = make(
+        X[::2],
+        *Y_FORMS[form](y[::2], Y[::2]),
+        weights=objective.targets.weights[::2],
+        smoothing=0.1,
+    )
+    alone.ridge = objective.ridge
+    assert_allclose(half.value_gradient(theta)[0], alone.value_gradient(theta)[0], rtol=1e-13)
+
+
+def test_what_a_hessian_keeps_does_not_change_it(problem, rng, monkeypatch):
+    X, y, _ = problem
+    objective = make(X, y, "categorical")
+    theta, v = rng.normal(size=(2, objective.size))
+    kept = objective.hessian(theta)(v)
+    monkeypatch.setattr("skce._objective._KEPT", 0)
+    assert_allclose(objective.hessian(theta)(v), kept, rtol=1e-12, atol=1e-15)
+
+
+def test_threads_do_not_change_a_bit(rng):
+    X, y = rng.normal(size=(60_000, 60)), rng.integers(5, size=60_000)
+    for given in (X, sp.csr_array(X * (rng.random(X.shape) < 0.3))):
+        objective = make(given, y)
+        assert len(objective.rows._spans(5)) > 1 or sp.issparse(given)
+        theta = rng.normal(size=objective.size)
+        with threadpool_limits(1):
+            alone = objective.value_gradient(theta)
+        with threads:
+            together = objective.value_gradient(theta)
+        assert alone[0] == together[0]
+        assert_array_equal(alone[1], together[1])
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
@@ -134,8 +219,8 @@ def test_whitening_makes_the_hessian_at_zero_the_identity_for_two_classes(rng):
 def test_wide_x_gets_rows_of_norm_1_whatever_its_units(kind, factor, rng):
     X = factor * sp.csr_array(sp.random(20, 50, density=0.2, random_state=0))
     X = X if kind == "sparse" else X.toarray() + 3 * factor
-    problem = precondition(make(X, np.arange(20) % 3))
-    Z = (X if kind == "sparse" else X - X.mean(axis=0)) * problem.Q
+    base = precondition(make(X, np.arange(20) % 3))
+    Z = (X if kind == "sparse" else X - X.mean(axis=0)) * base.Q
     assert_allclose((Z**2).sum() / 20, 1, rtol=1e-10)
 
 
@@ -149,9 +234,11 @@ def test_wide_x_whose_squares_overflow_is_refused(rng):
 def test_constant_and_repeated_columns_leave_the_change_of_variables_finite(rng):
     x = rng.normal(size=(50, 1))
     X = np.hstack([x, 2 * x, np.full((50, 1), 7.0), np.zeros((50, 1))])
-    problem = precondition(make(X, rng.integers(2, size=50), C=np.inf))
-    assert np.isfinite(problem.Q).all()
-    assert np.isfinite(problem.inverse).all()
+    objective = make(X, rng.integers(2, size=50), C=np.inf)
+    base, zero = precondition(objective), np.zeros(objective.size)
+    assert np.isfinite(base.Q).all()
+    assert np.isfinite(precondition_classes(base, objective, zero).T).all()
+    assert np.isfinite(Jointly(base, objective).at(zero).T).all()
 
 
 def test_sample_for_the_whitening_has_rows_with_weight(rng, monkeypatch):

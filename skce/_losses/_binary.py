@@ -48,7 +48,7 @@ def curvature_diagonal(state: NDArray, t: TargetBlock) -> NDArray:
 
 
 def curvature_between(state: NDArray, t: TargetBlock) -> None:
-    """Outputs do not see each other."""
+    """Return nothing: outputs do not see each other."""
 
 
 def curvature_bound(n_classes: int) -> float:
