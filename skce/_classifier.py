@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -18,6 +19,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._callbacks import CallbackSupportMixin, begin, iterations, with_callbacks
 from ._objective import Objective
 from ._outputs import OUTPUTS
 from ._rows import as_rows, blocks, logits
@@ -35,7 +37,7 @@ from ._targets import (
 _PREDICT_BLOCK = 2**22
 
 
-class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
+class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     r"""Linear classifier that minimises cross-entropy, for labels and for probability targets.
 
     With targets t_i, total target mass m_i = sum_k t_ik, coefficients W and intercepts b it
@@ -69,9 +71,10 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         Share of the target mass, in [0, 1), that is spread evenly over the classes before class
         weights apply. Binary losses smooth towards 1/2.
     solver : {"auto", "newton-cg", "lbfgs"}, default="auto"
-        Method of :func:`scipy.optimize.minimize`: Newton-CG with the exact Hessian product, or
-        L-BFGS-B. "auto" is L-BFGS-B for up to 100 iterations, which is the faster one on most
-        data, and Newton-CG from there, which copes with nearly separable classes.
+        "newton-cg" is Newton's method, with SciPy's conjugate gradients on exact Hessian products
+        or, where there are many more rows than parameters, on those of a fixed sample of rows;
+        "lbfgs" is L-BFGS-B of :func:`scipy.optimize.minimize`. "auto" is "newton-cg", which was
+        the faster one on every problem of `benchmarks/`.
     tol : float, default=1e-9
         Accuracy: fitting stops once the estimated gap to the optimal objective, relative to it,
         is at most `tol`. The estimate is the Newton decrement and does not depend on the units of
@@ -81,8 +84,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
     warm_start : bool, default=False
         Whether to start from the coefficients of the previous fit.
     verbose : int, default=0
-        Whether to print a line per iteration: objective, lower bound of the relative gap where it
-        was checked, passes over the data, seconds.
+        Whether to print a line per iteration: objective, estimated relative gap, passes over the
+        data, seconds.
 
     Attributes
     ----------
@@ -104,7 +107,8 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         a penalty (``C=np.inf``) it is the weighted sum of the losses.
     optimize_result_ : scipy.optimize.OptimizeResult
         How the fit went: `x` (`coef_` row by row, then `intercept_`), `fun` (the objective above),
-        `jac` (its gradient), `nit`, `nfev`, `njev`, `nhev`, `success`, `message`.
+        `jac` (its gradient), `nit`, `nfev`, `njev`, `nhev`, `passes` (rows read, in multiples of
+        n_samples), `success`, `message`.
 
     See Also
     --------
@@ -140,7 +144,10 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
     0.903
     """
 
+    classes_: NDArray
     coef_: Any
+    intercept_: NDArray
+    _form: str
 
     _parameter_constraints: dict = {  # noqa: RUF012
         "C": [Interval(Real, 0, None, closed="right")],
@@ -181,6 +188,7 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @with_callbacks
     def fit(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> SoftmaxClassifier:
@@ -214,18 +222,24 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
         ConvergenceWarning
             If `tol` was not reached; the message says how close the fit is and what to do.
         """
+        context = begin(self, self.max_iter)
         with _unchanged_on_error(self):
             X, targets = self._read(X, y, sample_weight)
             objective = Objective(as_rows(X), targets, C=self.C, fit_intercept=self.fit_intercept)
-            report = minimize(
-                objective,
-                self._start(objective),
-                solver=self.solver,
-                tol=self.tol,
-                max_iter=self.max_iter,
-                verbose=self.verbose,
-            )
-            self._store(objective, report)
+            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+            data = {"X": X, "y": y, "metadata": metadata}
+            known = partial(self._attributes, objective)
+            with iterations(context, self, data, known) as on_iteration:
+                report = minimize(
+                    objective,
+                    self._start(objective),
+                    solver=self.solver,
+                    tol=self.tol,
+                    max_iter=self.max_iter,
+                    verbose=self.verbose,
+                    on_iteration=on_iteration,
+                )
+                self._store(objective, report)
             warn_if_not_converged(
                 report, tol=self.tol, unpenalised=bool(np.isinf(self.C)), dtype=X.dtype
             )
@@ -456,15 +470,21 @@ class SoftmaxClassifier(ClassifierMixin, BaseEstimator):
 
     def _store(self, objective: Objective, report: Report) -> None:
         """Set the fitted attributes."""
-        W, b = objective.unpack(report.result.x)
-        dtype = objective.rows.dtype
-        self.classes_ = objective.targets.classes
-        self.coef_ = W.astype(dtype)
-        self.intercept_ = b.astype(dtype)
+        self.__dict__.update(self._attributes(objective, report.result.x))
         self.n_iter_ = np.array([report.result.nit], dtype=np.int32)
         self.loss_curve_ = np.array(report.loss_curve)
         self.optimize_result_ = report.result
-        self._form = objective.targets.form
+
+    def _attributes(self, objective: Objective, theta: NDArray) -> dict[str, Any]:
+        """Return what it takes to predict."""
+        W, b = objective.unpack(theta)
+        dtype = objective.rows.dtype
+        return {
+            "classes_": objective.targets.classes,
+            "coef_": W.astype(dtype),
+            "intercept_": b.astype(dtype),
+            "_form": objective.targets.form,
+        }
 
     def _dense_coef(self) -> NDArray:
         return self.coef_.toarray() if sp.issparse(self.coef_) else self.coef_

@@ -27,6 +27,7 @@ from scipy.optimize import minimize as scipy_minimize
 from scipy.sparse.linalg import LinearOperator, cg
 from sklearn.exceptions import ConvergenceWarning
 
+from ._callbacks import OnIteration
 from ._objective import Objective
 from ._preconditioner import (
     Jointly,
@@ -265,7 +266,8 @@ class _Fit:
         self.decrement = self.decrement_before = np.inf
         self.passes = 0.0
         self.gap = np.inf
-        self.converged = self.complete = False
+        self.converged = self.complete = self.stopped = False
+        self.on_iteration: OnIteration | None = None
         self.base = precondition(objective)
         self.jointly: Jointly | None = None
         self.variables: Whitening = self.base
@@ -365,7 +367,7 @@ class _Fit:
         point = self.evaluate(self.point.theta + self.variables.to_user(self.step))
         if point.value < self.point.value:
             self.point = point
-            self.values.append(point.value)
+            self.accept()
 
     def refine(self, max_iter: int) -> None:
         """Take Newton steps as long as they shrink the gap, where F is flat to rounding."""
@@ -378,7 +380,13 @@ class _Fit:
             if not (self.converged or self.gap < gap):
                 self.point, self.gap = before, gap
                 return
-            self.values.append(self.point.value)
+            self.accept()
+
+    def accept(self) -> None:
+        """Take note of an iteration that led to the point."""
+        self.values.append(self.point.value)
+        if self.on_iteration is not None:
+            self.stopped = self.on_iteration(self.point.theta)
 
     def print(self) -> None:
         """Print a line on the last iteration."""
@@ -397,7 +405,14 @@ def _relative(gap: float, value: float) -> float:
 
 
 def minimize(
-    objective: Objective, theta: NDArray, *, solver: str, tol: float, max_iter: int, verbose: int
+    objective: Objective,
+    theta: NDArray,
+    *,
+    solver: str,
+    tol: float,
+    max_iter: int,
+    verbose: int = 0,
+    on_iteration: OnIteration | None = None,
 ) -> Report:
     """Minimise the objective from theta until the relative gap is at most tol.
 
@@ -411,8 +426,10 @@ def minimize(
         Relative gap to the optimal objective to reach.
     max_iter : int
         Iterations at most.
-    verbose : int
+    verbose : int, default=0
         Whether to print a line per iteration.
+    on_iteration : callable, default=None
+        Takes theta after each iteration, and returns whether to stop.
 
     Returns
     -------
@@ -420,9 +437,12 @@ def minimize(
     """
     with threads:
         fit = _start(objective, theta, solver=solver, tol=tol, max_iter=max_iter, verbose=verbose)
+        fit.on_iteration = on_iteration
         message = _iterate(fit, SOLVERS[solver], max_iter)
         if fit.separable:
             fit.gap = np.inf
+        elif fit.stopped:
+            pass
         elif not fit.converged:
             fit.estimate_gap(max_products=max(_LAST_PRODUCTS, fit.nhev // 2))
             fit.refine(max_iter)
@@ -458,7 +478,7 @@ def _start(
     # The optimum of a sample is off by about size / (2 m): what is closer to it is not closer.
     rough = objective.size / (20 * sample.rows.n_rows)
     found = minimize(
-        sample, theta, solver=solver, tol=max(tol, rough), max_iter=min(max_iter, 30), verbose=0
+        sample, theta, solver=solver, tol=max(tol, rough), max_iter=min(max_iter, 30)
     ).result
     start = fit.evaluate(found.x)
     fit.passes += found.passes * sample.rows.n_rows / objective.rows.n_rows
@@ -477,6 +497,8 @@ def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> s
         method(fit, max_iter)
         if fit.converged:
             return ""
+        if fit.stopped:
+            return STOPPED
         if fit.separable:
             return SEPARABLE
         if fit.n_iter >= max_iter:
@@ -530,7 +552,7 @@ def _search(fit: _Fit) -> None:
         fit.point = fit.evaluate(origin.theta + length * direction)
         gain = origin.value - fit.point.value
         if gain >= -_ENOUGH * length * slope and gain > 0:
-            fit.values.append(fit.point.value)
+            fit.accept()
             return
         curvature = -(gain + length * slope) / length**2
         length = float(np.clip(-slope / (2 * curvature), length / 10, length / 2))
@@ -550,7 +572,7 @@ def lbfgs(fit: _Fit, max_iter: int) -> None:
         fit.fun(intermediate_result.x)
         if fit.point.value == fit.values[-1]:
             return
-        fit.values.append(fit.point.value)
+        fit.accept()
         fit.gap = _relative(fit.rough_gap, fit.point.value)
         waited += fit.rough_gap <= fit.limit
         if waited > wait:
@@ -558,7 +580,7 @@ def lbfgs(fit: _Fit, max_iter: int) -> None:
             wait, waited = min(2 * wait + 1, 15), 0
         if fit.verbose:
             fit.print()
-        if fit.converged or fit.separable:
+        if fit.converged or fit.separable or fit.stopped:
             raise StopIteration
 
     fit.origin, fit._last_v = fit.point, None
@@ -578,6 +600,7 @@ def lbfgs(fit: _Fit, max_iter: int) -> None:
 SOLVERS = {"auto": newton_cg, "lbfgs": lbfgs, "newton-cg": newton_cg}
 
 MAX_ITER = "max_iter was reached"
+STOPPED = "a callback ended the fit"
 PRECISION = "the line search found nothing lower in the precision of X"
 SEPARABLE = "the classes are separable and the loss goes to zero as the coefficients grow"
 
@@ -586,7 +609,7 @@ def warn_if_not_converged(
     report: Report, *, tol: float, unpenalised: bool, dtype: DTypeLike
 ) -> None:
     """Issue a ConvergenceWarning that says how close the fit is, why it stopped and what to do."""
-    if report.result.success:
+    if report.result.success or report.result.message == STOPPED:
         return
     reached = (
         f"at an estimated relative gap of {report.gap:.1e}{'' if report.complete else ' or more'} "
