@@ -1,14 +1,26 @@
-"""Solvers: which `scipy.optimize.minimize` method, its options, the stopping rule, the report.
+"""Solvers: the steps of a fit, the stopping rule, the report.
 
-The stopping rule is the same for every method. After an iteration the gap to the optimum is
-estimated by the Newton decrement
+The stopping rule is the same for every solver. The gap to the optimum is estimated by the Newton
+decrement
 
     gap = g' H^-1 g / 2
 
 which does not depend on the units of the features (Boyd and Vandenberghe, *Convex Optimization*,
-2004, section 9.5.1). H^-1 g comes from SciPy's conjugate gradients on Hessian products. Their
-iterates bound the decrement from below, so a check far from the optimum ends after a product or
-two; only the last one is solved out, and the Newton step that it finds is then taken as well.
+2004, section 9.5.1). H^-1 g comes from SciPy's conjugate gradients on Hessian products, which find
+the Newton step at the same time. Far from the optimum they end early; where the decrement is small
+enough to stop they are solved out, and the step is taken all the same.
+
+What the steps are made in decides how many products they need (`_preconditioner`). The variables are
+changed between iterations, whenever a step took more products than a better change would cost:
+
+    rows, parameters                       variables                    curvature
+    ---------------------------------------------------------------------------------------
+    few of both                            `Jointly`, at every point    all rows
+    rows >= 3 * 40 per parameter           `Whitened`, `ClassWhitened`  a sample, copied once
+    anything else                          `Whitened`, `ClassWhitened`  all rows
+    conjugate gradients take long          `Jointly`, if it fits        all rows
+
+Where rows are plenty the fit starts at the optimum of the sample, which it finds in the same way.
 """
 
 from __future__ import annotations
