@@ -10,7 +10,7 @@ which does not depend on the units of the features (Boyd and Vandenberghe, *Conv
 the Newton step at the same time. Far from the optimum they end early; where the decrement is small
 enough to stop they are solved out, and the step is taken all the same.
 
-What the steps are made in decides how many products they need (`_preconditioner`). The variables are
+The variables of the steps decide how many products they take (`_preconditioner`). They are
 changed between iterations, whenever a step took more products than a better change would cost:
 
     rows, parameters                       variables                    curvature
