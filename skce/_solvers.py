@@ -25,6 +25,7 @@ Where rows are plenty the fit starts at the optimum of the sample, which it find
 
 from __future__ import annotations
 
+import inspect
 import time
 import warnings
 from collections.abc import Callable
@@ -611,6 +612,9 @@ def lbfgs(fit: _Fit, max_iter: int) -> None:
 #: What each solver is.
 SOLVERS = {"auto": newton_cg, "lbfgs": lbfgs, "newton-cg": newton_cg}
 
+#: Modules that a warning is not about.
+_INSIDE = ("skce.", "sklearn.", "contextlib")
+
 MAX_ITER = "max_iter was reached"
 STOPPED = "a callback ended the fit"
 PRECISION = "the line search found nothing lower in the precision of X"
@@ -644,5 +648,13 @@ def warn_if_not_converged(
         f"SoftmaxClassifier stopped {reached} after {report.result.nit} iterations, because "
         f"{reason}; tol={tol:g} was asked for. {remedy}",
         ConvergenceWarning,
-        stacklevel=4,
+        stacklevel=_frames_inside(),
     )
+
+
+def _frames_inside() -> int:
+    """Count the frames of skce and scikit-learn, for the warning to name the line of the user."""
+    frame, count = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_INSIDE):
+        frame, count = frame.f_back, count + 1
+    return count

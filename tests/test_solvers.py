@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
@@ -207,3 +208,88 @@ def test_scipys_threads_are_restored_after_fits_that_overlap(problem):
     with _threads.threads, _threads.threads:
         inside = _threads._blas().info()
     assert all(library["num_threads"] == 1 for library in inside)
+
+
+def tight(X, y, **parameters):
+    """The optimal objective, by whichever solver gets lower."""
+    fits = (
+        SoftmaxClassifier(tol=1e-12, max_iter=10_000, solver=solver, **parameters)
+        for solver in SOLVERS
+    )
+    return min(fit.fit(X, y).optimize_result_.fun for fit in fits)
+
+
+@pytest.mark.parametrize("tol", [1e-3, 1e-6, 1e-9])
+@pytest.mark.parametrize("kind", ["dense", "sparse", "soft"])
+def test_a_sample_of_rows_keeps_the_promise_and_saves_passes(kind, tol, monkeypatch):
+    rng = np.random.default_rng(3)
+    n, p, K = 20_000, 6, 4
+    X = rng.normal(size=(n, p)) * 10.0 ** rng.uniform(-3, 3, p) + 10
+    logits = (X - 10) / X.std(axis=0) @ rng.normal(size=(p, K)) + rng.gumbel(size=(n, K))
+    y = logits.argmax(axis=1)
+    if kind == "soft":
+        y = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    if kind == "sparse":
+        X = sp.csr_array(X * (rng.random((n, p)) < 0.5))
+    best = tight(X, y)
+    monkeypatch.setattr("skce._preconditioner._WORTH_SAMPLING", 0)
+    clf = SoftmaxClassifier(tol=tol).fit(X, y)
+    result = clf.optimize_result_
+    assert result.success
+    assert (result.fun - best) / best <= tol
+    assert result.passes < (result.nfev + result.nhev) / 2
+    assert_array_equal(SoftmaxClassifier(tol=tol).fit(X, y).coef_, clf.coef_)
+
+
+def test_a_sample_that_misses_what_matters_grows(monkeypatch):
+    # Nearly all weight is on a few rows, which a sample of rows hardly sees.
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20_000, 5)), rng.integers(3, size=20_000)
+    weights = np.full(20_000, 1e-3)
+    weights[:300] = 1e3
+    best = SoftmaxClassifier(tol=1e-12).fit(X, y, weights).optimize_result_.fun
+    monkeypatch.setattr("skce._preconditioner._WORTH_SAMPLING", 0)
+    result = SoftmaxClassifier(tol=1e-6).fit(X, y, weights).optimize_result_
+    assert result.success
+    assert (result.fun - best) / best <= 1e-6
+
+
+def test_rare_classes_survive_a_sample_without_them(monkeypatch):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(30_000, 4)), rng.integers(3, size=30_000)
+    y[:8] = 3
+    best = SoftmaxClassifier(tol=1e-12).fit(X, y).optimize_result_.fun
+    monkeypatch.setattr("skce._preconditioner._WORTH_SAMPLING", 0)
+    result = SoftmaxClassifier(tol=1e-7).fit(X, y).optimize_result_
+    assert result.success
+    assert (result.fun - best) / best <= 1e-7
+
+
+def test_the_promise_is_kept_where_there_is_next_to_no_penalty():
+    # Nearly separable, soft and hard, with a penalty at 1e-14 of the scale of the columns.
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(150, 40))
+        logits = X @ rng.normal(size=(40, 6)) + rng.gumbel(size=(150, 6))
+        soft = np.exp(2 * logits) / np.exp(2 * logits).sum(axis=1, keepdims=True)
+        for y in (logits.argmax(axis=1), soft):
+            best = SoftmaxClassifier(tol=1e-11).fit(X * 1e6, y).optimize_result_
+            assert best.success
+            for tol in (1e-3, 1e-6):
+                result = SoftmaxClassifier(tol=tol).fit(X * 1e6, y).optimize_result_
+                assert result.success
+                assert (result.fun - best.fun) / best.fun <= tol
+
+
+def test_the_whole_hessian_is_used_where_conjugate_gradients_take_long(monkeypatch):
+    used = []
+    at = _solvers.Jointly.at
+    monkeypatch.setattr(_solvers.Jointly, "at", lambda *args: used.append(1) or at(*args))
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300, 30)), rng.integers(6, size=300)
+    SoftmaxClassifier().fit(X, y)
+    assert not used
+    monkeypatch.setattr(_solvers, "joint_whitening_cost", lambda objective: 5)
+    expected = SoftmaxClassifier(solver="lbfgs").fit(X, y).coef_
+    assert_allclose(SoftmaxClassifier().fit(X, y).coef_, expected, atol=1e-6)
+    assert used
