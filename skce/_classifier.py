@@ -119,8 +119,14 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     -----
     Where X has at most 1000 columns and no more columns than rows, the solver works on centred and
     whitened features, implicitly and without a copy of X; wider dense X is centred likewise, and
-    wider X of either kind scaled as a whole. The penalty applies to the coefficients of the
-    original features in every case.
+    wider X of either kind scaled as a whole. Then the curvature that each class has at the current
+    point is whitened too (Newton's method with a block preconditioner; Nocedal and Wright,
+    *Numerical Optimization*, 2006, chapter 7), and where rows are plenty that of a sample of them
+    is used (Roosta-Khorasani and Mahoney, *Sub-sampled Newton methods*, 2019). The penalty applies
+    to the coefficients of the original features, and the optimum is that of all rows, in every
+    case.
+
+    X is read by as many threads as BLAS would use; equal input gives equal bits.
 
     With a categorical loss the same vector can be added to every row of `coef_` without changing a
     probability. The penalty, and without one the start at zero, choose rows that sum to zero.

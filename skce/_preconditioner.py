@@ -14,8 +14,9 @@ one point. With x~ = (Q'(x - mu), 1) it takes, for each class,
     (V_k, b'_k) = U_k L_k^-1,    L_k L_k' = 1/S * sum_i a_ik x~_i x~_i' + ridge * (Q'Q, 0)
 
 so that the blocks of the Hessian that belong to one class become the identity, and no eigenvalue of
-the whole exceeds 2 (p_k (1 - p_k) is the sum of its row's p_k p_j). On letter this takes 30 Hessian
-products to a gap of 1e-6, where `Whitened` alone takes 800.
+the whole exceeds 2 (p_k (1 - p_k) is the sum of its row's p_k p_j). On letter (20 000, 16, 26) a
+gap of 1e-6 took 70 Hessian products, and 800 with `Whitened` alone. With one matrix for all classes,
+the whole Hessian, it becomes the identity: `Jointly`.
 
 Nothing is done to X: the changes act on W and on the gradient, (K, n_features) arrays.
 
