@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._losses import LOSSES
-from ._rows import _Rows
+from ._rows import _Rows, blocks
 from ._target_mass import Targets
 
 
@@ -110,7 +110,8 @@ class Objective:
     def _gradient(self, RX: NDArray, R1: NDArray, W: NDArray) -> NDArray:
         gradient = np.empty(self.size)
         G, g = self.unpack(gradient)
-        np.divide(RX, self.targets.total_weight, out=G)
+        for first, last in blocks(G.shape[1], _COLUMNS):  # sums over CSR come in Fortran order
+            np.divide(RX[:, first:last], self.targets.total_weight, out=G[:, first:last])
         np.divide(R1, self.targets.total_weight, out=g)
         if self.targets.loss == "categorical":
             # Softmax does not see a shift of all classes, so these sums are zero but for rounding,
@@ -122,6 +123,9 @@ class Objective:
 
 
 _NOTHING = np.zeros(0)
+
+#: Columns of a (K, n_features) array that stay in cache while it is turned.
+_COLUMNS = 4096
 
 #: Bytes of probabilities that a Hessian may keep.
 _KEPT = 2**25
