@@ -15,8 +15,8 @@ one point. With x~ = (Q'(x - mu), 1) it takes, for each class,
 
 so that the blocks of the Hessian that belong to one class become the identity, and no eigenvalue of
 the whole exceeds 2 (p_k (1 - p_k) is the sum of its row's p_k p_j). On letter (20 000, 16, 26) a
-gap of 1e-6 took 70 Hessian products, and 800 with `Whitened` alone. With one matrix for all classes,
-the whole Hessian, it becomes the identity: `Jointly`.
+gap of 1e-6 took 70 Hessian products, and 800 with `Whitened` alone. With one matrix for all
+classes, the whole Hessian becomes the identity: `Jointly`.
 
 Nothing is done to X: the changes act on W and on the gradient, (K, n_features) arrays.
 
