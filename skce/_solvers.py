@@ -91,6 +91,8 @@ _NEARLY_SOLVED = 1e-4
 #: Products that gain nothing but rounding, after which no more is to be had.
 _STAGNANT = 30
 _ROUNDING = 1e-13
+#: Values of F that are this close are equal to rounding.
+_FLAT = 1e-15
 #: Newton steps at most where the objective is flat to rounding but its gradient is not (float32).
 _REFINEMENTS = 5
 #: Whitened features have eigenvalues about this, rows of norm 1 smaller ones.
@@ -375,11 +377,19 @@ class _Fit:
             self.estimate_gap()
 
     def take_newton_step(self) -> None:
-        """Go where the last estimate points, if that is lower: its products are paid for."""
-        point = self.evaluate(self.point.theta + self.variables.to_user(self.step))
-        if point.value < self.point.value:
-            self.point = point
+        """Go where the last estimate points, if that is lower: its products are paid for.
+
+        Where F is flat to rounding the gradient decides, and the iteration counts as the last one.
+        """
+        before, gradient = self.point, self.gradient
+        self.point = self.evaluate(before.theta + self.variables.to_user(self.step))
+        flat = abs(self.point.value - before.value) <= _FLAT * before.value
+        if self.point.value < before.value:
             self.accept()
+        elif flat and self.gradient @ self.gradient < gradient @ gradient:
+            self.values[-1] = self.point.value
+        else:
+            self.point = before
 
     def refine(self, max_iter: int) -> None:
         """Take Newton steps as long as they shrink the gap, where F is flat to rounding."""
