@@ -37,6 +37,10 @@ _CSR_BLOCK = 2**20
 
 _NOTHING = np.zeros(0)
 
+#: Rows that tell whether columns are far from zero: by this many standard deviations.
+_ROWS_FOR_CENTRE = 1000
+_FAR = 100
+
 #: Runs of blocks that threads share, and multiplications that are worth a run of their own.
 _SPANS = 16
 _WORK_PER_SPAN = 2**23
@@ -53,6 +57,7 @@ class _Rows:
     """What the places for data share."""
 
     is_sparse = False
+    centre: NDArray | None = None
     #: Layout in which `_logits` needs the coefficients.
     _order: Literal["C", "F"] = "C"
 
@@ -110,6 +115,8 @@ class _Rows:
             value += part[0]
             RX += part[1]
             R1 += part[2]
+        if self.centre is not None:
+            RX += np.multiply.outer(R1, self.centre.astype(np.float64))
         return value, RX, R1
 
     def each(self, A: NDArray, a: NDArray, function: Callable[[NDArray, int, int], None]) -> None:
@@ -137,6 +144,8 @@ class _Rows:
         return list(blocks(self.n_rows, -(-self.n_rows // n_spans)))
 
     def _prepared(self, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
+        if self.centre is not None:
+            a = a + A @ self.centre.astype(np.float64)
         return np.asarray(A, dtype=self.dtype, order=self._order), a.astype(self.dtype)[:, None]
 
     def _blocks_of_logits(
@@ -181,17 +190,28 @@ class _Rows:
 
 
 class DenseRows(_Rows):
-    """A NumPy array in memory or memory-mapped, in any order."""
+    """A NumPy array in memory or memory-mapped, in any order.
+
+    In float32 the digits of columns far from zero cancel in A X' + a. Blocks of such columns are
+    centred when they are read, and what that takes from the sums is added in float64.
+    """
+
+    def __init__(self, X: NDArray):
+        super().__init__(X)
+        self.centre = _far_from_zero(X) if X.dtype == np.float32 else None
 
     def block(self, start: int, stop: int) -> NDArray:
-        """Rows start to stop, a view."""
-        return self.X[start:stop]
+        """Rows start to stop, a view unless they are centred."""
+        block = self.X[start:stop]
+        return block if self.centre is None else block - self.centre
 
     def dense(self, indices: NDArray) -> NDArray:
         """Return the given rows as a float64 array."""
         return self.X[indices].astype(np.float64, copy=False)
 
     def _square(self, block: NDArray, weights: NDArray) -> float:
+        if self.centre is not None:
+            block = block + self.centre
         return float(weights @ np.einsum("ij,ij->i", block, block, dtype=np.float64))
 
     def _block_size(self, n_logits: int) -> int:
@@ -259,6 +279,14 @@ def _plus(total: NDArray, part: NDArray) -> NDArray:
         return part.astype(np.float64, copy=False)
     total += part
     return total
+
+
+def _far_from_zero(X: NDArray) -> NDArray | None:
+    """Means of the columns, by some rows, where they cost float32 two digits or more."""
+    some = X[:: max(1, len(X) // _ROWS_FOR_CENTRE)].astype(np.float64)
+    mean = some.mean(axis=0)
+    far = np.abs(mean) > _FAR * some.std(axis=0)
+    return np.where(far, mean, 0).astype(np.float32) if far.any() else None
 
 
 def as_rows(X: NDArray | sp.csr_array) -> _Rows:

@@ -293,3 +293,22 @@ def test_the_whole_hessian_is_used_where_conjugate_gradients_take_long(monkeypat
     expected = SoftmaxClassifier(solver="lbfgs").fit(X, y).coef_
     assert_allclose(SoftmaxClassifier().fit(X, y).coef_, expected, atol=1e-6)
     assert used
+
+
+@pytest.mark.parametrize("offset", [1e2, 1e4])
+def test_float32_columns_far_from_zero_reach_the_default_tol(offset):
+    X, y = load_digits(return_X_y=True)
+    X = (X[:600] / 16 + offset).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        result = SoftmaxClassifier().fit(X, y[:600]).optimize_result_
+    exact = SoftmaxClassifier(tol=1e-11).fit(X.astype(np.float64), y[:600])
+    objective = Objective(
+        as_rows(X.astype(np.float64)),
+        fold_weights(read_targets(y[:600], "auto"), None, None, 0.0, np.float64),
+        C=1,
+        fit_intercept=True,
+    )
+    value = objective.value_gradient(result.x)[0] * objective.scale
+    best = exact.optimize_result_.fun
+    assert 0 <= value / best - 1 < 1e-8
