@@ -62,7 +62,7 @@ def objective(X: Features, y: NDArray, W: NDArray, b: NDArray, C: float) -> floa
         z = X[rows].astype(np.float64) @ W.T + b
         if len(W) == 1:
             z = np.hstack([np.zeros_like(z), z])
-        loss += float(logsumexp(z, axis=1).sum()) - _on_targets(z, t[rows])
+        loss += _cross_entropy(z, t[rows])
     return C * loss + float(np.vdot(W, W)) / 2
 
 
@@ -173,15 +173,17 @@ class _Whitened:
     def value(self, theta: NDArray) -> float:
         """F."""
         z = self._logits(theta) @ self.Q.T
-        loss = float(logsumexp(z, axis=1).sum()) - _on_targets(z, self.t)
-        return self.C * loss + float(np.vdot(theta[:, :-1], self._penalise(theta))) / 2
+        penalty = float(np.vdot(theta[:, :-1], self._penalise(theta))) / 2
+        return self.C * _cross_entropy(z, self.t) + penalty
 
     def gradient(self, theta: NDArray) -> tuple[NDArray, NDArray]:
         """Gradient of F, and the probabilities that Hessians need."""
         P = softmax(self._logits(theta) @ self.Q.T, axis=1)
         residual = P - self.t if self.t.ndim == 2 else P.copy()
         if self.t.ndim == 1:
-            residual[np.arange(len(P)), self.t] -= 1
+            own = np.arange(len(P)), self.t
+            residual[own] = 0
+            residual[own] = -residual.sum(axis=1)  # P - 1 to full accuracy
         return self._back(residual @ self.Q, theta), P
 
     def hessian_product(self, P: NDArray, v: NDArray) -> NDArray:
@@ -272,9 +274,18 @@ def _exact_step(problem: _Whitened, g: NDArray, P: NDArray) -> NDArray:
         return solve(H, -g.ravel(), assume_a="sym").reshape(g.shape)
 
 
-def _on_targets(z: NDArray, t: NDArray) -> float:
-    """Sum of t_i . z_i, for codes or for probabilities."""
-    return float(np.vdot(t, z) if t.ndim == 2 else z[np.arange(len(z)), t].sum())
+def _cross_entropy(z: NDArray, t: NDArray) -> float:
+    """Sum of logsumexp(z_i) - t_i . z_i, for probabilities or for codes.
+
+    A row that is classified beyond doubt loses as little as exp(-40), which no difference of
+    logits has left: for codes it is log(1 + sum of exp(z_ij - z_it)) over the other classes.
+    """
+    if t.ndim == 2:
+        return float(logsumexp(z, axis=1).sum() - np.vdot(t, z))
+    rows = np.arange(len(z))
+    others = z - z[rows, t][:, None]
+    others[rows, t] = -np.inf
+    return float(np.logaddexp(0, logsumexp(others, axis=1)).sum())
 
 
 def _contrasts(K: int) -> NDArray:

@@ -106,13 +106,14 @@ class ClassWhitened:
     """T has a matrix of its own for each class, or one for all, in the variables of a `Whitened`.
 
     A shift of all classes, which softmax does not see, is taken out of directions and gradients. It
-    has no curvature; where all classes share a matrix, products give it that of I, so that rounding
-    finds nothing to blow up.
+    has no curvature; where all classes share a matrix, products give it one of the size that the
+    classes have, so that rounding finds nothing to blow up.
     """
 
-    def __init__(self, inner: Whitened, T: NDArray):
+    def __init__(self, inner: Whitened, T: NDArray, shift_curvature: NDArray | float = 0.0):
         self.inner = inner
         self.T = T
+        self.shift_curvature = shift_curvature
 
     def to_user(self, v: NDArray) -> NDArray:
         """T v: a direction in the user's variables, from the solver's."""
@@ -126,7 +127,7 @@ class ClassWhitened:
         """T' H T v."""
         direction, shift = self._split(v)
         G = self._by_class(hessian(direction))
-        return self._times(G + shift if len(self.T) == 1 else G)
+        return self._times(G + shift * self.shift_curvature)
 
     def _split(self, v: NDArray) -> tuple[NDArray, NDArray | float]:
         """T v without its shift of all classes, and that shift, in the inner variables."""
@@ -268,23 +269,24 @@ class Jointly:
         for span in self.spans:
             XT, Z, ZT, t = self.kept or self._chunk(span)
             state = loss.curvature(W @ XT + b[:, None], t)
-            a, F = loss.curvature_diagonal(state, t), loss.curvature_between(state, t)
+            F = loss.curvature_between(state, t)
             if F is not None:
-                a = a + F * F
                 B = (ZT * (F / np.sqrt(S))[:, None]).reshape(size, -1)
                 M -= B @ B.T
-            own = own + (ZT * (a / S)[:, None]) @ Z
+            own = own + (ZT * (loss.curvature_diagonal(state, t) / S)[:, None]) @ Z
         own[:, :p, :p] += self.penalty
         M = M.reshape(K, size // K, K, size // K)
+        for k in range(K):
+            M[k, :, k] = own[k]
+        shift_curvature = np.zeros(size // K)
         if self.objective.targets.loss == "categorical":
             # A shift of all classes has the curvature that products give it, and no penalty.
-            shift = np.eye(size // K)
+            shift_curvature = np.einsum("kii->i", own) / K
+            shift = np.diag(shift_curvature)
             shift[:p, :p] -= self.penalty
             M += shift[:, None] / K
-        for k in range(K):
-            M[k, :, k] += own[k]
         T = _inverse_cholesky(M.reshape(1, size, size), unpenalised=self.objective.ridge == 0)
-        return ClassWhitened(self.inner, T)
+        return ClassWhitened(self.inner, T, shift_curvature)
 
 
 def _in_variables(inner: Whitened, X: NDArray) -> NDArray:

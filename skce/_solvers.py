@@ -78,6 +78,10 @@ _SEPARABLE = 1e-12
 _PRODUCTS = 1000
 #: The ratio of successive decrements beyond which it tells no more of what is to come.
 _SLOWEST = 0.95
+#: The ratio that Newton's method has where its model is good, and the share of `limit` at which a
+#: worse one does not matter.
+_FAST = 0.1
+_FAR_BELOW = 0.01
 #: The fewest in the last one, of a fit that is not good enough.
 _LAST_PRODUCTS = 20
 #: The gap may be up to twice the decrement, which it is where the loss decays exponentially.
@@ -316,6 +320,18 @@ class _Fit:
         return float(gradient @ gradient) / (2 * _LARGEST_EIGENVALUE)
 
     @property
+    def settled(self) -> bool:
+        """Whether the decrement falls as fast as it does where the quadratic model is good.
+
+        Where losses of different rows decay exponentially, at different rates, the gap was seen to
+        be twenty times the decrement.
+        """
+        return (
+            self.decrement <= _FAST * self.decrement_before
+            or self.decrement <= _FAR_BELOW * self.limit
+        )
+
+    @property
     def limit(self) -> float:
         """The gap, by the decrement, that keeps the promise of tol.
 
@@ -550,6 +566,7 @@ def newton_cg(fit: _Fit, max_iter: int) -> None:
         fit.slow = fit.slow + 1 if fit.decrement > _SLOW * fit.decrement_before else 0
         if fit.slow > 1:
             fit.truncation /= 4
+    fit.converged = fit.converged and fit.settled
     fit.last_products = fit.nhev - before if np.isfinite(fit.decrement) else np.inf
     if fit.verbose and fit.n_iter:
         fit.print()

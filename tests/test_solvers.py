@@ -281,6 +281,18 @@ def test_the_promise_is_kept_where_there_is_next_to_no_penalty():
                 assert (result.fun - best.fun) / best.fun <= tol
 
 
+def test_the_promise_is_kept_where_losses_decay_at_different_rates():
+    # Newton's quadratic model takes the gap for a tenth of what it is, for many steps.
+    rng = np.random.default_rng(7)
+    X = rng.normal(size=(30, 35))
+    y = (X @ rng.normal(size=(35, 7))).argmax(axis=1)
+    X *= 10.0 ** rng.uniform(-6, 6, 35)
+    best = SoftmaxClassifier(tol=1e-12).fit(X, y).optimize_result_.fun
+    result = SoftmaxClassifier(tol=1e-3).fit(X, y).optimize_result_
+    assert result.success
+    assert (result.fun - best) / best <= 1e-3
+
+
 def test_the_whole_hessian_is_used_where_conjugate_gradients_take_long(monkeypatch):
     used = []
     at = _solvers.Jointly.at
