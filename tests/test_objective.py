@@ -170,7 +170,8 @@ def test_joint_whitening_makes_the_whole_hessian_the_identity(
     assert_allclose(hessian_in(variables, objective, theta), np.eye(objective.size), atol=1e-6)
 
 
-def test_joint_whitening_sees_curvature_far_below_1(rng):
+def test_joint_whitening_sees_curvature_far_below_1():
+    rng = np.random.default_rng(0)
     objective = make(rng.normal(size=(60, 4)), rng.integers(3, size=60), C=1e14)
     theta = objective.without_shift(20 * rng.normal(size=objective.size))
     variables = Jointly(precondition(objective), objective).at(theta)
