@@ -275,13 +275,16 @@ class Jointly:
                 M -= B @ B.T
             own = own + (ZT * (loss.curvature_diagonal(state, t) / S)[:, None]) @ Z
         own[:, :p, :p] += self.penalty
-        M = M.reshape(K, size // K, K, size // K)
+        p1 = size // K
+        M = M.reshape(K, p1, K, p1)
         for k in range(K):
             M[k, :, k] = own[k]
-        shift_curvature = np.zeros(size // K)
+        shift_curvature = np.zeros(p1)
         if self.objective.targets.loss == "categorical":
-            # A shift of all classes has the curvature that products give it, and no penalty.
-            shift_curvature = np.einsum("kii->i", own) / K
+            # A shift of all classes has the curvature that products give it, and no penalty: as much
+            # as the classes have or, without a penalty, as they have at equal probabilities, so
+            # that the diagonal grows and what little is added to it holds the steps back.
+            shift_curvature = np.einsum("kii->i", own) / K if self.objective.ridge else np.ones(p1)
             shift = np.diag(shift_curvature)
             shift[:p, :p] -= self.penalty
             M += shift[:, None] / K
