@@ -281,9 +281,9 @@ class Jointly:
             M[k, :, k] = own[k]
         shift_curvature = np.zeros(p1)
         if self.objective.targets.loss == "categorical":
-            # A shift of all classes has the curvature that products give it, and no penalty: as much
-            # as the classes have or, without a penalty, as they have at equal probabilities, so
-            # that the diagonal grows and what little is added to it holds the steps back.
+            # A shift of all classes has the curvature that products give it, and no penalty: as
+            # much as the classes have or, without a penalty, as they have at equal probabilities,
+            # so that the diagonal grows and what little is added to it holds the steps back.
             shift_curvature = np.einsum("kii->i", own) / K if self.objective.ridge else np.ones(p1)
             shift = np.diag(shift_curvature)
             shift[:p, :p] -= self.penalty

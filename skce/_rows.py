@@ -15,11 +15,11 @@ temporary is larger than a block or the coefficients.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from sklearn.utils.extmath import safe_sparse_dot
 
 from ._threads import threads
@@ -34,12 +34,20 @@ _ROWS_PER_BLOCK = (512, 8192)
 #: The same for CSR, where every block costs a (K, n_features) array to add up.
 _CSR_BLOCK = 2**20
 
+#: Columns of a (K, n_features) array that stay in cache while it is turned.
+COLUMNS = 4096
 
 _NOTHING = np.zeros(0)
 
 #: Rows that tell whether columns are far from zero: by this many standard deviations.
 _ROWS_FOR_CENTRE = 1000
 _FAR = 100
+
+#: Bytes of sparse rows that are worth rounding, how many of their numbers tell whether they fit
+#: float32, and the size that leaves room for products.
+_WORTH_ROUNDING = 2**20
+_NUMBERS_FOR_SIZE = 1000
+_FITS_FLOAT32 = 1e9
 
 #: Runs of blocks that threads share, and multiplications that are worth a run of their own.
 _SPANS = 16
@@ -58,9 +66,6 @@ class _Rows:
 
     is_sparse = False
     centre: NDArray | None = None
-    #: Layout in which `_logits` needs the coefficients.
-    _order: Literal["C", "F"] = "C"
-
     X: Any
 
     def __init__(self, X: NDArray | sp.csr_array):
@@ -95,7 +100,7 @@ class _Rows:
         Returns
         -------
         value : float
-        RX : ndarray of float64, shape (K, n_features)
+        RX : ndarray of the dtype of A, shape (K, n_features)
         R1 : ndarray of float64, shape (K,)
         """
 
@@ -108,16 +113,14 @@ class _Rows:
                 R1 = _plus(R1, R.sum(axis=1, dtype=np.float64))
             return value, RX, R1
 
+        dtype = A.dtype
         A, a = self._prepared(A, a)
-        parts = iter(threads.map(one, self._spans(len(A))))
-        value, RX, R1 = next(parts)
-        for part in parts:
-            value += part[0]
-            RX += part[1]
-            R1 += part[2]
+        parts = list(threads.map(one, self._spans(len(A))))
+        RX = _total([part[1] for part in parts], dtype)
+        R1 = np.sum([part[2] for part in parts], axis=0)
         if self.centre is not None:
             RX += np.multiply.outer(R1, self.centre.astype(np.float64))
-        return value, RX, R1
+        return sum(part[0] for part in parts), RX, R1
 
     def each(self, A: NDArray, a: NDArray, function: Callable[[NDArray, int, int], None]) -> None:
         """Call a function with the logits of each of the blocks that `sum` would take."""
@@ -146,7 +149,11 @@ class _Rows:
     def _prepared(self, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
         if self.centre is not None:
             a = a + A @ self.centre.astype(np.float64)
-        return np.asarray(A, dtype=self.dtype, order=self._order), a.astype(self.dtype)[:, None]
+        return self._coefficients(A), a.astype(self.dtype)[:, None]
+
+    def _coefficients(self, A: NDArray) -> NDArray:
+        """Return A as `_logits` reads it."""
+        return np.asarray(A, dtype=self.dtype)
 
     def _blocks_of_logits(
         self, A: NDArray, a: NDArray, span: tuple[int, int]
@@ -160,6 +167,10 @@ class _Rows:
     def take(self, indices: NDArray) -> _Rows:
         """Return a copy of the given rows, in the same kind of place."""
         return type(self)(self.X[indices])
+
+    def rounded(self) -> _Rows:
+        """Return rows that are rounded to float32 when they are read, where that is faster."""
+        return self
 
     def block(self, start: int, stop: int) -> NDArray | sp.csr_array:
         """Rows start to stop, without a copy."""
@@ -230,7 +241,6 @@ class CSRRows(_Rows):
 
     X: sp.csr_array
     is_sparse = True
-    _order = "F"
 
     def __init__(self, X: sp.csr_array):
         super().__init__(X)
@@ -246,6 +256,22 @@ class CSRRows(_Rows):
         """Multiplications for one logit of one row."""
         return self.X.nnz // self.n_rows
 
+    def rounded(self) -> _Rows:
+        """Return rows that are rounded to float32 when they are read, where that is faster.
+
+        Products with sparse rows move numbers more than they multiply: with half of the bytes a
+        pass took 0.65 of the time on text (20 000, 50 000) with 20 classes.
+        """
+        data = self.X.data
+        if self.dtype != np.float64 or data.nbytes < _WORTH_ROUNDING:
+            return self
+        size = np.abs(data[:: max(1, len(data) // _NUMBERS_FOR_SIZE)]).max()
+        if not 1 / _FITS_FLOAT32 < size < _FITS_FLOAT32:
+            return self
+        rounded = CSRRows(self.X)
+        rounded.dtype = np.dtype(np.float32)
+        return rounded
+
     def block(self, start: int, stop: int) -> sp.csr_array:
         """Rows start to stop; SciPy's own slices would copy."""
         if (start, stop) not in self._views:
@@ -253,7 +279,10 @@ class CSRRows(_Rows):
             inside = slice(ends[0], ends[-1])
             parts = self.X.data[inside], self.X.indices[inside], ends - ends[0]
             self._views[start, stop] = sp.csr_array(parts, shape=(stop - start, self.n_columns))
-        return self._views[start, stop]
+        view = self._views[start, stop]
+        if view.dtype == self.dtype:
+            return view
+        return sp.csr_array((view.data.astype(self.dtype), view.indices, view.indptr), view.shape)
 
     def dense(self, indices: NDArray) -> NDArray:
         """Return the given rows as a float64 array."""
@@ -266,6 +295,15 @@ class CSRRows(_Rows):
     def _block_size(self, n_logits: int) -> int:
         return max(_CSR_BLOCK // n_logits, 1)
 
+    def _coefficients(self, A: NDArray) -> NDArray:
+        out = np.empty(A.shape, dtype=self.dtype, order="F")
+
+        def turn(span: tuple[int, int]) -> None:
+            out[:, slice(*span)] = A[:, slice(*span)]
+
+        list(threads.map(turn, blocks(A.shape[1], COLUMNS)))
+        return out
+
     def _logits(self, A: NDArray, block: sp.csr_array) -> NDArray:
         return np.ascontiguousarray((block @ A.T).T)
 
@@ -274,10 +312,27 @@ class CSRRows(_Rows):
 
 
 def _plus(total: NDArray, part: NDArray) -> NDArray:
-    """Add to a total of float64 that is empty at first."""
+    """Add to a total that is empty at first, and of float64 from the second part on."""
     if total is _NOTHING:
-        return part.astype(np.float64, copy=False)
+        return part
+    total = total.astype(np.float64, copy=False)
     total += part
+    return total
+
+
+def _total(sums: list[NDArray], dtype: DTypeLike) -> NDArray:
+    """Add up sums of shape (K, n_features), some columns after the other."""
+    if len(sums) == 1:
+        return sums[0].astype(dtype, copy=False)
+    total: NDArray = np.empty(sums[0].shape, dtype)
+
+    def add(span: tuple[int, int]) -> None:
+        some = slice(*span)
+        total[:, some] = sums[0][:, some]
+        for part in sums[1:]:
+            total[:, some] += part[:, some]
+
+    list(threads.map(add, blocks(total.shape[1], COLUMNS)))
     return total
 
 

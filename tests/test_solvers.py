@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info
 
 from skce import SoftmaxClassifier, _solvers, _threads
 from skce._objective import Objective
-from skce._rows import as_rows
+from skce._rows import CSRRows, as_rows
 from skce._target_mass import fold_weights
 from skce._targets import read_targets
 
@@ -279,6 +279,40 @@ def test_the_promise_is_kept_where_there_is_next_to_no_penalty():
                 result = SoftmaxClassifier(tol=tol).fit(X * 1e6, y).optimize_result_
                 assert result.success
                 assert (result.fun - best.fun) / best.fun <= tol
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("C", [1, 1e6])
+def test_rounded_products_keep_the_promise_in_full_precision(solver, C, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = (
+        rng.normal(size=(300, 400))
+        * (rng.random((300, 400)) < 0.1)
+        * 10.0 ** rng.uniform(-3, 3, 400)
+    )
+    X, y = sp.csr_array(X), rng.integers(4, size=300)
+    best = SoftmaxClassifier(C=C, tol=1e-12).fit(X, y).optimize_result_.fun
+    monkeypatch.setattr("skce._rows._WORTH_ROUNDING", 0)
+    read = []
+    logits = CSRRows._logits
+    monkeypatch.setattr(
+        CSRRows, "_logits", lambda self, *args: read.append(self.dtype.char) or logits(self, *args)
+    )
+    for tol in (1e-3, 1e-9):
+        read.clear()
+        result = SoftmaxClassifier(C=C, tol=tol, solver=solver).fit(X, y).optimize_result_
+        assert result.success
+        assert (result.fun - best) / best <= tol
+        assert "f" in read
+        assert read[-1] == "d"
+
+
+@pytest.mark.parametrize("factor", [1e-60, 1e60])
+def test_numbers_beyond_float32_are_not_rounded(factor, monkeypatch):
+    monkeypatch.setattr("skce._rows._WORTH_ROUNDING", 0)
+    rows = as_rows(sp.csr_array(np.eye(3) * factor))
+    assert rows.rounded() is rows
+    assert as_rows(sp.csr_array(np.eye(3))).rounded().block(0, 3).dtype == np.float32
 
 
 def test_the_promise_is_kept_where_losses_decay_at_different_rates():
