@@ -58,7 +58,7 @@ class Objective:
         """Theta less what softmax does not see: a shift of all classes."""
         W, b = self.unpack(theta)
         if self.targets.loss == "categorical":
-            return self.pack(W - W.mean(axis=0), b - b.mean())
+            return self.pack(W - mean_of_classes(W), b - mean_of_classes(b))
         return theta
 
     def value_gradient(self, theta: NDArray) -> tuple[float, NDArray]:
@@ -128,15 +128,20 @@ class Objective:
             some = slice(*span)
             part = RX[:, some] / self.targets.total_weight
             if shifts:
-                part -= part.mean(axis=0)
+                part -= mean_of_classes(part)
             part += self.ridge * W[:, some]
             G[:, some] = part
 
         list(threads.map(finish, blocks(G.shape[1], COLUMNS)))
         np.divide(R1, self.targets.total_weight, out=g)
         if shifts:
-            g -= g.mean()
+            g -= mean_of_classes(g)
         return gradient
+
+
+def mean_of_classes(A: NDArray) -> NDArray:
+    """Mean over the first axis; `ndarray.mean` takes three times as long where there is little."""
+    return np.add.reduce(A, axis=0) / len(A)
 
 
 _NOTHING = np.zeros(0)

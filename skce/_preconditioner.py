@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtri
 
-from ._objective import Objective
+from ._objective import Objective, mean_of_classes
 from ._rows import blocks
 from ._target_mass import TargetBlock
 from ._threads import threads
@@ -135,7 +135,7 @@ class ClassWhitened:
         V = (v.reshape(len(self.T), 1, -1) @ self.T).reshape(objective.targets.n_outputs, -1)
         shift: NDArray | float = 0.0
         if objective.targets.loss == "categorical":
-            shift = V.mean(axis=0)
+            shift = mean_of_classes(V)
             V -= shift
         user = objective.pack(V[:, :-1], V[:, -1]) if objective.fit_intercept else V.ravel()
         return self.inner.to_user(user), shift
@@ -146,7 +146,7 @@ class ClassWhitened:
         G, g = objective.unpack(self.inner.gradient(gradient))
         if objective.fit_intercept:
             G = np.concatenate([G, g[:, None]], axis=1)
-        return G - G.mean(axis=0) if objective.targets.loss == "categorical" else G
+        return G - mean_of_classes(G) if objective.targets.loss == "categorical" else G
 
     def _times(self, G: NDArray) -> NDArray:
         return (self.T @ G.reshape(len(self.T), -1, 1)).ravel()

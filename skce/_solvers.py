@@ -253,7 +253,7 @@ class Report:
     loss_curve: list[float]
 
 
-@dataclass
+@dataclass(eq=False)
 class _Point:
     """A point in the user's variables, F and its gradient there."""
 
@@ -293,7 +293,8 @@ class _Fit:
         self.base = precondition(objective)
         self.jointly: Jointly | None = None
         self.variables: Whitening = self.base
-        self.step = np.zeros(0)
+        self.step = self._gradient = np.zeros(0)
+        self._gradient_of: tuple[_Point, Whitening] | None = None
         self.point = self.origin = self.evaluate(theta)
         self.values = [self.point.value]
 
@@ -320,7 +321,10 @@ class _Fit:
     @property
     def gradient(self) -> NDArray:
         """Gradient at the point in the solver's variables."""
-        return self.variables.gradient(self.point.gradient)
+        of = self.point, self.variables
+        if self._gradient_of != of:
+            self._gradient_of, self._gradient = of, self.variables.gradient(self.point.gradient)
+        return self._gradient
 
     @property
     def rough_gap(self) -> float:
@@ -379,6 +383,10 @@ class _Fit:
             truncation=truncation,
             max_products=max_products,
         )
+        self._take(found)
+
+    def _take(self, found: Decrement) -> None:
+        """Take note of the gap, and of the step."""
         self.complete = found.complete
         gap = self._to_come(found.gap)
         self.gap = _relative(gap, self.point.value)
@@ -408,12 +416,17 @@ class _Fit:
         return decrement / (1 - min(decrement / self.decrement_before, _SLOWEST))
 
     def look_at_gradient(self) -> None:
-        """Estimate the gap where the Hessian is the identity, with products only if it is small."""
+        """Estimate the gap where the Hessian is the identity, which is checked if it is small."""
         self.step = -self.gradient
-        self.decrement = float(self.step @ self.step) / 2
+        square = float(self.step @ self.step)
+        self.decrement = square / 2
         self.gap = _relative(self.decrement, self.point.value)
         if not self.decrement > self.limit:
-            self.estimate_gap()
+            residual = self.step - self.product(self.step)
+            if residual @ residual <= _SOLVED * square:
+                self._take(Decrement(self.decrement, True, self.step))
+            else:
+                self.estimate_gap()
 
     def take_newton_step(self) -> None:
         """Go where the last estimate points, if that is lower: its products are paid for.
@@ -597,7 +610,7 @@ def newton_cg(fit: _Fit, max_iter: int) -> None:
         fit.print()
     if fit.converged or fit.separable or fit.n_iter >= max_iter:
         return
-    distance = fit.rough_gap
+    distance = fit.rough_gap if fit.sampled else 0.0
     _search(fit)
     if fit.sampled and fit.rough_gap > _LITTLE * distance:
         fit.curvature = take_sample(fit.objective, 4 * fit.curvature.rows.n_rows)
