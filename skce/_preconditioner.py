@@ -185,14 +185,26 @@ def precondition(objective: Objective) -> Whitened:
         M[np.diag_indices(p)] += objective.ridge
         return Whitened(objective, mean, _inverse_root(M, unpenalised=objective.ridge == 0))
     centre = None if rows.is_sparse else _mean(objective, _sample(objective, _SAMPLE))
-    with np.errstate(over="ignore"):
-        square = rows.square(objective.targets.weights) / objective.targets.total_weight
+    square = _mean_square(objective)
     if not np.isfinite(square):
         raise ValueError("X holds values whose squares overflow: divide it by a power of ten.")
     # Where rounding takes the centred norm, the plain one is unit enough.
     centred = square - (0.0 if centre is None else centre @ centre)
     scale = np.sqrt(centred if centred > _CONSTANT * square else square) or 1.0
     return Whitened(objective, centre, float(1 / scale))
+
+
+def only_centre(objective: Objective) -> Whitened:
+    """Return variables for `Jointly` at every point, which does the rest."""
+    if not np.isfinite(_mean_square(objective)):
+        return precondition(objective)  # which says where
+    return Whitened(objective, _mean(objective, _sample(objective, _SAMPLE)), 1.0)
+
+
+def _mean_square(objective: Objective) -> float:
+    """Weighted mean of ||x||^2."""
+    with np.errstate(over="ignore"):
+        return objective.rows.square(objective.targets.weights) / objective.targets.total_weight
 
 
 def take_sample(objective: Objective, n_rows: int) -> Objective:

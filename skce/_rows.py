@@ -108,16 +108,18 @@ class _Rows:
             value, RX, R1 = 0.0, _NOTHING, _NOTHING
             for z, start, stop, block in self._blocks_of_logits(A, a, span):
                 values, R = function(z, start, stop)
-                value += float(values.sum(dtype=np.float64))
+                value += float(np.add.reduce(values, dtype=np.float64))
                 RX = _plus(RX, self._back(R, block))
-                R1 = _plus(R1, R.sum(axis=1, dtype=np.float64))
+                R1 = _plus(R1, np.add.reduce(R, axis=1, dtype=np.float64))
             return value, RX, R1
 
         dtype = A.dtype
         A, a = self._prepared(A, a)
         parts = list(threads.map(one, self._spans(len(A))))
         RX = _total([part[1] for part in parts], dtype)
-        R1 = np.sum([part[2] for part in parts], axis=0)
+        R1 = parts[0][2]
+        for part in parts[1:]:
+            R1 += part[2]
         if self.centre is not None:
             RX += np.multiply.outer(R1, self.centre.astype(np.float64))
         return sum(part[0] for part in parts), RX, R1

@@ -50,6 +50,7 @@ from ._preconditioner import (
     Whitening,
     class_whitening_cost,
     joint_whitening_cost,
+    only_centre,
     precondition,
     precondition_classes,
     take_sample,
@@ -273,9 +274,13 @@ class _Fit:
         Start, in the user's variables.
     tol : float
     verbose : int
+    jointly : bool
+        Whether all steps are in the variables of `Jointly`.
     """
 
-    def __init__(self, objective: Objective, theta: NDArray, tol: float, verbose: int):
+    def __init__(
+        self, objective: Objective, theta: NDArray, tol: float, verbose: int, jointly: bool
+    ):
         self.objective = objective
         self.curvature = objective.rounded()
         self.tol = tol
@@ -290,8 +295,8 @@ class _Fit:
         self.gap = np.inf
         self.converged = self.complete = self.stopped = False
         self.on_iteration: OnIteration | None = None
-        self.base = precondition(objective)
-        self.jointly: Jointly | None = None
+        self.base = only_centre(objective) if jointly else precondition(objective)
+        self.jointly = Jointly(self.base, objective) if jointly else None
         self.variables: Whitening = self.base
         self.step = self._gradient = np.zeros(0)
         self._gradient_of: tuple[_Point, Whitening] | None = None
@@ -546,7 +551,9 @@ def _start(
 ) -> _Fit:
     """Begin a fit, with curvature from a sample and at its optimum where rows are plenty."""
     sample = take_sample(objective, _ROWS_PER_PARAMETER * objective.size)
-    fit = _Fit(objective, theta, tol, verbose)
+    small = SOLVERS[solver] is newton_cg and joint_whitening_cost(objective) == 0
+    # Without a penalty nothing but whitening finds the directions that change no logit.
+    fit = _Fit(objective, theta, tol, verbose, jointly=small and objective.ridge > 0)
     if sample is objective:
         return fit
     # The optimum of a sample is off by about size / (2 m): what is closer to it is not closer.
