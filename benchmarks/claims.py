@@ -385,6 +385,7 @@ _REPEATED: dict[str, Callable[[], Data]] = {
     "digits": lambda: problems()["digits"].load(),
     "raw table (50 000, 54)": lambda: raw_table(50_000),
     "embeddings (10 000, 128), float32": lambda: embeddings(10_000, 128, 10, "float32"),
+    "text": lambda: problems()["text"].load(),
 }
 
 
