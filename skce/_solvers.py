@@ -403,12 +403,13 @@ class _Fit:
         self.curvature = self.objective
         self.point.hessian = None
 
-    def confirm(self) -> None:
+    def confirm(self, max_iter: int) -> None:
         """Take the Newton step and estimate the gap again, with the Hessian of rows as they are.
 
         After that step little is left, and few products tell.
         """
-        self.take_newton_step()
+        if self.n_iter < max_iter:
+            self.take_newton_step()
         self.be_exact()
         self.estimate_gap()
 
@@ -576,7 +577,7 @@ def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> s
         before, work = fit.point.value, fit.nfev + fit.nhev
         method(fit, max_iter)
         if fit.converged and fit.rounded:
-            fit.confirm()
+            fit.confirm(max_iter)
         if fit.converged:
             return ""
         if fit.stopped:
