@@ -94,14 +94,14 @@ _MARGIN = 2
 #: The part of the gap that a sum may still miss once it counts as settled. The Newton step taken at
 #: the end is as exact, which decides how many digits of the coefficients agree.
 _MISSING = 1e-4
+#: The same for X in float32, whose rounding leaves no more.
+_MISSING_SINGLE = 1e-2
 #: The square of a residual that counts as solved, in proportion, and where no more can be done.
 _SOLVED = 1e-8
 _NEARLY_SOLVED = 1e-4
 #: Products that gain nothing but rounding, after which no more is to be had.
 _STAGNANT = 30
 _ROUNDING = 1e-13
-#: Values of F that are this close are equal to rounding.
-_FLAT = 1e-15
 #: Newton steps at most where the objective is flat to rounding but its gradient is not (float32).
 _REFINEMENTS = 5
 #: Whitened features have eigenvalues about this, rows of norm 1 smaller ones.
@@ -139,6 +139,7 @@ def newton_decrement(
     *,
     limit: float,
     truncation: float,
+    missing: float = _MISSING,
     max_products: int = _PRODUCTS,
 ) -> Decrement:
     """Sum g' H^-1 g / 2 by conjugate gradients: until it has settled, or is a step above `limit`.
@@ -160,6 +161,8 @@ def newton_decrement(
         The gap that matters.
     truncation : float
         How small the last term of a sum above `limit` need be; 0 to let every sum settle.
+    missing : float
+        The part of the gap that a sum may still miss.
     max_products : int
         Hessian products at most.
 
@@ -200,7 +203,7 @@ def newton_decrement(
         lengths.append(length)
         norms.append(float(residual @ residual))
         found.gap, found.step = gap, x
-        small = _MISSING * max(gap, limit)
+        small = missing * max(gap, limit)
         window = max(3, len(sums) // 4)
         found.complete = (
             norms[-1] <= _SOLVED * norms[0]
@@ -332,10 +335,19 @@ class _Fit:
         return self._gradient
 
     @property
+    def square(self) -> float:
+        """Squared norm of that gradient."""
+        gradient = self.gradient
+        return float(gradient @ gradient)
+
+    @property
     def rough_gap(self) -> float:
         """The decrement if every eigenvalue of the Hessian were the largest: a lower bound."""
-        gradient = self.gradient
-        return float(gradient @ gradient) / (2 * _LARGEST_EIGENVALUE)
+        return self.square / (2 * _LARGEST_EIGENVALUE)
+
+    def is_flat(self, gain: float) -> bool:
+        """Whether a difference of F may be rounding of the logits, in the precision of X."""
+        return abs(gain) <= np.finfo(self.objective.rows.dtype).eps * self.point.value
 
     @property
     def settled(self) -> bool:
@@ -386,6 +398,7 @@ class _Fit:
             self.product,
             limit=self.limit,
             truncation=truncation,
+            missing=_MISSING_SINGLE if self.objective.rows.dtype == np.float32 else _MISSING,
             max_products=max_products,
         )
         self._take(found)
@@ -439,12 +452,11 @@ class _Fit:
 
         Where F is flat to rounding the gradient decides, and the iteration counts as the last one.
         """
-        before, gradient = self.point, self.gradient
+        before, square = self.point, self.square
         self.point = self.evaluate(before.theta + self.variables.to_user(self.step))
-        flat = abs(self.point.value - before.value) <= _FLAT * before.value
         if self.point.value < before.value:
             self.accept()
-        elif flat and self.gradient @ self.gradient < gradient @ gradient:
+        elif self.is_flat(self.point.value - before.value) and self.square < square:
             self.values[-1] = self.point.value
         else:
             self.point = before
@@ -574,7 +586,7 @@ def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> s
     """Run a method until the fit is content or nothing more is gained; say why it ended."""
     failures = 0
     while failures < _FAILURES:
-        before, work = fit.point.value, fit.nfev + fit.nhev
+        n_iter, work = fit.n_iter, fit.nfev + fit.nhev
         method(fit, max_iter)
         if fit.converged and fit.rounded:
             fit.confirm(max_iter)
@@ -586,7 +598,7 @@ def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> s
             return SEPARABLE
         if fit.n_iter >= max_iter:
             return MAX_ITER
-        failures = 0 if fit.point.value < before else failures + 1
+        failures = 0 if fit.n_iter > n_iter else failures + 1
         if failures and fit.rounded:
             fit.be_exact()
             failures = 0
@@ -627,17 +639,21 @@ def newton_cg(fit: _Fit, max_iter: int) -> None:
 def _search(fit: _Fit) -> None:
     """Backtrack along the Newton step until F is low enough, by a parabola through what is known.
 
+    Where rounding takes the difference of F, a gradient of half the square is as good.
+
     Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 3.5.
     """
-    origin = fit.point
+    origin, square = fit.point, fit.square
     slope, direction = float(fit.gradient @ fit.step), fit.variables.to_user(fit.step)
     length = 1.0
     for _ in range(_BACKTRACKS):
         fit.point = fit.evaluate(origin.theta + length * direction)
         gain = origin.value - fit.point.value
-        if gain >= -_ENOUGH * length * slope and gain > 0:
+        lower = gain >= -_ENOUGH * length * slope and gain > 0
+        if lower or (length == 1 and fit.is_flat(gain) and fit.square <= square / 2):
             fit.accept()
             error = abs(gain / fit.decrement - 1) if length == 1 else 1
+            error = 0 if fit.is_flat(gain) else error
             fit.truncation = min(_TRUNCATION, _TRUNCATION_PER_ERROR * error)
             return
         curvature = -(gain + length * slope) / length**2

@@ -26,6 +26,8 @@ ClassWeight = dict | str | None
 
 #: Rows at a time where a weight needs a temporary as wide as y.
 _CHUNK = 4096
+#: Numbers of shape (K, n_samples), up to which blocks are kept.
+_KEPT = 2**14
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ class Targets:
         self.loss = raw.loss
         self.n_outputs = 1 if raw.form == "sigmoid" else len(raw.classes)
         self.dtype = np.dtype(dtype)
+        self._blocks: dict[tuple[int, int], TargetBlock] = {}
         self._values = raw.values
         self._row_sum = raw.row_sum
         if sample_weight is None:
@@ -157,12 +160,21 @@ class Targets:
         self._fold(class_weight, label_smoothing)
 
     def block(self, start: int, stop: int) -> TargetBlock:
-        """Target mass of rows start to stop."""
+        """Target mass of rows start to stop; kept where all of it is small."""
+        if self.n_outputs * len(self.weights) > _KEPT:
+            return self._read(start, stop)
+        if (start, stop) not in self._blocks:
+            self._blocks[start, stop] = self._read(start, stop)
+        return self._blocks[start, stop]
+
+    def _read(self, start: int, stop: int) -> TargetBlock:
+        """Make the block from the arrays by row."""
         raise NotImplementedError
 
     def take(self, indices: NDArray) -> Targets:
         """Return the targets of the given rows, with weights as they are here."""
         taken = copy(self)
+        taken._blocks = {}
         for name in (*_BY_ROW, *self._by_row):
             values = getattr(self, name)
             setattr(taken, name, None if values is None else values[indices])
@@ -195,8 +207,7 @@ class LabelTargets(Targets):
 
     _by_row = ("_on", "_total", "_spread")
 
-    def block(self, start: int, stop: int) -> HardBlock:
-        """Target mass of rows start to stop."""
+    def _read(self, start: int, stop: int) -> HardBlock:
         rows = slice(start, stop)
         on, mass, reference = self._on[rows], self._total[rows], self._values[rows]
         rest = mass - on
@@ -227,8 +238,7 @@ class DistributionTargets(Targets):
 
     _by_row = ("_row_sum", "_row_scale", "_total", "_reference")
 
-    def block(self, start: int, stop: int) -> SoftBlock:
-        """Target mass of rows start to stop."""
+    def _read(self, start: int, stop: int) -> SoftBlock:
         rows = slice(start, stop)
         t = np.array(self._values[rows].T, dtype=self.dtype, order="C")
         t *= self._scale[:, None]
@@ -266,8 +276,7 @@ class DistributionTargets(Targets):
 class OutputTargets(Targets):
     """A probability per output: labels of two classes, 1-D probabilities, multilabel."""
 
-    def block(self, start: int, stop: int) -> SoftBlock:
-        """Target mass of rows start to stop."""
+    def _read(self, start: int, stop: int) -> SoftBlock:
         rows = slice(start, stop)
         s = self.weights[rows]
         t = np.array(self._values[rows].T, dtype=self.dtype, order="C")
