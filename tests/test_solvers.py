@@ -315,6 +315,19 @@ def test_numbers_beyond_float32_are_not_rounded(factor, monkeypatch):
     assert as_rows(sp.csr_array(np.eye(3))).rounded().block(0, 3).dtype == np.float32
 
 
+def test_float32_takes_no_more_passes_than_float64_where_the_objective_is_flat_to_rounding():
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(3000, 60)) / np.arange(1, 61)).astype(np.float32) * 30
+    y = (X @ rng.normal(size=(60, 12)) / 4 + rng.gumbel(size=(3000, 12))).argmax(axis=1)
+    single, double = (
+        SoftmaxClassifier(C=100).fit(X.astype(dtype), y).optimize_result_
+        for dtype in (np.float32, np.float64)
+    )
+    assert single.success
+    assert single.passes < 1.2 * double.passes
+    assert_allclose(single.fun, double.fun, rtol=1e-6)
+
+
 def test_the_promise_is_kept_where_losses_decay_at_different_rates():
     # Newton's quadratic model takes the gap for a tenth of what it is, for many steps.
     rng = np.random.default_rng(7)

@@ -21,23 +21,26 @@ from numpy.typing import NDArray
 from .._target_mass import TargetBlock
 
 
-def _exponentials(
-    z: NDArray, c: NDArray
-) -> tuple[NDArray, NDArray, NDArray, NDArray, tuple[NDArray, NDArray]]:
-    """Return d, e with e[c] set to zero, e_c, the sum of the others, and the index of c."""
-    at_c = (c, np.arange(z.shape[1]))
-    d = z.max(axis=0) - z
-    e = np.negative(d)
-    np.exp(e, out=e)
+def _set_apart(e: NDArray, c: NDArray) -> tuple[NDArray, NDArray, tuple[NDArray, NDArray]]:
+    """Set e[c] to zero; return what it was, the sum of the others, and the index of c."""
+    at_c = (c, np.arange(e.shape[1]))
     e_c = e[at_c]
     e[at_c] = 0
-    return d, e, e_c, e.sum(axis=0), at_c
+    return e_c, e.sum(axis=0), at_c
+
+
+def _exponentials(z: NDArray) -> tuple[NDArray, NDArray]:
+    """Return d and e."""
+    d = z.max(axis=0) - z
+    e = np.negative(d)
+    return d, np.exp(e, out=e)
 
 
 def value_gradient(z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:
     """Loss m * logsumexp(z) - t.z of each row and its gradient m * softmax(z) - t."""
     m = t.mass
-    d, e, e_c, others, at_c = _exponentials(z, t.reference)
+    d, e = _exponentials(z)
+    e_c, others, at_c = _set_apart(e, t.reference)
     value = m * np.log1p(others + (e_c - 1)) + t.dot(d)
     scale = m / (others + e_c)
     e *= scale
@@ -53,7 +56,9 @@ _State = tuple[NDArray, NDArray, tuple[NDArray, NDArray]]
 
 def curvature(z: NDArray, t: TargetBlock) -> _State:
     """Probabilities p = softmax(z), and 1 - p of the reference class of each row."""
-    _, p, e_c, others, at_c = _exponentials(z, t.reference)
+    p = z - z.max(axis=0)
+    np.exp(p, out=p)
+    e_c, others, at_c = _set_apart(p, t.reference)
     p[at_c] = e_c
     total = others + e_c
     p /= total
@@ -92,7 +97,8 @@ def curvature_bound(n_classes: int) -> float:
 
 def log_softmax(z: NDArray) -> NDArray:
     """Logarithms of softmax(z) down the columns of z, exact where softmax rounds to 0 or 1."""
-    d, _, _, others, _ = _exponentials(z, z.argmax(axis=0))
+    d, e = _exponentials(z)
+    _, others, _ = _set_apart(e, z.argmax(axis=0))
     return -d - np.log1p(others)
 
 
