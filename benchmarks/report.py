@@ -217,6 +217,7 @@ def draw_growth(sizes: list[int], times: dict[str, list[float]], path: Path) -> 
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator
 
     figure, axis = plt.subplots(figsize=(6, 4.5))
     for marker, (name, seconds) in zip("os", times.items(), strict=False):
@@ -225,6 +226,8 @@ def draw_growth(sizes: list[int], times: dict[str, list[float]], path: Path) -> 
         axis.loglog(sizes, linear, color="grey", linewidth=0.8, linestyle=":")
     axis.plot([], [], color="grey", linewidth=0.8, linestyle=":", label="proportional to the rows")
     axis.set_xticks(sizes, [f"{n:,}" for n in sizes])
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter("{x:g}")
     axis.minorticks_off()
     axis.set_xlabel("rows")
     axis.set_ylabel("seconds to tol=1e-6")
