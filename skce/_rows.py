@@ -110,14 +110,14 @@ class _Rows:
                 values, R = function(z, start, stop)
                 value += float(np.add.reduce(values, dtype=np.float64))
                 RX = _plus(RX, self._back(R, block))
-                R1 = _plus(R1, np.add.reduce(R, axis=1, dtype=np.float64))
+                R1 = _plus(R1, np.add.reduce(R, axis=1))
             return value, RX, R1
 
         dtype = A.dtype
         A, a = self._prepared(A, a)
         parts = list(threads.map(one, self._spans(len(A))))
         RX = _total([part[1] for part in parts], dtype)
-        R1 = parts[0][2]
+        R1 = parts[0][2].astype(np.float64, copy=False)
         for part in parts[1:]:
             R1 += part[2]
         if self.centre is not None:

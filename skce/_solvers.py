@@ -87,6 +87,9 @@ _SLOWEST = 0.95
 #: worse one does not matter.
 _FAST = 0.1
 _FAR_BELOW = 0.01
+#: The error in the gain of a last Newton step, as a share of `limit`, that is too much: the
+#: quadratic model, which the estimate of the gap rests on, does not hold there.
+_TRUSTED = 0.5
 #: The fewest in the last one, of a fit that is not good enough.
 _LAST_PRODUCTS = 20
 #: The gap may be up to twice the decrement, which it is where the loss decays exponentially.
@@ -447,19 +450,23 @@ class _Fit:
             else:
                 self.estimate_gap()
 
-    def take_newton_step(self) -> None:
+    def take_newton_step(self) -> bool:
         """Go where the last estimate points, if that is lower: its products are paid for.
 
         Where F is flat to rounding the gradient decides, and the iteration counts as the last one.
+        Return whether the step gained what the estimate had promised.
         """
         before, square = self.point, self.square
         self.point = self.evaluate(before.theta + self.variables.to_user(self.step))
-        if self.point.value < before.value:
+        gain = before.value - self.point.value
+        if gain > 0:
             self.accept()
-        elif self.is_flat(self.point.value - before.value) and self.square < square:
+        elif self.is_flat(gain) and self.square < square:
             self.values[-1] = self.point.value
         else:
             self.point = before
+        error = gain - self.decrement
+        return abs(error) <= _TRUSTED * self.limit or self.is_flat(error)
 
     def refine(self, max_iter: int) -> None:
         """Take Newton steps as long as they shrink the gap, where F is flat to rounding."""
@@ -538,8 +545,6 @@ def minimize(
         elif not fit.converged:
             fit.estimate_gap(max_products=max(_LAST_PRODUCTS, fit.nhev // 2))
             fit.refine(max_iter)
-        elif fit.n_iter < max_iter:
-            fit.take_newton_step()
     if fit.converged:
         message = f"The estimated relative gap, {fit.gap:.1e}, is at most tol={tol:g}."
     result = OptimizeResult(
@@ -590,6 +595,11 @@ def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> s
         method(fit, max_iter)
         if fit.converged and fit.rounded:
             fit.confirm(max_iter)
+        if fit.converged and fit.n_iter < max_iter:
+            before = fit.point
+            fit.converged = fit.take_newton_step()
+            if not fit.converged and fit.point is before:
+                _search(fit)
         if fit.converged:
             return ""
         if fit.stopped:

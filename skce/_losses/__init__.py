@@ -14,9 +14,10 @@ and these verbs:
 value_gradient(z, t)
     The loss of each row, shape (r,), and its gradient with respect to z, shape (K, r).
 curvature(z, t)
-    What the Hessian with respect to z needs at this point; opaque to the caller.
+    What the Hessian with respect to z needs at this point; opaque to the caller. May use up z.
 curvature_product(state, v, t)
-    The Hessian with respect to z times v, both of shape (K, r).
+    The Hessian with respect to z times v, both of shape (K, r). May use up v: at K = 1000 a block
+    and its temporaries do not fit the cache together.
 curvature_diagonal(state, t)
     The diagonal of the Hessian with respect to z, shape (K, r).
 curvature_between(state, t)

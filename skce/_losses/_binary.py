@@ -38,8 +38,9 @@ def curvature(z: NDArray, t: TargetBlock) -> NDArray:
 
 
 def curvature_product(state: NDArray, v: NDArray, t: TargetBlock) -> NDArray:
-    """Return m * q * (1 - q) * v."""
-    return state * v
+    """Return m * q * (1 - q) * v, in place of v."""
+    v *= state
+    return v
 
 
 def curvature_diagonal(state: NDArray, t: TargetBlock) -> NDArray:

@@ -50,36 +50,35 @@ def value_gradient(z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:
     return value, e
 
 
-#: Probabilities p, the sum of those outside the reference class, and where that class is.
-_State = tuple[NDArray, NDArray, tuple[NDArray, NDArray]]
+#: Exponentials e, their sums with and without the reference class, and where that class is.
+_State = tuple[NDArray, NDArray, NDArray, tuple[NDArray, NDArray]]
 
 
 def curvature(z: NDArray, t: TargetBlock) -> _State:
-    """Probabilities p = softmax(z), and 1 - p of the reference class of each row."""
-    p = z - z.max(axis=0)
-    np.exp(p, out=p)
-    e_c, others, at_c = _set_apart(p, t.reference)
-    p[at_c] = e_c
-    total = others + e_c
-    p /= total
-    return p, others / total, at_c
+    """Exponentials of z, in its place: softmax(z) but for what is common to a row."""
+    z -= z.max(axis=0)
+    e = np.exp(z, out=z)
+    e_c, others, at_c = _set_apart(e, t.reference)
+    e[at_c] = e_c
+    return e, others + e_c, others, at_c
 
 
 def curvature_product(state: _State, v: NDArray, t: TargetBlock) -> NDArray:
-    """Return m * (p * v - p * (p.v)); v is shifted to v_c = 0 first, which changes nothing."""
-    p, _, at_c = state
-    u = v - v[at_c]
-    u -= np.einsum("kr,kr->r", p, u)
-    u *= p
-    u *= t.mass
-    return u
+    """Return m * (p * v - p * (p.v)) in place of v, shifted to v_c = 0, which changes nothing."""
+    e, total, _, at_c = state
+    v -= v[at_c]
+    v -= np.einsum("kr,kr->r", e, v) / total
+    v *= e
+    v *= t.mass / total
+    return v
 
 
 def curvature_diagonal(state: _State, t: TargetBlock) -> NDArray:
     """Return m * p * (1 - p), where 1 - p of the reference class is the sum of the others."""
-    p, rest, at_c = state
+    e, total, others, at_c = state
+    p = e / total
     q = 1 - p
-    q[at_c] = rest
+    q[at_c] = others / total
     q *= p
     q *= t.mass
     return q
@@ -87,7 +86,8 @@ def curvature_diagonal(state: _State, t: TargetBlock) -> NDArray:
 
 def curvature_between(state: _State, t: TargetBlock) -> NDArray:
     """Return sqrt(m) * p, since the Hessian of a row is m * (diag(p) - p p')."""
-    return np.sqrt(t.mass) * state[0]
+    e, total, _, _ = state
+    return e * (np.sqrt(t.mass) / total)
 
 
 def curvature_bound(n_classes: int) -> float:
