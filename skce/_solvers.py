@@ -97,6 +97,8 @@ _MARGIN = 2
 #: The part of the gap that a sum may still miss once it counts as settled. The Newton step taken at
 #: the end is as exact, which decides how many digits of the coefficients agree.
 _MISSING = 1e-4
+#: The same for L-BFGS, whose last point is farther from the optimum.
+_MISSING_LBFGS = 1e-6
 #: The same for X in float32, whose rounding leaves no more.
 _MISSING_SINGLE = 1e-2
 #: The square of a residual that counts as solved, in proportion, and where no more can be done.
@@ -394,14 +396,20 @@ class _Fit:
             self._last_v = v.copy()
         return self.point.value, self.gradient
 
-    def estimate_gap(self, truncation: float = 0, max_products: int = _PRODUCTS) -> None:
+    def estimate_gap(
+        self,
+        truncation: float = 0,
+        *,
+        missing: float = _MISSING,
+        max_products: int = _PRODUCTS,
+    ) -> None:
         """Estimate the gap at the point by the decrement, which also finds the Newton step."""
         found = newton_decrement(
             self.gradient.astype(np.float32) if self.rounded else self.gradient,
             self.product,
             limit=self.limit,
             truncation=truncation,
-            missing=_MISSING_SINGLE if self.objective.rows.dtype == np.float32 else _MISSING,
+            missing=_MISSING_SINGLE if self.objective.rows.dtype == np.float32 else missing,
             max_products=max_products,
         )
         self._take(found)
@@ -688,7 +696,7 @@ def lbfgs(fit: _Fit, max_iter: int) -> None:
         fit.gap = _relative(fit.rough_gap, fit.point.value)
         waited += fit.rough_gap <= fit.limit
         if waited > wait:
-            fit.estimate_gap(np.inf)
+            fit.estimate_gap(np.inf, missing=_MISSING_LBFGS)
             wait, waited = min(2 * wait + 1, 15), 0
         if fit.verbose:
             fit.print()
