@@ -108,7 +108,8 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     optimize_result_ : scipy.optimize.OptimizeResult
         How the fit went: `x` (`coef_` row by row, then `intercept_`), `fun` (the objective above),
         `jac` (its gradient), `nit`, `nfev`, `njev`, `nhev`, `passes` (rows read, in multiples of
-        n_samples), `success`, `message`.
+        n_samples), `gap` (the last estimate of the relative gap), `seconds` (after each iteration),
+        `success`, `message`.
 
     See Also
     --------

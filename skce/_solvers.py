@@ -28,9 +28,7 @@ small enough; then the Newton step is taken, and what is left estimated in full 
 
 from __future__ import annotations
 
-import inspect
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -56,6 +54,7 @@ from ._preconditioner import (
     take_sample,
 )
 from ._threads import threads
+from ._warnings import warn
 
 #: Options that keep L-BFGS-B from stopping by itself.
 _LBFGS = {"maxcor": 20, "maxfun": np.iinfo(np.int32).max, "maxls": 50, "ftol": 0, "gtol": 0}
@@ -310,6 +309,7 @@ class _Fit:
         self._gradient_of: tuple[_Point, Whitening] | None = None
         self.point = self.origin = self.evaluate(theta)
         self.values = [self.point.value]
+        self.seconds = [time.perf_counter() - self.started]
 
     @property
     def n_iter(self) -> int:
@@ -492,6 +492,7 @@ class _Fit:
     def accept(self) -> None:
         """Take note of an iteration that led to the point."""
         self.values.append(self.point.value)
+        self.seconds.append(time.perf_counter() - self.started)
         if self.on_iteration is not None:
             self.stopped = self.on_iteration(self.point.theta)
 
@@ -564,6 +565,8 @@ def minimize(
         njev=fit.nfev,
         nhev=fit.nhev,
         passes=fit.passes,
+        gap=fit.gap,
+        seconds=np.array(fit.seconds[1:] or fit.seconds),
         success=fit.converged,
         status=int(not fit.converged),
         message=message,
@@ -591,6 +594,7 @@ def _start(
     fit.passes += found.passes * sample.rows.n_rows / objective.rows.n_rows
     if start.value < fit.point.value:
         fit.point, fit.values = start, [start.value]
+        fit.seconds = [time.perf_counter() - fit.started]
     fit.curvature = sample
     return fit
 
@@ -719,9 +723,6 @@ def lbfgs(fit: _Fit, max_iter: int) -> None:
 #: What each solver is.
 SOLVERS = {"auto": newton_cg, "lbfgs": lbfgs, "newton-cg": newton_cg}
 
-#: Modules that a warning is not about.
-_INSIDE = ("skce.", "sklearn.", "contextlib")
-
 MAX_ITER = "max_iter was reached"
 STOPPED = "a callback ended the fit"
 PRECISION = "the line search found nothing lower in the precision of X"
@@ -751,17 +752,8 @@ def warn_if_not_converged(
     remedy = remedies[reason]
     if unpenalised and reason != SEPARABLE:
         remedy += " With C=inf there may be no optimum at all: a finite C makes it exist."
-    warnings.warn(
+    warn(
         f"SoftmaxClassifier stopped {reached} after {report.result.nit} iterations, because "
         f"{reason}; tol={tol:g} was asked for. {remedy}",
         ConvergenceWarning,
-        stacklevel=_frames_inside(),
     )
-
-
-def _frames_inside() -> int:
-    """Count the frames of skce and scikit-learn, for the warning to name the line of the user."""
-    frame, count = inspect.currentframe(), 0
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(_INSIDE):
-        frame, count = frame.f_back, count + 1
-    return count

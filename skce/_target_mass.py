@@ -196,9 +196,9 @@ class Targets:
     def _class_weights(self, class_weight: ClassWeight) -> NDArray | None:
         """Weights in the order of the classes."""
         if isinstance(class_weight, dict):
-            return _from_dict(class_weight, self.classes)
+            return weights_from_dict(class_weight, self.classes)
         if isinstance(class_weight, str):
-            return _balanced(self._mass(self.weights), self.total_weight, len(self.classes))
+            return balanced_weights(self._mass(self.weights), self.total_weight, len(self.classes))
         return None
 
 
@@ -299,8 +299,8 @@ class OutputTargets(Targets):
             return None
         if isinstance(class_weight, str):
             mass, total = self._mass(self.weights), self.total_weight
-            return _balanced(total - mass, total, 2), _balanced(mass, total, 2)
-        w = _from_dict(class_weight, self.classes)
+            return balanced_weights(total - mass, total, 2), balanced_weights(mass, total, 2)
+        w = weights_from_dict(class_weight, self.classes)
         return (w[:1], w[1:]) if self.form == "sigmoid" else (np.ones(len(w)), w)
 
     def _mass(self, weights: NDArray) -> NDArray:
@@ -341,12 +341,12 @@ def _column_mass(values: NDArray, weights: NDArray) -> NDArray:
     return mass
 
 
-def _balanced(mass: NDArray, total: float, n_classes: int) -> NDArray:
+def balanced_weights(mass: NDArray, total: float, n_classes: int) -> NDArray:
     """Weights total / (n_classes * mass_k); 1 for a class without mass, which weighs nothing."""
     return np.divide(total, n_classes * mass, out=np.ones_like(mass), where=mass > 0)
 
 
-def _from_dict(class_weight: dict, classes: NDArray) -> NDArray:
+def weights_from_dict(class_weight: dict, classes: NDArray) -> NDArray:
     """Weights in the order of `classes`; 1 for a class that the dictionary leaves out."""
     weights = compute_class_weight(class_weight, classes=classes, y=classes)
     bad = ~(np.isfinite(weights) & (weights >= 0))

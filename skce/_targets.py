@@ -373,6 +373,12 @@ def expected_accuracy(y: ArrayLike, codes: NDArray, classes: NDArray, form: str)
     return matrix[np.arange(len(codes)), codes] / total
 
 
+def check_class_columns(y: Any, classes: NDArray) -> None:
+    """Check that the columns of a matrix of targets are the classes of a fit, in order."""
+    if len(np.shape(y)) == 2:
+        _check_columns(np.asarray(y), column_names(y), classes)
+
+
 def _check_columns(y: NDArray, names: NDArray | None, classes: NDArray) -> None:
     """Columns of y must be the classes of the fit, in order.
 

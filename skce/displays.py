@@ -1,0 +1,733 @@
+"""Pictures of log-loss: its curves, its samples, its fits. Needs matplotlib, the extra `plot`.
+
+Every display follows scikit-learn's conventions: made by `from_estimator`, `from_predictions` or
+another class method, drawn by `plot(ax=None)`, after which it has `ax_` and `figure_`. What is
+drawn is in the attributes that the constructor takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+from sklearn.utils.validation import check_is_fitted
+
+from .metrics import (
+    log_loss_gradient,
+    log_loss_gradient_from_logits,
+    log_loss_samples,
+    log_loss_samples_from_logits,
+)
+from .metrics._problem import read
+
+__all__ = [
+    "ConvergenceDisplay",
+    "LossCurveDisplay",
+    "SampleLossDisplay",
+    "TargetProbabilityDisplay",
+]
+
+
+def _axes(ax: Any) -> Any:
+    """Return the axes to draw on, new ones if none are given."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("Displays need matplotlib: pip install 'skce[plot]'.") from error
+    return plt.subplots(layout="constrained")[1] if ax is None else ax
+
+
+class _Display:
+    """What all displays have."""
+
+    ax_: Any
+    figure_: Any
+
+    def _on(self, ax: Any) -> Any:
+        self.ax_ = _axes(ax)
+        self.figure_ = self.ax_.figure
+        return self.ax_
+
+
+# ------------------------------------------------------------------------------------ loss curves
+def _squared_error(y: float, x: NDArray, *, gradient: bool, logits: bool) -> NDArray:
+    p = expit(x) if logits else x
+    if not gradient:
+        return (p - y) ** 2
+    return 2 * (p - y) * (p * (1 - p) if logits else 1)
+
+
+def _log_loss(y: float, x: NDArray, *, gradient: bool, logits: bool) -> NDArray:
+    function = {
+        (False, False): log_loss_samples,
+        (False, True): log_loss_samples_from_logits,
+        (True, False): log_loss_gradient,
+        (True, True): log_loss_gradient_from_logits,
+    }[gradient, logits]
+    targets = np.full((len(x), 2), (1 - y, y))
+    return function(targets, x)
+
+
+_CURVES = {"log_loss": _log_loss, "squared_error": _squared_error}
+_CURVE_NAMES = {"log_loss": "log-loss", "squared_error": "squared error"}
+_LINE_STYLES = ("-", "--", ":", "-.")
+#: The probabilities, and the logits, that curves are drawn between.
+_RANGES = {"proba": (0.001, 0.999), "logit": (-6.0, 6.0)}
+
+
+class LossCurveDisplay(_Display):
+    """Loss of one prediction for two classes, or its gradient, against the prediction.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_points,)
+        Predicted probabilities of class 1, or logits.
+    curves : dict of {(str, float): ndarray of shape (n_points,)}
+        Values by loss, "log_loss" or "squared_error", and target.
+    response : {"loss", "gradient"}
+        What the values are.
+    against : {"proba", "logit"}
+        What `x` is, and what the gradient is taken with respect to.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the curves.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    lines_ : list of matplotlib Line2D
+        The curves in the order of `curves`.
+
+    See Also
+    --------
+    skce.metrics.log_loss_samples : The loss that is drawn.
+
+    Examples
+    --------
+    >>> from skce.displays import LossCurveDisplay
+    >>> display = LossCurveDisplay.from_targets([0, 1])
+    >>> [line.get_label() for line in display.lines_]
+    ['log-loss, y = 0', 'log-loss, y = 1']
+    """
+
+    def __init__(
+        self, *, x: NDArray, curves: dict[tuple[str, float], NDArray], response: str, against: str
+    ):
+        self.x = x
+        self.curves = curves
+        self.response = response
+        self.against = against
+
+    @classmethod
+    def from_targets(
+        cls,
+        targets: Sequence[float] = (0.0, 1.0),
+        *,
+        losses: Sequence[str] = ("log_loss",),
+        response: str = "loss",
+        against: str = "proba",
+        n_points: int = 301,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> LossCurveDisplay:
+        """Compute and draw the curves of some targets.
+
+        Parameters
+        ----------
+        targets : sequence of float, default=(0, 1)
+            Target probabilities of class 1; 0.7 is a soft target.
+        losses : sequence of {"log_loss", "squared_error"}, default=("log_loss",)
+            The losses to draw.
+        response : {"loss", "gradient"}, default="loss"
+            Whether to draw the loss or its gradient.
+        against : {"proba", "logit"}, default="proba"
+            What to draw it against, and to take the gradient with respect to. Against logits the
+            gradient of the squared error vanishes where a prediction is sure and wrong, that of
+            log-loss does not.
+        n_points : int, default=301
+            Points per curve.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        LossCurveDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If a target is no probability or a name is none of those above.
+        """
+        _one_of("response", response, ("loss", "gradient"))
+        _one_of("against", against, tuple(_RANGES))
+        for loss in losses:
+            _one_of("losses", loss, tuple(_CURVES))
+        bad = [y for y in targets if not 0 <= y <= 1]
+        if bad:
+            raise ValueError(f"targets must be probabilities in [0, 1], but one is {bad[0]:g}.")
+        low, high = _RANGES[against]
+        x = np.linspace(low, high, n_points)
+        curves = {
+            (loss, float(y)): _CURVES[loss](
+                y, x, gradient=response == "gradient", logits=against == "logit"
+            )
+            for loss in losses
+            for y in targets
+        }
+        return cls(x=x, curves=curves, response=response, against=against).plot(ax=ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> LossCurveDisplay:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        LossCurveDisplay
+            The display itself.
+        """
+        ax = self._on(ax)
+        losses = list(dict.fromkeys(loss for loss, _ in self.curves))
+        targets = list(dict.fromkeys(y for _, y in self.curves))
+        self.lines_ = []
+        for (loss, y), values in self.curves.items():
+            style = {
+                "color": f"C{targets.index(y)}",
+                "linestyle": _LINE_STYLES[losses.index(loss) % len(_LINE_STYLES)],
+                "label": f"{_CURVE_NAMES[loss]}, y = {y:g}",
+            }
+            self.lines_ += ax.plot(self.x, values, **{**style, **kwargs})
+        name = {"proba": "predicted probability of class 1", "logit": "logit of class 1"}
+        response = "loss (nats)" if losses == ["log_loss"] else "loss"
+        if self.response == "gradient":
+            response = f"gradient in the {'logit' if self.against == 'logit' else 'probability'}"
+            ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+        ax.set(xlabel=name[self.against], ylabel=response)
+        if self.response == "gradient" and self.against == "proba":
+            ax.set_yscale("symlog")
+        ax.legend()
+        return self
+
+
+def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}.")
+
+
+# ----------------------------------------------------------------------------- losses of samples
+class SampleLossDisplay(_Display):
+    """Distribution of the log-loss of single rows by class, and the rows with the largest.
+
+    Parameters
+    ----------
+    losses : ndarray of shape (n_samples,)
+        Log-loss of each row, in nats.
+    codes : ndarray of int, shape (n_samples,)
+        Position in `classes` of the class of each row, the most probable one for probability
+        targets.
+    classes : sequence of shape (n_classes,)
+        Names of the classes.
+    n_worst : int, default=5
+        How many of the largest losses to mark with the index of their row.
+
+    Attributes
+    ----------
+    worst_ : ndarray of int
+        Indices of the rows with the largest losses, the largest first.
+    ax_ : matplotlib Axes
+        Axes with a box per class.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    boxes_ : dict
+        What matplotlib's `boxplot` returned.
+    points_ : matplotlib PathCollection
+        The marked rows.
+    texts_ : list of matplotlib Annotation
+        Their indices.
+
+    See Also
+    --------
+    skce.metrics.log_loss_samples : The losses.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skce import SoftmaxClassifier
+    >>> from skce.displays import SampleLossDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> display = SampleLossDisplay.from_estimator(SoftmaxClassifier().fit(X, y), X, y)
+    >>> display.worst_
+    array([ 83,  70, 106,  77, 133])
+    """
+
+    def __init__(self, *, losses: NDArray, codes: NDArray, classes: Any, n_worst: int = 5):
+        self.losses = losses
+        self.codes = codes
+        self.classes = classes
+        self.n_worst = n_worst
+        self.worst_ = np.argsort(-losses, kind="stable")[:n_worst]
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        *,
+        n_worst: int = 5,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> SampleLossDisplay:
+        """Draw the losses of an estimator on some data.
+
+        Parameters
+        ----------
+        estimator : fitted estimator with `predict_proba`
+            What predicts.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels or target probabilities.
+        n_worst : int, default=5
+            How many of the largest losses to mark.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs : dict
+            Passed to matplotlib's `boxplot`.
+
+        Returns
+        -------
+        SampleLossDisplay
+            The display, drawn.
+        """
+        check_is_fitted(estimator)
+        return cls.from_predictions(
+            y,
+            estimator.predict_proba(X),
+            labels=getattr(estimator, "classes_", None),
+            n_worst=n_worst,
+            ax=ax,
+            **kwargs,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: Any,
+        y_proba: ArrayLike,
+        *,
+        labels: ArrayLike | None = None,
+        n_worst: int = 5,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> SampleLossDisplay:
+        """Draw the losses of predicted probabilities.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels or target probabilities.
+        y_proba : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Predicted probabilities.
+        labels : array-like of shape (n_classes,), default=None
+            Names of the classes, in the order of the columns.
+        n_worst : int, default=5
+            How many of the largest losses to mark.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs : dict
+            Passed to matplotlib's `boxplot`.
+
+        Returns
+        -------
+        SampleLossDisplay
+            The display, drawn.
+        """
+        problem = read(y_true, y_proba, None, loss="categorical", labels=labels)
+        display = cls(
+            losses=problem.rows(problem.targets.loss, problem.shape[:1]),
+            codes=problem.targets.distribution(slice(None)).argmax(axis=1),
+            classes=problem.targets.classes,
+            n_worst=n_worst,
+        )
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> SampleLossDisplay:
+        """Draw the boxes and mark the worst rows.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs : dict
+            Passed to matplotlib's `boxplot`.
+
+        Returns
+        -------
+        SampleLossDisplay
+            The display itself.
+        """
+        ax = self._on(ax)
+        positions = np.arange(len(self.classes))
+        groups = [self.losses[self.codes == k] for k in positions]
+        style = {"flierprops": {"marker": ".", "markersize": 4, "markeredgecolor": "0.6"}}
+        self.boxes_ = ax.boxplot(groups, positions=positions, **{**style, **kwargs})
+        at = self.codes[self.worst_], self.losses[self.worst_]
+        self.points_ = ax.scatter(*at, s=18, color="C3", zorder=3)
+        self.texts_ = [
+            ax.annotate(
+                str(index), (k, loss), xytext=(6, 0), textcoords="offset points", va="center"
+            )
+            for index, k, loss in zip(self.worst_, *at, strict=True)
+        ]
+        ax.set_xticks(positions, [str(label) for label in self.classes])
+        ax.set(xlabel="class", ylabel="log-loss (nats)")
+        return self
+
+
+# ------------------------------------------------------------------------------------ convergence
+class ConvergenceDisplay(_Display):
+    """Relative gap of the objective of a fit, against iterations or seconds.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_points,)
+        Iterations made, or seconds since the fit began.
+    gap : ndarray of shape (n_points,)
+        (objective - minimum) / minimum after each of them.
+    against : {"iteration", "time"}
+        What `x` is.
+    name : str, default=None
+        Name of the fit in the legend.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the curve.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    line_ : matplotlib Line2D
+        The curve.
+
+    See Also
+    --------
+    skce.SoftmaxClassifier : Keeps `loss_curve_` and `optimize_result_`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skce import SoftmaxClassifier
+    >>> from skce.displays import ConvergenceDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> display = ConvergenceDisplay.from_estimator(SoftmaxClassifier().fit(X, y))
+    >>> bool((display.gap[1:] < display.gap[:-1]).all())
+    True
+    """
+
+    def __init__(self, *, x: NDArray, gap: NDArray, against: str, name: str | None = None):
+        self.x = x
+        self.gap = gap
+        self.against = against
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        against: str = "iteration",
+        minimum: float | None = None,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> ConvergenceDisplay:
+        """Draw the way of a fitted :class:`~skce.SoftmaxClassifier`.
+
+        Parameters
+        ----------
+        estimator : SoftmaxClassifier
+            A fitted estimator.
+        against : {"iteration", "time"}, default="iteration"
+            What to draw the gap against.
+        minimum : float, default=None
+            The least objective, if it is known from elsewhere, for example from a fit with a
+            smaller `tol`. If None it is the last objective of this fit, whose own gap is then
+            unknown and not drawn.
+        name : str, default=None
+            Name in the legend; that of the class and its solver if None.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        ConvergenceDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If `minimum` is not below every objective of the fit, to rounding.
+        """
+        _one_of("against", against, ("iteration", "time"))
+        check_is_fitted(estimator, "loss_curve_")
+        curve = np.asarray(estimator.loss_curve_)
+        seconds = estimator.optimize_result_.seconds
+        x = np.arange(1, len(curve) + 1) if against == "iteration" else seconds
+        least = curve.min() if minimum is None else float(minimum)
+        gap = (curve - least) / least
+        if (gap < -np.sqrt(np.finfo(float).eps)).any():
+            raise ValueError(
+                f"minimum is {least:.10g}, but the fit reached {curve.min():.10g}, which is less."
+            )
+        drawn = gap > 0
+        if name is None:
+            name = f"{type(estimator).__name__}(solver={estimator.solver!r})"
+        display = cls(x=x[drawn], gap=gap[drawn], against=against, name=name)
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> ConvergenceDisplay:
+        """Draw the gap on a logarithmic scale.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        ConvergenceDisplay
+            The display itself.
+        """
+        ax = self._on(ax)
+        (self.line_,) = ax.plot(
+            self.x, self.gap, **{"marker": "o", "markersize": 4, "label": self.name, **kwargs}
+        )
+        ax.set_yscale("log")
+        if self.against == "iteration":
+            ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.set(
+            xlabel={"iteration": "iteration", "time": "seconds"}[self.against],
+            ylabel="relative gap of the objective",
+        )
+        if self.name is not None:
+            ax.legend()
+        return self
+
+
+# ------------------------------------------------------- predicted and target probabilities
+#: Points of the cloud at most.
+_CLOUD = 5000
+
+
+class TargetProbabilityDisplay(_Display):
+    """Target probabilities against predicted ones, class by class.
+
+    A curve goes through the means of bins of predictions, each with as many rows. On the diagonal
+    the prediction is calibrated.
+
+    Parameters
+    ----------
+    y_true : ndarray of shape (n_samples, n_classes)
+        Target probabilities.
+    y_proba : ndarray of shape (n_samples, n_classes)
+        Predicted probabilities.
+    classes : sequence of shape (n_classes,)
+        Names of the classes.
+    n_bins : int, default=10
+        Bins per class at most.
+
+    Attributes
+    ----------
+    predicted_ : list of ndarray of shape (n_bins,)
+        Mean prediction of each bin, class by class.
+    target_ : list of ndarray of shape (n_bins,)
+        Mean target of each bin, class by class.
+    ax_ : matplotlib Axes
+        Axes with the curves.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    lines_ : list of matplotlib Line2D
+        A curve per class.
+    clouds_ : list of matplotlib PathCollection
+        The rows of each class, 5000 of them at most.
+
+    See Also
+    --------
+    sklearn.calibration.CalibrationDisplay : For labels of two classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from skce import SoftmaxClassifier
+    >>> from skce.displays import TargetProbabilityDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> Y = 0.9 * np.eye(3)[y] + 0.1 / 3
+    >>> clf = SoftmaxClassifier().fit(X, Y)
+    >>> display = TargetProbabilityDisplay.from_estimator(clf, X, Y)
+    >>> len(display.lines_)
+    3
+    """
+
+    def __init__(self, *, y_true: NDArray, y_proba: NDArray, classes: Any, n_bins: int = 10):
+        self.y_true = y_true
+        self.y_proba = y_proba
+        self.classes = classes
+        self.n_bins = n_bins
+        bins = [_bins(p, n_bins) for p in y_proba.T]
+        self.predicted_ = [_means(b, p) for b, p in zip(bins, y_proba.T, strict=True)]
+        self.target_ = [_means(b, t) for b, t in zip(bins, y_true.T, strict=True)]
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        *,
+        n_bins: int = 10,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> TargetProbabilityDisplay:
+        """Draw what an estimator predicts for some data.
+
+        Parameters
+        ----------
+        estimator : fitted estimator with `predict_proba`
+            What predicts.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels or target probabilities.
+        n_bins : int, default=10
+            Bins per class at most.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs : dict
+            Passed to matplotlib's `plot` of the curves.
+
+        Returns
+        -------
+        TargetProbabilityDisplay
+            The display, drawn.
+        """
+        check_is_fitted(estimator)
+        return cls.from_predictions(
+            y,
+            estimator.predict_proba(X),
+            labels=getattr(estimator, "classes_", None),
+            n_bins=n_bins,
+            ax=ax,
+            **kwargs,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: Any,
+        y_proba: ArrayLike,
+        *,
+        labels: ArrayLike | None = None,
+        n_bins: int = 10,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> TargetProbabilityDisplay:
+        """Draw predicted probabilities.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels or target probabilities.
+        y_proba : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Predicted probabilities.
+        labels : array-like of shape (n_classes,), default=None
+            Names of the classes, in the order of the columns.
+        n_bins : int, default=10
+            Bins per class at most.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs : dict
+            Passed to matplotlib's `plot` of the curves.
+
+        Returns
+        -------
+        TargetProbabilityDisplay
+            The display, drawn.
+        """
+        problem = read(y_true, y_proba, None, loss="categorical", labels=labels)
+        everything = slice(None)
+        display = cls(
+            y_true=problem.targets.distribution(everything),
+            y_proba=np.exp(-problem.predictions.minus_log(everything)),
+            classes=problem.targets.classes,
+            n_bins=n_bins,
+        )
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> TargetProbabilityDisplay:
+        """Draw the clouds, the curves and the diagonal.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs : dict
+            Passed to matplotlib's `plot` of the curves.
+
+        Returns
+        -------
+        TargetProbabilityDisplay
+            The display itself.
+        """
+        ax = self._on(ax)
+        ax.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, zorder=0)
+        some = slice(None, None, -(-len(self.y_true) // _CLOUD))
+        self.lines_, self.clouds_ = [], []
+        for k, label in enumerate(self.classes):
+            color = f"C{k % 10}"
+            cloud = ax.scatter(
+                self.y_proba[some, k],
+                self.y_true[some, k],
+                s=6,
+                alpha=0.2,
+                color=color,
+                linewidths=0,
+            )
+            style = {"color": color, "marker": "o", "markersize": 4, "label": str(label)}
+            self.lines_ += ax.plot(self.predicted_[k], self.target_[k], **{**style, **kwargs})
+            self.clouds_.append(cloud)
+        ax.set(
+            xlabel="predicted probability",
+            ylabel="target probability",
+            xlim=(-0.02, 1.02),
+            ylim=(-0.02, 1.02),
+            aspect="equal",
+        )
+        ax.legend(title="class")
+        return self
+
+
+def _bins(p: NDArray, n_bins: int) -> NDArray:
+    """Bin of each prediction, by quantiles; equal predictions share a bin."""
+    edges = np.unique(np.quantile(p, np.linspace(0, 1, n_bins + 1)[1:-1]))
+    return np.searchsorted(edges, p, side="right")
+
+
+def _means(bins: NDArray, values: NDArray) -> NDArray:
+    counts = np.bincount(bins)
+    return np.bincount(bins, values)[counts > 0] / counts[counts > 0]

@@ -1,0 +1,96 @@
+"""Targets beside predictions, and sums over their rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_consistent_length
+
+from .._targets import check_sample_weight
+from ._array_api import to_numpy
+from ._terms import (
+    MetricTargets,
+    Outputs,
+    Predictions,
+    by_blocks,
+    check_columns,
+    read_logits,
+    read_probabilities,
+    read_targets,
+)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Targets beside predictions."""
+
+    targets: MetricTargets
+    predictions: Predictions
+    sample_weight: NDArray | None
+
+    def average(
+        self, of_rows: Callable[[Predictions, slice], NDArray], *, normalize: bool
+    ) -> float:
+        """Weighted mean, or sum, of what a method of the targets returns for slices of rows."""
+
+        def one(rows: slice) -> tuple[float, float]:
+            values = of_rows(self.predictions, rows)
+            counts = self.targets.weight(rows) if self.targets.weighted else None
+            if self.sample_weight is None:
+                total = len(values) if counts is None else counts.sum()
+                return float(values.sum()), float(total)
+            w = self.sample_weight[rows].astype(np.float64, copy=False)
+            return float(w @ values), float(w.sum() if counts is None else w @ counts)
+
+        parts = by_blocks(self.shape, one)
+        self.predictions.finish()
+        total = math.fsum(part[0] for part in parts)
+        return total / math.fsum(part[1] for part in parts) if normalize else total
+
+    def rows(self, of_rows: Callable[[Predictions, slice], NDArray], shape: tuple) -> NDArray:
+        """Return what a method of the targets returns for all rows."""
+        out = np.empty(shape)
+
+        def one(rows: slice) -> None:
+            out[rows] = of_rows(self.predictions, rows).reshape(-1, *shape[1:])
+
+        by_blocks(self.shape, one)
+        self.predictions.finish()
+        return out
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the predictions."""
+        return self.predictions.values.shape
+
+
+def read(
+    y_true: Any,
+    predicted: Any,
+    sample_weight: Any,
+    *,
+    loss: str,
+    labels: Any,
+    logits: bool = False,
+    clip: bool = True,
+    **options: Any,
+) -> Problem:
+    """Read and check what a metric is given; for the parameters see `log_loss`."""
+    y_true, predicted, labels = to_numpy(y_true), to_numpy(predicted), to_numpy(labels)
+    check_consistent_length(predicted, y_true, sample_weight)
+    weights = check_sample_weight(to_numpy(sample_weight), len(predicted))
+    predictions: Predictions = (
+        read_logits(predicted)
+        if logits
+        else read_probabilities(predicted, distributions=loss == "categorical", clip=clip)
+    )
+    targets = read_targets(y_true, loss, labels, sample_weight=weights, **options)
+    if not isinstance(targets, Outputs) and not logits:
+        predictions.distributions = not predictions.one_column  # type: ignore[attr-defined]
+    check_columns(targets, predictions, labels, "logits" if logits else "y_proba")
+    return Problem(targets, predictions, weights)

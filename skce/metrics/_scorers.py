@@ -1,0 +1,151 @@
+"""Scorers for `scoring=`, where scikit-learn's own refuse probability targets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.utils.metadata_routing import UNUSED
+
+from .._targets import check_class_columns
+from ._log_loss import d2_log_loss_score, kl_divergence, log_loss
+
+#: The sign that makes greater better.
+_SIGNS: dict[Callable[..., float], int] = {log_loss: -1, kl_divergence: -1, d2_log_loss_score: 1}
+
+
+class LogLossScorer(BaseEstimator):
+    """Callable ``(estimator, X, y, sample_weight=None)`` that scores `predict_proba`.
+
+    Made by :func:`make_log_loss_scorer`. Ask for sample weights with
+    ``set_score_request(sample_weight=True)`` where metadata routing is enabled.
+
+    Parameters
+    ----------
+    metric : callable
+        One of the metrics that :func:`make_log_loss_scorer` takes.
+    options : dict, default=None
+        Keyword arguments of the metric.
+    """
+
+    #: `set_score_request` can ask for what `score` takes, but for the estimator.
+    __metadata_request__score = {"estimator": UNUSED}  # noqa: RUF012
+
+    def __init__(self, metric: Callable[..., float], options: dict[str, Any] | None = None):
+        self.metric = metric
+        self.options = options
+
+    def __call__(
+        self, estimator: Any, X: Any, y: Any, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return what `score` returns, as scikit-learn calls scorers.
+
+        Parameters
+        ----------
+        estimator : estimator with `predict_proba`
+            A fitted estimator.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels or target probabilities.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            The score.
+        """
+        return self.score(estimator, X, y, sample_weight=sample_weight)
+
+    def score(
+        self, estimator: Any, X: Any, y: Any, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Score the probabilities that a fitted estimator predicts; greater is better.
+
+        Parameters
+        ----------
+        estimator : estimator with `predict_proba`
+            A fitted estimator.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels or target probabilities.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            The metric, with the sign that makes greater better.
+        """
+        proba = estimator.predict_proba(X)
+        if isinstance(proba, list):  # one array of two columns per label
+            proba = np.column_stack([p[:, -1] for p in proba])
+        options = {"sample_weight": sample_weight, **(self.options or {})}
+        classes = getattr(estimator, "classes_", None)
+        if np.ndim(y) == 1 and classes is not None:
+            options.setdefault("labels", classes)
+        elif isinstance(classes, np.ndarray):
+            check_class_columns(y, classes)
+        return _SIGNS[self.metric] * self.metric(y, proba, **options)
+
+
+def make_log_loss_scorer(metric: Callable[..., float] = log_loss, **options: Any) -> LogLossScorer:
+    """Make a scorer for ``scoring=`` that takes every target that the metric takes.
+
+    Unlike scikit-learn's "neg_log_loss" it takes probability targets, and knows from the estimator
+    the labels that a fold lacks.
+
+    Parameters
+    ----------
+    metric : {log_loss, kl_divergence, d2_log_loss_score}, default=log_loss
+        The function itself. Losses are negated, so that greater is better.
+    **options : dict
+        Keyword arguments of the metric, for example ``loss="binary"``.
+
+    Returns
+    -------
+    LogLossScorer
+        Callable ``(estimator, X, y, sample_weight=None)`` that scores `predict_proba`, for
+        `cross_validate`, `GridSearchCV`, `learning_curve`, `validation_curve` or
+        `permutation_importance`.
+
+    Raises
+    ------
+    ValueError
+        If the metric is none of these.
+
+    See Also
+    --------
+    sklearn.metrics.make_scorer : For any other metric.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import cross_val_score
+    >>> from skce import SoftmaxClassifier
+    >>> from skce.metrics import make_log_loss_scorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> Y = 0.9 * np.eye(3)[y] + 0.1 / 3
+    >>> scorer = make_log_loss_scorer()
+    >>> cross_val_score(SoftmaxClassifier(), X[::2], Y[::2], scoring=scorer, cv=3).shape
+    (3,)
+    """
+    if metric not in _SIGNS:
+        names = ", ".join(function.__name__ for function in _SIGNS)
+        raise ValueError(
+            f"metric must be one of the functions {names}, got {metric!r}. Use "
+            "sklearn.metrics.make_scorer for other metrics."
+        )
+    return LogLossScorer(metric, options or None)
+
+
+#: Negative log-loss, for ``scoring=``.
+neg_log_loss_scorer = make_log_loss_scorer()
+#: Fraction of log-loss explained, for ``scoring=``.
+d2_log_loss_scorer = make_log_loss_scorer(d2_log_loss_score)

@@ -1,0 +1,690 @@
+"""Targets and predictions of a metric, by blocks of rows.
+
+Every metric is made of target mass times the negative logarithm of a predicted probability,
+
+    loss_i = sum_k t_ik * (-log p_ik)                                     categorical
+    loss_i = 1/K * sum_k [t_ik * (-log p_ik) + u_ik * (-log(1 - p_ik))]   binary
+
+with t_ik = w_k * ((1 - eps) * y_ik + eps / K) for class weights w and label smoothing eps, and for
+the binary loss t_ik = w_1k * y'_ik, u_ik = w_0k * (1 - y'_ik), y'_ik = (1 - eps) * y_ik + eps / 2.
+Classes of targets (`Labels`, `Distributions`, `Outputs`) know t, those of predictions
+(`Probabilities`, `Logits`) know -log p. All see a slice of rows at a time and check it when they
+read it, so that nothing of shape (n_samples, n_classes) is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+from sklearn.preprocessing import LabelEncoder
+from sklearn.utils import check_array
+from sklearn.utils.multiclass import type_of_target
+
+from .._losses import LOSSES
+from .._losses._categorical import log_softmax
+from .._rows import blocks
+from .._target_mass import ClassWeight, SoftBlock, balanced_weights, weights_from_dict
+from .._targets import (
+    SUM_TOLERANCE,
+    check_probabilities,
+    check_y,
+    column_names,
+    raise_with_first_bad_row,
+)
+from .._threads import threads
+from .._warnings import warn
+
+Result = TypeVar("Result")
+
+#: Elements of a block, and its fewest rows. Blocks of 2^15 to 2^18 were equally fast at K = 10.
+_BLOCK = 2**16
+_FEWEST_ROWS = 512
+
+_FLOATS = [np.float64, np.float32, np.float16]
+
+
+def by_blocks(shape: tuple[int, ...], function: Callable[[slice], Result]) -> list[Result]:
+    """Results of a function of a slice of rows, in order, from several threads where worth it."""
+    n_columns = shape[1] if len(shape) > 1 else 1
+    size = max(_FEWEST_ROWS, _BLOCK // n_columns)
+    if shape[0] <= size:
+        return [function(slice(0, shape[0]))]
+    with threads:
+        return list(threads.map(lambda span: function(slice(*span)), blocks(shape[0], size)))
+
+
+# ------------------------------------------------------------------------------------ predictions
+class Predictions:
+    """Predicted values, one row per sample.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_samples,) or (n_samples, n_columns)
+    n_classes : int
+        Columns, or 2 where one column stands for the second of two classes.
+    """
+
+    def __init__(self, values: NDArray):
+        self.values = values
+        self.one_column = values.ndim == 1 or values.shape[1] == 1
+        self.n_classes = 2 if self.one_column else values.shape[1]
+
+    def minus_log(self, rows: slice) -> NDArray:
+        """Return -log p of all classes, shape (r, n_classes)."""
+        raise NotImplementedError
+
+    def minus_log_at(self, rows: slice, codes: NDArray) -> NDArray:
+        """Return -log p of one class per row, shape (r,)."""
+        raise NotImplementedError
+
+    def minus_log_of_both(self, rows: slice) -> tuple[NDArray, NDArray]:
+        """Return -log p and -log(1 - p) of outputs that do not see each other."""
+        raise NotImplementedError
+
+    def gradient(self, rows: slice, t: NDArray) -> NDArray:
+        """Gradient of sum_k t_k * (-log p_k) in what is given, shape (r, n_columns)."""
+        raise NotImplementedError
+
+    def gradient_of_both(self, rows: slice, t: NDArray, u: NDArray) -> NDArray:
+        """Gradient of sum_k [t_k * (-log p_k) + u_k * (-log(1 - p_k))] in what is given."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Warn of what was seen in some rows, if anything."""
+
+
+class Probabilities(Predictions):
+    """Predicted probabilities.
+
+    Parameters
+    ----------
+    values : ndarray of float
+    distributions : bool
+        Whether rows should sum to 1.
+    clip : bool
+        Whether zeros become the epsilon of the dtype, as scikit-learn has it; else their logarithm
+        is infinite.
+    """
+
+    def __init__(self, values: NDArray, *, distributions: bool, clip: bool):
+        super().__init__(values)
+        self.lowest = np.finfo(values.dtype).eps if clip else 0
+        self.distributions = distributions and not self.one_column
+        self._off = False
+
+    def _read(self, rows: slice) -> NDArray:
+        """Read and check probabilities; a single column stays one."""
+        p = self.values[rows]
+        if not (p.min() >= 0 and p.max() <= 1):
+            _raise_no_probabilities(self.values)
+        if self.distributions:
+            eps = np.finfo(p.dtype).eps
+            total = p @ np.ones(p.shape[1], np.promote_types(p.dtype, np.float32))
+            self._off |= bool(np.abs(total - 1).max() > np.sqrt(eps) + 1e-8)
+        return p
+
+    def _of_classes(self, rows: slice) -> NDArray:
+        p = self._read(rows)
+        if not self.one_column:
+            return p
+        p = p.reshape(-1)
+        return np.stack([1 - p, p], axis=1)
+
+    def _minus_log(self, p: NDArray) -> NDArray:
+        if self.lowest:
+            p = np.maximum(p, self.lowest)
+        with np.errstate(divide="ignore"):
+            logarithm = np.log(p, dtype=np.float64)
+        return np.negative(logarithm, out=logarithm)
+
+    def minus_log(self, rows: slice) -> NDArray:
+        """Return -log p of all classes, shape (r, n_classes)."""
+        return self._minus_log(self._of_classes(rows))
+
+    def minus_log_at(self, rows: slice, codes: NDArray) -> NDArray:
+        """Return -log p of one class per row, shape (r,)."""
+        p = self._read(rows)
+        if self.one_column:
+            p = p.reshape(-1)
+            return self._minus_log(np.where(codes == 1, p, 1 - p))
+        return self._minus_log(p[np.arange(len(p)), codes])
+
+    def minus_log_of_both(self, rows: slice) -> tuple[NDArray, NDArray]:
+        """Return -log p and -log(1 - p) of outputs that do not see each other."""
+        p = self._read(rows)
+        return self._minus_log(p), self._minus_log(1 - p)
+
+    def gradient(self, rows: slice, t: NDArray) -> NDArray:
+        """Gradient -t / p; with one column for two classes that of the second one."""
+        p = self._of_classes(rows).astype(np.float64)
+        slope = _divided(t, np.maximum(p, self.lowest))
+        return slope[:, :1] - slope[:, 1:] if self.one_column else np.negative(slope, out=slope)
+
+    def gradient_of_both(self, rows: slice, t: NDArray, u: NDArray) -> NDArray:
+        """Gradient -t / p + u / (1 - p)."""
+        p = self._read(rows).astype(np.float64)
+        return _divided(u, np.maximum(1 - p, self.lowest)) - _divided(t, np.maximum(p, self.lowest))
+
+    def finish(self) -> None:
+        """Warn of rows that do not sum to 1, as scikit-learn does."""
+        if self._off:
+            warn(
+                "The y_prob values do not sum to one. Make sure to pass probabilities.",
+                UserWarning,
+            )
+
+
+def _divided(t: NDArray, p: NDArray) -> NDArray:
+    """Return t / p, and 0 where t is 0."""
+    with np.errstate(divide="ignore"):
+        return np.divide(t, p, out=np.zeros(t.shape), where=t != 0)
+
+
+class Logits(Predictions):
+    """Logits: p = softmax(z), or sigmoid(z) where outputs do not see each other."""
+
+    def _read(self, rows: slice) -> NDArray:
+        z = self.values[rows].astype(np.float64, copy=False)
+        if not self.one_column:
+            return z
+        z = z.reshape(-1)
+        return np.stack([np.zeros_like(z), z], axis=1)
+
+    def minus_log(self, rows: slice) -> NDArray:
+        """Return -log p of all classes, shape (r, n_classes)."""
+        return -log_softmax(np.ascontiguousarray(self._read(rows).T)).T
+
+    def minus_log_at(self, rows: slice, codes: NDArray) -> NDArray:
+        """Return -log p of one class per row, shape (r,)."""
+        return self.minus_log(rows)[np.arange(len(codes)), codes]
+
+    def minus_log_of_both(self, rows: slice) -> tuple[NDArray, NDArray]:
+        """Return log(1 + exp(-z)) and log(1 + exp(z))."""
+        z = self.values[rows].astype(np.float64, copy=False)
+        return np.logaddexp(0, -z), np.logaddexp(0, z)
+
+    def gradient(self, rows: slice, t: NDArray) -> NDArray:
+        """Gradient m * p - t with m the sum of t; with one column that of the second class."""
+        T = np.ascontiguousarray(t.T)
+        mass, reference = T.sum(axis=0), T.argmax(axis=0)
+        rest = T.copy()
+        rest[reference, np.arange(len(t))] = 0
+        block = SoftBlock(mass, reference, rest.sum(axis=0), T)
+        _, g = LOSSES["categorical"].value_gradient(np.ascontiguousarray(self._read(rows).T), block)
+        return g.T[:, 1:] if self.one_column else g.T
+
+    def gradient_of_both(self, rows: slice, t: NDArray, u: NDArray) -> NDArray:
+        """Gradient u * sigmoid(z) - t * sigmoid(-z)."""
+        z = self.values[rows].astype(np.float64, copy=False)
+        return u * expit(z) - t * expit(-z)
+
+
+def read_probabilities(values: ArrayLike, *, distributions: bool, clip: bool) -> Probabilities:
+    """Read predicted probabilities; rows are checked when they are used."""
+    p = check_array(
+        values,
+        ensure_2d=False,
+        dtype=_FLOATS,
+        ensure_all_finite=False,
+        input_name="y_proba",
+    )
+    return Probabilities(p, distributions=distributions, clip=clip)
+
+
+def read_logits(values: ArrayLike) -> Logits:
+    """Read logits, and check that they are finite."""
+    try:
+        return Logits(check_array(values, ensure_2d=False, dtype=_FLOATS, input_name="logits"))
+    except ValueError as error:
+        raise_with_first_bad_row(error, values, "logits")
+
+
+def _raise_no_probabilities(p: NDArray) -> NoReturn:
+    """Raise scikit-learn's error, with the first bad row."""
+    try:
+        check_array(p, ensure_2d=False, input_name="y_proba")
+    except ValueError as error:
+        raise_with_first_bad_row(error, p, "y_proba")
+    high = p.max() > 1
+    bad = p > 1 if high else p < 0
+    row = int(bad.reshape(len(p), -1).any(axis=1).argmax())
+    value = np.atleast_1d(p[row])[np.atleast_1d(bad[row])][0]
+    words = f"greater than 1: {p.max()}" if high else f"lower than 0: {p.min()}"
+    raise ValueError(
+        f"y_prob contains values {words}. Row {row} of y_proba holds {value:g}: "
+        "pass probabilities, or logits to the functions for logits."
+    )
+
+
+# ---------------------------------------------------------------------------------------- targets
+class MetricTargets:
+    """Targets of a metric.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+    values : ndarray
+    class_weight : dict, "balanced" or None
+    label_smoothing : float
+    sample_weight : ndarray of shape (n_samples,) or None
+        What "balanced" weighs rows by.
+    """
+
+    def __init__(
+        self,
+        classes: NDArray,
+        values: NDArray,
+        class_weight: ClassWeight = None,
+        label_smoothing: float = 0.0,
+        sample_weight: NDArray | None = None,
+    ):
+        self.classes = classes
+        self.values = values
+        self.smoothing = label_smoothing
+        self.weighted = class_weight is not None
+        self._fold(class_weight, sample_weight)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes, or of labels that can hold together."""
+        return len(self.classes)
+
+    def loss(self, predictions: Predictions, rows: slice) -> NDArray:
+        """Loss of each row, shape (r,)."""
+        raise NotImplementedError
+
+    def gradient(self, predictions: Predictions, rows: slice) -> NDArray:
+        """Gradient of that loss in what was predicted, shape (r, n_columns)."""
+        raise NotImplementedError
+
+    def entropy(self, own: Predictions, rows: slice) -> NDArray:
+        """Loss of each row when the targets themselves are what was predicted."""
+        raise NotImplementedError
+
+    def divergence(self, predictions: Predictions, rows: slice) -> NDArray:
+        """Loss of each row above its entropy, shape (r,)."""
+        raise NotImplementedError
+
+    def loss_of_mean(self, sample_weight: NDArray | None, eps: float) -> float:
+        """Sum of the losses of predicting the mean target everywhere, clipped as scikit-learn's."""
+        mass, total = self.column_mass(sample_weight), self._total(sample_weight)
+        return float(-mass @ np.log(np.clip(mass / total, eps, 1 - eps)))
+
+    def _total(self, sample_weight: NDArray | None) -> float:
+        return float(len(self.values) if sample_weight is None else sample_weight.sum())
+
+    def distribution(self, rows: slice) -> NDArray:
+        """Return y as a distribution over the classes, shape (r, n_classes)."""
+        raise NotImplementedError
+
+    def weight(self, rows: slice) -> NDArray:
+        """Sum over classes of w_k * y_ik, shape (r,): what a row counts in a mean."""
+        raise NotImplementedError
+
+    def column_mass(self, sample_weight: NDArray | None) -> NDArray:
+        """Sum over rows of s_i * y_ik, shape (n_classes,)."""
+        raise NotImplementedError
+
+    def _fold(self, class_weight: ClassWeight, sample_weight: NDArray | None) -> None:
+        K = self.n_classes
+        self._w = np.ones(K)
+        if isinstance(class_weight, dict):
+            self._w = weights_from_dict(class_weight, self.classes)
+        elif class_weight is not None:
+            mass = self.column_mass(sample_weight)
+            self._w = balanced_weights(mass, float(mass.sum()), K)
+        self._on = self._w * (1 - self.smoothing)
+        self._spread = self._w * (self.smoothing / K)
+
+
+class Labels(MetricTargets):
+    """Labels as positions in `classes`, shape (n_samples,)."""
+
+    def loss(self, predictions: Predictions, rows: slice) -> NDArray:
+        """Loss of each row, shape (r,)."""
+        codes = self.values[rows]
+        if not self.smoothing:
+            loss = predictions.minus_log_at(rows, codes)
+            return self._on[codes] * loss if self.weighted else loss
+        L = predictions.minus_log(rows)
+        return self._on[codes] * L[np.arange(len(L)), codes] + L @ self._spread
+
+    def gradient(self, predictions: Predictions, rows: slice) -> NDArray:
+        """Gradient of that loss in what was predicted, shape (r, n_columns)."""
+        codes = self.values[rows]
+        t = np.tile(self._spread, (len(codes), 1))
+        t[np.arange(len(codes)), codes] += self._on[codes]
+        return predictions.gradient(rows, t)
+
+    def distribution(self, rows: slice) -> NDArray:
+        """Return y as a distribution over the classes, shape (r, n_classes)."""
+        return _one_hot(self.values[rows], self.n_classes)
+
+    def entropy(self, own: Predictions, rows: slice) -> NDArray:
+        """Return zeros."""
+        return np.zeros(len(self.values[rows]))
+
+    def divergence(self, predictions: Predictions, rows: slice) -> NDArray:
+        """Loss of each row, since labels have no entropy."""
+        return self.loss(predictions, rows)
+
+    def weight(self, rows: slice) -> NDArray:
+        """Weight of the class of each row."""
+        return self._w[self.values[rows]]
+
+    def column_mass(self, sample_weight: NDArray | None) -> NDArray:
+        """Rows of each class, by weight."""
+        return np.bincount(self.values, sample_weight, self.n_classes).astype(np.float64)
+
+
+class Distributions(MetricTargets):
+    """A distribution over the classes in each row, or the probability of the second of two.
+
+    Rows are divided by their sums where these are not 1 to rounding. A matrix of zeros and ones is
+    taken as it is, as scikit-learn does.
+    """
+
+    @cached_property
+    def _is_indicator(self) -> bool:
+        return self.values.ndim == 2 and is_indicator(self.values)
+
+    def distribution(self, rows: slice) -> NDArray:
+        """Return y as a distribution over the classes, shape (r, n_classes)."""
+        y = self.values[rows].astype(np.float64, copy=False)
+        if y.ndim == 1:
+            return np.stack([1 - y, y], axis=1)
+        if self._is_indicator:
+            return y
+        total = y @ np.ones(y.shape[1])
+        error = np.abs(total - 1)
+        worst = error.max()
+        if not (y.min() >= 0 and worst <= _sum_tolerance(self.values)):
+            check_y(self.values, "y_true")
+            check_probabilities(self.values, distributions=True, name="y_true")
+        rounding = y.shape[1] * np.finfo(np.float64).eps
+        return y if worst <= rounding else y / np.where(error > rounding, total, 1)[:, None]
+
+    def _t(self, rows: slice) -> NDArray:
+        y = self.distribution(rows)
+        return y * self._on + self._spread if self.weighted or self.smoothing else y
+
+    def loss(self, predictions: Predictions, rows: slice) -> NDArray:
+        """Loss of each row, shape (r,)."""
+        return _dot(self._t(rows), predictions.minus_log(rows))
+
+    def gradient(self, predictions: Predictions, rows: slice) -> NDArray:
+        """Gradient of that loss in what was predicted, shape (r, n_columns)."""
+        return predictions.gradient(rows, self._t(rows))
+
+    def entropy(self, own: Predictions, rows: slice) -> NDArray:
+        """Loss of each row when the targets themselves are what was predicted."""
+        y = self.distribution(rows)
+        return _dot(y, _minus_log_of_targets(y))
+
+    def divergence(self, predictions: Predictions, rows: slice) -> NDArray:
+        """Loss of each row above its entropy, shape (r,)."""
+        y = self.distribution(rows)
+        return _dot(y, predictions.minus_log(rows) - _minus_log_of_targets(y))
+
+    def weight(self, rows: slice) -> NDArray:
+        """Mean weight of the classes of each row."""
+        return self.distribution(rows) @ self._w
+
+    def column_mass(self, sample_weight: NDArray | None) -> NDArray:
+        """Mass of each class, by weight."""
+        return _column_mass(self.distribution, self.values.shape, sample_weight)
+
+
+class Outputs(MetricTargets):
+    """A probability per label, shape (n_samples, n_labels), or labels as positions in `classes`.
+
+    The loss is the mean over labels. Class weights multiply the part of a label that holds, or for
+    positions the whole row of that class; "balanced" weighs both sides of each label.
+    """
+
+    def _y(self, rows: slice) -> NDArray:
+        y = self.values[rows]
+        if y.ndim == 1:
+            return _one_hot(y, self.n_classes)
+        if not (y.min() >= 0 and y.max() <= 1):
+            check_y(self.values, "y_true")
+            check_probabilities(self.values, distributions=False, name="y_true")
+        return y.astype(np.float64, copy=False)
+
+    def _fold(self, class_weight: ClassWeight, sample_weight: NDArray | None) -> None:
+        K = self.n_classes
+        self._w1, self._w0 = np.ones(K), np.ones(K)
+        self._by_row = np.ones(K)
+        if isinstance(class_weight, dict):
+            w = weights_from_dict(class_weight, self.classes)
+            if self.values.ndim == 1:
+                self._by_row = w
+            else:
+                self._w1 = w
+        elif class_weight is not None:
+            mass, total = self.column_mass(sample_weight), self._total(sample_weight)
+            if self.values.ndim == 1:
+                self._by_row = balanced_weights(mass, total, K)
+            else:
+                self._w1 = balanced_weights(mass, total, 2)
+                self._w0 = balanced_weights(total - mass, total, 2)
+
+    def _both(self, rows: slice, smoothing: float) -> tuple[NDArray, NDArray]:
+        """Mass of what holds and of what does not, 1/K of each label."""
+        y = self._y(rows) * (1 - smoothing) + smoothing / 2
+        t, u = y * self._w1, (1 - y) * self._w0
+        by_row = np.full((len(y), 1), 1 / self.n_classes)
+        if self.values.ndim == 1:
+            by_row[:, 0] *= self._by_row[self.values[rows]]
+        t *= by_row
+        u *= by_row
+        return t, u
+
+    def loss(self, predictions: Predictions, rows: slice) -> NDArray:
+        """Loss of each row, shape (r,)."""
+        t, u = self._both(rows, self.smoothing)
+        holds, fails = predictions.minus_log_of_both(rows)
+        return _dot(t, holds) + _dot(u, fails)
+
+    def gradient(self, predictions: Predictions, rows: slice) -> NDArray:
+        """Gradient of that loss in what was predicted, shape (r, n_labels)."""
+        return predictions.gradient_of_both(rows, *self._both(rows, self.smoothing))
+
+    def entropy(self, own: Predictions, rows: slice) -> NDArray:
+        """Loss of each row when the targets themselves are what was predicted."""
+        t, u = self._both(rows, 0)
+        y = self._y(rows)
+        return _dot(t, _minus_log_of_targets(y)) + _dot(u, _minus_log_of_targets(1 - y))
+
+    def divergence(self, predictions: Predictions, rows: slice) -> NDArray:
+        """Loss of each row above its entropy, shape (r,)."""
+        t, u = self._both(rows, 0)
+        y = self._y(rows)
+        holds, fails = predictions.minus_log_of_both(rows)
+        holds -= _minus_log_of_targets(y)
+        fails -= _minus_log_of_targets(1 - y)
+        return _dot(t, holds) + _dot(u, fails)
+
+    def loss_of_mean(self, sample_weight: NDArray | None, eps: float) -> float:
+        """Sum of the losses of predicting the mean of each label everywhere."""
+        mass, total = self.column_mass(sample_weight), self._total(sample_weight)
+        p = np.clip(mass / total, eps, 1 - eps)
+        return float(-(mass @ np.log(p) + (total - mass) @ np.log(1 - p)) / self.n_classes)
+
+    def weight(self, rows: slice) -> NDArray:
+        """Mean weight of the labels of each row."""
+        t, u = self._both(rows, 0)
+        return t.sum(axis=1) + u.sum(axis=1)
+
+    def column_mass(self, sample_weight: NDArray | None) -> NDArray:
+        """Mass of each label, by weight."""
+        shape = len(self.values), self.n_classes
+        return _column_mass(self._y, shape, sample_weight)
+
+
+def _one_hot(codes: NDArray, n_classes: int) -> NDArray:
+    return (codes[:, None] == np.arange(n_classes)).astype(np.float64)
+
+
+def _minus_log_of_targets(y: NDArray) -> NDArray:
+    """Return -log y, and 0 where y is 0, which its mass does away with."""
+    return -np.log(np.where(y > 0, y, 1))
+
+
+def _dot(t: NDArray, L: NDArray) -> NDArray:
+    """Return sum_k t_k * L_k of each row; zero times infinity is zero."""
+    loss = np.einsum("rk,rk->r", t, L)
+    if np.isnan(loss).any():
+        loss = np.einsum("rk,rk->r", t, np.where(t > 0, L, 0))
+    return loss
+
+
+def _column_mass(
+    y: Callable[[slice], NDArray], shape: tuple[int, ...], sample_weight: NDArray | None
+) -> NDArray:
+    def one(rows: slice) -> NDArray:
+        return y(rows).sum(axis=0) if sample_weight is None else sample_weight[rows] @ y(rows)
+
+    return np.sum(by_blocks(shape, one), axis=0)
+
+
+def _sum_tolerance(y: NDArray) -> float:
+    return max(SUM_TOLERANCE, np.finfo(y.dtype).eps if y.dtype.kind == "f" else 0)
+
+
+def is_indicator(y: NDArray) -> bool:
+    """Whether a matrix holds zeros and ones only."""
+    return y.dtype.kind in "biuf" and all(
+        ((y[start:stop] == 0) | (y[start:stop] == 1)).all()
+        for start, stop in blocks(len(y), max(1, _BLOCK // y.shape[1]))
+    )
+
+
+def read_targets(
+    y_true: Any,
+    loss: str,
+    labels: ArrayLike | None,
+    class_weight: ClassWeight = None,
+    label_smoothing: float = 0.0,
+    sample_weight: NDArray | None = None,
+    one_label: bool = False,
+) -> MetricTargets:
+    """Decide what y_true means, in scikit-learn's way where it holds labels.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,) or (n_samples, n_classes)
+    loss : {"categorical", "binary"}
+    labels : array-like or None
+        All classes, for labels.
+    class_weight, label_smoothing, sample_weight
+        As in `MetricTargets`.
+    one_label : bool
+        Whether labels may all be the same.
+
+    Returns
+    -------
+    MetricTargets
+    """
+    options = class_weight, label_smoothing, sample_weight
+    names = column_names(y_true)
+    # Floats are checked when they are used.
+    lazily = isinstance(y_true, np.ndarray) and y_true.ndim == 2 and y_true.dtype.kind == "f"
+    y = y_true if lazily and y_true.shape[1] > 1 else check_y(y_true, "y_true")
+    if y.ndim == 2:
+        if y.dtype.kind not in "iuf":
+            y, _ = check_probabilities(y, distributions=False, name="y_true")
+        classes = _columns(y, names, labels)
+        return (Distributions if loss == "categorical" else Outputs)(classes, y, *options)
+    if y.dtype.kind == "f" and type_of_target(y, input_name="y_true") == "continuous":
+        bad = (y < 0) | (y > 1)
+        if bad.any():
+            row = int(bad.argmax())
+            raise ValueError(
+                "Unknown label type: continuous. A 1-D y_true of floats is the probability of the "
+                f"second class and must lie in [0, 1], but row {row} of y_true is {y[row]:g}."
+            )
+        classes = np.array([0, 1]) if labels is None else _classes(labels)[0]
+        return Distributions(classes, y, *options)
+    classes, codes = _encode(y, labels, one_label)
+    if loss == "binary" and len(classes) > 2:
+        return Outputs(classes, codes, *options)
+    return Labels(classes, codes, *options)
+
+
+def _columns(y: NDArray, names: NDArray | None, labels: ArrayLike | None) -> NDArray:
+    if labels is None:
+        return np.arange(y.shape[1]) if names is None else names
+    classes = np.asarray(labels)
+    if classes.shape != (y.shape[1],):
+        raise ValueError(
+            f"labels must name the {y.shape[1]} columns of y_true, but has shape {classes.shape}."
+        )
+    return classes
+
+
+def _classes(labels: Any) -> tuple[NDArray, LabelEncoder]:
+    encoder = LabelEncoder().fit(labels)
+    return encoder.classes_, encoder
+
+
+def _encode(y: NDArray, labels: Any, one_label: bool) -> tuple[NDArray, NDArray]:
+    """Classes and codes, with the errors and warnings of `sklearn.metrics.log_loss`."""
+    if labels is None:
+        if y.dtype.kind in "biuf":
+            classes, codes = np.unique(y, return_inverse=True)
+        else:
+            encoder = LabelEncoder()
+            codes = encoder.fit_transform(y)
+            classes = encoder.classes_
+        if len(classes) == 1 and not one_label:
+            raise ValueError(
+                f"y_true contains only one label ({classes[0]}). Please provide the list of all "
+                "expected class labels explicitly through the labels argument."
+            )
+        return classes, codes
+    classes, encoder = _classes(labels)
+    if len(classes) == len(labels) and not np.all(classes == np.asarray(labels)):
+        warn(
+            f"Labels passed were {labels}. But this function assumes labels are ordered "
+            f"lexicographically. Pass the ordered labels={classes.tolist()} and ensure that the "
+            "columns of y_prob correspond to this ordering.",
+            UserWarning,
+        )
+    if not np.isin(y, classes).all():
+        unknown = set(y.tolist()) - set(classes.tolist())
+        raise ValueError(
+            f"y_true contains values {unknown} not belonging to the passed labels {labels}."
+        )
+    if len(classes) == 1:
+        raise ValueError(f"The labels array needs to contain at least two labels, got {classes}.")
+    return classes, encoder.transform(y)
+
+
+def check_columns(targets: MetricTargets, predictions: Predictions, labels: Any, name: str) -> None:
+    """Check that targets and predictions have the same classes."""
+    n_columns = predictions.n_classes
+    if isinstance(targets, Outputs):
+        n_columns = predictions.values.shape[1] if predictions.values.ndim == 2 else 1
+    if targets.n_classes == n_columns:
+        return
+    if targets.values.ndim == 2:
+        raise ValueError(
+            f"y_true has shape {targets.values.shape}, one column per class, so that {name} must "
+            f"have the same shape, but it has {predictions.values.shape}."
+        )
+    if labels is None:
+        raise ValueError(
+            "y_true and y_prob contain different number of classes: "
+            f"{targets.n_classes} vs {n_columns}. Please provide the true labels explicitly "
+            f"through the labels argument. Classes found in y_true: {targets.classes}"
+        )
+    raise ValueError(
+        "The number of classes in labels is different from that in y_prob. Classes found in "
+        f"labels: {targets.classes}"
+    )

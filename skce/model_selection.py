@@ -1,0 +1,187 @@
+"""Cross-validation with probability targets, where scikit-learn's tools need labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.utils import get_tags
+from sklearn.utils.multiclass import type_of_target
+
+from ._targets import check_y
+
+__all__ = ["StratifiedProbabilityKFold", "cross_val_predict_proba"]
+
+#: Strata at most; a larger number balances no better, and takes longer.
+_STRATA = 500
+
+
+class StratifiedProbabilityKFold(StratifiedKFold):
+    """K folds with nearly the same target mass of every class, for probability targets.
+
+    Rows are put in order by their most probable class, the next one, and the probability of the
+    first, and consecutive ones are spread over the folds. On labels this is what
+    :class:`~sklearn.model_selection.StratifiedKFold` does.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+    shuffle : bool, default=False
+        Whether to shuffle which fold a row of a stratum goes to.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the shuffling; None for another one each time.
+
+    See Also
+    --------
+    sklearn.model_selection.StratifiedKFold : For labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skce.model_selection import StratifiedProbabilityKFold
+    >>> Y = np.array([[0.9, 0.1], [0.8, 0.2], [0.2, 0.8], [0.3, 0.7]])
+    >>> for train, test in StratifiedProbabilityKFold(n_splits=2).split(np.zeros((4, 1)), Y):
+    ...     print(test, Y[test].mean(axis=0).round(2))
+    [0 2] [0.55 0.45]
+    [1 3] [0.55 0.45]
+    """
+
+    def __init__(self, n_splits: int = 5, *, shuffle: bool = False, random_state: Any = None):
+        super().__init__(n_splits, shuffle=shuffle, random_state=random_state)
+
+    def split(self, X: Any, y: ArrayLike, groups: Any = None) -> Iterator[tuple[NDArray, NDArray]]:
+        """Split rows into training and test rows, fold by fold.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Only its length matters.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels, probabilities of class 1, or a distribution per row.
+        groups : object
+            Ignored, as scikit-learn's splitters have it.
+
+        Returns
+        -------
+        iterator of (train, test)
+            Indices of the rows to fit on and of those to score on, fold by fold.
+        """
+        return super().split(X, self._strata(y), groups)
+
+    def _strata(self, y: ArrayLike) -> Any:
+        values = check_y(y)
+        if values.ndim == 1 and type_of_target(values) != "continuous":
+            return values
+        if values.ndim == 1:
+            order = np.argsort(values, kind="stable")
+        else:
+            first = values.argmax(axis=1)
+            rest = values.copy()
+            rest[np.arange(len(rest)), first] = -1
+            order = np.lexsort((values.max(axis=1), rest.argmax(axis=1), first))
+        n_strata = max(1, min(_STRATA, len(order) // self.n_splits))
+        strata = np.empty(len(order), dtype=np.intp)
+        strata[order] = np.arange(len(order)) * n_strata // len(order)
+        return strata
+
+
+class _ProbabilityPredictor(ClassifierMixin, BaseEstimator):
+    """An estimator whose `predict` is its `predict_proba`, which no one encodes y for."""
+
+    def __init__(self, estimator: Any):
+        self.estimator = estimator
+
+    def __sklearn_tags__(self) -> Any:
+        return get_tags(self.estimator)
+
+    def get_metadata_routing(self) -> Any:
+        return self.estimator.get_metadata_routing()
+
+    def fit(self, X: Any, y: Any, **params: Any) -> _ProbabilityPredictor:
+        self.estimator_ = clone(self.estimator).fit(X, y, **params)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        return self.estimator_.predict_proba(X)
+
+
+def cross_val_predict_proba(
+    estimator: Any,
+    X: Any,
+    y: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    cv: Any = None,
+    n_jobs: int | None = None,
+    verbose: int = 0,
+    params: dict[str, Any] | None = None,
+    pre_dispatch: int | str = "2*n_jobs",
+) -> NDArray:
+    """Predict the probabilities of each row by a fit on the other folds, for any target.
+
+    :func:`sklearn.model_selection.cross_val_predict` with ``method="predict_proba"`` encodes the
+    columns of a 2-D `y` as if they held labels; this passes them as they are.
+
+    Parameters
+    ----------
+    estimator : estimator with `predict_proba`
+        Cloned for every fold.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Features.
+    y : array-like of shape (n_samples,) or (n_samples, n_classes)
+        Labels or target probabilities.
+    groups : array-like of shape (n_samples,), default=None
+        Groups for the splitter.
+    cv : int, splitter or iterable, default=None
+        As in :func:`sklearn.model_selection.cross_val_predict`; every row must be in one test set.
+        An int on probability targets makes folds that are not stratified; for those pass
+        :class:`StratifiedProbabilityKFold`.
+    n_jobs : int, default=None
+        Number of processes.
+    verbose : int, default=0
+        Verbosity.
+    params : dict, default=None
+        Parameters of `fit`, for example ``{"sample_weight": w}``; routed if metadata routing is
+        enabled.
+    pre_dispatch : int or str, default="2*n_jobs"
+        Jobs that are dispatched at once.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+        Probabilities, columns in the order of `y`, or for labels in sorted order.
+
+    See Also
+    --------
+    sklearn.model_selection.cross_val_predict : For labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from skce import SoftmaxClassifier
+    >>> from skce.metrics import log_loss
+    >>> from skce.model_selection import StratifiedProbabilityKFold, cross_val_predict_proba
+    >>> X, y = load_iris(return_X_y=True)
+    >>> Y = 0.9 * np.eye(3)[y] + 0.1 / 3
+    >>> cv = StratifiedProbabilityKFold(5)
+    >>> p = cross_val_predict_proba(SoftmaxClassifier(), X, Y, cv=cv)
+    >>> round(log_loss(Y, p), 2)
+    0.5
+    """
+    options = {
+        "groups": groups,
+        "cv": cv,
+        "n_jobs": n_jobs,
+        "verbose": verbose,
+        "params": params,
+        "pre_dispatch": pre_dispatch,
+    }
+    if np.ndim(y) == 1 and type_of_target(y) != "continuous":
+        return cross_val_predict(estimator, X, y, method="predict_proba", **options)
+    return cross_val_predict(_ProbabilityPredictor(estimator), X, y, **options)

@@ -1,0 +1,180 @@
+"""skce.displays: the data that is drawn."""
+
+import sys
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+
+from skce import SoftmaxClassifier
+from skce.metrics import log_loss_samples
+
+pytest.importorskip("matplotlib").use("agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+
+from skce.displays import (  # noqa: E402
+    ConvergenceDisplay,
+    LossCurveDisplay,
+    SampleLossDisplay,
+    TargetProbabilityDisplay,
+)
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, y = load_iris(return_X_y=True)
+    rng = np.random.default_rng(0)
+    Y = 0.5 * np.eye(3)[y] + 0.5 * rng.dirichlet([1, 1, 1], size=len(y))
+    return X, y, Y, SoftmaxClassifier(solver="lbfgs").fit(X, y), SoftmaxClassifier().fit(X, Y)
+
+
+def line(display, k=0):
+    return display.lines_[k].get_xdata(), display.lines_[k].get_ydata()
+
+
+def test_loss_curves_cross_at_one_half():
+    display = LossCurveDisplay.from_targets()
+    (p, zero), (_, one) = line(display, 0), line(display, 1)
+    assert_allclose(zero, -np.log(1 - p), rtol=1e-12)
+    assert_allclose(one, -np.log(p), rtol=1e-12)
+    crossing = np.abs(zero - one).argmin()
+    assert p[crossing] == pytest.approx(0.5)
+    assert one[crossing] == pytest.approx(np.log(2))
+    assert display.figure_ is display.ax_.figure
+    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == [
+        "log-loss, y = 0",
+        "log-loss, y = 1",
+    ]
+
+
+@pytest.mark.parametrize("y", [0.0, 0.3, 1.0])
+def test_loss_curves_are_the_formulas(y):
+    both = {"targets": [y], "losses": ["log_loss", "squared_error"]}
+    display = LossCurveDisplay.from_targets(**both)
+    p, got = line(display)
+    assert_allclose(got, -y * np.log(p) - (1 - y) * np.log(1 - p), rtol=1e-12)
+    assert_allclose(line(display, 1)[1], (p - y) ** 2, rtol=1e-12)
+    slopes = LossCurveDisplay.from_targets(**both, response="gradient")
+    assert_allclose(line(slopes)[1], (1 - y) / (1 - p) - y / p, rtol=1e-12, atol=1e-12)
+    assert_allclose(line(slopes, 1)[1], 2 * (p - y), rtol=1e-12)
+    logits = LossCurveDisplay.from_targets(**both, against="logit")
+    z, got = line(logits)
+    p = 1 / (1 + np.exp(-z))
+    assert_allclose(got, np.log1p(np.exp(z)) - y * z, rtol=1e-12)
+    assert_allclose(line(logits, 1)[1], (p - y) ** 2, rtol=1e-12)
+    slopes = LossCurveDisplay.from_targets(**both, against="logit", response="gradient")
+    assert_allclose(line(slopes)[1], p - y, rtol=1e-12, atol=1e-15)
+    assert_allclose(line(slopes, 1)[1], 2 * (p - y) * p * (1 - p), rtol=1e-12)
+    # A sure and wrong prediction: log-loss pulls with all its force, squared error hardly.
+    if y == 1:
+        assert abs(line(slopes)[1][0]) > 0.99
+        assert abs(line(slopes, 1)[1][0]) < 0.01
+
+
+def test_loss_curves_name_bad_input():
+    with pytest.raises(ValueError, match=r"targets must be probabilities.*1\.5"):
+        LossCurveDisplay.from_targets([0.5, 1.5])
+    with pytest.raises(ValueError, match="losses must be one of log_loss, squared_error, got"):
+        LossCurveDisplay.from_targets(losses=["hinge"])
+    with pytest.raises(ValueError, match="response must be one of loss, gradient"):
+        LossCurveDisplay.from_targets(response="slope")
+    with pytest.raises(ValueError, match="against must be one of proba, logit"):
+        LossCurveDisplay.from_targets(against="odds")
+
+
+def test_losses_of_samples_are_drawn_by_class_and_the_worst_are_named(fitted):
+    X, y, _, clf, _ = fitted
+    _, ax = plt.subplots()
+    display = SampleLossDisplay.from_estimator(clf, X, y, n_worst=4, ax=ax)
+    losses = log_loss_samples(y, clf.predict_proba(X))
+    assert display.ax_ is ax
+    assert_array_equal(display.worst_, np.argsort(-losses)[:4])
+    assert [text.get_text() for text in display.texts_] == [str(i) for i in display.worst_]
+    where = np.column_stack([y[display.worst_], losses[display.worst_]])
+    assert_allclose(display.points_.get_offsets(), where)
+    medians = [box.get_ydata()[0] for box in display.boxes_["medians"]]
+    assert_allclose(medians, [np.median(losses[y == k]) for k in range(3)])
+    names = np.array(["setosa", "versicolor", "virginica"])
+    display = SampleLossDisplay.from_predictions(names[y], clf.predict_proba(X))
+    assert [label.get_text() for label in display.ax_.get_xticklabels()] == list(names)
+
+
+def test_losses_of_samples_with_soft_targets_go_by_the_most_probable_class(fitted):
+    X, _, Y, _, clf = fitted
+    display = SampleLossDisplay.from_estimator(clf, X, Y)
+    losses = -(Y * np.log(clf.predict_proba(X))).sum(axis=1)
+    medians = [box.get_ydata()[0] for box in display.boxes_["medians"]]
+    want = [np.median(losses[Y.argmax(axis=1) == k]) for k in range(3)]
+    assert_allclose(medians, want, rtol=1e-12)
+
+
+def test_convergence_is_the_gap_to_the_minimum(fitted):
+    X, y, _, clf, _ = fitted
+    display = ConvergenceDisplay.from_estimator(clf)
+    best = clf.loss_curve_.min()
+    gap = (clf.loss_curve_ - best) / best
+    assert_allclose(display.line_.get_ydata(), gap[gap > 0])
+    assert_array_equal(display.line_.get_xdata(), np.arange(1, len(gap) + 1)[gap > 0])
+    assert display.ax_.get_yscale() == "log"
+    _, ax = plt.subplots()
+    exact = SoftmaxClassifier(tol=1e-13).fit(X, y).optimize_result_.fun
+    timed = ConvergenceDisplay.from_estimator(
+        clf, against="time", minimum=min(exact, best), name="L-BFGS", ax=ax
+    )
+    seconds = timed.line_.get_xdata()
+    assert (np.diff(seconds) > 0).all()
+    assert seconds[0] > 0
+    assert timed.line_.get_label() == "L-BFGS"
+    with pytest.raises(ValueError, match=r"minimum is .* which is less"):
+        ConvergenceDisplay.from_estimator(clf, minimum=2 * best)
+
+
+def test_predicted_and_target_probabilities(fitted):
+    X, _, Y, _, clf = fitted
+    display = TargetProbabilityDisplay.from_estimator(clf, X, Y, n_bins=5)
+    p = clf.predict_proba(X)
+    for k in range(3):
+        order = np.argsort(p[:, k])
+        chunks = np.array_split(order, 5)
+        x, target = line(display, k)
+        assert_allclose(x, [p[rows, k].mean() for rows in chunks], rtol=1e-10)
+        assert_allclose(target, [Y[rows, k].mean() for rows in chunks], rtol=1e-10)
+        assert_allclose(display.clouds_[k].get_offsets(), np.column_stack([p[:, k], Y[:, k]]))
+    perfect = TargetProbabilityDisplay.from_predictions(Y, Y, labels=["a", "b", "c"])
+    for k in range(3):
+        x, target = line(perfect, k)
+        assert_allclose(x, target)
+        assert perfect.lines_[k].get_label() == "abc"[k]
+
+
+def test_predicted_and_target_probabilities_of_labels_and_one_column():
+    y, p = np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.4, 0.9])
+    display = TargetProbabilityDisplay.from_predictions(y, p, n_bins=4)
+    x, target = line(display, 1)
+    assert_allclose(x, [0.1, 0.4, 0.9])
+    assert_allclose(target, [0, 0.5, 1])
+    x, target = line(display, 0)
+    assert_allclose(x, [0.1, 0.6, 0.9])
+
+
+def test_displays_need_a_fit_and_name_their_extra(monkeypatch, fitted):
+    X, y, *_ = fitted
+    for display in (SampleLossDisplay, TargetProbabilityDisplay):
+        with pytest.raises(ValueError, match="not fitted"):
+            display.from_estimator(SoftmaxClassifier(), X, y)
+    with pytest.raises(ValueError, match="not fitted"):
+        ConvergenceDisplay.from_estimator(SoftmaxClassifier())
+    model = LogisticRegression(max_iter=1000).fit(X, y)
+    assert len(TargetProbabilityDisplay.from_estimator(model, X, y).lines_) == 3
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r"pip install 'skce\[plot\]'"):
+        LossCurveDisplay.from_targets()
