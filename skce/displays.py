@@ -76,6 +76,8 @@ _CURVE_NAMES = {"log_loss": "log-loss", "squared_error": "squared error"}
 _LINE_STYLES = ("-", "--", ":", "-.")
 #: The probabilities, and the logits, that curves are drawn between.
 _RANGES = {"proba": (0.001, 0.999), "logit": (-6.0, 6.0)}
+#: Gradients in the probability are unbounded; this much of them is shown.
+_STEEPEST = 10
 
 
 class LossCurveDisplay(_Display):
@@ -215,7 +217,7 @@ class LossCurveDisplay(_Display):
             ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
         ax.set(xlabel=name[self.against], ylabel=response)
         if self.response == "gradient" and self.against == "proba":
-            ax.set_yscale("symlog")
+            ax.set_ylim(-_STEEPEST, _STEEPEST)
         ax.legend()
         return self
 

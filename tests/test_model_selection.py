@@ -84,7 +84,7 @@ def test_weights_are_routed(soft):
         assert search.best_params_["C"] == CS[want.argmin()]
         pipe = make_pipeline(MinMaxScaler(), clf)
         found = cross_validate(pipe, X, Y, scoring=scorer, cv=CV, params={"sample_weight": w})
-        unweighted = cross_validate(pipe, X, Y, scoring=neg_log_loss_scorer, cv=CV)
+        unweighted = cross_validate(pipe, X, Y, scoring=neg_log_loss_scorer, cv=CV, params={})
         assert (found["test_score"] != unweighted["test_score"]).all()
         p = cross_val_predict_proba(clf, X, Y, cv=CV, params={"sample_weight": w})
         train, test = next(CV.split(X))
