@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ._callbacks import CallbackSupportMixin, begin, iterations, with_callbacks
 from ._objective import Objective
 from ._outputs import OUTPUTS
+from ._penalty import check_bounds, check_penalty_weights
 from ._rows import as_rows, blocks, logits
 from ._solvers import Report, minimize, warn_if_not_converged
 from ._target_mass import Targets, fold_weights
@@ -43,7 +44,10 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     With targets t_i, total target mass m_i = sum_k t_ik, coefficients W and intercepts b it
     minimises scikit-learn's own objective ::
 
-        C * sum_i s_i * loss(t_i, W x_i + b) + 1/2 * ||W||_2^2
+        C * sum_i s_i * loss(t_i, W x_i + b) + sum_j f_j * ((1 - l1_ratio) / 2 * ||W_j||_2^2
+                                                            + l1_ratio * ||W_j||_1)
+
+    with W_j the coefficients of feature j and f_j its weight in the penalty, 1 unless given,
 
     so that on labels the coefficients equal those of
     :class:`~sklearn.linear_model.LogisticRegression` with the same `C`. The loss is categorical
@@ -54,6 +58,9 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     ----------
     C : float, default=1.0
         Inverse of the strength of the penalty, in (0, inf]. ``np.inf`` means no penalty.
+    l1_ratio : float, default=0.0
+        Share of the L1 penalty, in [0, 1]: 0 is L2, 1 is L1, which makes coefficients zero, and
+        between them is the elastic net.
     loss : {"auto", "categorical", "binary"}, default="auto"
         What the targets mean. "auto" is "binary" for labels of two classes and "categorical"
         otherwise. "binary" also takes a 1-D `y` of floats in [0, 1] (the probability of class 1),
@@ -70,11 +77,17 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     label_smoothing : float, default=0.0
         Share of the target mass, in [0, 1), that is spread evenly over the classes before class
         weights apply. Binary losses smooth towards 1/2.
+    coef_bounds : tuple (low, high), default=None
+        Bounds of the coefficients, each a number, an array that broadcasts to `coef_`, or None for
+        no bound: ``(0, None)`` keeps them from being negative. Intercepts have none.
+    penalty_weights : array-like of shape (n_features,), default=None
+        Non-negative factors f of the penalty, one for each feature; 0 for no penalty.
     solver : {"auto", "newton-cg", "lbfgs"}, default="auto"
         "newton-cg" is Newton's method, with SciPy's conjugate gradients on exact Hessian products
         or, where there are many more rows than parameters, on those of a fixed sample of rows;
         "lbfgs" is L-BFGS-B of :func:`scipy.optimize.minimize`. "auto" is "newton-cg", which was
-        the faster one on every problem of `benchmarks/`.
+        the faster one on every problem of `benchmarks/`. With an L1 penalty or bounds all of them
+        are Newton's method on an active set of coefficients.
     tol : float, default=1e-9
         Accuracy: fitting stops once the estimated gap to the optimal objective, relative to it,
         is at most `tol`. The estimate is the Newton decrement and does not depend on the units of
@@ -123,7 +136,10 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     wider X of either kind scaled as a whole. Then the curvature that each class has at the current
     point is whitened too (Newton's method with a block preconditioner; Nocedal and Wright,
     *Numerical Optimization*, 2006, chapter 7), and where rows are plenty that of a sample of them
-    is used (Roosta-Khorasani and Mahoney, *Sub-sampled Newton methods*, 2019). The penalty applies
+    is used (Roosta-Khorasani and Mahoney, *Sub-sampled Newton methods*, 2019). With an L1 penalty
+    or bounds each step is the minimum of a quadratic model, penalty and bounds included, over the
+    coefficients that are not at zero or a bound, or would leave it (a proximal Newton method: Lee,
+    Sun and Saunders, 2014); what the model gains is the estimate of the gap. The penalty applies
     to the coefficients of the original features, and the optimum is that of all rows, in every
     case.
 
@@ -158,10 +174,13 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     _parameter_constraints: dict = {  # noqa: RUF012
         "C": [Interval(Real, 0, None, closed="right")],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
         "loss": [StrOptions({"auto", "categorical", "binary"})],
         "fit_intercept": ["boolean"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "coef_bounds": [tuple, list, None],
+        "penalty_weights": ["array-like", None],
         "solver": [StrOptions({"auto", "newton-cg", "lbfgs"})],
         "tol": [Interval(Real, 0, None, closed="neither")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
@@ -173,10 +192,13 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self,
         C: float = 1.0,
         *,
+        l1_ratio: float = 0.0,
         loss: str = "auto",
         fit_intercept: bool = True,
         class_weight: dict | str | None = None,
         label_smoothing: float = 0.0,
+        coef_bounds: tuple | None = None,
+        penalty_weights: ArrayLike | None = None,
         solver: str = "auto",
         tol: float = 1e-9,
         max_iter: int = 1000,
@@ -184,10 +206,13 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         verbose: int = 0,
     ):
         self.C = C
+        self.l1_ratio = l1_ratio
         self.loss = loss
         self.fit_intercept = fit_intercept
         self.class_weight = class_weight
         self.label_smoothing = label_smoothing
+        self.coef_bounds = coef_bounds
+        self.penalty_weights = penalty_weights
         self.solver = solver
         self.tol = tol
         self.max_iter = max_iter
@@ -230,9 +255,9 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             If `tol` was not reached; the message says how close the fit is and what to do.
         """
         context = begin(self, self.max_iter)
-        with _unchanged_on_error(self):
+        with unchanged_on_error(self):
             X, targets = self._read(X, y, sample_weight)
-            objective = Objective(as_rows(X), targets, C=self.C, fit_intercept=self.fit_intercept)
+            objective = self._objective(X, targets)
             metadata = None if sample_weight is None else {"sample_weight": sample_weight}
             data = {"X": X, "y": y, "metadata": metadata}
             known = partial(self._attributes, objective)
@@ -395,7 +420,9 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if self._form in ("softmax", "sigmoid"):
             return self._as_logistic_regression(self.classes_, coef, intercept)
         columns = np.arange(len(coef)).reshape(-1, 1)
-        model = OneVsRestClassifier(LogisticRegression(C=self.C, fit_intercept=self.fit_intercept))
+        model = OneVsRestClassifier(
+            LogisticRegression(C=self._penalty[0], fit_intercept=self.fit_intercept)
+        )
         model.estimators_ = [
             self._as_logistic_regression(np.array([0, 1]), coef[k], intercept[k]) for k in columns
         ]
@@ -411,6 +438,11 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         tags.target_tags.multi_output = self.loss == "binary"
         tags.classifier_tags.multi_label = self.loss == "binary"
         return tags
+
+    @property
+    def _penalty(self) -> tuple[float, float]:
+        """C and l1_ratio of the fit."""
+        return self.C, self.l1_ratio
 
     @property
     def _output(self) -> Any:
@@ -458,6 +490,18 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _logits(self, X: Any) -> NDArray:
         return logits(self._check_features(X), self.coef_, self.intercept_)
 
+    def _objective(self, X: NDArray | sp.csr_array, targets: Targets) -> Objective:
+        n_features = X.shape[1]
+        return Objective(
+            as_rows(X),
+            targets,
+            C=self._penalty[0],
+            fit_intercept=self.fit_intercept,
+            l1_ratio=self._penalty[1],
+            factors=check_penalty_weights(self.penalty_weights, n_features),
+            bounds=check_bounds(self.coef_bounds, (targets.n_outputs, n_features)),
+        )
+
     def _start(self, objective: Objective) -> NDArray:
         """Zeros, or the previous coefficients."""
         targets = objective.targets
@@ -500,7 +544,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self, classes: NDArray, coef: NDArray, intercept: NDArray
     ) -> LogisticRegression:
         model = LogisticRegression(
-            C=self.C, fit_intercept=self.fit_intercept, max_iter=self.max_iter
+            C=self._penalty[0], fit_intercept=self.fit_intercept, max_iter=self.max_iter
         )
         model.classes_ = classes
         model.coef_ = coef.copy()
@@ -516,8 +560,14 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
 
 @contextmanager
-def _unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
-    """Leave the estimator as it was if anything, an interrupt included, ends the block early."""
+def unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
+    """Leave the estimator as it was if anything, an interrupt included, ends the block early.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Whose attributes are kept.
+    """
     before = vars(estimator).copy()
     try:
         yield

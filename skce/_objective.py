@@ -1,8 +1,10 @@
 """The objective that solvers see: cross-entropy and penalty, divided by C * sum(sample_weight).
 
-    F(W, b) = 1/S * sum_i loss(t_i, W x_i + b) + ridge/2 * ||W||_2^2,   ridge = 1 / (C * S)
+    F(W, b) = 1/S * sum_i loss(t_i, W x_i + b) + ridge/2 * sum_kj f_j W_kj^2,
+    ridge = (1 - rho) / (C * S)
 
-with S the sum of the sample weights. Parameters travel as one vector theta: W row by row, then b
+with S the sum of the sample weights, rho the share of the L1 penalty, which is not part of F, and f
+a factor for each feature. Parameters travel as one vector theta: W row by row, then b
 (absent without an intercept). `C = inf` means ridge = 0.
 """
 
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._losses import LOSSES
+from ._penalty import Corners
 from ._rows import COLUMNS, _Rows, blocks
 from ._target_mass import Targets
 from ._threads import threads
@@ -31,18 +34,74 @@ class Objective:
     C : float
         Inverse strength of the penalty, in (0, inf].
     fit_intercept : bool
+    l1_ratio : float, default=0.0
+        rho above.
+    factors : ndarray of shape (n_features,), default=None
+        f above, ones if None.
+    bounds : pair of ndarray or float, default=None
+        Lowest and highest coefficients, of shapes that broadcast to (K, n_features).
     """
 
-    def __init__(self, rows: _Rows, targets: Targets, *, C: float, fit_intercept: bool):
+    def __init__(
+        self,
+        rows: _Rows,
+        targets: Targets,
+        *,
+        C: float,
+        fit_intercept: bool,
+        l1_ratio: float = 0.0,
+        factors: NDArray | None = None,
+        bounds: tuple[NDArray | float, NDArray | float] | None = None,
+    ):
         self.rows = rows
         self.targets = targets
         self.fit_intercept = fit_intercept
         self.loss = LOSSES[targets.loss]
-        self.ridge = 1 / (C * targets.total_weight)
-        #: What to multiply F by to get the user's objective; with C = inf the sum of the losses.
-        self.scale = targets.total_weight * (C if np.isfinite(C) else 1)
+        self.factors = np.broadcast_to(1.0 if factors is None else factors, rows.n_columns)
+        self._equal_factors = factors is None
         self.n_coefficients = targets.n_outputs * rows.n_columns
         self.size = self.n_coefficients + targets.n_outputs * fit_intercept
+        self.bounds = bounds
+        #: What does not depend on the penalty, by whoever made it.
+        self.shared: dict[str, Any] = {}
+        self._penalise(C, l1_ratio)
+
+    def _penalise(self, C: float, l1_ratio: float) -> None:
+        total = self.targets.total_weight
+        self.ridge, self.lasso = (1 - l1_ratio) / (C * total), l1_ratio / (C * total)
+        #: What to multiply F by to get the user's objective; with C = inf the sum of the losses.
+        self.scale = total * (C if np.isfinite(C) else 1)
+        #: The rest of what is minimised, None if there is none.
+        self.corners = self._corners() if self.lasso or self.bounds is not None else None
+
+    def penalised(
+        self,
+        C: float,
+        l1_ratio: float,
+        *,
+        bounds: tuple[NDArray | float, NDArray | float] | None = None,
+    ) -> Objective:
+        """Return the objective with another penalty and, if given, other bounds."""
+        other = copy(self)
+        other.bounds = self.bounds if bounds is None else bounds
+        other._penalise(C, l1_ratio)
+        return other
+
+    def _corners(self) -> Corners:
+        K, p = self.targets.n_outputs, self.rows.n_columns
+        low, high = (-np.inf, np.inf) if self.bounds is None else self.bounds
+
+        def of_theta(W: NDArray | float, b: float) -> NDArray:
+            return self.pack(np.broadcast_to(W, (K, p)).astype(np.float64), np.full(K, b))
+
+        return Corners(
+            of_theta(self.lasso * self.factors, 0), of_theta(low, -np.inf), of_theta(high, np.inf)
+        )
+
+    @property
+    def unpenalised(self) -> bool:
+        """Whether some coefficients have no penalty that is smooth."""
+        return self.ridge == 0 or bool(np.any(np.equal(self.factors, 0)))
 
     def unpack(self, theta: NDArray) -> tuple[NDArray, NDArray]:
         """W, shape (K, n_features), and b, shape (K,), zeros without an intercept."""
@@ -55,11 +114,17 @@ class Objective:
         return np.concatenate([W.ravel(), b]) if self.fit_intercept else W.ravel()
 
     def without_shift(self, theta: NDArray) -> NDArray:
-        """Theta less what softmax does not see: a shift of all classes."""
+        """Theta less what neither softmax nor the penalty sees: a shift of all classes.
+
+        With corners only intercepts are shifted, and coefficients kept within their bounds.
+        """
+        if self.corners is not None:
+            theta = self.corners.clip(theta)
+        if self.targets.loss != "categorical":
+            return theta
         W, b = self.unpack(theta)
-        if self.targets.loss == "categorical":
-            return self.pack(W - mean_of_classes(W), b - mean_of_classes(b))
-        return theta
+        W = W - mean_of_classes(W) if self.corners is None else W
+        return self.pack(W, b - mean_of_classes(b))
 
     def value_gradient(self, theta: NDArray) -> tuple[float, NDArray]:
         """F and its gradient at theta, in one pass over X."""
@@ -69,7 +134,7 @@ class Objective:
             return self.loss.value_gradient(z, self.targets.block(start, stop))
 
         value, RX, R1 = self.rows.sum(W, b, function)
-        value = value / self.targets.total_weight + self.ridge / 2 * np.vdot(W, W)
+        value = value / self.targets.total_weight + self.ridge / 2 * self._square(W)
         return value, self._gradient(RX, R1, W)
 
     def hessian(self, theta: NDArray) -> Callable[[NDArray], NDArray]:
@@ -106,6 +171,7 @@ class Objective:
         sample = copy(self)
         sample.rows = self.rows.take(indices)
         sample.targets = self.targets.take(indices)
+        sample.shared = {}
         return sample
 
     def rounded(self) -> Objective:
@@ -117,19 +183,23 @@ class Objective:
         rounded.rows = rows
         return rounded
 
+    def _square(self, W: NDArray) -> float:
+        return float(np.vdot(W, W if self._equal_factors else self.factors * W))
+
     def _gradient(self, RX: NDArray, R1: NDArray, W: NDArray) -> NDArray:
         gradient = np.empty(self.size, W.dtype)
         G, g = self.unpack(gradient)
         # Softmax does not see a shift of all classes, so these sums are zero but for rounding,
         # which conjugate gradients would blow up: no curvature holds it back.
         shifts = self.targets.loss == "categorical"
+        penalty = self.ridge * self.factors
 
         def finish(span: tuple[int, int]) -> None:
             some = slice(*span)
             part = RX[:, some] / self.targets.total_weight
             if shifts:
                 part -= mean_of_classes(part)
-            part += self.ridge * W[:, some]
+            part += penalty[some] * W[:, some]
             G[:, some] = part
 
         list(threads.map(finish, blocks(G.shape[1], COLUMNS)))

@@ -178,12 +178,14 @@ def precondition(objective: Objective) -> Whitened:
     rows = objective.rows
     p = rows.n_columns
     if p <= min(rows.n_rows, _WHITEN_UP_TO):
-        chunks = _sample(objective, _SAMPLE)
-        mean = _mean(objective, chunks)
-        M = objective.loss.curvature_bound(objective.targets.n_outputs)
-        M = M * _covariance(objective, chunks, mean)
-        M[np.diag_indices(p)] += objective.ridge
-        return Whitened(objective, mean, _inverse_root(M, unpenalised=objective.ridge == 0))
+        if "moments" not in objective.shared:
+            chunks = _sample(objective, _SAMPLE)
+            mean = _mean(objective, chunks)
+            objective.shared["moments"] = mean, _covariance(objective, chunks, mean)
+        mean, covariance = objective.shared["moments"]
+        M = objective.loss.curvature_bound(objective.targets.n_outputs) * covariance
+        M[np.diag_indices(p)] += objective.ridge * objective.factors
+        return Whitened(objective, mean, _inverse_root(M, unpenalised=objective.unpenalised))
     centre = None if rows.is_sparse else _mean(objective, _sample(objective, _SAMPLE))
     square = _mean_square(objective)
     if not np.isfinite(square):
@@ -300,7 +302,7 @@ class Jointly:
             shift = np.diag(shift_curvature)
             shift[:p, :p] -= self.penalty
             M += shift[:, None] / K
-        T = _inverse_cholesky(M.reshape(1, size, size), unpenalised=self.objective.ridge == 0)
+        T = _inverse_cholesky(M.reshape(1, size, size), unpenalised=self.objective.unpenalised)
         return ClassWhitened(self.inner, T, shift_curvature)
 
 
@@ -315,7 +317,8 @@ def _in_variables(inner: Whitened, X: NDArray) -> NDArray:
 def _penalty(inner: Whitened) -> NDArray:
     """Hessian of the penalty for one class in the variables of a `Whitened`."""
     Q = inner.Q * np.eye(inner.objective.rows.n_columns) if isinstance(inner.Q, float) else inner.Q
-    return inner.objective.ridge * (Q.T @ Q)
+    objective = inner.objective
+    return objective.ridge * (Q.T @ (objective.factors[:, None] * Q))
 
 
 def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) -> ClassWhitened:
@@ -348,7 +351,7 @@ def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) 
     def factor(span: tuple[int, int]) -> None:
         few = slice(*span)
         M[few, :p, :p] += penalty
-        M[few] = _inverse_cholesky(M[few], unpenalised=objective.ridge == 0)
+        M[few] = _inverse_cholesky(M[few], unpenalised=objective.unpenalised)
 
     list(threads.map(factor, classes))
     return ClassWhitened(inner, M)

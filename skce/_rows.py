@@ -192,6 +192,17 @@ class _Rows:
     def _square(self, block: NDArray | sp.csr_array, weights: NDArray) -> float:
         raise NotImplementedError
 
+    def moments(self) -> tuple[NDArray, NDArray]:
+        """Mean and mean square of each column."""
+        total, square = np.zeros((2, self.n_columns))
+        for start, stop in blocks(self.n_rows, _ROWS_PER_BLOCK[0]):
+            block = self.X[start:stop].astype(np.float64)
+            total += np.asarray(block.sum(axis=0)).ravel()
+            square += np.asarray(
+                (block.power(2) if self.is_sparse else block**2).sum(axis=0)
+            ).ravel()
+        return total / self.n_rows, square / self.n_rows
+
     def _block_size(self, n_logits: int) -> int:
         raise NotImplementedError
 

@@ -41,10 +41,12 @@ from scipy.optimize import minimize as scipy_minimize
 from scipy.sparse.linalg import LinearOperator, cg
 from sklearn.exceptions import ConvergenceWarning
 
+from ._active_set import ActiveSet
 from ._callbacks import OnIteration
 from ._objective import Objective
 from ._preconditioner import (
     Jointly,
+    Whitened,
     Whitening,
     class_whitening_cost,
     joint_whitening_cost,
@@ -302,7 +304,11 @@ class _Fit:
         self.gap = np.inf
         self.converged = self.complete = self.stopped = False
         self.on_iteration: OnIteration | None = None
-        self.base = only_centre(objective) if jointly else precondition(objective)
+        if objective.corners is not None:
+            self.base = Whitened(objective, None, 1.0)
+            self.active = ActiveSet(objective, objective.corners)
+        else:
+            self.base = only_centre(objective) if jointly else precondition(objective)
         self.jointly = Jointly(self.base, objective) if jointly else None
         self.variables: Whitening = self.base
         self.step = self._gradient = np.zeros(0)
@@ -329,7 +335,8 @@ class _Fit:
     @property
     def separable(self) -> bool:
         """Whether there is no optimum, because the loss alone goes to zero."""
-        return self.objective.ridge == 0 and self.point.value <= _SEPARABLE
+        penalised = self.objective.ridge > 0 or self.objective.lasso > 0
+        return not penalised and self.point.value <= _SEPARABLE
 
     @property
     def gradient(self) -> NDArray:
@@ -337,6 +344,8 @@ class _Fit:
         of = self.point, self.variables
         if self._gradient_of != of:
             self._gradient_of, self._gradient = of, self.variables.gradient(self.point.gradient)
+            if self.objective.corners is not None:
+                self._gradient = self.objective.corners.pull(self.point.theta, self._gradient)
         return self._gradient
 
     @property
@@ -375,11 +384,13 @@ class _Fit:
         return self.tol * self.point.value / (1 + self.tol) / _MARGIN
 
     def evaluate(self, theta: NDArray) -> _Point:
-        """F and its gradient at theta, less a shift of all classes if softmax does not see it."""
+        """F, with its corners, and the gradient, without them, at theta less what nothing sees."""
+        corners = self.objective.corners
         theta = self.objective.without_shift(theta)
         self.nfev += 1
         self.passes += 1
-        return _Point(theta, *self.objective.value_gradient(theta))
+        value, gradient = self.objective.value_gradient(theta)
+        return _Point(theta, value + (0 if corners is None else corners.value(theta)), gradient)
 
     def product(self, v: NDArray) -> NDArray:
         """Hessian at the point times v, in the solver's variables."""
@@ -443,7 +454,8 @@ class _Fit:
         Where it shrinks slowly, more is to come than one Newton step can see: a geometric series.
         """
         self.decrement = decrement
-        return decrement / (1 - min(decrement / self.decrement_before, _SLOWEST))
+        slower = decrement >= _SLOWEST * self.decrement_before
+        return decrement / (1 - (_SLOWEST if slower else decrement / self.decrement_before))
 
     def look_at_gradient(self) -> None:
         """Estimate the gap where the Hessian is the identity, which is checked if it is small."""
@@ -546,12 +558,13 @@ def minimize(
     with threads:
         fit = _start(objective, theta, solver=solver, tol=tol, max_iter=max_iter, verbose=verbose)
         fit.on_iteration = on_iteration
-        message = _iterate(fit, SOLVERS[solver], max_iter)
+        method = SOLVERS[solver] if objective.corners is None else active_set
+        message = _iterate(fit, method, max_iter)
         if fit.separable:
             fit.gap = np.inf
         elif fit.stopped:
             pass
-        elif not fit.converged:
+        elif not fit.converged and objective.corners is None:
             fit.estimate_gap(max_products=max(_LAST_PRODUCTS, fit.nhev // 2))
             fit.refine(max_iter)
     if fit.converged:
@@ -579,6 +592,8 @@ def _start(
     objective: Objective, theta: NDArray, *, solver: str, tol: float, max_iter: int, verbose: int
 ) -> _Fit:
     """Begin a fit, with curvature from a sample and at its optimum where rows are plenty."""
+    if objective.corners is not None:
+        return _Fit(objective, theta, tol, verbose, jointly=False)
     sample = take_sample(objective, _ROWS_PER_PARAMETER * objective.size)
     small = SOLVERS[solver] is newton_cg and joint_whitening_cost(objective) == 0
     # Without a penalty nothing but whitening finds the directions that change no logit.
@@ -625,7 +640,11 @@ def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> s
             fit.be_exact()
             failures = 0
         work = fit.nfev + fit.nhev - work
-        if fit.jointly is None and work > class_whitening_cost(fit.curvature):
+        if (
+            method is not active_set
+            and fit.jointly is None
+            and work > class_whitening_cost(fit.curvature)
+        ):
             fit.variables = precondition_classes(fit.base, fit.curvature, fit.point.theta)
     return PRECISION
 
@@ -680,6 +699,31 @@ def _search(fit: _Fit) -> None:
             return
         curvature = -(gain + length * slope) / length**2
         length = float(np.clip(-slope / (2 * curvature), length / 10, length / 2))
+    fit.point = origin
+
+
+def active_set(fit: _Fit, max_iter: int) -> None:
+    """One iteration with corners: a step to the minimum of a model on some coefficients."""
+    fit.decrement_before = fit.decrement
+    origin, corners = fit.point, fit.active.corners
+    some, complete = fit.active.choose(origin.theta, fit.gradient)
+    target, gain = fit.active.minimum(origin.theta, origin.gradient, some)
+    fit.nhev += 1
+    fit.passes += 1
+    fit._take(Decrement(gain, complete, target - origin.theta))
+    fit.converged = fit.converged and fit.settled
+    if fit.verbose and fit.n_iter:
+        fit.print()
+    if fit.converged or fit.separable or fit.n_iter >= max_iter:
+        return
+    slope = origin.gradient @ fit.step + corners.value(target) - corners.value(origin.theta)
+    for length in 0.5 ** np.arange(_BACKTRACKS):
+        # In full, so that zeros and bounds are exact.
+        fit.point = fit.evaluate(target if length == 1 else origin.theta + length * fit.step)
+        gained = origin.value - fit.point.value
+        if gained > 0 and gained >= -_ENOUGH * length * slope:
+            fit.accept()
+            return
     fit.point = origin
 
 

@@ -15,7 +15,7 @@ if parse_version(sklearn.__version__) < parse_version("1.9"):
 from sklearn.metrics.tests import test_classification as theirs
 
 # One of them passes labels out of order and does not look at the warning.
-pytestmark = pytest.mark.filterwarnings("default:Labels passed were:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:Labels passed were:UserWarning")
 
 NAMES = ("log_loss", "d2_log_loss_score")
 globals().update(

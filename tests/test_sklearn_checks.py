@@ -31,7 +31,7 @@ from sklearn.utils.estimator_checks import (
 )
 
 import skce
-from skce import SoftmaxClassifier
+from skce import SoftmaxClassifier, SoftmaxClassifierCV
 
 ESTIMATORS = [
     SoftmaxClassifier(),
@@ -43,6 +43,12 @@ ESTIMATORS = [
     SoftmaxClassifier(C=np.inf),
     SoftmaxClassifier(class_weight="balanced"),
     SoftmaxClassifier(label_smoothing=0.1),
+    SoftmaxClassifier(l1_ratio=1.0),
+    SoftmaxClassifier(l1_ratio=0.5),
+    SoftmaxClassifier(coef_bounds=(-2, 2)),
+    SoftmaxClassifier(l1_ratio=0.5, coef_bounds=(-2, 2)),
+    SoftmaxClassifierCV(Cs=3, cv=3),
+    SoftmaxClassifierCV(Cs=3, cv=3, l1_ratios=[0.0, 1.0]),
 ]
 
 

@@ -84,13 +84,12 @@ def read(
     y_true, predicted, labels = to_numpy(y_true), to_numpy(predicted), to_numpy(labels)
     check_consistent_length(predicted, y_true, sample_weight)
     weights = check_sample_weight(to_numpy(sample_weight), len(predicted))
+    targets = read_targets(y_true, loss, labels, sample_weight=weights, **options)
+    distributions = not isinstance(targets, Outputs)
     predictions: Predictions = (
         read_logits(predicted)
         if logits
-        else read_probabilities(predicted, distributions=loss == "categorical", clip=clip)
+        else read_probabilities(predicted, distributions=distributions, clip=clip)
     )
-    targets = read_targets(y_true, loss, labels, sample_weight=weights, **options)
-    if not isinstance(targets, Outputs) and not logits:
-        predictions.distributions = not predictions.one_column  # type: ignore[attr-defined]
     check_columns(targets, predictions, labels, "logits" if logits else "y_proba")
     return Problem(targets, predictions, weights)

@@ -1,0 +1,482 @@
+"""The whole path of C: `softmax_path`, and `SoftmaxClassifierCV`, which chooses from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import _fit_context, clone
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import check_cv
+from sklearn.utils import _safe_indexing
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.parallel import Parallel, delayed
+
+from ._classifier import SoftmaxClassifier, unchanged_on_error
+from ._objective import Objective
+from ._solvers import Report, minimize, warn_if_not_converged
+from ._targets import check_sample_weight, check_y, column_names
+from .metrics import neg_log_loss_scorer
+from .model_selection import StratifiedProbabilityKFold
+
+#: The weakest penalty of a path that is made from a number, as a multiple of the strongest.
+_RANGE = 1e4
+#: With less L1 than this no C makes all coefficients zero; that of this share is taken instead.
+_LEAST_L1 = 1e-3
+#: Accuracy of the fits that are only scored; differences between values of C are far larger.
+_SCORED_TOL = 1e-5
+
+
+#: Parameters that `SoftmaxClassifierCV` passes on.
+_SHARED = (
+    "loss",
+    "fit_intercept",
+    "class_weight",
+    "label_smoothing",
+    "coef_bounds",
+    "penalty_weights",
+    "solver",
+    "tol",
+    "max_iter",
+    "verbose",
+)
+
+
+class SoftmaxPath(NamedTuple):
+    """Fits along a path; see :func:`softmax_path`.
+
+    Attributes
+    ----------
+    Cs : ndarray of shape (n_Cs,)
+        Values of C, from the strongest penalty to the weakest.
+    coefs : ndarray of shape (n_Cs, n_outputs, n_features)
+        Coefficients at each of them.
+    intercepts : ndarray of shape (n_Cs, n_outputs)
+        Intercepts at each of them.
+    n_iters : ndarray of int, shape (n_Cs,)
+        Iterations of the solver.
+    """
+
+    Cs: NDArray
+    coefs: NDArray
+    intercepts: NDArray
+    n_iters: NDArray
+
+
+def softmax_path(
+    X: Any,
+    y: ArrayLike,
+    *,
+    Cs: int | ArrayLike = 10,
+    sample_weight: ArrayLike | None = None,
+    **params: Any,
+) -> SoftmaxPath:
+    """Fit a :class:`SoftmaxClassifier` for each of many values of C, each from the one before.
+
+    Parameters
+    ----------
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Features.
+    y : array-like of shape (n_samples,) or (n_samples, n_classes)
+        Labels or target probabilities.
+    Cs : int or array-like of shape (n_Cs,), default=10
+        Values of C, or how many to take: then they are spaced evenly on a logarithmic scale from
+        the largest C that leaves all coefficients zero to 10 000 times that. Where there is no
+        such C, with ``l1_ratio=0``, that of ``l1_ratio=0.001`` is taken.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Non-negative weights of the rows.
+    **params : dict
+        Other parameters of :class:`SoftmaxClassifier`.
+
+    Returns
+    -------
+    SoftmaxPath
+        A named tuple of `Cs`, `coefs`, `intercepts` and `n_iters`.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If `tol` was not reached somewhere.
+
+    See Also
+    --------
+    SoftmaxClassifierCV : Chooses C by cross-validation.
+    sklearn.linear_model.lasso_path : The same for least squares.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skce import softmax_path
+    >>> X, y = load_iris(return_X_y=True)
+    >>> path = softmax_path(X, y, Cs=5, l1_ratio=1.0)
+    >>> (path.coefs != 0).sum(axis=(1, 2))
+    array([0, 2, 4, 6, 6])
+    """
+    model = SoftmaxClassifier(**params)
+    model._validate_params()
+    X, targets = model._read(X, y, sample_weight)
+    objective = model._objective(X, targets)
+    values = _grid(Cs, objective, model.l1_ratio)
+    reports = list(_fits(model, objective, values, model.l1_ratio, model.tol))
+    for C, report in zip(values, reports, strict=True):
+        warn_if_not_converged(report, tol=model.tol, unpenalised=bool(np.isinf(C)), dtype=X.dtype)
+    parts = [objective.unpack(report.result.x) for report in reports]
+    return SoftmaxPath(
+        values,
+        np.array([W for W, _ in parts]),
+        np.array([b for _, b in parts]),
+        np.array([report.result.nit for report in reports]),
+    )
+
+
+def _fits(
+    model: SoftmaxClassifier, objective: Objective, Cs: NDArray, l1_ratio: float, tol: float
+) -> Iterable[Report]:
+    """Fits for ascending values of C, each from the one before."""
+    theta = np.zeros(objective.size)
+    for C in Cs:
+        report = minimize(
+            objective.penalised(float(C), l1_ratio),
+            theta,
+            solver=model.solver,
+            tol=tol,
+            max_iter=model.max_iter,
+            verbose=model.verbose,
+        )
+        theta = report.result.x
+        yield report
+
+
+def _grid(Cs: Any, objective: Objective, l1_ratio: float) -> NDArray:
+    """Sorted values of C."""
+    if not isinstance(Cs, Integral):
+        values = np.unique(np.asarray(Cs, dtype=np.float64))
+        if values.ndim != 1 or not len(values) or not values[0] > 0:
+            raise ValueError(f"Cs must be a number of values or hold positive ones, got {Cs!r}.")
+        return values
+    count = int(Cs)
+    if count < 1:
+        raise ValueError(f"Cs must be at least 1, got {count}.")
+    least = _zero_until(objective, max(l1_ratio, _LEAST_L1))
+    return np.geomspace(least, _RANGE * least, count) if count > 1 else np.array([least])
+
+
+def _zero_until(objective: Objective, l1_ratio: float) -> float:
+    """Return the largest C that leaves all penalised coefficients zero.
+
+    With these at zero, and the intercepts and all others where they are best, C times the largest
+    gradient of the losses, relative to the weight of its feature in the penalty, is `l1_ratio`.
+    """
+    edge = np.where(objective.factors > 0, 0, np.inf)
+    free = objective.penalised(np.inf, 0.0, bounds=(-edge, edge))
+    theta = minimize(free, np.zeros(objective.size), solver="auto", tol=1e-9, max_iter=100).result.x
+    _, gradient = free.value_gradient(theta)
+    G, _ = objective.unpack(np.abs(gradient))
+    penalised = objective.factors > 0
+    steepest = (G[:, penalised] / objective.factors[penalised]).max(initial=0)
+    scale = objective.targets.total_weight
+    return float(l1_ratio / (steepest * scale)) if steepest > 0 else 1.0
+
+
+class SoftmaxClassifierCV(SoftmaxClassifier):
+    """A :class:`SoftmaxClassifier` with C, and l1_ratio, chosen by cross-validation.
+
+    For every fold the whole path of C is fitted, each fit from the one before, and scored on the
+    rows that were left out; then the best is fitted to all rows.
+
+    Parameters
+    ----------
+    Cs : int or array-like of shape (n_Cs,), default=10
+        Values of C, or how many to take from the data, as in :func:`softmax_path`.
+    l1_ratios : array-like of shape (n_l1_ratios,), default=(0.0,)
+        Shares of the L1 penalty to try.
+    cv : int, splitter or iterable, default=None
+        Folds; None means 5. An int makes stratified ones: for probability targets those of
+        :class:`~skce.model_selection.StratifiedProbabilityKFold`.
+    scoring : str or callable, default=None
+        Score to choose by, greater being better; None for the negative log-loss.
+    refit : bool, default=True
+        Whether to fit the best to all rows. If False, `coef_`, `intercept_`, `C_` and `l1_ratio_`
+        are means over folds of each fold's best.
+    n_jobs : int, default=None
+        Number of processes, one fold each; None means 1. One fit uses all threads.
+    loss : {"auto", "categorical", "binary"}, default="auto"
+        What the targets mean.
+    fit_intercept : bool, default=True
+        Whether to fit an intercept per coefficient vector.
+    class_weight : dict or "balanced", default=None
+        Factors on the target mass of classes.
+    label_smoothing : float, default=0.0
+        Share of the target mass that is spread evenly over the classes.
+    coef_bounds : tuple (low, high), default=None
+        Bounds of the coefficients.
+    penalty_weights : array-like of shape (n_features,), default=None
+        Factors of the penalty, one for each feature.
+    solver : {"auto", "newton-cg", "lbfgs"}, default="auto"
+        As in :class:`SoftmaxClassifier`.
+    tol : float, default=1e-9
+        Accuracy of the last fit; those that are only scored have at most 1e-5.
+    max_iter : int, default=1000
+        Iterations of the solver at most, for each value of C.
+    verbose : int, default=0
+        Whether to print a line per iteration.
+
+    Attributes
+    ----------
+    C_ : float
+        The best C.
+    l1_ratio_ : float
+        The best l1_ratio.
+    C_1se_ : float
+        The smallest C, at the best l1_ratio, whose mean score is within one standard error of the
+        best: the simplest model that is about as good.
+    Cs_ : ndarray of shape (n_Cs,)
+        Values of C, ascending.
+    l1_ratios_ : ndarray of shape (n_l1_ratios,)
+        Values of l1_ratio.
+    scores_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
+        Scores on the rows left out.
+    coefs_paths_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs, n_outputs, n_features + 1)
+        Coefficients of all fits, the intercept last (without one if ``fit_intercept=False``).
+    n_iter_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
+        Iterations of all fits.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Coefficients of the last fit.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts of the last fit.
+    n_features_in_ : int
+        Number of features seen during fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had names that are all strings.
+    loss_curve_ : ndarray of shape (n_iter,)
+        Objective of the last fit after each iteration.
+    optimize_result_ : scipy.optimize.OptimizeResult
+        How the last fit went.
+
+    See Also
+    --------
+    SoftmaxClassifier : With a given C.
+    sklearn.linear_model.LogisticRegressionCV : For labels only.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skce import SoftmaxClassifierCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = SoftmaxClassifierCV(Cs=[0.1, 1, 10, 100]).fit(X, y)
+    >>> clf.C_
+    100.0
+    >>> clf.scores_.shape
+    (5, 1, 4)
+    """
+
+    _parameter_constraints: dict = {  # noqa: RUF012
+        **{name: SoftmaxClassifier._parameter_constraints[name] for name in _SHARED},
+        "Cs": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "l1_ratios": ["array-like"],
+        "cv": ["cv_object"],
+        "scoring": [str, callable, None],
+        "refit": ["boolean"],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        *,
+        Cs: int | ArrayLike = 10,
+        l1_ratios: ArrayLike = (0.0,),
+        cv: Any = None,
+        scoring: Any = None,
+        refit: bool = True,
+        n_jobs: int | None = None,
+        loss: str = "auto",
+        fit_intercept: bool = True,
+        class_weight: dict | str | None = None,
+        label_smoothing: float = 0.0,
+        coef_bounds: tuple | None = None,
+        penalty_weights: ArrayLike | None = None,
+        solver: str = "auto",
+        tol: float = 1e-9,
+        max_iter: int = 1000,
+        verbose: int = 0,
+    ):
+        self.Cs = Cs
+        self.l1_ratios = l1_ratios
+        self.cv = cv
+        self.scoring = scoring
+        self.refit = refit
+        self.n_jobs = n_jobs
+        self.loss = loss
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
+        self.coef_bounds = coef_bounds
+        self.penalty_weights = penalty_weights
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.verbose = verbose
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> SoftmaxClassifierCV:
+        """Choose C and l1_ratio, and fit the coefficients.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels or target probabilities, as in :meth:`SoftmaxClassifier.fit`.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of the rows, in fits and in scores.
+
+        Returns
+        -------
+        SoftmaxClassifierCV
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If a parameter, X, y or `sample_weight` is not as described, or a fold lacks a class.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If `tol` was not reached.
+        """
+        with unchanged_on_error(self):
+            X, targets = self._read(X, y, sample_weight)
+            if column_names(y) is None:
+                y = check_y(y)
+            objective = self._objective(X, targets)
+            self.l1_ratios_ = _shares(self.l1_ratios)
+            self.Cs_ = _grid(self.Cs, objective, self.l1_ratios_.max())
+            model = SoftmaxClassifier(**{name: getattr(self, name) for name in _SHARED})
+            scorer = neg_log_loss_scorer
+            if self.scoring is not None:
+                scorer = check_scoring(model, scoring=self.scoring)
+            weights = check_sample_weight(sample_weight, X.shape[0])
+            found = Parallel(n_jobs=self.n_jobs)(
+                delayed(_fold)(model, X, y, weights, fold, self.Cs_, self.l1_ratios_, scorer)
+                for fold in self._splitter(y).split(X, y)
+            )
+            scores, paths, n_iters = zip(*found, strict=True)
+            self.scores_, self.n_iter_ = np.array(scores), np.array(n_iters)
+            self.coefs_paths_ = np.array(paths)
+            self._choose()
+            report = self._refit(objective)
+        if report is not None:
+            warn_if_not_converged(report, tol=self.tol, unpenalised=False, dtype=X.dtype)
+        return self
+
+    @property
+    def _penalty(self) -> tuple[float, float]:
+        return getattr(self, "C_", 1.0), getattr(self, "l1_ratio_", 0.0)
+
+    def _splitter(self, y: Any) -> Any:
+        if isinstance(self.cv, Integral) or self.cv is None:
+            return StratifiedProbabilityKFold(5 if self.cv is None else int(self.cv))
+        return check_cv(self.cv, y, classifier=True)
+
+    def _choose(self) -> None:
+        """Set the best values, and the strongest penalty that is about as good."""
+        mean = self.scores_.mean(axis=0)
+        if self.refit:
+            j, i = np.unravel_index(int(mean.argmax()), mean.shape)
+            self.C_, self.l1_ratio_ = float(self.Cs_[i]), float(self.l1_ratios_[j])
+        else:
+            flat = self.scores_.reshape(len(self.scores_), -1).argmax(axis=1)
+            j, i = np.unravel_index(flat, mean.shape)
+            self.C_, self.l1_ratio_ = float(self.Cs_[i].mean()), float(self.l1_ratios_[j].mean())
+        j, i = np.unravel_index(int(mean.argmax()), mean.shape)
+        scores = self.scores_[:, j]
+        error = scores[:, i].std(ddof=1) / np.sqrt(len(scores)) if len(scores) > 1 else 0.0
+        good = scores.mean(axis=0) >= mean[j, i] - error
+        self.C_1se_ = float(self.Cs_[good.argmax()])
+
+    def _refit(self, objective: Objective) -> Report | None:
+        """Fit the best to all rows, from the mean of the folds; or take that mean."""
+        n_folds = len(self.scores_)
+        if self.refit:
+            j = int((self.l1_ratios_ == self.l1_ratio_).argmax())
+            i = int((self.Cs_ == self.C_).argmax())
+            best = self.coefs_paths_[:, j, i]
+        else:
+            flat = self.scores_.reshape(n_folds, -1).argmax(axis=1)
+            best = self.coefs_paths_.reshape(n_folds, -1, *self.coefs_paths_.shape[-2:])
+            best = best[np.arange(n_folds), flat]
+        mean = best.mean(axis=0)
+        p = objective.rows.n_columns
+        theta = objective.pack(mean[:, :p], mean[:, p] if self.fit_intercept else np.zeros(0))
+        if not self.refit:
+            self.__dict__.update(self._attributes(objective, theta))
+            return None
+        report = minimize(
+            objective.penalised(self.C_, self.l1_ratio_),
+            theta,
+            solver=self.solver,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            verbose=self.verbose,
+        )
+        n_iter = self.n_iter_
+        self._store(objective, report)
+        self.n_iter_ = n_iter
+        return report
+
+
+def _shares(l1_ratios: ArrayLike) -> NDArray:
+    """Values of l1_ratio, checked."""
+    shares = np.atleast_1d(np.asarray(l1_ratios, dtype=np.float64))
+    bad = ~((shares >= 0) & (shares <= 1))
+    if shares.ndim != 1 or not len(shares) or bad.any():
+        what = f"one is {shares[bad].flat[0]:g}" if bad.any() else f"got shape {shares.shape}"
+        raise ValueError(f"l1_ratios must be a list of numbers in [0, 1], but {what}.")
+    return shares
+
+
+def _fold(
+    model: SoftmaxClassifier,
+    X: Any,
+    y: Any,
+    weights: NDArray | None,
+    fold: tuple[NDArray, NDArray],
+    Cs: NDArray,
+    l1_ratios: NDArray,
+    scorer: Any,
+) -> tuple[list, list, list]:
+    """Scores, coefficients and iterations of all fits of one fold."""
+    train, test = fold
+    fitted = clone(model)
+    fit_weights = None if weights is None else weights[train]
+    objective = fitted._objective(*fitted._read(X[train], _safe_indexing(y, train), fit_weights))
+    X_test, y_test = X[test], _safe_indexing(y, test)
+    options = {} if weights is None else {"sample_weight": weights[test]}
+    scores: list[list] = []
+    paths: list[list] = []
+    n_iters: list[list] = []
+    for l1_ratio in l1_ratios.tolist():
+        reports = _fits(fitted, objective, Cs, l1_ratio, max(model.tol, _SCORED_TOL))
+        row: tuple[list, list, list] = ([], [], [])
+        for report in reports:
+            fitted._store(objective, report)
+            row[0].append(scorer(fitted, X_test, y_test, **options))
+            parts = objective.unpack(report.result.x)
+            row[1].append(np.column_stack(parts if model.fit_intercept else parts[:1]))
+            row[2].append(report.result.nit)
+        for all_rows, one in zip((scores, paths, n_iters), row, strict=True):
+            all_rows.append(one)
+    return scores, paths, n_iters
