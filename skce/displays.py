@@ -675,7 +675,7 @@ class TargetProbabilityDisplay(_Display):
         everything = slice(None)
         display = cls(
             y_true=problem.targets.distribution(everything),
-            y_proba=np.exp(-problem.predictions.minus_log(everything)),
+            y_proba=np.exp(problem.predictions.log(everything)),
             classes=problem.targets.classes,
             n_bins=n_bins,
         )

@@ -150,14 +150,14 @@ class _Tempered(Predictions):
         self._predictions = predictions
         self._beta = beta
 
-    def minus_log(self, rows: slice) -> NDArray:
-        """Return -log p of all classes, shape (r, n_classes)."""
-        L = self._predictions.minus_log(rows)
-        return -log_softmax(np.ascontiguousarray(-self._beta * L.T)).T
+    def log(self, rows: slice) -> NDArray:
+        """Return log p of all classes, shape (r, n_classes)."""
+        z = self._beta * self._predictions.log(rows)
+        return log_softmax(np.ascontiguousarray(z.T)).T
 
-    def minus_log_at(self, rows: slice, codes: NDArray) -> NDArray:
-        """Return -log p of one class per row, shape (r,)."""
-        return self.minus_log(rows)[np.arange(len(codes)), codes]
+    def log_at(self, rows: slice, codes: NDArray) -> NDArray:
+        """Return log p of one class per row, shape (r,)."""
+        return self.log(rows)[np.arange(len(codes)), codes]
 
 
 def _temperature(problem: Problem) -> tuple[Predictions, float]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from itertools import chain
 from typing import Any, NoReturn, TypeVar
 
 import numpy as np
@@ -41,9 +42,11 @@ from .._warnings import warn
 
 Result = TypeVar("Result")
 
-#: Elements of a block, and its fewest rows. Blocks of 2^15 to 2^18 were equally fast at K = 10.
-_BLOCK = 2**16
+#: Elements of a block, and its fewest rows. At K = 10 blocks of 2^17 to 2^19 were equally fast.
+_BLOCK = 2**17
 _FEWEST_ROWS = 512
+#: Runs of blocks that threads share: few enough that handing them out costs nothing.
+_RUNS = 16
 
 _FLOATS = [np.float64, np.float32, np.float16]
 
@@ -52,10 +55,16 @@ def by_blocks(shape: tuple[int, ...], function: Callable[[slice], Result]) -> li
     """Results of a function of a slice of rows, in order, from several threads where worth it."""
     n_columns = shape[1] if len(shape) > 1 else 1
     size = max(_FEWEST_ROWS, _BLOCK // n_columns)
-    if shape[0] <= size:
-        return [function(slice(0, shape[0]))]
+    spans = [slice(*span) for span in blocks(shape[0], size)]
+    if len(spans) == 1:
+        return [function(spans[0])]
+
+    def run(some: list[slice]) -> list[Result]:
+        return [function(rows) for rows in some]
+
+    runs = [spans[first:last] for first, last in blocks(len(spans), -(-len(spans) // _RUNS))]
     with threads:
-        return list(threads.map(lambda span: function(slice(*span)), blocks(shape[0], size)))
+        return list(chain.from_iterable(threads.map(run, runs)))
 
 
 # ------------------------------------------------------------------------------------ predictions
@@ -74,16 +83,16 @@ class Predictions:
         self.one_column = values.ndim == 1 or values.shape[1] == 1
         self.n_classes = 2 if self.one_column else values.shape[1]
 
-    def minus_log(self, rows: slice) -> NDArray:
-        """Return -log p of all classes, shape (r, n_classes)."""
+    def log(self, rows: slice) -> NDArray:
+        """Return log p of all classes, shape (r, n_classes)."""
         raise NotImplementedError
 
-    def minus_log_at(self, rows: slice, codes: NDArray) -> NDArray:
-        """Return -log p of one class per row, shape (r,)."""
+    def log_at(self, rows: slice, codes: NDArray) -> NDArray:
+        """Return log p of one class per row, shape (r,)."""
         raise NotImplementedError
 
-    def minus_log_of_both(self, rows: slice) -> tuple[NDArray, NDArray]:
-        """Return -log p and -log(1 - p) of outputs that do not see each other."""
+    def log_of_both(self, rows: slice) -> tuple[NDArray, NDArray]:
+        """Return log p and log(1 - p) of outputs that do not see each other."""
         raise NotImplementedError
 
     def gradient(self, rows: slice, t: NDArray) -> NDArray:
@@ -117,57 +126,60 @@ class Probabilities(Predictions):
         self.distributions = distributions and not self.one_column
         self._off = False
 
-    def _read(self, rows: slice) -> NDArray:
-        """Read and check probabilities; a single column stays one."""
+    def _read(self, rows: slice) -> tuple[NDArray, float]:
+        """Read and check probabilities; a single column stays one. Return the least one too."""
         p = self.values[rows]
-        if not (p.min() >= 0 and p.max() <= 1):
-            _raise_no_probabilities(self.values)
-        if self.distributions:
+        least = p.min()
+        if self.distributions and least >= 0:
             eps = np.finfo(p.dtype).eps
             total = p @ np.ones(p.shape[1], np.promote_types(p.dtype, np.float32))
-            self._off |= bool(np.abs(total - 1).max() > np.sqrt(eps) + 1e-8)
-        return p
+            most = total.max()
+            self._off |= bool(max(most - 1, 1 - total.min()) > np.sqrt(eps) + 1e-8)
+            if most <= 1 + p.shape[1] * eps:  # so that none is above 1
+                return p, least
+        if not (least >= 0 and p.max() <= 1):
+            _raise_no_probabilities(self.values)
+        return p, least
 
-    def _of_classes(self, rows: slice) -> NDArray:
-        p = self._read(rows)
+    def _of_classes(self, rows: slice) -> tuple[NDArray, float]:
+        p, least = self._read(rows)
         if not self.one_column:
-            return p
+            return p, least
         p = p.reshape(-1)
-        return np.stack([1 - p, p], axis=1)
+        return np.stack([1 - p, p], axis=1), min(least, 1 - p.max())
 
-    def _minus_log(self, p: NDArray) -> NDArray:
-        if self.lowest:
+    def _log(self, p: NDArray, least: float) -> NDArray:
+        if least < self.lowest:
             p = np.maximum(p, self.lowest)
         with np.errstate(divide="ignore"):
-            logarithm = np.log(p, dtype=np.float64)
-        return np.negative(logarithm, out=logarithm)
+            return np.log(p, dtype=np.float64)
 
-    def minus_log(self, rows: slice) -> NDArray:
-        """Return -log p of all classes, shape (r, n_classes)."""
-        return self._minus_log(self._of_classes(rows))
+    def log(self, rows: slice) -> NDArray:
+        """Return log p of all classes, shape (r, n_classes)."""
+        return self._log(*self._of_classes(rows))
 
-    def minus_log_at(self, rows: slice, codes: NDArray) -> NDArray:
-        """Return -log p of one class per row, shape (r,)."""
-        p = self._read(rows)
-        if self.one_column:
-            p = p.reshape(-1)
-            return self._minus_log(np.where(codes == 1, p, 1 - p))
-        return self._minus_log(p[np.arange(len(p)), codes])
+    def log_at(self, rows: slice, codes: NDArray) -> NDArray:
+        """Return log p of one class per row, shape (r,)."""
+        p, least = self._read(rows)
+        if not self.one_column:
+            return self._log(p[np.arange(len(p)), codes], least)
+        p = p.reshape(-1)
+        return self._log(np.where(codes == 1, p, 1 - p), 0)
 
-    def minus_log_of_both(self, rows: slice) -> tuple[NDArray, NDArray]:
-        """Return -log p and -log(1 - p) of outputs that do not see each other."""
-        p = self._read(rows)
-        return self._minus_log(p), self._minus_log(1 - p)
+    def log_of_both(self, rows: slice) -> tuple[NDArray, NDArray]:
+        """Return log p and log(1 - p) of outputs that do not see each other."""
+        p, least = self._read(rows)
+        return self._log(p, least), self._log(1 - p, 0)
 
     def gradient(self, rows: slice, t: NDArray) -> NDArray:
         """Gradient -t / p; with one column for two classes that of the second one."""
-        p = self._of_classes(rows).astype(np.float64)
+        p = self._of_classes(rows)[0].astype(np.float64)
         slope = _divided(t, np.maximum(p, self.lowest))
         return slope[:, :1] - slope[:, 1:] if self.one_column else np.negative(slope, out=slope)
 
     def gradient_of_both(self, rows: slice, t: NDArray, u: NDArray) -> NDArray:
         """Gradient -t / p + u / (1 - p)."""
-        p = self._read(rows).astype(np.float64)
+        p = self._read(rows)[0].astype(np.float64)
         return _divided(u, np.maximum(1 - p, self.lowest)) - _divided(t, np.maximum(p, self.lowest))
 
     def finish(self) -> None:
@@ -195,18 +207,18 @@ class Logits(Predictions):
         z = z.reshape(-1)
         return np.stack([np.zeros_like(z), z], axis=1)
 
-    def minus_log(self, rows: slice) -> NDArray:
-        """Return -log p of all classes, shape (r, n_classes)."""
-        return -log_softmax(np.ascontiguousarray(self._read(rows).T)).T
+    def log(self, rows: slice) -> NDArray:
+        """Return log p of all classes, shape (r, n_classes)."""
+        return log_softmax(np.ascontiguousarray(self._read(rows).T)).T
 
-    def minus_log_at(self, rows: slice, codes: NDArray) -> NDArray:
-        """Return -log p of one class per row, shape (r,)."""
-        return self.minus_log(rows)[np.arange(len(codes)), codes]
+    def log_at(self, rows: slice, codes: NDArray) -> NDArray:
+        """Return log p of one class per row, shape (r,)."""
+        return self.log(rows)[np.arange(len(codes)), codes]
 
-    def minus_log_of_both(self, rows: slice) -> tuple[NDArray, NDArray]:
-        """Return log(1 + exp(-z)) and log(1 + exp(z))."""
+    def log_of_both(self, rows: slice) -> tuple[NDArray, NDArray]:
+        """Return -log(1 + exp(-z)) and -log(1 + exp(z))."""
         z = self.values[rows].astype(np.float64, copy=False)
-        return np.logaddexp(0, -z), np.logaddexp(0, z)
+        return -np.logaddexp(0, -z), -np.logaddexp(0, z)
 
     def gradient(self, rows: slice, t: NDArray) -> NDArray:
         """Gradient m * p - t with m the sum of t; with one column that of the second class."""
@@ -349,10 +361,10 @@ class Labels(MetricTargets):
         """Loss of each row, shape (r,)."""
         codes = self.values[rows]
         if not self.smoothing:
-            loss = predictions.minus_log_at(rows, codes)
+            loss = 0 - predictions.log_at(rows, codes)
             return self._on[codes] * loss if self.weighted else loss
-        L = predictions.minus_log(rows)
-        return self._on[codes] * L[np.arange(len(L)), codes] + L @ self._spread
+        log_p = predictions.log(rows)
+        return 0 - self._on[codes] * log_p[np.arange(len(log_p)), codes] - log_p @ self._spread
 
     def gradient(self, predictions: Predictions, rows: slice) -> NDArray:
         """Gradient of that loss in what was predicted, shape (r, n_columns)."""
@@ -415,7 +427,7 @@ class Distributions(MetricTargets):
 
     def loss(self, predictions: Predictions, rows: slice) -> NDArray:
         """Loss of each row, shape (r,)."""
-        return _dot(self._t(rows), predictions.minus_log(rows))
+        return _cross_entropy(self._t(rows), predictions.log(rows))
 
     def gradient(self, predictions: Predictions, rows: slice) -> NDArray:
         """Gradient of that loss in what was predicted, shape (r, n_columns)."""
@@ -424,12 +436,12 @@ class Distributions(MetricTargets):
     def entropy(self, own: Predictions, rows: slice) -> NDArray:
         """Loss of each row when the targets themselves are what was predicted."""
         y = self.distribution(rows)
-        return _dot(y, _minus_log_of_targets(y))
+        return _cross_entropy(y, _log_of_targets(y))
 
     def divergence(self, predictions: Predictions, rows: slice) -> NDArray:
         """Loss of each row above its entropy, shape (r,)."""
         y = self.distribution(rows)
-        return _dot(y, predictions.minus_log(rows) - _minus_log_of_targets(y))
+        return _cross_entropy(y, predictions.log(rows) - _log_of_targets(y))
 
     def weight(self, rows: slice) -> NDArray:
         """Mean weight of the classes of each row."""
@@ -488,8 +500,8 @@ class Outputs(MetricTargets):
     def loss(self, predictions: Predictions, rows: slice) -> NDArray:
         """Loss of each row, shape (r,)."""
         t, u = self._both(rows, self.smoothing)
-        holds, fails = predictions.minus_log_of_both(rows)
-        return _dot(t, holds) + _dot(u, fails)
+        holds, fails = predictions.log_of_both(rows)
+        return _cross_entropy(t, holds) + _cross_entropy(u, fails)
 
     def gradient(self, predictions: Predictions, rows: slice) -> NDArray:
         """Gradient of that loss in what was predicted, shape (r, n_labels)."""
@@ -499,16 +511,16 @@ class Outputs(MetricTargets):
         """Loss of each row when the targets themselves are what was predicted."""
         t, u = self._both(rows, 0)
         y = self._y(rows)
-        return _dot(t, _minus_log_of_targets(y)) + _dot(u, _minus_log_of_targets(1 - y))
+        return _cross_entropy(t, _log_of_targets(y)) + _cross_entropy(u, _log_of_targets(1 - y))
 
     def divergence(self, predictions: Predictions, rows: slice) -> NDArray:
         """Loss of each row above its entropy, shape (r,)."""
         t, u = self._both(rows, 0)
         y = self._y(rows)
-        holds, fails = predictions.minus_log_of_both(rows)
-        holds -= _minus_log_of_targets(y)
-        fails -= _minus_log_of_targets(1 - y)
-        return _dot(t, holds) + _dot(u, fails)
+        holds, fails = predictions.log_of_both(rows)
+        holds -= _log_of_targets(y)
+        fails -= _log_of_targets(1 - y)
+        return _cross_entropy(t, holds) + _cross_entropy(u, fails)
 
     def loss_of_mean(self, sample_weight: NDArray | None, eps: float) -> float:
         """Sum of the losses of predicting the mean of each label everywhere."""
@@ -531,17 +543,21 @@ def _one_hot(codes: NDArray, n_classes: int) -> NDArray:
     return (codes[:, None] == np.arange(n_classes)).astype(np.float64)
 
 
-def _minus_log_of_targets(y: NDArray) -> NDArray:
-    """Return -log y, and 0 where y is 0, which its mass does away with."""
-    return -np.log(np.where(y > 0, y, 1))
+def _log_of_targets(y: NDArray) -> NDArray:
+    """Return log y, and 0 where y is 0, which its mass does away with."""
+    return np.log(np.where(y > 0, y, 1))
 
 
-def _dot(t: NDArray, L: NDArray) -> NDArray:
-    """Return sum_k t_k * L_k of each row; zero times infinity is zero."""
-    loss = np.einsum("rk,rk->r", t, L)
-    if np.isnan(loss).any():
-        loss = np.einsum("rk,rk->r", t, np.where(t > 0, L, 0))
-    return loss
+def _cross_entropy(t: NDArray, log_p: NDArray) -> NDArray:
+    """Return -sum_k t_k * log(p_k) of each row, in place of log_p; 0 * log(0) is 0."""
+    ones = np.ones(t.shape[1])
+    with np.errstate(invalid="ignore"):
+        terms = np.multiply(t, log_p, out=log_p)
+    total = terms @ ones
+    if np.isnan(total).any():
+        terms[t == 0] = 0
+        total = terms @ ones
+    return 0 - total  # and not the negative, which would make -0 of 0
 
 
 def _column_mass(
@@ -637,7 +653,8 @@ def _encode(y: NDArray, labels: Any, one_label: bool) -> tuple[NDArray, NDArray]
     """Classes and codes, with the errors and warnings of `sklearn.metrics.log_loss`."""
     if labels is None:
         if y.dtype.kind in "biuf":
-            classes, codes = np.unique(y, return_inverse=True)
+            classes = np.unique(y)
+            codes = _codes(y, classes)
         else:
             encoder = LabelEncoder()
             codes = encoder.fit_transform(y)
@@ -664,6 +681,17 @@ def _encode(y: NDArray, labels: Any, one_label: bool) -> tuple[NDArray, NDArray]
     if len(classes) == 1:
         raise ValueError(f"The labels array needs to contain at least two labels, got {classes}.")
     return classes, encoder.transform(y)
+
+
+def _codes(y: NDArray, classes: NDArray) -> NDArray:
+    """Positions of numbers in `classes`, in the smallest integer type."""
+    codes = np.empty(len(y), np.min_scalar_type(len(classes) - 1))
+
+    def one(rows: slice) -> None:
+        codes[rows] = np.searchsorted(classes, y[rows])
+
+    by_blocks(y.shape, one)
+    return codes
 
 
 def check_columns(targets: MetricTargets, predictions: Predictions, labels: Any, name: str) -> None:
