@@ -36,6 +36,7 @@ class Setting:
     tol : float or None
     C : float
     n_rows : int
+    l1_ratio : {0.0, 1.0}
     seconds : float
         The time that a fit may take.
     enough : float
@@ -45,6 +46,7 @@ class Setting:
     tol: Any
     C: float
     n_rows: int
+    l1_ratio: float = 0.0
     seconds: float = np.inf
     enough: float = -np.inf
 
@@ -63,6 +65,8 @@ class Peer:
         From loose to tight; None for a peer that is used as it comes.
     two_classes : bool
         Whether it takes two classes only.
+    l1_ratios : tuple of float
+        The penalties that it takes part with.
     is_default : bool
         Whether it is the plain estimator of a user who sets nothing but C.
     """
@@ -72,25 +76,42 @@ class Peer:
     make: Callable[[Setting], Any]
     tolerances: tuple[float | None, ...]
     two_classes: bool = False
+    l1_ratios: tuple[float, ...] = (0.0,)
     is_default: bool = False
+
+    def takes(self, n_classes: int, l1_ratio: float) -> bool:
+        """Whether it can fit a problem."""
+        return (n_classes == 2 or not self.two_classes) and l1_ratio in self.l1_ratios
 
 
 def _skce(setting: Setting, *, solver: str) -> Any:
     from skce import SoftmaxClassifier
 
-    return SoftmaxClassifier(C=setting.C, solver=solver, tol=setting.tol, max_iter=MAX_ITER)
+    return SoftmaxClassifier(
+        C=setting.C,
+        l1_ratio=setting.l1_ratio,
+        solver=solver,
+        tol=setting.tol,
+        max_iter=MAX_ITER,
+    )
 
 
 def _skce_default(setting: Setting) -> Any:
     from skce import SoftmaxClassifier
 
-    return SoftmaxClassifier(C=setting.C)
+    return SoftmaxClassifier(C=setting.C, l1_ratio=setting.l1_ratio)
 
 
 def _sklearn(setting: Setting, *, solver: str) -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=setting.C, solver=solver, tol=setting.tol, max_iter=MAX_ITER)
+    return LogisticRegression(
+        C=setting.C,
+        l1_ratio=setting.l1_ratio,
+        solver=solver,
+        tol=setting.tol,
+        max_iter=MAX_ITER,
+    )
 
 
 def _sklearn_default(setting: Setting) -> Any:
@@ -104,7 +125,12 @@ def _liblinear(setting: Setting) -> Any:
 
     # Its intercept is penalised; a large scaling makes that penalty small, though not zero.
     return LogisticRegression(
-        C=setting.C, solver="liblinear", tol=setting.tol, max_iter=MAX_ITER, intercept_scaling=1e3
+        C=setting.C,
+        l1_ratio=setting.l1_ratio,
+        solver="liblinear",
+        tol=setting.tol,
+        max_iter=MAX_ITER,
+        intercept_scaling=1e3,
     )
 
 
@@ -143,7 +169,7 @@ class _Messages(logging.Handler):
 
 
 class _Glum:
-    """glum's binomial model: mean log-loss + alpha / 2 ||w||^2, so that alpha is 1 / (C n)."""
+    """glum's binomial model: mean log-loss + alpha * penalty, so that alpha is 1 / (C n)."""
 
     def __init__(self, setting: Setting):
         from glum import GeneralizedLinearRegressor
@@ -152,7 +178,7 @@ class _Glum:
             family="binomial",
             link="logit",
             alpha=1 / (setting.C * setting.n_rows),
-            l1_ratio=0,
+            l1_ratio=setting.l1_ratio,
             gradient_tol=setting.tol,
             max_iter=MAX_ITER,
         )
@@ -162,6 +188,24 @@ class _Glum:
         self._model.fit(X, (y == np.unique(y)[1]).astype(X.dtype))
         self.coef_ = np.atleast_2d(self._model.coef_)
         self.intercept_ = np.atleast_1d(self._model.intercept_)
+        self.n_iter_ = self._model.n_iter_
+        return self
+
+
+class _Skglm:
+    """skglm's coordinate descent on a working set; alpha is 1 / (C n)."""
+
+    def __init__(self, setting: Setting):
+        from skglm import SparseLogisticRegression
+
+        self._model = SparseLogisticRegression(
+            alpha=1 / (setting.C * setting.n_rows), tol=setting.tol, max_iter=1000
+        )
+
+    def fit(self, X: Any, y: NDArray) -> _Skglm:
+        """Fit."""
+        self._model.fit(sp.csc_matrix(X) if sp.issparse(X) else X, y)
+        self.coef_, self.intercept_ = self._model.coef_, np.atleast_1d(self._model.intercept_)
         self.n_iter_ = self._model.n_iter_
         return self
 
@@ -265,14 +309,23 @@ def _torch_loss(target: Any, dtype: Any, K: int) -> Callable[[Any], Any]:
 _SKCE = (1e-2, 1e-3, 1e-5, 1e-6, 1e-7, 1e-9)
 _FIRST_ORDER = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-10)
 _SECOND_ORDER = (1e-2, 1e-3, 1e-4, 1e-6, 1e-8)
+_EITHER = (0.0, 1.0)
+_L1 = (1.0,)
 
 PEERS = {
     peer.name: peer
     for peer in [
-        Peer("skce auto", "skce", partial(_skce, solver="auto"), _SKCE),
+        Peer("skce auto", "skce", partial(_skce, solver="auto"), _SKCE, l1_ratios=_EITHER),
         Peer("skce newton-cg", "skce", partial(_skce, solver="newton-cg"), _SKCE),
         Peer("skce lbfgs", "skce", partial(_skce, solver="lbfgs"), _SKCE),
-        Peer("SoftmaxClassifier()", "skce", _skce_default, (None,), is_default=True),
+        Peer(
+            "SoftmaxClassifier()",
+            "skce",
+            _skce_default,
+            (None,),
+            l1_ratios=_EITHER,
+            is_default=True,
+        ),
         Peer("sklearn lbfgs", "scikit-learn", partial(_sklearn, solver="lbfgs"), _FIRST_ORDER),
         Peer(
             "sklearn newton-cg",
@@ -286,10 +339,25 @@ PEERS = {
             partial(_sklearn, solver="newton-cholesky"),
             _SECOND_ORDER,
         ),
-        Peer("sklearn liblinear", "scikit-learn", _liblinear, _SECOND_ORDER, two_classes=True),
+        Peer(
+            "sklearn liblinear",
+            "scikit-learn",
+            _liblinear,
+            _SECOND_ORDER,
+            two_classes=True,
+            l1_ratios=_EITHER,
+        ),
+        Peer(
+            "sklearn saga",
+            "scikit-learn",
+            partial(_sklearn, solver="saga"),
+            _FIRST_ORDER,
+            l1_ratios=_L1,
+        ),
         Peer("LogisticRegression()", "scikit-learn", _sklearn_default, (None,), is_default=True),
         Peer("intelex lbfgs", "other", _Intelex, _FIRST_ORDER),
         Peer("torch LBFGS", "other", _TorchLBFGS, (None,)),
-        Peer("glum", "other", _Glum, _FIRST_ORDER, two_classes=True),
+        Peer("glum", "other", _Glum, _FIRST_ORDER, two_classes=True, l1_ratios=_EITHER),
+        Peer("skglm", "other", _Skglm, _FIRST_ORDER, two_classes=True, l1_ratios=_L1),
     ]
 }

@@ -31,12 +31,15 @@ class Problem:
         Returns X and y.
     C : float
     kind : {"dense", "sparse"}
+    l1_ratio : {0.0, 1.0}
+        The penalty: L2 or L1.
     """
 
     name: str
     load: Callable[[], Data]
     C: float = 1.0
     kind: str = "dense"
+    l1_ratio: float = 0.0
 
 
 def letter(path: str | None = None) -> Data:
@@ -91,6 +94,14 @@ def embeddings(
     return X, draw_labels(rng, logits)
 
 
+def scaled(load: Callable[[], Data]) -> Data:
+    """Columns of mean 0 and variance 1."""
+    X, y = load()
+    X -= X.mean(axis=0)
+    X /= X.std(axis=0)
+    return X, y
+
+
 def text(
     n: int = 20_000, p: int = 50_000, n_classes: int = 20, length: int = 120, seed: int = 0
 ) -> Data:
@@ -142,5 +153,10 @@ def problems(letter_path: str | None = None) -> dict[str, Problem]:
         ),
         Problem("text", text, kind="sparse"),
         Problem("text, C=100", text, C=100, kind="sparse"),
+        Problem("letter, L1", partial(letter, letter_path), l1_ratio=1.0),
+        Problem("raw table, 7 classes, L1", raw_table, l1_ratio=1.0),
+        Problem("scaled embeddings, L1", partial(scaled, embeddings), C=0.002, l1_ratio=1.0),
+        Problem("text, L1", text, kind="sparse", l1_ratio=1.0),
+        Problem("text, 2 classes, L1", partial(text, n_classes=2), kind="sparse", l1_ratio=1.0),
     ]
     return {problem.name: problem for problem in table}

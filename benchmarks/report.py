@@ -25,6 +25,7 @@ _LIBRARIES = (
     "scikit-learn-intelex",
     "torch",
     "glum",
+    "skglm",
     "threadpoolctl",
     "matplotlib",
 )
@@ -95,8 +96,35 @@ def summary(rows: list[Row]) -> str:
     parts = []
     for threads in _unique(row.threads for row in rows):
         of_threads = [row for row in rows if row.threads == threads]
-        parts += [f"### Threads: {threads}", _ratios(of_threads), _defaults(of_threads)]
+        parts.append(f"### Threads: {threads}")
+        l2 = [row for row in of_threads if not row.l1_ratio]
+        l1 = [row for row in of_threads if row.l1_ratio]
+        parts += [_ratios(l2), _defaults(l2)] if l2 else []
+        parts += [_ratios_of_l1(l1)] if l1 else []
     return "\n\n".join(parts)
+
+
+def _ratios_of_l1(rows: list[Row]) -> str:
+    """Seconds to 1e-6 with an L1 penalty, the fastest of scikit-learn and of others over skce."""
+    lines = [
+        "L1 penalty, seconds to a gap of 1e-6:",
+        "",
+        "| problem | skce auto, s | fastest of scikit-learn, s | ratio | fastest of others, s "
+        "| ratio |",
+        "| --- | ---: | --- | ---: | --- | ---: |",
+    ]
+    for problem in _unique(row.problem for row in rows):
+        of_problem = _of(rows, problem=problem)
+        ours = seconds_to(_of(of_problem, peer="skce auto"), 1e-6)
+        cells = [problem, _seconds(ours)]
+        for family in ("scikit-learn", "other"):
+            theirs = _of(of_problem, family=family)
+            winner, seconds = fastest(theirs, 1e-6), at_least(theirs, 1e-6)
+            sign = "" if winner or math.isinf(seconds) else "> "
+            name = f" ({winner.peer.removeprefix('sklearn ')})" if winner else ""
+            cells += [f"{sign}{_seconds(seconds)}{name}", f"{sign}{_ratio(seconds, ours)}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def _ratios(rows: list[Row]) -> str:

@@ -34,7 +34,7 @@ class Row:
     Attributes
     ----------
     problem, kind : str
-    C : float
+    C, l1_ratio : float
     threads : {"all", "one"}
     peer, family : str
     tol : float or None
@@ -53,6 +53,7 @@ class Row:
     problem: str
     kind: str
     C: float
+    l1_ratio: float
     threads: str
     peer: str
     family: str
@@ -105,11 +106,13 @@ def compare(
             key = f"{problem.name} {fingerprint(X, y)}"
             n_classes = len(np.unique(y))
             del X, y
-            minimum = reference_minimum(out, key, folder, problem.C, limit)["objective"]
+            minimum = reference_minimum(
+                out, key, folder, problem.C, limit, l1_ratio=problem.l1_ratio
+            )["objective"]
             of_problem: list[Row] = []
             for count in threads:
                 for peer in peers:
-                    if n_classes == 2 or not peer.two_classes:
+                    if peer.takes(n_classes, problem.l1_ratio):
                         of_problem += _ladder(problem, peer, count, folder, minimum, limit)
             rows = _merged(rows, of_problem)
             _set_gaps([r for r in rows if r.problem == problem.name], minimum, out, key)
@@ -137,6 +140,7 @@ def _ladder(
             "problem": problem.name,
             "kind": problem.kind,
             "C": problem.C,
+            "l1_ratio": problem.l1_ratio,
             "threads": threads,
             "peer": peer.name,
             "family": peer.family,
@@ -150,6 +154,7 @@ def _ladder(
             peer=peer.name,
             tol=tol,
             C=problem.C,
+            l1_ratio=problem.l1_ratio,
             enough=minimum * (1 + ENOUGH) if math.isfinite(minimum) else 0.0,
         )
         points = result.pop("points", [{}])
@@ -181,11 +186,14 @@ def fingerprint(X: Any, y: Any) -> str:
     return found.hexdigest()[:16]
 
 
-def reference_minimum(out: Path, key: str, data: str, C: float, limit: float) -> dict[str, float]:
+def reference_minimum(
+    out: Path, key: str, data: str, C: float, limit: float, *, l1_ratio: float = 0.0
+) -> dict[str, float]:
     """Return the minimum and the decrement there, as `out/minima.json` or the reference says."""
     known = _minima(out)
     if key not in known:
-        result = launch("benchmarks.worker:optimum", limit=_REFERENCE_LIMIT * limit, data=data, C=C)
+        task = "certified_optimum" if l1_ratio else "optimum"
+        result = launch(f"benchmarks.worker:{task}", limit=_REFERENCE_LIMIT * limit, data=data, C=C)
         print(f"  reference: {result}", flush=True)
         known[key] = {k: result.get(k, math.inf) for k in ("objective", "decrement")}
         _write_minima(out, known)
@@ -233,7 +241,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def _row(cells: dict[str, Any]) -> Row:
-    for name in ("C", "seconds", "iterations", "objective", "gap", "memory"):
+    for name in ("C", "l1_ratio", "seconds", "iterations", "objective", "gap", "memory"):
         cells[name] = float(cells[name])
     tol = float(cells["tol"]) if cells["tol"] else None
     return Row(**{**cells, "tol": tol, "repeats": int(cells["repeats"])})

@@ -9,30 +9,29 @@ sample of them, plus the penalty as it is; the model's minimum is the step (a pr
 method), and what the model gains there the estimate of the gap. It counts once no coefficient is
 left out.
 
-The model is solved by sweeps over its coefficients, which find out which of them are zero or at a
-bound, in turn with Newton steps of the others, which stop at zero and at the bounds.
+On few coefficients the Hessian is an array, on many it is what it does to vectors, a pass over the
+rows for each (`_quadratic`).
 
 Sources: Lee, Sun and Saunders, *Proximal Newton-type methods for minimizing composite functions*,
-2014; Friedman, Hastie and Tibshirani, *Regularization paths for generalized linear models via
-coordinate descent*, 2010; Moré and Toraldo, *On the solution of large quadratic programming
-problems with bound constraints*, 1991; Massias et al., *Celer: a fast solver for the lasso with
-dual extrapolation*, 2018 (working sets).
+2014; Massias et al., *Celer: a fast solver for the lasso with dual extrapolation*, 2018 (working
+sets).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from itertools import pairwise
-from operator import itemgetter
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from ._objective import Objective
 from ._penalty import Corners
-from ._preconditioner import take_sample
+from ._preconditioner import Whitened, take_sample
+from ._quadratic import ByProducts, Dense, Quadratic
 from ._rows import blocks
 from ._threads import threads
 
@@ -41,19 +40,20 @@ _FEWEST = 200
 #: Rows of the Hessian per coefficient, and at least.
 _ROWS_PER_COEFFICIENT = 40
 _ROWS = 20_000
-#: Numbers in a block of rows of a factor of the Hessian.
+#: Numbers in a block of rows of a factor of the Hessian, and blocks whose sums are kept at once.
 _BLOCK = 2**21
-#: Newton steps on the model, and what is left to gain along single coefficients, as a share of all.
-_STEPS = 100
-_SMALL = 1e-8
-#: Tries to find something lower along a Newton step.
-_TRIES = 20
-#: What is added to the diagonal of a Newton step, more where it gains less than this share of what
-#: it promises, because the edges cut it short.
-_DAMPING = (0.0, 1e-6, 1e-3, 1e-1)
-_ENOUGH = 0.1
-#: Added to the unit diagonal of the Hessian: directions that change no logit have no curvature.
-_JITTER = 1e-10
+_AT_ONCE = 4
+#: Bytes that the Hessian may take, and products that it may cost. Those of sparse rows take longer
+#: than their operations tell.
+_BYTES = 2**27
+_WORTH_PRODUCTS = 3000
+_SLOWER_SPARSE = 8
+#: The first damping, the factor by which it changes, a length of a step that asks for more,
+#: and the share of a gain that asks for much less.
+_FIRST_DAMPING = 1e-3
+_RAISE = 10.0
+_SHORT = 0.25
+_GOOD = 0.75
 
 
 class ActiveSet:
@@ -68,22 +68,25 @@ class ActiveSet:
     def __init__(self, objective: Objective, corners: Corners):
         self.objective = objective
         self.corners = corners
+        #: Curvature that models have beside that of F, as a share of `curvature`.
+        self.damping = 0.0
+        self._samples: dict[int, Objective] = {}
 
     @cached_property
     def _moments(self) -> tuple[NDArray, NDArray]:
         return self.objective.rows.moments()
 
     @cached_property
-    def mean(self) -> NDArray | None:
-        """Means that the columns are centred by, where X is dense and there is an intercept."""
+    def centred(self) -> Whitened:
+        """Columns less their means, where X is dense and there is an intercept."""
         centre = self.objective.fit_intercept and not self.objective.rows.is_sparse
-        return self._moments[0] if centre else None
+        return Whitened(self.objective, self._moments[0] if centre else None, 1.0)
 
     @cached_property
     def curvature(self) -> NDArray:
         """Rough curvature of each coefficient, for the order in which they join."""
         mean, square = self._moments
-        variance = square if self.mean is None else square - mean**2
+        variance = square if self.centred.mean is None else square - mean**2
         h = self.objective.loss.curvature_bound(self.objective.targets.n_outputs)
         W, b = self.objective.unpack(np.empty(self.objective.size))
         return self.objective.pack(
@@ -97,27 +100,83 @@ class ActiveSet:
         inside[W_size:] = True
         outside = np.flatnonzero((pull != 0) & ~inside)
         room = max(_FEWEST, int(np.count_nonzero(inside)))
-        complete = len(outside) <= room
+        complete = len(outside) <= room or self._too_many(np.count_nonzero(inside) + room)
         if not complete:
             gain = pull[outside] ** 2 / np.maximum(self.curvature[outside], np.finfo(float).tiny)
             outside = outside[np.argsort(-gain, kind="stable")[:room]]
         inside[outside] = True
         return np.flatnonzero(inside), complete
 
-    def minimum(self, theta: NDArray, gradient: NDArray, some: NDArray) -> tuple[NDArray, float]:
-        """Where the model on some coefficients is least, and what it gains there."""
-        H, slopes = self._hessian(theta, some), gradient[some]
-        n_weights = int(np.searchsorted(some, self.objective.n_coefficients))
-        classes, features = np.divmod(some[:n_weights], self.objective.rows.n_columns)
-        if self.mean is not None:
-            slopes[:n_weights] -= self.mean[features] * slopes[n_weights:][classes]
-        x, gain = solve_model(H, slopes, self.corners.take(some), theta[some], self._shifts(some))
-        target = theta.copy()
-        target[some] = x
-        if self.mean is not None:
-            shift = (x - theta[some])[:n_weights] * self.mean[features]
-            target[some[n_weights:]] -= np.bincount(classes, shift, len(some) - n_weights)
-        return target, gain
+    def minimum(
+        self, theta: NDArray, gradient: NDArray, some: NDArray, *, limit: float, most: float
+    ) -> tuple[NDArray, float, float]:
+        """Where the model on some coefficients is least, what it gains there, and passes made.
+
+        Where it would gain more than `most`, as it does where logits are so far off that they have
+        next to no curvature, it is given some.
+        """
+        slopes = self.centred.gradient(gradient)[some]
+        rest = slopes, self.corners.take(some), theta[some], self._shifts(some)
+        model, made = self._model(theta, some)
+        while True:
+            damped = model(self.damping * self.curvature[some], *rest)
+            with np.errstate(over="ignore", invalid="ignore"):  # then the gain is not finite
+                x, gain = damped.minimum(limit, most)
+            if gain <= most:
+                break
+            self.damping = max(_RAISE * self.damping, _FIRST_DAMPING)
+        moved = np.zeros(self.objective.size)
+        moved[some] = x - theta[some]
+        target = theta + self.centred.to_user(moved)
+        weights = some < self.objective.n_coefficients
+        target[some[weights]] = x[weights]  # zeros and bounds are exact
+        return target, gain, made()
+
+    def _too_many(self, size: int) -> bool:
+        """Whether a model of so many is one by products, which cost the same for any number."""
+        return not _is_worth_an_array(self._sample(size), size)
+
+    def judge(self, length: float, share: float) -> None:
+        """Take more curvature after a step that had to be cut, and less after one that had not.
+
+        `share` is what the step gained, as a share of what the model did.
+        """
+        if length < _SHORT:
+            self.damping = max(_RAISE * self.damping, _FIRST_DAMPING)
+        elif length == 1:
+            self.damping /= _RAISE**2 if share > _GOOD else _RAISE
+            self.damping *= self.damping >= _FIRST_DAMPING
+
+    def _sample(self, size: int) -> Objective:
+        """Rows for the Hessian of some coefficients."""
+        n_rows = max(_ROWS, _ROWS_PER_COEFFICIENT * size)
+        if n_rows not in self._samples:
+            self._samples = {n_rows: take_sample(self.objective, n_rows)}
+        return self._samples[n_rows]
+
+    def _model(
+        self, theta: NDArray, some: NDArray
+    ) -> tuple[Callable[..., Quadratic], Callable[[], int]]:
+        """Return what makes the model, from a damping and the rest, and what counts its passes."""
+        objective, made = self.objective, 1
+        sample = self._sample(len(some))
+        if _is_worth_an_array(sample, len(some)):
+            H = self._hessian(sample, theta, some)
+            return lambda damping, *rest: Dense(H + np.diag(damping), *rest), lambda: made
+        hessian = objective.hessian(theta)
+        diagonal = self._diagonal(sample, theta)[some]
+
+        def product(v: NDArray) -> NDArray:
+            nonlocal made
+            made += 1
+            whole = np.zeros(objective.size)
+            whole[some] = v
+            return self.centred.product(hessian, whole)[some]
+
+        def by_products(damping: NDArray, *rest: Any) -> Quadratic:
+            return ByProducts(diagonal + damping, lambda v: product(v) + damping * v, *rest)
+
+        return by_products, lambda: made
 
     def _shifts(self, some: NDArray) -> NDArray:
         """Places in `some` of features, and of the intercept, that softmax lets shift."""
@@ -130,9 +189,31 @@ class ActiveSet:
         W = W.T[(objective.ridge * objective.factors == 0) & (W.min(axis=0) >= 0)]
         return np.vstack([W, b]) if objective.fit_intercept else W
 
-    def _hessian(self, theta: NDArray, some: NDArray) -> NDArray:
+    def _diagonal(self, objective: Objective, theta: NDArray) -> NDArray:
+        """Diagonal of the Hessian of F, X centred."""
+        W, b = objective.unpack(theta)
+        mean = self.centred.mean
+        totals = [np.zeros(W.shape), np.zeros(len(W))]
+
+        def one(span: tuple[int, int]) -> tuple[NDArray, NDArray]:
+            Z = objective.rows.block(*span)
+            t = objective.targets.block(*span)
+            state = objective.loss.curvature((Z @ W.T).T + b[:, None], t)
+            a = objective.loss.curvature_diagonal(state, t) / objective.targets.total_weight
+            if sp.issparse(Z):
+                return (Z.multiply(Z).T @ a.T).T, a.sum(axis=1)
+            Z = Z if mean is None else Z - mean
+            return a @ Z**2, a.sum(axis=1)
+
+        size = max(1, _BLOCK // max(W.shape))
+        for part in map(one, blocks(objective.rows.n_rows, size)):
+            for total, more in zip(totals, part, strict=True):
+                total += more
+        totals[0] += self.objective.ridge * self.objective.factors
+        return objective.pack(*totals)
+
+    def _hessian(self, objective: Objective, theta: NDArray, some: NDArray) -> NDArray:
         """Hessian of F for some coefficients, X centred."""
-        objective = take_sample(self.objective, max(_ROWS, _ROWS_PER_COEFFICIENT * len(some)))
         p = objective.rows.n_columns
         n_weights = int(np.searchsorted(some, objective.n_coefficients))
         classes, features = np.divmod(some[:n_weights], p)
@@ -146,7 +227,7 @@ class ActiveSet:
             groups = [np.append(group, n_weights + k) for k, group in enumerate(groups)]
         W, b = objective.unpack(theta)
         W = W[:, columns]
-        mean = None if self.mean is None else self.mean[columns]
+        mean = None if self.centred.mean is None else self.centred.mean[columns]
         S = objective.targets.total_weight
         X = objective.rows.X[:, columns] if objective.rows.is_sparse else objective.rows.X
         read_all = len(columns) == p or objective.rows.is_sparse
@@ -188,127 +269,9 @@ class ActiveSet:
         return H
 
 
-#: Blocks whose sums are kept at once.
-_AT_ONCE = 4
-
-
-def solve_model(
-    H: NDArray, gradient: NDArray, corners: Corners, start: NDArray, shifts: NDArray
-) -> tuple[NDArray, float]:
-    """Minimise g'(x - x_0) + (x - x_0)' H (x - x_0) / 2 + lambda |x| within bounds, from x_0.
-
-    Parameters
-    ----------
-    H : ndarray of shape (size, size)
-        Positive semi-definite.
-    gradient : ndarray of shape (size,)
-    corners : Corners
-    start : ndarray of shape (size,)
-    shifts : ndarray of int, shape (n_shifts, K)
-        Coefficients that can all move by the same amount without a change of g'x and H x.
-
-    Returns
-    -------
-    x : ndarray of shape (size,)
-    gain : float
-        How much less the minimum is than the value at the start.
-    """
-    scale = np.sqrt(np.maximum(H.diagonal(), np.finfo(float).tiny))
-    H = H / scale / scale[:, None]
-    H[np.diag_indices(len(H))] = 1 + _JITTER
-    own = Corners(corners.weights / scale, corners.low * scale, corners.high * scale)
-    first, linear = start * scale, gradient / scale
-    x, v = first.copy(), linear.copy()
-    begin = own.value(x)
-    value = begin
-
-    def evaluate(y: NDArray) -> tuple[float, NDArray]:
-        moved = y - first
-        curved = H @ moved
-        return float(linear @ moved + moved @ curved / 2) + own.value(y), linear + curved
-
-    for _ in range(_STEPS):
-        pull = own.pull(x, v)
-        if pull @ pull / 2 <= _SMALL * (begin - value):
-            break
-        before = value
-        _sweep(H, x, v, own, np.flatnonzero(pull))
-        _shift(x, own, scale, shifts)
-        value, v = evaluate(x)
-        low, high = own.orthant(x)
-        inside = (low < x) & (x < high)
-        some = np.flatnonzero(inside)
-        whole = shifts[inside[shifts].all(axis=1)]
-        downhill = -(v + own.weights * np.sign(x))[some]
-        for damping in _DAMPING:
-            step = _newton_step(H, downhill, some, scale, whole, damping)
-            found = []
-            for length in 0.5 ** np.arange(_TRIES):
-                y = x.copy()
-                y[some] = np.clip(x[some] + length * step, low[some], high[some])
-                found.append((*evaluate(y), y))
-                if found[-1][0] < value and found[-1][0] >= found[max(len(found) - 2, 0)][0]:
-                    break
-            new, curved, y = min(found, key=itemgetter(0))
-            promised = downhill @ step / 2
-            if new < value:
-                gained = value - new
-                x, v, value = y, curved, new
-                if gained >= _ENOUGH * promised:
-                    break
-                low, high = own.orthant(x)
-                inside = (low < x) & (x < high)
-                some = np.flatnonzero(inside)
-                whole = shifts[inside[shifts].all(axis=1)]
-                downhill = -(v + own.weights * np.sign(x))[some]
-        if before - value <= np.finfo(float).eps * abs(begin - value):
-            break
-    # What is at a bound is there exactly.
-    at = [x == first, x == own.low, x == own.high]
-    return np.select(at, [start, corners.low, corners.high], x / scale), begin - value
-
-
-def _sweep(H: NDArray, x: NDArray, v: NDArray, own: Corners, some: NDArray) -> None:
-    """Minimise along one coefficient after the other, in place; v is the gradient."""
-    for j in some:
-        curvature = H[j, j]
-        free = x[j] - v[j] / curvature
-        shrunk = np.sign(free) * max(abs(free) - own.weights[j] / curvature, 0)
-        new = min(max(shrunk, own.low[j]), own.high[j])
-        if new != x[j]:
-            v += (new - x[j]) * H[j]
-            x[j] = new
-
-
-def _shift(x: NDArray, own: Corners, scale: NDArray, shifts: NDArray) -> None:
-    """Move coefficients together to where their penalty is least: their median is zero."""
-    penalised = shifts[own.weights[shifts[:, 0]] > 0]
-    if not len(penalised):
-        return
-    units = scale[penalised]
-    W = x[penalised] / units
-    ordered = np.sort(W, axis=1)
-    K = W.shape[1]
-    c = np.clip(0, ordered[:, (K - 1) // 2], ordered[:, K // 2])
-    lowest = (W - own.high[penalised] / units).max(axis=1)
-    highest = (W - own.low[penalised] / units).min(axis=1)
-    c = np.clip(c, np.minimum(lowest, 0), np.maximum(highest, 0))
-    moved = c != 0
-    some = penalised[moved]
-    new = (W[moved] - c[moved, None]) * units[moved]
-    x[some] = np.clip(new, own.low[some], own.high[some])
-
-
-def _newton_step(
-    H: NDArray, downhill: NDArray, some: NDArray, scale: NDArray, shifts: NDArray, damping: float
-) -> NDArray:
-    """Newton step of some coefficients; along shifts, which have no curvature, it gets some."""
-    M = H[np.ix_(some, some)]
-    M[np.diag_indices(len(M))] += damping
-    places = np.searchsorted(some, shifts)
-    n = scale[shifts] / np.linalg.norm(scale[shifts], axis=1, keepdims=True)
-    M[places[:, :, None], places[:, None, :]] += n[:, :, None] * n[:, None, :]
-    try:
-        return cho_solve(cho_factor(M, lower=True, overwrite_a=True), downhill)
-    except LinAlgError:
-        return downhill
+def _is_worth_an_array(objective: Objective, size: int) -> bool:
+    """Whether a Hessian of some coefficients costs little more than products with it."""
+    rows = objective.rows
+    product = 2 * rows.n_rows * objective.targets.n_outputs * rows._work_per_logit
+    product *= _SLOWER_SPARSE if rows.is_sparse else 1
+    return 8 * size**2 <= _BYTES and (rows.n_rows + size) * size**2 <= _WORTH_PRODUCTS * product

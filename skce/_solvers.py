@@ -5,9 +5,8 @@ decrement
 
     gap = g' H^-1 g / 2
 
-which does not depend on the units of the features (Boyd and Vandenberghe, *Convex Optimization*,
-2004, section 9.5.1). H^-1 g comes from SciPy's conjugate gradients on Hessian products, which find
-the Newton step at the same time. Far from the optimum they end early; where the decrement is small
+(`_decrement`). H^-1 g comes from SciPy's conjugate gradients on Hessian products, which find the
+Newton step at the same time. Far from the optimum they end early; where the decrement is small
 enough to stop they are solved out, and the step is taken all the same.
 
 The variables of the steps decide how many products they take (`_preconditioner`). They are
@@ -34,15 +33,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from scipy.linalg import eigh_tridiagonal
-from scipy.linalg.blas import get_blas_funcs
 from scipy.optimize import OptimizeResult
 from scipy.optimize import minimize as scipy_minimize
-from scipy.sparse.linalg import LinearOperator, cg
 from sklearn.exceptions import ConvergenceWarning
 
 from ._active_set import ActiveSet
 from ._callbacks import OnIteration
+from ._decrement import MISSING, PRODUCTS, SOLVED, Decrement, newton_decrement
 from ._objective import Objective
 from ._preconditioner import (
     Jointly,
@@ -80,8 +77,6 @@ _ROWS_PER_PARAMETER = 40
 _LITTLE = 0.3
 #: Without a penalty a mean loss as small as this has no optimum but zero, at infinity.
 _SEPARABLE = 1e-12
-#: Hessian products in one sum of the decrement, at most.
-_PRODUCTS = 1000
 #: The ratio of successive decrements beyond which it tells no more of what is to come.
 _SLOWEST = 0.95
 #: The ratio that Newton's method has where its model is good, and the share of `limit` at which a
@@ -95,162 +90,14 @@ _TRUSTED = 0.5
 _LAST_PRODUCTS = 20
 #: The gap may be up to twice the decrement, which it is where the loss decays exponentially.
 _MARGIN = 2
-#: The part of the gap that a sum may still miss once it counts as settled. The Newton step taken at
-#: the end is as exact, which decides how many digits of the coefficients agree.
-_MISSING = 1e-4
-#: The same for L-BFGS, whose last point is farther from the optimum.
+#: What the decrement may miss for L-BFGS, whose last point is farther from the optimum.
 _MISSING_LBFGS = 1e-6
-#: The same for X in float32, whose rounding leaves no more.
+#: What it may miss for X in float32, whose rounding leaves no more.
 _MISSING_SINGLE = 1e-2
-#: The square of a residual that counts as solved, in proportion, and where no more can be done.
-_SOLVED = 1e-8
-_NEARLY_SOLVED = 1e-4
-#: Products that gain nothing but rounding, after which no more is to be had.
-_STAGNANT = 30
-_ROUNDING = 1e-13
 #: Newton steps at most where the objective is flat to rounding but its gradient is not (float32).
 _REFINEMENTS = 5
-#: Whitened features have eigenvalues about this, rows of norm 1 smaller ones.
-_TYPICAL_EIGENVALUE = 1.0
 #: No eigenvalue of the Hessian is far above this in variables that were whitened near the point.
 _LARGEST_EIGENVALUE = 2
-
-
-class _EndOfSumError(Exception):
-    """Ends conjugate gradients from their callback."""
-
-
-@dataclass
-class Decrement:
-    """The Newton decrement at a point.
-
-    Attributes
-    ----------
-    gap : float
-        Estimate of F - F*; a lower bound where `complete` is False.
-    complete : bool
-        Whether the sum has settled.
-    step : ndarray
-        The Newton step, as far as it was solved.
-    """
-
-    gap: float
-    complete: bool
-    step: NDArray
-
-
-def newton_decrement(
-    gradient: NDArray,
-    hessian: Callable[[NDArray], NDArray],
-    *,
-    limit: float,
-    truncation: float,
-    missing: float = _MISSING,
-    max_products: int = _PRODUCTS,
-) -> Decrement:
-    """Sum g' H^-1 g / 2 by conjugate gradients: until it has settled, or is a step above `limit`.
-
-    From a zero start the iterate x of conjugate gradients has x' H x = -g' x, so that -g' x / 2 is
-    what the quadratic model gains, and grows to the decrement. What is missing is r' H^-1 r / 2, r
-    being the residual of H x = -g. The sum counts as settled when |r|^2 / (2 lambda) is small
-    beside it, or beside `limit`, with lambda the smallest Ritz value so far, an estimate of the
-    smallest eigenvalue that g excites, and its last terms are small too. Above `limit` it ends
-    earlier, once the last term is less than `truncation` times the mean of all.
-
-    Parameters
-    ----------
-    gradient : ndarray
-        The gradient g.
-    hessian : callable
-        Takes v and returns H v.
-    limit : float
-        The gap that matters.
-    truncation : float
-        How small the last term of a sum above `limit` need be; 0 to let every sum settle.
-    missing : float
-        The part of the gap that a sum may still miss.
-    max_products : int
-        Hessian products at most.
-
-    Returns
-    -------
-    Decrement
-
-    Notes
-    -----
-    Sources: Nash and Sofer, *Assessing a search direction within a truncated-Newton method*, 1990;
-    Meurant and Tichy, *On computing quadrature-based bounds for the A-norm of the error in
-    conjugate gradients*, 2013.
-    """
-    found = Decrement(0.0, True, np.zeros_like(gradient))
-    if not gradient.any():
-        return found
-    residual = -gradient
-    axpy = get_blas_funcs("axpy", dtype=gradient.dtype)
-    sums, lengths, norms = [0.0], [], [float(residual @ residual)]
-    length = 0.0
-    curved = gradient
-
-    def matvec(v: NDArray) -> NDArray:
-        nonlocal curved, length
-        curved = hessian(v)
-        curvature = float(v @ curved)
-        if not 0 < curvature < np.inf:  # lost in rounding, or zero
-            found.complete = norms[-1] <= _NEARLY_SOLVED * norms[0]
-            found.gap = found.gap if found.complete else np.inf
-            raise _EndOfSumError
-        length = float(v @ residual) / curvature
-        return curved
-
-    def callback(x: NDArray) -> None:
-        axpy(curved, residual, a=-length)  # in place, where NumPy would need a temporary
-        gap = -float(gradient @ x) / 2
-        sums.append(gap)
-        lengths.append(length)
-        norms.append(float(residual @ residual))
-        found.gap, found.step = gap, x
-        small = missing * max(gap, limit)
-        window = max(3, len(sums) // 4)
-        found.complete = (
-            norms[-1] <= _SOLVED * norms[0]
-            or (len(sums) > _STAGNANT and gap - sums[-_STAGNANT] <= _ROUNDING * gap)
-            or (
-                len(sums) > window
-                and gap - sums[-1 - window] <= small
-                and norms[-1] <= 2 * small * _smallest_ritz_value(lengths, norms)
-            )
-        )
-        last_term = max(gap - sums[-2], 0)
-        enough = gap > limit and last_term * (len(sums) - 1) < truncation * gap
-        if found.complete or enough:
-            raise _EndOfSumError
-
-    size = len(gradient)
-    operator = LinearOperator((size, size), matvec=matvec, dtype=gradient.dtype)
-    # A singular Hessian makes conjugate gradients divide by zero, which the callback sees.
-    with np.errstate(all="ignore"):
-        try:
-            _, failed = cg(
-                operator, -gradient, rtol=1e-10, atol=0, maxiter=max_products, callback=callback
-            )
-        except _EndOfSumError:
-            return found
-    found.complete = not failed
-    return found
-
-
-def _smallest_ritz_value(lengths: list[float], norms: list[float]) -> float:
-    """Smallest eigenvalue of the Lanczos matrix that conjugate gradients build.
-
-    At most a typical one: where a few far larger ones come first, those say nothing of the rest.
-    """
-    alpha, squares = np.array(lengths), np.array(norms)
-    beta = squares[1:-1] / squares[:-2]
-    diagonal = 1 / alpha
-    diagonal[1:] += beta / alpha[:-1]
-    off = np.sqrt(beta) / alpha[:-1]
-    smallest = eigh_tridiagonal(diagonal, off, eigvals_only=True, select="i", select_range=(0, 0))
-    return min(float(smallest[0]), _TYPICAL_EIGENVALUE)
 
 
 @dataclass
@@ -291,7 +138,7 @@ class _Fit:
         self, objective: Objective, theta: NDArray, tol: float, verbose: int, jointly: bool
     ):
         self.objective = objective
-        self.curvature = objective.rounded()
+        self.curvature = objective if objective.corners is not None else objective.rounded()
         self.tol = tol
         self.verbose = verbose
         self.started = time.perf_counter()
@@ -411,8 +258,8 @@ class _Fit:
         self,
         truncation: float = 0,
         *,
-        missing: float = _MISSING,
-        max_products: int = _PRODUCTS,
+        missing: float = MISSING,
+        max_products: int = PRODUCTS,
     ) -> None:
         """Estimate the gap at the point by the decrement, which also finds the Newton step."""
         found = newton_decrement(
@@ -431,7 +278,8 @@ class _Fit:
         gap = self._to_come(found.gap)
         self.gap = _relative(gap, self.point.value)
         self.converged = found.complete and gap <= self.limit and not self.separable
-        self.step = found.step if found.step.any() else -self.gradient
+        has_step = found.step.any() or self.objective.corners is not None
+        self.step = found.step if has_step else -self.gradient
 
     def be_exact(self) -> None:
         """Take the Hessian of all rows, as they are, from here on."""
@@ -465,7 +313,7 @@ class _Fit:
         self.gap = _relative(self.decrement, self.point.value)
         if not self.decrement > self.limit:
             residual = self.step - self.product(self.step)
-            if residual @ residual <= _SOLVED * square:
+            if residual @ residual <= SOLVED * square:
                 self._take(Decrement(self.decrement, True, self.step))
             else:
                 self.estimate_gap()
@@ -707,10 +555,12 @@ def active_set(fit: _Fit, max_iter: int) -> None:
     fit.decrement_before = fit.decrement
     origin, corners = fit.point, fit.active.corners
     some, complete = fit.active.choose(origin.theta, fit.gradient)
-    target, gain = fit.active.minimum(origin.theta, origin.gradient, some)
-    fit.nhev += 1
-    fit.passes += 1
-    fit._take(Decrement(gain, complete, target - origin.theta))
+    target, gain, made = fit.active.minimum(
+        origin.theta, origin.gradient, some, limit=fit.limit, most=origin.value
+    )
+    fit.nhev += made
+    fit.passes += made
+    fit._take(Decrement(gain, complete and not fit.active.damping, target - origin.theta))
     fit.converged = fit.converged and fit.settled
     if fit.verbose and fit.n_iter:
         fit.print()
@@ -722,8 +572,10 @@ def active_set(fit: _Fit, max_iter: int) -> None:
         fit.point = fit.evaluate(target if length == 1 else origin.theta + length * fit.step)
         gained = origin.value - fit.point.value
         if gained > 0 and gained >= -_ENOUGH * length * slope:
+            fit.active.judge(length, gained / gain)
             fit.accept()
             return
+    fit.active.judge(0.0, 0.0)
     fit.point = origin
 
 

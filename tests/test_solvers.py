@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info
 
 from skce import SoftmaxClassifier, _solvers, _threads
+from skce._decrement import newton_decrement
 from skce._objective import Objective
 from skce._rows import CSRRows, as_rows
 from skce._target_mass import fold_weights
@@ -77,7 +78,7 @@ def test_newton_decrement_is_the_gap_of_a_quadratic(rng):
     )  # fmt: skip
     theta = np.ones(objective.size)
     value, gradient = objective.value_gradient(theta)
-    found = _solvers.newton_decrement(gradient, objective.hessian(theta), limit=0, truncation=0)
+    found = newton_decrement(gradient, objective.hessian(theta), limit=0, truncation=0)
     best = objective.value_gradient(theta + found.step)[0]
     assert found.complete
     assert_allclose(found.gap, value - best, rtol=1e-3)
@@ -90,10 +91,10 @@ def test_newton_decrement_settles_to_what_linear_algebra_says(rng):
     H, g = Q * values @ Q.T, rng.normal(size=62)
     want = g @ np.linalg.solve(H, g) / 2
     for limit in (1e-6 * want, want, 1e3 * want):
-        found = _solvers.newton_decrement(g, lambda v: H @ v, limit=limit, truncation=0)
+        found = newton_decrement(g, lambda v: H @ v, limit=limit, truncation=0)
         assert found.complete
         assert abs(found.gap - want) <= 0.02 * max(want, limit)
-    loose = _solvers.newton_decrement(g, lambda v: H @ v, limit=1e-6 * want, truncation=0.5)
+    loose = newton_decrement(g, lambda v: H @ v, limit=1e-6 * want, truncation=0.5)
     assert not loose.complete
     assert 0 < loose.gap < want
 
@@ -157,7 +158,7 @@ def test_small_curvature_does_not_end_newtons_method(rng):
 
 
 def test_a_gap_that_rounding_made_negative_is_unknown():
-    found = _solvers.newton_decrement(np.ones(2), lambda v: -v, limit=1, truncation=0.5)
+    found = newton_decrement(np.ones(2), lambda v: -v, limit=1, truncation=0.5)
     assert found.gap == np.inf
     assert not found.complete
 

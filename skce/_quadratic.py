@@ -1,0 +1,311 @@
+"""The least value of a quadratic plus a penalty with corners, within bounds.
+
+    minimise   g'(x - x_0) + (x - x_0)' H (x - x_0) / 2 + sum lambda |x|,   low <= x <= high
+
+Two things alternate, in units in which the diagonal of H is one: a look around, which finds out
+what is zero or at a bound, and a Newton step of the rest, which stops at zero and at the bounds.
+
+    `Dense`       H is an array      sweeps over the coefficients    Cholesky
+    `ByProducts`  takes v to H v     proximal gradient steps         conjugate gradients
+
+Sources: Moré and Toraldo, *On the solution of large quadratic programming problems with bound
+constraints*, 1991; Friedman, Hastie and Tibshirani, *Regularization paths for generalized linear
+models via coordinate descent*, 2010; Wright, Nowak and Figueiredo, *Sparse reconstruction by
+separable approximation*, 2009.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from operator import itemgetter
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+
+from ._decrement import newton_decrement
+from ._penalty import Corners
+
+#: Alternations, and what is left to gain along single coefficients as a share of all.
+_STEPS = 100
+_SMALL = 1e-8
+#: That share where products are dear and more than the gap that matters was gained.
+_ROUGH = 1e-6
+#: Tries to find something lower along a Newton step.
+_TRIES = 20
+#: What is added to the diagonal of a Newton step, more where it gains less than this share of what
+#: it promises, because the edges cut it short.
+_DAMPING = (0.0, 1e-6, 1e-3, 1e-1)
+_ENOUGH = 0.1
+#: Added to the unit diagonal of H: directions that change no logit have no curvature.
+_JITTER = 1e-10
+#: Proximal gradient steps between Newton steps.
+_PROXIMAL_STEPS = 5
+#: Conjugate gradients end once an iteration gains less than this share of what they gained on
+#: average.
+_TRUNCATION = 0.01
+
+
+class Quadratic(ABC):
+    """A quadratic with corners, where it stands, and how much lower than at the start that is.
+
+    Parameters
+    ----------
+    diagonal : ndarray of shape (size,)
+        Diagonal of H, which is positive semi-definite.
+    gradient : ndarray of shape (size,)
+    corners : Corners
+    start : ndarray of shape (size,)
+        x_0, within the bounds.
+    shifts : ndarray of int, shape (n_shifts, K)
+        Coefficients that can all move by the same amount without a change of g'x and H x.
+    """
+
+    #: What may be left to gain where more than the gap that matters was gained.
+    rough = _SMALL
+    #: See above.
+    damping = _DAMPING
+
+    def __init__(
+        self,
+        diagonal: NDArray,
+        gradient: NDArray,
+        corners: Corners,
+        start: NDArray,
+        shifts: NDArray,
+    ):
+        self.scale = np.sqrt(np.maximum(diagonal, np.finfo(float).tiny))
+        self.start, self.corners, self.shifts = start, corners, shifts
+        self.own = Corners(
+            corners.weights / self.scale, corners.low * self.scale, corners.high * self.scale
+        )
+        self.x = self.first = start * self.scale
+        self.slopes = gradient / self.scale
+        self.gain = 0.0
+        self.limit = 0.0
+
+    @abstractmethod
+    def times(self, v: NDArray) -> NDArray:
+        """H v."""
+
+    @abstractmethod
+    def look_around(self, pull: NDArray) -> None:
+        """Move coefficients one by one, to zero and to bounds and away from them."""
+
+    @abstractmethod
+    def newton_step(
+        self, downhill: NDArray, some: NDArray, shifts: NDArray, damping: float
+    ) -> NDArray:
+        """Newton step of some coefficients."""
+
+    def minimum(self, limit: float = np.inf, most: float = np.inf) -> tuple[NDArray, float]:
+        """Minimise; well where no more is gained than `limit`, and until more is than `most`.
+
+        Parameters
+        ----------
+        limit : float, default=inf
+            The gain that matters.
+        most : float, default=inf
+            The gain that makes no sense.
+
+        Returns
+        -------
+        x : ndarray of shape (size,)
+        gain : float
+            How much less the minimum is than the value at the start.
+        """
+        self.limit = limit
+        for _ in range(_STEPS):
+            pull = self.own.pull(self.x, self.slopes)
+            small = self.rough if self.gain > limit else _SMALL
+            if pull @ pull / 2 <= small * self.gain or not pull.any():
+                break
+            before = self.gain
+            self.look_around(pull)
+            self._shift()
+            self._step()
+            if not np.finfo(float).eps * abs(self.gain) < self.gain - before <= most - before:
+                break
+        # What is at a bound is there exactly.
+        at = [self.x == self.first, self.x == self.own.low, self.x == self.own.high]
+        x = np.select(at, [self.start, self.corners.low, self.corners.high], self.x / self.scale)
+        return x, self.gain
+
+    def to(self, x: NDArray) -> tuple[float, NDArray, NDArray]:
+        """How much is gained by going to x, x, and the slopes there."""
+        moved = x - self.x
+        return self._gained(x, self.slopes + self.times(moved))
+
+    def _gained(self, x: NDArray, slopes: NDArray) -> tuple[float, NDArray, NDArray]:
+        moved = x - self.x
+        gain = -float((self.slopes + slopes) @ moved) / 2 + self.own.value(self.x)
+        return gain - self.own.value(x), x, slopes
+
+    def take(self, found: tuple[float, NDArray, NDArray]) -> None:
+        """Go there."""
+        gain, self.x, self.slopes = found
+        self.gain += gain
+
+    def _step(self) -> None:
+        """Newton step of what is not at an edge, cut off there."""
+        for damping in self.damping:
+            low, high = self.own.orthant(self.x)
+            inside = (low < self.x) & (self.x < high)
+            some = np.flatnonzero(inside)
+            if not len(some):
+                return
+            downhill = -(self.slopes + self.own.weights * np.sign(self.x))[some]
+            whole = self.shifts[inside[self.shifts].all(axis=1)]
+            step = self.newton_step(downhill, some, whole, damping)
+            best = self._search(some, step, low, high)
+            if best[0] > 0:
+                self.take(best)
+                if best[0] >= _ENOUGH * (downhill @ step) / 2:
+                    return
+
+    def _search(
+        self, some: NDArray, step: NDArray, low: NDArray, high: NDArray
+    ) -> tuple[float, NDArray, NDArray]:
+        """Lowest of the points along a step, cut off at edges, until they grow higher again."""
+        found: list[tuple[float, NDArray, NDArray]] = []
+        for length in 0.5 ** np.arange(_TRIES):
+            x = self.x.copy()
+            x[some] = np.clip(x[some] + length * step, low[some], high[some])
+            found.append(self.to(x))
+            if found[-1][0] > 0 and found[-1][0] <= found[max(len(found) - 2, 0)][0]:
+                break
+        return max(found, key=itemgetter(0))
+
+    def _shift(self) -> None:
+        """Move coefficients together to where their penalty is least: their median is zero."""
+        own = self.own
+        penalised = self.shifts[own.weights[self.shifts[:, 0]] > 0]
+        if not len(penalised):
+            return
+        units = self.scale[penalised]
+        W = self.x[penalised] / units
+        ordered = np.sort(W, axis=1)
+        K = W.shape[1]
+        c = np.clip(0, ordered[:, (K - 1) // 2], ordered[:, K // 2])
+        lowest = (W - own.high[penalised] / units).max(axis=1)
+        highest = (W - own.low[penalised] / units).min(axis=1)
+        c = np.clip(c, np.minimum(lowest, 0), np.maximum(highest, 0))
+        moved = c != 0
+        some = penalised[moved]
+        x = self.x.copy()
+        new = (W[moved] - c[moved, None]) * units[moved]
+        x[some] = np.clip(new, own.low[some], own.high[some])
+        self.take((own.value(self.x) - own.value(x), x, self.slopes))
+
+
+class Dense(Quadratic):
+    """H is an array."""
+
+    def __init__(
+        self, H: NDArray, gradient: NDArray, corners: Corners, start: NDArray, shifts: NDArray
+    ):
+        super().__init__(H.diagonal(), gradient, corners, start, shifts)
+        self.H = H / self.scale
+        self.H /= self.scale[:, None]
+        self.H[np.diag_indices(len(H))] = 1 + _JITTER
+
+    def times(self, v: NDArray) -> NDArray:
+        """H v."""
+        return self.H @ v
+
+    def look_around(self, pull: NDArray) -> None:
+        """Minimise along one coefficient after the other."""
+        x, v, own = self.x.copy(), self.slopes.copy(), self.own
+        for j in np.flatnonzero(pull):
+            curvature = self.H[j, j]
+            free = x[j] - v[j] / curvature
+            shrunk = np.sign(free) * max(abs(free) - own.weights[j] / curvature, 0)
+            new = min(max(shrunk, own.low[j]), own.high[j])
+            if new != x[j]:
+                v += (new - x[j]) * self.H[j]
+                x[j] = new
+        self.take(self._gained(x, v))
+
+    def newton_step(
+        self, downhill: NDArray, some: NDArray, shifts: NDArray, damping: float
+    ) -> NDArray:
+        """Newton step of some coefficients; along shifts, which have no curvature, it gets some."""
+        M = self.H[np.ix_(some, some)]
+        M[np.diag_indices(len(M))] += damping
+        places = np.searchsorted(some, shifts)
+        units = self.scale[shifts]
+        n = units / np.linalg.norm(units, axis=1, keepdims=True)
+        M[places[:, :, None], places[:, None, :]] += n[:, :, None] * n[:, None, :]
+        try:
+            return cho_solve(cho_factor(M, lower=True, overwrite_a=True), downhill)
+        except LinAlgError:
+            return downhill
+
+
+class ByProducts(Quadratic):
+    """H is known by what it does to vectors.
+
+    Parameters
+    ----------
+    diagonal : ndarray of shape (size,)
+    product : callable
+        Takes v and returns H v.
+    gradient, corners, start, shifts
+        As in :class:`Quadratic`.
+    """
+
+    rough = _ROUGH
+    damping = (0.0,)
+
+    def __init__(
+        self,
+        diagonal: NDArray,
+        product: Callable[[NDArray], NDArray],
+        gradient: NDArray,
+        corners: Corners,
+        start: NDArray,
+        shifts: NDArray,
+    ):
+        super().__init__(diagonal, gradient, corners, start, shifts)
+        self.product = product
+        self.length = 1.0
+
+    def times(self, v: NDArray) -> NDArray:
+        """H v."""
+        return self.product(v / self.scale) / self.scale + _JITTER * v
+
+    def look_around(self, pull: NDArray) -> None:
+        """Take proximal gradient steps, their length from the curvature along the last one."""
+        own = self.own
+        for _ in range(_PROXIMAL_STEPS):
+            for _ in range(_TRIES):
+                free = self.x - self.length * self.slopes
+                shrunk = np.sign(free) * np.maximum(np.abs(free) - self.length * own.weights, 0)
+                found = self.to(own.clip(shrunk))
+                moved = found[1] - self.x
+                square = float(moved @ moved)
+                curvature = float(moved @ (found[2] - self.slopes))
+                if found[0] > 0 or square == 0:
+                    break
+                self.length = min(self.length / 2, square / max(curvature, square * _JITTER))
+            if not found[0] > 0:
+                return
+            same = np.array_equal(self.x == 0, found[1] == 0)
+            self.take(found)
+            self.length = square / curvature if curvature > 0 else 1.0
+            if same:
+                return
+
+    def newton_step(
+        self, downhill: NDArray, some: NDArray, shifts: NDArray, damping: float
+    ) -> NDArray:
+        """Newton step of some coefficients, as far as it is worth it."""
+
+        def product(v: NDArray) -> NDArray:
+            whole = np.zeros(len(self.x))
+            whole[some] = v
+            return self.times(whole)[some]
+
+        limit = _SMALL * max(self.gain, self.limit)
+        return newton_decrement(-downhill, product, limit=limit, truncation=_TRUNCATION).step

@@ -1,0 +1,333 @@
+"""L1, elastic net, bounds and factors of the penalty: the optimum, by its conditions and by others."""
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.optimize import minimize
+from scipy.special import expit
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from skce import SoftmaxClassifier, _active_set
+from skce._penalty import Corners
+from skce._quadratic import ByProducts, Dense
+
+BOUNDS = [(0, None), (-0.1, 0.1), (None, 0.05), (0.02, 0.5)]
+
+
+def random_problem(seed):
+    """X, y, sample_weight and parameters of every kind."""
+    rng = np.random.default_rng(seed)
+    n, p, K = (round(a * (b / a) ** rng.random()) for a, b in ((20, 500), (1, 80), (2, 8)))
+    X = rng.standard_normal((n, p))
+    sparse = rng.random() < 0.4
+    X = X * (rng.random((n, p)) < 0.2) if sparse else X + rng.choice([0, 1, 30]) * rng.random(p)
+    z = (X - X.mean(axis=0)) @ rng.standard_normal((p, K)) / np.sqrt(p)
+    form = rng.choice(["soft", "hard", "multilabel", "one-vs-rest"])
+    if form == "soft":
+        y = np.exp(z + rng.standard_normal(z.shape))
+        y /= y.sum(axis=1, keepdims=True)
+    elif form == "multilabel":
+        y = (z + rng.logistic(size=z.shape) > 0).astype(float)
+        y[0], y[1] = 0, 1  # both sides of every label
+    else:
+        y = (z + rng.gumbel(size=z.shape)).argmax(axis=1)
+        y[:K] = np.arange(K)
+    weights = rng.random(n) + 0.1 if rng.random() < 0.5 else None
+    params = {
+        "C": 10 ** rng.uniform(-2, 2),
+        "l1_ratio": float(rng.choice([0, 0.3, 1])),
+        "loss": "auto" if form in ("soft", "hard") else "binary",
+        "fit_intercept": bool(rng.random() < 0.8),
+    }
+    if rng.random() < 0.4 or params["l1_ratio"] == 0:
+        params["coef_bounds"] = BOUNDS[rng.integers(len(BOUNDS))]
+    if rng.random() < 0.3:
+        params["penalty_weights"] = 2 * rng.random(p) * (rng.random(p) < 0.8)
+    X = X * 10 ** rng.uniform(-3, 3, p) if rng.random() < 0.5 else X
+    return sp.csr_array(X) if sparse else X, y, weights, params
+
+
+def violation(clf, X, y, weights):
+    """Largest violation of the optimality conditions, as a share of what a gradient can be.
+
+    From probabilities alone, apart from how the package computes gradients.
+    """
+    D = X.toarray() if sp.issparse(X) else X
+    weights = np.ones(len(D)) if weights is None else weights
+    K, W = len(clf.classes_), clf.coef_
+    Y = np.eye(K)[y] if y.ndim == 1 else y
+    P = clf.predict_proba(X)
+    if clf.loss == "binary" and y.ndim == 1 and K > 2:
+        P = expit(D @ W.T + clf.intercept_)
+    R = weights[:, None] * (P - Y)
+    R = R[:, 1:] if len(W) == 1 else R
+    factors = np.ones(D.shape[1]) if clf.penalty_weights is None else clf.penalty_weights
+    G = clf.C * R.T @ D + (1 - clf.l1_ratio) * factors * W
+    lam = np.broadcast_to(clf.l1_ratio * factors, W.shape)
+    low, high = clf.coef_bounds or (None, None)
+    low, high = -np.inf if low is None else low, np.inf if high is None else high
+    assert (low <= W).all()
+    assert (high >= W).all()
+    up = G + np.where(W >= 0, lam, -lam)
+    down = G + np.where(W > 0, lam, -lam)
+    wrong = np.maximum(np.where(high > W, -up, 0), np.where(low < W, down, 0)).clip(0)
+    size = clf.C * (weights[:, None] * np.abs(D)).sum(axis=0) + lam
+    intercept = np.abs(R.sum(axis=0)).max() / weights.sum() if clf.fit_intercept else 0
+    return max((wrong / size).max(), intercept)
+
+
+@pytest.fixture(params=["array", "products"])
+def hessian(request, monkeypatch):
+    """How models know their Hessian."""
+    if request.param == "products":
+        monkeypatch.setattr(_active_set, "_BYTES", 0)
+    return request.param
+
+
+@pytest.mark.parametrize("seeds", [range(i, i + 20) for i in range(0, 200, 20)])
+def test_optimality_conditions_hold_on_random_problems(seeds, hessian):
+    for seed in seeds:
+        X, y, weights, params = random_problem(seed)
+        clf = SoftmaxClassifier(**params, tol=1e-10).fit(X, y, weights)
+        assert violation(clf, X, y, weights) <= 1e-5, (seed, params)
+
+
+@pytest.mark.parametrize("loss", ["categorical", "binary"])
+@pytest.mark.parametrize("l1_ratio", [0.5, 1.0])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_equals_saga(sparse, l1_ratio, loss):
+    X, y = load_wine(return_X_y=True)
+    y = y if loss == "categorical" else (y == 1).astype(int)
+    X = StandardScaler().fit_transform(X)
+    X = sp.csr_array(X) if sparse else X
+    saga = LogisticRegression(C=0.3, l1_ratio=l1_ratio, solver="saga", tol=1e-14, max_iter=100000)
+    saga.fit(X, y)
+    clf = SoftmaxClassifier(C=0.3, l1_ratio=l1_ratio, loss=loss, tol=1e-13).fit(X, y)
+    assert_allclose(clf.coef_, saga.coef_, atol=1e-6)
+    assert_array_equal(clf.coef_ == 0, saga.coef_ == 0)
+    assert 0 < (clf.coef_ == 0).mean() < 1
+
+
+def test_equals_liblinear_without_an_intercept():
+    X, y = load_breast_cancer(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    params = {"C": 0.1, "l1_ratio": 1.0, "fit_intercept": False}
+    other = LogisticRegression(**params, solver="liblinear", tol=1e-12, max_iter=100000)
+    other.fit(X, y)
+    clf = SoftmaxClassifier(**params, tol=1e-13).fit(X, y)
+    assert_allclose(clf.coef_, other.coef_, atol=1e-6)
+    assert_array_equal(clf.coef_ == 0, other.coef_ == 0)
+
+
+def objective(clf, X, y):
+    """The user's objective of labels with a categorical loss, written out."""
+    W, factors = clf.coef_, clf.penalty_weights
+    factors = np.ones(X.shape[1]) if factors is None else factors
+    loss = -clf.predict_log_proba(X)[np.arange(len(y)), y].sum()
+    squares, sizes = (W**2 @ factors).sum() / 2, (np.abs(W) @ factors).sum()
+    return clf.C * loss + (1 - clf.l1_ratio) * squares + clf.l1_ratio * sizes
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.4, 1.0])
+def test_objective_reported_is_that_of_the_docstring(l1_ratio):
+    X, y = load_iris(return_X_y=True)
+    clf = SoftmaxClassifier(
+        C=2.0, l1_ratio=l1_ratio, penalty_weights=[1, 0.5, 2, 0], loss="categorical"
+    ).fit(X, y)
+    assert_allclose(clf.optimize_result_.fun, objective(clf, X, y), rtol=1e-12)
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.4, 1.0])
+@pytest.mark.parametrize("bounds", [None, (0, None), (-0.3, 0.2)])
+def test_equals_scipy_on_the_split_problem(bounds, l1_ratio):
+    X, y = load_iris(return_X_y=True)
+    X, Y, C = X - X.mean(axis=0), np.eye(3)[y], 0.5
+    low, high = (-np.inf, np.inf) if bounds is None else (bounds[0], bounds[1] or np.inf)
+
+    def split(theta):
+        U, V, b = theta[:12].reshape(3, 4), theta[12:24].reshape(3, 4), theta[24:]
+        W = U - V
+        Z = X @ W.T + b
+        top = Z.max(axis=1, keepdims=True)
+        total = np.exp(Z - top).sum(axis=1, keepdims=True)
+        value = C * (np.log(total) + top).sum() - C * (Z * Y).sum()
+        R = np.exp(Z - top) / total - Y
+        G = C * R.T @ X + (1 - l1_ratio) * W
+        value += (1 - l1_ratio) / 2 * (W**2).sum() + l1_ratio * (U + V).sum()
+        return value, np.concatenate(
+            [(G + l1_ratio).ravel(), (l1_ratio - G).ravel(), C * R.sum(axis=0)]
+        )
+
+    limits = [(0, high if high < np.inf else None)] * 12
+    limits += [(0, -low if low > -np.inf else None)] * 12 + [(None, None)] * 3
+    options = {"ftol": 0, "gtol": 1e-9, "maxiter": 10000, "maxfun": 100000}
+    best = minimize(
+        split, np.zeros(27), jac=True, method="L-BFGS-B", bounds=limits, options=options
+    )
+    clf = SoftmaxClassifier(C=C, l1_ratio=l1_ratio, coef_bounds=bounds).fit(X, y)
+    assert_allclose(clf.optimize_result_.fun, best.fun, rtol=1e-9)
+
+
+def test_tol_is_the_gap(hessian):
+    X, y = load_digits(return_X_y=True)
+    best = SoftmaxClassifier(C=0.01, l1_ratio=1.0, tol=1e-13).fit(X, y).optimize_result_.fun
+    for tol in (1e-3, 1e-6, 1e-9):
+        result = SoftmaxClassifier(C=0.01, l1_ratio=1.0, tol=tol).fit(X, y).optimize_result_
+        assert result.success
+        assert result.gap <= tol
+        assert -1e-13 <= (result.fun - best) / best <= tol
+
+
+def test_converges_on_raw_columns_without_a_warning():
+    X, y = load_wine(return_X_y=True)
+    X = X * 10.0 ** np.linspace(-3, 3, X.shape[1])
+    clf = SoftmaxClassifier(l1_ratio=1.0).fit(X, y)
+    assert violation(clf, X, y, None) < 1e-6
+
+
+def test_strong_penalty_leaves_the_intercept_alone():
+    X, y = load_iris(return_X_y=True)
+    clf = SoftmaxClassifier(C=1e-4, l1_ratio=1.0).fit(X, y[:140].tolist() + [0] * 10)
+    assert not clf.coef_.any()
+    shares = np.array([60, 50, 40]) / 150
+    assert_allclose(clf.predict_proba(X[:1])[0], shares, rtol=1e-9)
+
+
+def test_half_of_the_classes_are_at_zero_or_beyond():
+    """Softmax lets a feature's coefficients shift together, and L1 is least at their median."""
+    X, y = load_digits(return_X_y=True)
+    W = SoftmaxClassifier(C=0.1, l1_ratio=1.0).fit(X, y).coef_
+    assert_allclose(np.median(W, axis=0), 0, atol=1e-12)
+
+
+def test_feature_without_penalty_is_not_shrunk():
+    X, y = load_iris(return_X_y=True)
+    clf = SoftmaxClassifier(C=1e-4, l1_ratio=1.0, penalty_weights=[1, 1, 0, 1], tol=1e-12)
+    clf.fit(X, y)
+    alone = SoftmaxClassifier(C=np.inf, tol=1e-12).fit(X[:, 2:3], y)
+    assert_allclose(clf.predict_proba(X), alone.predict_proba(X[:, 2:3]), atol=1e-5)
+    assert not clf.coef_[:, [0, 1, 3]].any()
+
+
+@pytest.mark.parametrize("solver", ["newton-cg", "lbfgs"])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_factors_of_l2_are_other_units_of_the_columns(sparse, solver):
+    """f W^2 with W on x is V^2 with V = sqrt(f) W on x / sqrt(f)."""
+    X, y = load_wine(return_X_y=True)
+    factors = np.linspace(0.2, 3, X.shape[1])
+    read = sp.csr_array if sparse else np.asarray
+    clf = SoftmaxClassifier(penalty_weights=factors, solver=solver, tol=1e-12).fit(read(X), y)
+    other = SoftmaxClassifier(tol=1e-12).fit(read(X / np.sqrt(factors)), y)
+    assert_allclose(clf.coef_, other.coef_ / np.sqrt(factors), rtol=1e-4, atol=1e-7)
+
+
+def test_bounds_that_do_not_bind_change_nothing():
+    X, y = load_iris(return_X_y=True)
+    free = SoftmaxClassifier(tol=1e-12).fit(X, y)
+    bounded = SoftmaxClassifier(coef_bounds=(-50, 50), tol=1e-12).fit(X, y)
+    assert_allclose(bounded.coef_, free.coef_, atol=1e-5)
+
+
+def test_bounds_for_each_coefficient():
+    X, y = load_iris(return_X_y=True)
+    low, high = np.full((3, 4), -0.2), np.linspace(0, 1, 4)
+    low[1], high[3] = 0, np.inf
+    clf = SoftmaxClassifier(coef_bounds=(low, high)).fit(X, y)
+    assert (clf.coef_ >= low).all()
+    assert (clf.coef_ <= high).all()
+    assert (clf.coef_ == low).any()  # exactly at the bound
+
+
+def test_warm_start_is_moved_within_bounds():
+    X, y = load_iris(return_X_y=True)
+    clf = SoftmaxClassifier(warm_start=True).fit(X, y)
+    clf.set_params(coef_bounds=(-0.5, 0.5)).fit(X, y)
+    fresh = SoftmaxClassifier(coef_bounds=(-0.5, 0.5)).fit(X, y)
+    assert np.abs(clf.coef_).max() == 0.5
+    assert_allclose(clf.predict_proba(X), fresh.predict_proba(X), atol=1e-4)
+
+
+def test_float32_and_float64_agree():
+    X, y = load_digits(return_X_y=True)
+    double = SoftmaxClassifier(C=0.01, l1_ratio=1.0).fit(X, y)
+    single = SoftmaxClassifier(C=0.01, l1_ratio=1.0, tol=1e-6).fit(X.astype(np.float32), y)
+    assert single.coef_.dtype == np.float32
+    assert_allclose(single.predict_proba(X), double.predict_proba(X), atol=2e-3)
+
+
+def test_same_bits_every_time(hessian):
+    X, y = load_digits(return_X_y=True)
+    first, second = (SoftmaxClassifier(C=0.1, l1_ratio=1.0).fit(X, y).coef_ for _ in range(2))
+    assert_array_equal(first, second)
+
+
+def test_too_few_iterations_warn_with_what_was_reached():
+    X, y = load_digits(return_X_y=True)
+    with pytest.warns(ConvergenceWarning, match=r"estimated relative gap of .* max_iter"):
+        SoftmaxClassifier(C=1, l1_ratio=1.0, max_iter=2).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"l1_ratio": 1.5}, "'l1_ratio' parameter .* Got 1.5"),
+        ({"l1_ratio": np.nan}, "'l1_ratio' parameter .* Got nan"),
+        ({"coef_bounds": (1, 0)}, "row 0 and feature 0: low is 1 and high is 0"),
+        ({"coef_bounds": (np.inf, None)}, "low is inf"),
+        ({"coef_bounds": (0, 1, 2)}, "coef_bounds must be a pair .* 3 elements"),
+        ({"coef_bounds": (np.zeros(3), None)}, r"low has shape \(3,\).*\(3, 4\)"),
+        ({"coef_bounds": (None, np.nan)}, "coef_bounds: high holds NaN"),
+        ({"coef_bounds": ("a", None)}, "coef_bounds: low must hold numbers, got 'a'"),
+        ({"coef_bounds": 0}, "'coef_bounds' parameter"),
+        ({"penalty_weights": [1, -2, 1, 1]}, "feature 1 is -2"),
+        ({"penalty_weights": [1, 1, np.nan, 1]}, "feature 2 is nan"),
+        ({"penalty_weights": [1, 1, 1]}, r"shape \(4,\).*has shape \(3,\)"),
+    ],
+)
+def test_bad_parameters_are_named(params, message):
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match=message):
+        SoftmaxClassifier(**params).fit(X, y)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("lam", [0.0, 0.3])
+def test_model_of_either_kind_is_minimised(seed, lam):
+    rng = np.random.default_rng(seed)
+    size = 12
+    A = rng.standard_normal((size + 5, size)) * 10 ** rng.uniform(-2, 2, size)
+    H, g = A.T @ A, A.T @ rng.standard_normal(size + 5)
+    low, high = np.full(size, -np.inf), np.full(size, np.inf)
+    low[:4], high[2:6] = 0, 0.1
+    corners = Corners(np.full(size, lam) * np.sqrt(np.diag(H)), low, high)
+    none = np.empty((0, 3), dtype=np.intp)
+    start = np.zeros(size)
+
+    x, gain = Dense(H.copy(), g, corners, start, none).minimum()
+    # Conditions of the optimum, written out.
+    slope = g + H @ x
+    up = slope + np.where(x >= 0, corners.weights, -corners.weights)
+    down = slope + np.where(x > 0, corners.weights, -corners.weights)
+    size_of = np.abs(g).max()
+    assert (up[x < high] >= -1e-5 * size_of).all()
+    assert (down[x > low] <= 1e-5 * size_of).all()
+    assert_allclose(gain, -(g @ x + x @ H @ x / 2 + corners.value(x)), rtol=1e-9)
+
+    y, gained = ByProducts(np.diag(H), H.__matmul__, g, corners, start, none).minimum()
+    assert_allclose(gained, gain, rtol=1e-6)
+    assert_array_equal(y == 0, x == 0)
+
+
+def test_no_warning_of_numpy_on_columns_that_are_constant():
+    X, y = load_iris(return_X_y=True)
+    X = np.column_stack([X, np.ones(len(X)), np.zeros(len(X))])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf = SoftmaxClassifier(l1_ratio=1.0).fit(X, y)
+    assert not clf.coef_[:, 4:].any()
