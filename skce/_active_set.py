@@ -100,7 +100,7 @@ class ActiveSet:
         inside[W_size:] = True
         outside = np.flatnonzero((pull != 0) & ~inside)
         room = max(_FEWEST, int(np.count_nonzero(inside)))
-        complete = len(outside) <= room or self._too_many(np.count_nonzero(inside) + room)
+        complete = len(outside) <= room or self._too_many(int(inside.sum()) + room)
         if not complete:
             gain = pull[outside] ** 2 / np.maximum(self.curvature[outside], np.finfo(float).tiny)
             outside = outside[np.argsort(-gain, kind="stable")[:room]]
@@ -109,7 +109,7 @@ class ActiveSet:
 
     def minimum(
         self, theta: NDArray, gradient: NDArray, some: NDArray, *, limit: float, most: float
-    ) -> tuple[NDArray, float, float]:
+    ) -> tuple[NDArray, float, int]:
         """Where the model on some coefficients is least, what it gains there, and passes made.
 
         Where it would gain more than `most`, as it does where logits are so far off that they have
@@ -196,7 +196,7 @@ class ActiveSet:
         totals = [np.zeros(W.shape), np.zeros(len(W))]
 
         def one(span: tuple[int, int]) -> tuple[NDArray, NDArray]:
-            Z = objective.rows.block(*span)
+            Z: Any = objective.rows.block(*span)
             t = objective.targets.block(*span)
             state = objective.loss.curvature((Z @ W.T).T + b[:, None], t)
             a = objective.loss.curvature_diagonal(state, t) / objective.targets.total_weight

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn import get_config
 from sklearn.base import _fit_context, clone
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import Interval
+from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
 from ._classifier import SoftmaxClassifier, unchanged_on_error
 from ._objective import Objective
 from ._solvers import Report, minimize, warn_if_not_converged
+from ._target_mass import Targets
 from ._targets import check_sample_weight, check_y, column_names
-from .metrics import neg_log_loss_scorer
+from .metrics import make_log_loss_scorer
 from .model_selection import StratifiedProbabilityKFold
 
 #: The weakest penalty of a path that is made from a number, as a multiple of the strongest.
@@ -28,7 +32,9 @@ _RANGE = 1e4
 _LEAST_L1 = 1e-3
 #: Accuracy of the fits that are only scored; differences between values of C are far larger.
 _SCORED_TOL = 1e-5
-
+#: Accuracy of the fit that says where the first coefficient leaves zero, and a step below that.
+_ZERO_TOL = 1e-12
+_JUST_BELOW = 1 - 1e-9
 
 #: Parameters that `SoftmaxClassifierCV` passes on.
 _SHARED = (
@@ -120,6 +126,8 @@ def softmax_path(
     >>> (path.coefs != 0).sum(axis=(1, 2))
     array([0, 2, 4, 6, 6])
     """
+    if "C" in params:
+        raise TypeError("softmax_path takes Cs in place of C.")
     model = SoftmaxClassifier(**params)
     model._validate_params()
     X, targets = model._read(X, y, sample_weight)
@@ -158,8 +166,11 @@ def _fits(
 def _grid(Cs: Any, objective: Objective, l1_ratio: float) -> NDArray:
     """Sorted values of C."""
     if not isinstance(Cs, Integral):
-        values = np.unique(np.asarray(Cs, dtype=np.float64))
-        if values.ndim != 1 or not len(values) or not values[0] > 0:
+        try:
+            values = np.unique(np.asarray(Cs, dtype=np.float64))
+        except (TypeError, ValueError):
+            values = np.zeros(0)
+        if np.ndim(Cs) != 1 or not len(values) or not (values > 0).all():
             raise ValueError(f"Cs must be a number of values or hold positive ones, got {Cs!r}.")
         return values
     count = int(Cs)
@@ -177,13 +188,13 @@ def _zero_until(objective: Objective, l1_ratio: float) -> float:
     """
     edge = np.where(objective.factors > 0, 0, np.inf)
     free = objective.penalised(np.inf, 0.0, bounds=(-edge, edge))
-    theta = minimize(free, np.zeros(objective.size), solver="auto", tol=1e-9, max_iter=100).result.x
+    theta = minimize(free, np.zeros(objective.size), solver="auto", tol=_ZERO_TOL, max_iter=100).result.x
     _, gradient = free.value_gradient(theta)
     G, _ = objective.unpack(np.abs(gradient))
     penalised = objective.factors > 0
     steepest = (G[:, penalised] / objective.factors[penalised]).max(initial=0)
     scale = objective.targets.total_weight
-    return float(l1_ratio / (steepest * scale)) if steepest > 0 else 1.0
+    return float(_JUST_BELOW * l1_ratio / (steepest * scale)) if steepest > 0 else 1.0
 
 
 class SoftmaxClassifierCV(SoftmaxClassifier):
@@ -329,7 +340,7 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
     ) -> SoftmaxClassifierCV:
         """Choose C and l1_ratio, and fit the coefficients.
 
@@ -340,7 +351,11 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Labels or target probabilities, as in :meth:`SoftmaxClassifier.fit`.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights of the rows, in fits and in scores.
+            Non-negative weights of the rows, in fits and in scores. With metadata routing the
+            scorer decides whether it takes them, unless ``scoring=None``.
+        **params : dict
+            Metadata for the splitter and the scorer, such as `groups`. Metadata routing must be
+            enabled for it.
 
         Returns
         -------
@@ -350,7 +365,8 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         Raises
         ------
         ValueError
-            If a parameter, X, y or `sample_weight` is not as described, or a fold lacks a class.
+            If a parameter, X, y or `sample_weight` is not as described, or the training rows of a
+            fold lack a class.
 
         Warns
         -----
@@ -365,13 +381,13 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
             self.l1_ratios_ = _shares(self.l1_ratios)
             self.Cs_ = _grid(self.Cs, objective, self.l1_ratios_.max())
             model = SoftmaxClassifier(**{name: getattr(self, name) for name in _SHARED})
-            scorer = neg_log_loss_scorer
-            if self.scoring is not None:
-                scorer = check_scoring(model, scoring=self.scoring)
             weights = check_sample_weight(sample_weight, X.shape[0])
+            for_split, for_score = self._routed(weights, params)
+            fold = _Fold(model, X, y, weights, targets, self.Cs_, self.l1_ratios_)
+            folds = enumerate(self._splitter(y).split(X, y, **for_split))
             found = Parallel(n_jobs=self.n_jobs)(
-                delayed(_fold)(model, X, y, weights, fold, self.Cs_, self.l1_ratios_, scorer)
-                for fold in self._splitter(y).split(X, y)
+                delayed(fold)(i, train, test, self._scorer(), for_score)
+                for i, (train, test) in folds
             )
             scores, paths, n_iters = zip(*found, strict=True)
             self.scores_, self.n_iter_ = np.array(scores), np.array(n_iters)
@@ -382,14 +398,77 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
             warn_if_not_converged(report, tol=self.tol, unpenalised=False, dtype=X.dtype)
         return self
 
+    def score(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
+    ) -> float:
+        """Score by `scoring`; without one as :meth:`SoftmaxClassifier.score` does, by accuracy.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, n_classes)
+            Labels or target probabilities.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+        **params : dict
+            Metadata for the scorer. Metadata routing must be enabled for it.
+
+        Returns
+        -------
+        float
+            The score, greater being better.
+        """
+        if self.scoring is None:
+            return super().score(X, y, sample_weight)
+        _, for_score = self._routed(sample_weight, params, caller="score")
+        return float(self._scorer()(self, X, y, **for_score))
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return what metadata goes where, as scikit-learn asks for it.
+
+        Returns
+        -------
+        MetadataRouter
+            From `fit` to this estimator, to the splitter's `split` and to the scorer's `score`.
+        """
+        to_split = MethodMapping().add(caller="fit", callee="split")
+        to_score = MethodMapping().add(caller="fit", callee="score")
+        to_score.add(caller="score", callee="score")
+        router = MetadataRouter(owner=self).add_self_request(self)
+        router.add(splitter=self._splitter(), method_mapping=to_split)
+        return router.add(scorer=self._scorer(), method_mapping=to_score)
+
+    def _routed(
+        self, weights: ArrayLike | None, params: dict[str, Any], caller: str = "fit"
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Metadata for the splitter and for the scorer."""
+        if get_config()["enable_metadata_routing"]:
+            routed = process_routing(self, caller, sample_weight=weights, **params)
+            return routed.get("splitter", {}).get("split", {}), routed.scorer.score
+        if params:
+            raise ValueError(
+                f"SoftmaxClassifierCV.{caller} got {', '.join(params)}, which it can pass on only "
+                "with metadata routing: sklearn.set_config(enable_metadata_routing=True)."
+            )
+        return {}, {} if weights is None else {"sample_weight": weights}
+
     @property
     def _penalty(self) -> tuple[float, float]:
         return getattr(self, "C_", 1.0), getattr(self, "l1_ratio_", 0.0)
 
-    def _splitter(self, y: Any) -> Any:
+    def _splitter(self, y: Any = None) -> Any:
         if isinstance(self.cv, Integral) or self.cv is None:
             return StratifiedProbabilityKFold(5 if self.cv is None else int(self.cv))
         return check_cv(self.cv, y, classifier=True)
+
+    def _scorer(self) -> Any:
+        if self.scoring is not None:
+            return check_scoring(self, scoring=self.scoring)
+        scorer = make_log_loss_scorer()
+        if get_config()["enable_metadata_routing"]:
+            scorer.set_score_request(sample_weight=True)
+        return scorer
 
     def _choose(self) -> None:
         """Set the best values, and the strongest penalty that is about as good."""
@@ -448,35 +527,58 @@ def _shares(l1_ratios: ArrayLike) -> NDArray:
     return shares
 
 
-def _fold(
-    model: SoftmaxClassifier,
-    X: Any,
-    y: Any,
-    weights: NDArray | None,
-    fold: tuple[NDArray, NDArray],
-    Cs: NDArray,
-    l1_ratios: NDArray,
-    scorer: Any,
-) -> tuple[list, list, list]:
-    """Scores, coefficients and iterations of all fits of one fold."""
-    train, test = fold
-    fitted = clone(model)
-    fit_weights = None if weights is None else weights[train]
-    objective = fitted._objective(*fitted._read(X[train], _safe_indexing(y, train), fit_weights))
-    X_test, y_test = X[test], _safe_indexing(y, test)
-    options = {} if weights is None else {"sample_weight": weights[test]}
-    scores: list[list] = []
-    paths: list[list] = []
-    n_iters: list[list] = []
-    for l1_ratio in l1_ratios.tolist():
-        reports = _fits(fitted, objective, Cs, l1_ratio, max(model.tol, _SCORED_TOL))
-        row: tuple[list, list, list] = ([], [], [])
-        for report in reports:
-            fitted._store(objective, report)
-            row[0].append(scorer(fitted, X_test, y_test, **options))
-            parts = objective.unpack(report.result.x)
-            row[1].append(np.column_stack(parts if model.fit_intercept else parts[:1]))
-            row[2].append(report.result.nit)
-        for all_rows, one in zip((scores, paths, n_iters), row, strict=True):
-            all_rows.append(one)
-    return scores, paths, n_iters
+@dataclass
+class _Fold:
+    """Fits and scores all candidates on a fold.
+
+    Attributes
+    ----------
+    model : SoftmaxClassifier
+    X, y, weights
+        All rows.
+    targets : Targets
+        Of all rows.
+    Cs, l1_ratios : ndarray
+    """
+
+    model: SoftmaxClassifier
+    X: Any
+    y: Any
+    weights: NDArray | None
+    targets: Targets
+    Cs: NDArray
+    l1_ratios: NDArray
+
+    def __call__(
+        self, number: int, train: NDArray, test: NDArray, scorer: Any, metadata: dict[str, Any]
+    ) -> tuple[list, list, list]:
+        """Scores, coefficients and iterations, by l1_ratio and C."""
+        fitted = clone(self.model)
+        weights = None if self.weights is None else self.weights[train]
+        X, targets = fitted._read(self.X[train], _safe_indexing(self.y, train), weights)
+        missing = np.setdiff1d(self.targets.classes, targets.classes)
+        if len(missing):
+            raise ValueError(
+                f"The training rows of fold {number} hold no row of class {missing[0]}. Pass a "
+                "stratified splitter or fewer folds as cv."
+            )
+        objective = fitted._objective(X, targets)
+        X_test, y_test = self.X[test], _safe_indexing(self.y, test)
+        metadata = {
+            name: value if np.ndim(value) == 0 else _safe_indexing(value, test)
+            for name, value in metadata.items()
+        }
+        scores: list[list] = []
+        paths: list[list] = []
+        n_iters: list[list] = []
+        for l1_ratio in self.l1_ratios.tolist():
+            for rows in (scores, paths, n_iters):
+                rows.append([])
+            tol = max(fitted.tol, _SCORED_TOL)
+            for report in _fits(fitted, objective, self.Cs, l1_ratio, tol):
+                fitted._store(objective, report)
+                scores[-1].append(scorer(fitted, X_test, y_test, **metadata))
+                parts = objective.unpack(report.result.x)
+                paths[-1].append(np.column_stack(parts if fitted.fit_intercept else parts[:1]))
+                n_iters[-1].append(report.result.nit)
+        return scores, paths, n_iters

@@ -65,7 +65,7 @@ class Quadratic(ABC):
     #: What may be left to gain where more than the gap that matters was gained.
     rough = _SMALL
     #: See above.
-    damping = _DAMPING
+    damping: tuple[float, ...] = _DAMPING
 
     def __init__(
         self,

@@ -1,0 +1,331 @@
+"""The path of C, and the choice from it."""
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegressionCV
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skce import SoftmaxClassifier, SoftmaxClassifierCV, softmax_path
+from skce.metrics import log_loss, make_log_loss_scorer, neg_log_loss_scorer
+from skce.model_selection import StratifiedProbabilityKFold
+
+
+@pytest.fixture
+def iris():
+    return load_iris(return_X_y=True)
+
+
+@pytest.fixture
+def soft_iris(iris):
+    X, y = iris
+    noise = np.random.default_rng(0).dirichlet(np.ones(3), len(y))
+    return X, 0.7 * np.eye(3)[y] + 0.3 * noise
+
+
+# softmax_path
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_path_is_what_single_fits_find(iris, sparse, l1_ratio):
+    X, y = iris
+    X = sp.csr_array(X) if sparse else X
+    path = softmax_path(X, y, Cs=[0.01, 0.1, 1], l1_ratio=l1_ratio, tol=1e-12)
+    assert path.coefs.shape == (3, 3, 4)
+    assert path.intercepts.shape == (3, 3)
+    assert path.n_iters.shape == (3,)
+    for C, W, b in zip(path.Cs, path.coefs, path.intercepts, strict=True):
+        one = SoftmaxClassifier(C=C, l1_ratio=l1_ratio, tol=1e-12).fit(X, y)
+        assert_allclose(W, one.coef_, atol=1e-4)
+        assert_allclose(b, one.intercept_, atol=1e-4)
+
+
+@pytest.mark.parametrize("l1_ratio", [0.2, 1.0])
+@pytest.mark.parametrize("form", ["labels", "two classes", "probabilities", "multilabel"])
+def test_path_from_a_number_starts_where_the_first_coefficient_leaves_zero(
+    form, l1_ratio, soft_iris, iris
+):
+    X, Y = soft_iris
+    y = iris[1]
+    y = {
+        "labels": y,
+        "two classes": (y == 2).astype(int),
+        "probabilities": Y,
+        "multilabel": Y.round(),
+    }[form]
+    loss = "binary" if form == "multilabel" else "auto"
+    path = softmax_path(X, y, Cs=4, l1_ratio=l1_ratio, loss=loss, tol=1e-12)
+    assert_allclose(path.Cs, path.Cs[0] * np.geomspace(1, 1e4, 4))
+    assert not path.coefs[0].any()
+    params = {"l1_ratio": l1_ratio, "loss": loss, "tol": 1e-12}
+    beyond = SoftmaxClassifier(C=1.01 * path.Cs[0], **params).fit(X, y)
+    assert beyond.coef_.any()
+
+
+def test_path_starts_with_unpenalised_features_fitted(iris):
+    X, y = iris
+    path = softmax_path(X, y, Cs=3, l1_ratio=1.0, penalty_weights=[1, 0, 2, 1])
+    assert path.coefs[0][:, 1].any()
+    assert not path.coefs[0][:, [0, 2, 3]].any()
+
+
+def test_path_sorts_and_knows_sample_weights(iris):
+    X, y = iris
+    weights = np.arange(len(y)) % 3
+    path = softmax_path(X, y, Cs=[10, 0.1, 1], sample_weight=weights)
+    assert_array_equal(path.Cs, [0.1, 1, 10])
+    repeated = softmax_path(np.repeat(X, weights, axis=0), np.repeat(y, weights), Cs=[10, 0.1, 1])
+    assert_allclose(path.coefs, repeated.coefs, atol=1e-4)
+
+
+def test_path_without_penalty_is_its_last_point(iris):
+    X, _ = iris
+    y = np.random.default_rng(0).integers(3, size=len(X))  # not separable
+    path = softmax_path(X, y, Cs=[1, np.inf], tol=1e-12)
+    assert_allclose(path.coefs[1], SoftmaxClassifier(C=np.inf, tol=1e-12).fit(X, y).coef_, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"Cs": 0}, "Cs must be at least 1, got 0"),
+        ({"Cs": []}, "Cs must be a number of values or hold positive ones"),
+        ({"Cs": [1, -1]}, "Cs must be a number of values or hold positive ones"),
+        ({"Cs": [1, np.nan]}, "Cs must be a number of values or hold positive ones"),
+        ({"Cs": "many"}, "Cs must be a number of values or hold positive ones, got 'many'"),
+        ({"l1_ratio": 2}, "l1_ratio"),
+        ({"C": 1.0}, "Cs in place of C"),
+        ({"nothing": 1}, "nothing"),
+    ],
+)
+def test_path_names_bad_arguments(iris, arguments, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        softmax_path(*iris, **arguments)
+
+
+def test_path_warns_where_it_stops_early(iris):
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        softmax_path(*iris, Cs=[1000], max_iter=1)
+
+
+# SoftmaxClassifierCV
+
+
+@pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer])
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+def test_cv_chooses_what_a_grid_search_chooses(load, l1_ratio):
+    X, y = load(return_X_y=True)
+    Cs = np.logspace(-4, 1, 6)
+    chosen = SoftmaxClassifierCV(Cs=Cs, l1_ratios=[l1_ratio]).fit(X, y)
+    grid = GridSearchCV(
+        SoftmaxClassifier(l1_ratio=l1_ratio),
+        {"C": Cs},
+        scoring=neg_log_loss_scorer,
+        cv=StratifiedKFold(5),
+    ).fit(X, y)
+    assert chosen.C_ == grid.best_params_["C"]
+    assert_allclose(
+        chosen.scores_.mean(axis=0)[0], grid.cv_results_["mean_test_score"], rtol=2e-2, atol=1e-3
+    )
+    assert_allclose(chosen.coef_, grid.best_estimator_.coef_, atol=1e-3)
+
+
+def test_cv_agrees_with_logistic_regression_cv():
+    X, y = load_wine(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    Cs = np.logspace(-3, 2, 6)
+    other = LogisticRegressionCV(
+        Cs=Cs, l1_ratios=(0.0,), scoring="neg_log_loss", tol=1e-8, use_legacy_attributes=False
+    ).fit(X, y)
+    chosen = SoftmaxClassifierCV(Cs=Cs).fit(X, y)
+    assert chosen.C_ == other.C_
+    assert_allclose(chosen.scores_[:, 0], other.scores_[:, 0], atol=1e-3)
+
+
+def test_cv_attributes(iris):
+    X, y = iris
+    clf = SoftmaxClassifierCV(Cs=4, l1_ratios=[0.0, 1.0], cv=3).fit(X, y)
+    assert clf.scores_.shape == clf.n_iter_.shape == (3, 2, 4)
+    assert clf.coefs_paths_.shape == (3, 2, 4, 3, 5)
+    assert_array_equal(clf.l1_ratios_, [0, 1])
+    assert clf.Cs_.shape == (4,)
+    assert clf.C_ in clf.Cs_
+    mean = clf.scores_.mean(axis=0)
+    j, i = np.argwhere(mean == mean.max())[0]
+    assert (clf.l1_ratio_, clf.C_) == (clf.l1_ratios_[j], clf.Cs_[i])
+    error = clf.scores_[:, j, i].std(ddof=1) / np.sqrt(3)
+    good = clf.Cs_[mean[j] >= mean[j, i] - error]
+    assert clf.C_1se_ == good.min() <= clf.C_
+    assert clf.score(X, y) > 0.9
+    assert clf.optimize_result_.gap <= clf.tol
+
+
+def test_cv_for_probability_targets(soft_iris):
+    X, Y = soft_iris
+    Cs = [0.01, 0.1, 1, 10]
+    clf = SoftmaxClassifierCV(Cs=Cs).fit(X, Y)
+    by_hand = []
+    for train, test in StratifiedProbabilityKFold(5).split(X, Y):
+        one = [SoftmaxClassifier(C=C).fit(X[train], Y[train]).predict_proba(X[test]) for C in Cs]
+        by_hand.append([-log_loss(Y[test], P) for P in one])
+    assert_allclose(clf.scores_[:, 0], by_hand, atol=1e-4)
+    assert clf.C_ == Cs[np.mean(by_hand, axis=0).argmax()]
+
+
+def test_cv_for_data_frames_and_names_of_classes(soft_iris):
+    pd = pytest.importorskip("pandas")
+    X, Y = soft_iris
+    frame = pd.DataFrame(X, columns=list("abcd"))
+    Y = pd.DataFrame(Y, columns=["x", "y", "z"])
+    clf = SoftmaxClassifierCV(Cs=3).fit(frame, Y)
+    assert_array_equal(clf.classes_, ["x", "y", "z"])
+    assert_array_equal(clf.feature_names_in_, list("abcd"))
+
+
+@pytest.mark.parametrize("loss", ["auto", "binary"])
+def test_cv_weights_count_as_repetitions(iris, loss):
+    X, y = iris
+    weights = np.arange(len(y)) % 3 + 1
+    folds = np.arange(len(y)) % 4
+    cv = [(np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in range(4)]
+    weighted = SoftmaxClassifierCV(Cs=[0.1, 1, 10], cv=cv, loss=loss).fit(X, y, weights)
+    again = np.repeat(folds, weights)
+    cv = [(np.flatnonzero(again != k), np.flatnonzero(again == k)) for k in range(4)]
+    repeated = SoftmaxClassifierCV(Cs=[0.1, 1, 10], cv=cv, loss=loss)
+    repeated.fit(np.repeat(X, weights, axis=0), np.repeat(y, weights))
+    assert_allclose(weighted.scores_, repeated.scores_, atol=1e-4)
+    assert weighted.C_ == repeated.C_
+    assert_allclose(weighted.coef_, repeated.coef_, atol=1e-4)
+
+
+def test_cv_without_refit_takes_the_mean_of_the_folds(iris):
+    X, y = iris
+    clf = SoftmaxClassifierCV(Cs=[0.1, 1, 10], refit=False, cv=3).fit(X, y)
+    best = clf.scores_[:, 0].argmax(axis=1)
+    assert_allclose(clf.C_, clf.Cs_[best].mean())
+    paths = clf.coefs_paths_[np.arange(3), 0, best]
+    assert_allclose(clf.coef_, paths[:, :, :4].mean(axis=0))
+    assert_allclose(clf.intercept_, paths[:, :, 4].mean(axis=0))
+
+
+def test_cv_without_an_intercept(iris):
+    clf = SoftmaxClassifierCV(Cs=3, fit_intercept=False).fit(*iris)
+    assert clf.coefs_paths_.shape[-1] == 4
+    assert not clf.intercept_.any()
+
+
+@pytest.mark.parametrize("scoring", ["accuracy", "neg_log_loss", neg_log_loss_scorer])
+def test_cv_scoring(iris, scoring):
+    X, y = iris
+    clf = SoftmaxClassifierCV(Cs=[0.001, 1], scoring=scoring).fit(X, y)
+    grid = GridSearchCV(SoftmaxClassifier(), {"C": [0.001, 1]}, scoring=scoring).fit(X, y)
+    assert clf.C_ == grid.best_params_["C"]
+    assert_allclose(clf.scores_.mean(axis=0)[0], grid.cv_results_["mean_test_score"], rtol=1e-3)
+
+
+def test_cv_with_bounds_and_factors(iris):
+    X, y = iris
+    clf = SoftmaxClassifierCV(Cs=3, coef_bounds=(-0.2, 0.2), penalty_weights=[1, 1, 1, 0])
+    clf.fit(X, y)
+    assert np.abs(clf.coefs_paths_[..., :4]).max() <= 0.2
+    assert np.abs(clf.coef_).max() <= 0.2
+
+
+def test_cv_in_processes_finds_the_same(iris):
+    one = SoftmaxClassifierCV(Cs=3).fit(*iris)
+    two = SoftmaxClassifierCV(Cs=3, n_jobs=2).fit(*iris)
+    assert_array_equal(one.scores_, two.scores_)
+    assert_array_equal(one.coef_, two.coef_)
+
+
+def test_cv_in_a_pipeline(iris):
+    model = make_pipeline(StandardScaler(), SoftmaxClassifierCV(Cs=3)).fit(*iris)
+    assert model.score(*iris) > 0.9
+    clone(model)
+
+
+def test_cv_routes_metadata_to_the_splitter(iris):
+    X, y = iris
+    groups = np.arange(len(y)) // 10
+    with config_context(enable_metadata_routing=True):
+        clf = SoftmaxClassifierCV(Cs=[0.1, 1], cv=GroupKFold(4)).fit(X, y, groups=groups)
+    cv = list(GroupKFold(4).split(X, y, groups))
+    assert_array_equal(clf.scores_, SoftmaxClassifierCV(Cs=[0.1, 1], cv=cv).fit(X, y).scores_)
+
+
+def test_cv_routes_sample_weight_as_requested(iris):
+    X, y = iris
+    weights = np.linspace(0.1, 2, len(y))
+    with config_context(enable_metadata_routing=True):
+        with_weights = make_log_loss_scorer().set_score_request(sample_weight=True)
+        without = make_log_loss_scorer().set_score_request(sample_weight=False)
+        found = [
+            SoftmaxClassifierCV(Cs=[0.1, 1], scoring=scorer).fit(X, y, sample_weight=weights)
+            for scorer in (None, with_weights, without)
+        ]
+    assert_array_equal(found[0].scores_, found[1].scores_)
+    assert (found[1].scores_ != found[2].scores_).all()
+    assert_array_equal(found[1].coefs_paths_, found[2].coefs_paths_)
+
+
+def test_cv_without_routing_says_how_to_pass_groups(iris):
+    X, y = iris
+    with pytest.raises(ValueError, match="got groups.*enable_metadata_routing=True"):
+        SoftmaxClassifierCV(cv=GroupKFold(4)).fit(X, y, groups=y)
+
+
+def test_cv_score_is_by_scoring_or_accuracy(iris):
+    X, y = iris
+    weights = np.linspace(0.1, 2, len(y))
+    plain = SoftmaxClassifierCV(Cs=[1]).fit(X, y)
+    assert plain.score(X, y, weights) == SoftmaxClassifier.score(plain, X, y, weights)
+    by_loss = SoftmaxClassifierCV(Cs=[1], scoring="neg_log_loss").fit(X, y)
+    assert_allclose(
+        by_loss.score(X, y, weights),
+        -log_loss(y, by_loss.predict_proba(X), sample_weight=weights),
+    )
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"l1_ratios": [0.5, 1.2]}, "l1_ratios .* one is 1.2"),
+        ({"l1_ratios": []}, r"l1_ratios .* shape \(0,\)"),
+        ({"l1_ratios": [np.nan]}, "l1_ratios .* one is nan"),
+        ({"Cs": 0}, "'Cs' parameter"),
+        ({"Cs": [0.0, 1.0]}, "Cs must be a number of values or hold positive ones"),
+        ({"cv": 1}, "'cv' parameter"),
+        ({"scoring": "nothing"}, "scoring"),
+        ({"penalty_weights": [1]}, "penalty_weights"),
+        ({"coef_bounds": (2, 1)}, "coef_bounds"),
+    ],
+)
+def test_cv_names_bad_parameters_and_changes_nothing(iris, params, message):
+    clf = SoftmaxClassifierCV(**params)
+    with pytest.raises(ValueError, match=message):
+        clf.fit(*iris)
+    assert not hasattr(clf, "C_")
+
+
+def test_cv_fold_without_a_class_says_so(iris):
+    X, y = iris
+    with pytest.raises(ValueError, match="fold 0 hold no row of class .*0"):
+        SoftmaxClassifierCV(Cs=3, cv=KFold(3)).fit(X, y)
+
+
+def test_cv_warns_of_what_did_not_converge():
+    X, y = load_digits(return_X_y=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        SoftmaxClassifierCV(Cs=[100.0], max_iter=1, cv=2).fit(X, y)
+    assert any(issubclass(w.category, ConvergenceWarning) for w in caught)
