@@ -1,7 +1,7 @@
 """The pictures of skce.displays, on the digits that scikit-learn ships.
 
 Run it with ``python examples/displays.py [FOLDER]``; it needs matplotlib (``pip install
-'skce[plot]'``), takes a few seconds, and writes four PNG files to the folder, "." by default.
+'skce[plot]'``), takes a few seconds, and writes five PNG files to the folder, "." by default.
 """
 
 import sys
@@ -14,13 +14,14 @@ matplotlib.use("agg")
 
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.model_selection import train_test_split
 
-from skce import SoftmaxClassifier
+from skce import SoftmaxClassifier, SoftmaxClassifierCV
 from skce.displays import (
     ConvergenceDisplay,
     LossCurveDisplay,
+    RegularizationPathDisplay,
     SampleLossDisplay,
     TargetProbabilityDisplay,
 )
@@ -97,6 +98,18 @@ def predicted_and_target(X, y):
     return TargetProbabilityDisplay.from_predictions(Y, p, labels=labels).figure_
 
 
+def regularization_path():
+    """Lasso on the cancer data: fewer features for hardly more loss."""
+    X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    clf = SoftmaxClassifierCV(Cs=25, l1_ratios=[1.0]).fit(X / X.std(), y)
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    for ax, response in zip(axes, ("score", "coefficients"), strict=True):
+        RegularizationPathDisplay.from_estimator(clf, response=response, ax=ax)
+    few = clf.coefs_paths_[:, 0, clf.Cs_ == clf.C_1se_].mean(axis=0)[0, 0, :-1]
+    print(f"Within one standard error of the best: {np.count_nonzero(few)} of 30 features")
+    return figure
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
     warnings.simplefilter("error")
@@ -106,6 +119,7 @@ if __name__ == "__main__":
         "loss-curves": loss_curves(),
         "sample-losses": sample_losses(*split),
         "convergence": convergence(X, y),
+        "regularization-path": regularization_path(),
         "target-probabilities": predicted_and_target(X, y),
     }
     for name, figure in figures.items():

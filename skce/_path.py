@@ -188,7 +188,9 @@ def _zero_until(objective: Objective, l1_ratio: float) -> float:
     """
     edge = np.where(objective.factors > 0, 0, np.inf)
     free = objective.penalised(np.inf, 0.0, bounds=(-edge, edge))
-    theta = minimize(free, np.zeros(objective.size), solver="auto", tol=_ZERO_TOL, max_iter=100).result.x
+    theta = minimize(
+        free, np.zeros(objective.size), solver="auto", tol=_ZERO_TOL, max_iter=100
+    ).result.x
     _, gradient = free.value_gradient(theta)
     G, _ = objective.unpack(np.abs(gradient))
     penalised = objective.factors > 0

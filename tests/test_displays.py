@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
-from skce import SoftmaxClassifier
+from skce import SoftmaxClassifier, SoftmaxClassifierCV, softmax_path
 from skce.metrics import log_loss_samples
 
 pytest.importorskip("matplotlib").use("agg")
@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 from skce.displays import (  # noqa: E402
     ConvergenceDisplay,
     LossCurveDisplay,
+    RegularizationPathDisplay,
     SampleLossDisplay,
     TargetProbabilityDisplay,
 )
@@ -178,3 +179,65 @@ def test_displays_need_a_fit_and_name_their_extra(monkeypatch, fitted):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r"pip install 'skce\[plot\]'"):
         LossCurveDisplay.from_targets()
+
+
+@pytest.fixture(scope="module")
+def chosen(fitted):
+    X, y = fitted[:2]
+    return SoftmaxClassifierCV(Cs=6, l1_ratios=[0.0, 1.0]).fit(X, y)
+
+
+def test_path_of_scores_is_their_mean_with_one_standard_error(chosen):
+    display = RegularizationPathDisplay.from_estimator(chosen)
+    j = int(chosen.l1_ratio_)
+    losses = -chosen.scores_[:, j]
+    (curve,) = display.lines_
+    assert_array_equal(curve.get_xdata(), chosen.Cs_)
+    assert_allclose(curve.get_ydata(), losses.mean(axis=0))
+    band = display.band_.get_paths()[0].vertices
+    error = losses.std(axis=0, ddof=1) / np.sqrt(5)
+    for C, low, high in zip(
+        chosen.Cs_, losses.mean(axis=0) - error, losses.mean(axis=0) + error, strict=True
+    ):
+        ends = band[np.isclose(band[:, 0], C), 1]
+        assert_allclose([ends.min(), ends.max()], [low, high])
+    marks = [line.get_xdata()[0] for line in display.ax_.lines[1:]]
+    assert marks == [chosen.C_, chosen.C_1se_]
+    assert "log-loss" in display.ax_.get_ylabel()
+    assert display.ax_.get_xscale() == "log"
+
+
+def test_path_of_coefficients_is_their_mean_over_folds(chosen):
+    display = RegularizationPathDisplay.from_estimator(
+        chosen, response="coefficients", l1_ratio=1.0
+    )
+    mean = chosen.coefs_paths_[:, 1, :, :, :4].mean(axis=0)
+    drawn = np.array([line.get_ydata() for line in display.lines_]).T
+    wanted = mean.reshape(6, -1)
+    assert_allclose(drawn, wanted[:, wanted.any(axis=0)])
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert labels[:3] == ["0", "1", "2"]
+
+
+def test_path_of_two_classes_names_features():
+    X, y = load_iris(return_X_y=True)
+    path = softmax_path(X, y == 2, Cs=4, l1_ratio=1.0)
+    display = RegularizationPathDisplay.from_path(path, names=list("abcd"))
+    used = path.coefs[:, 0].any(axis=0)
+    assert len(display.lines_) == used.sum()
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert labels == [name for name, drawn in zip("abcd", used, strict=True) if drawn]
+
+
+def test_path_of_another_score_has_its_name(fitted):
+    X, y = fitted[:2]
+    clf = SoftmaxClassifierCV(Cs=[0.1, 1], scoring="accuracy", refit=False).fit(X, y)
+    display = RegularizationPathDisplay.from_estimator(clf)
+    assert_allclose(display.lines_[0].get_ydata(), clf.scores_[:, 0].mean(axis=0))
+    assert "accuracy" in display.ax_.get_ylabel()
+    assert len(display.ax_.lines) == 1  # without refit nothing is marked
+
+
+def test_path_of_an_l1_ratio_that_was_not_tried(chosen):
+    with pytest.raises(ValueError, match=r"one of l1_ratios_, \[0.0, 1.0\], got 0.3"):
+        RegularizationPathDisplay.from_estimator(chosen, l1_ratio=0.3)
