@@ -1,6 +1,9 @@
-"""Labels, then probabilities, then a grid search: skce on the wine data that scikit-learn ships.
+"""
+Quickstart
+==========
 
-Run it with ``python examples/quickstart.py``; it takes a few seconds.
+Labels, then probabilities, then a grid search, on the wine data that scikit-learn ships. Run it
+with ``python examples/quickstart.py``; it takes a few seconds.
 """
 
 import warnings

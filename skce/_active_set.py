@@ -35,24 +35,27 @@ from ._quadratic import ByProducts, Dense, Quadratic
 from ._rows import blocks
 from ._threads import threads
 
-#: Coefficients that join at once, at least.
-_FEWEST = 200
+#: Coefficients that join at once, at least, and so few that all do.
+_FEWEST = 100
+_ALL = 500
 #: Rows of the Hessian per coefficient, and at least.
 _ROWS_PER_COEFFICIENT = 40
 _ROWS = 20_000
-#: Numbers in a block of rows of a factor of the Hessian, and blocks whose sums are kept at once.
-_BLOCK = 2**21
-_AT_ONCE = 4
-#: Bytes that the Hessian may take, and products that it may cost. Those of sparse rows take longer
-#: than their operations tell.
+#: Numbers in a block of rows of a factor of the Hessian, and runs of blocks, each of which has a
+#: sum of its own, as long as these are small.
+_BLOCK = 2**19
+_RUNS = 4
+_SMALL_BYTES = 2**22
+#: Bytes that the Hessian may take, and products that it may cost by the number of operations, of
+#: which large products of matrices make far more in the same time.
 _BYTES = 2**27
 _WORTH_PRODUCTS = 3000
-_SLOWER_SPARSE = 8
 #: The first damping, the factor by which it changes, a length of a step that asks for more,
 #: and the share of a gain that asks for much less.
 _FIRST_DAMPING = 1e-3
 _RAISE = 10.0
-_SHORT = 0.25
+_LOWER = 10.0
+_POOR = 0.1
 _GOOD = 0.75
 
 
@@ -100,7 +103,7 @@ class ActiveSet:
         inside[W_size:] = True
         outside = np.flatnonzero((pull != 0) & ~inside)
         room = max(_FEWEST, int(np.count_nonzero(inside)))
-        complete = len(outside) <= room or self._too_many(int(inside.sum()) + room)
+        complete = len(outside) <= max(room, _ALL) or self._too_many(int(inside.sum()) + room)
         if not complete:
             gain = pull[outside] ** 2 / np.maximum(self.curvature[outside], np.finfo(float).tiny)
             outside = outside[np.argsort(-gain, kind="stable")[:room]]
@@ -136,15 +139,17 @@ class ActiveSet:
         """Whether a model of so many is one by products, which cost the same for any number."""
         return not _is_worth_an_array(self._sample(size), size)
 
-    def judge(self, length: float, share: float) -> None:
-        """Take more curvature after a step that had to be cut, and less after one that had not.
+    def judge(self, share: float) -> None:
+        """Take more curvature after a step that gained little of what the model did, or less.
 
-        `share` is what the step gained, as a share of what the model did.
+        An infinite share is one that rounding hides.
+
+        Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 10.3.
         """
-        if length < _SHORT:
+        if share < _POOR:
             self.damping = max(_RAISE * self.damping, _FIRST_DAMPING)
-        elif length == 1:
-            self.damping /= _RAISE**2 if share > _GOOD else _RAISE
+        elif share > _GOOD:
+            self.damping /= _LOWER if share < np.inf else np.inf
             self.damping *= self.damping >= _FIRST_DAMPING
 
     def _sample(self, size: int) -> Objective:
@@ -158,20 +163,22 @@ class ActiveSet:
         self, theta: NDArray, some: NDArray
     ) -> tuple[Callable[..., Quadratic], Callable[[], int]]:
         """Return what makes the model, from a damping and the rest, and what counts its passes."""
-        objective, made = self.objective, 1
-        sample = self._sample(len(some))
-        if _is_worth_an_array(sample, len(some)):
-            H = self._hessian(sample, theta, some)
+        made = 1
+        objective = self._sample(len(some))
+        if _is_worth_an_array(objective, len(some)):
+            H = self._hessian(*_restricted(objective, theta, some))
             return lambda damping, *rest: Dense(H + np.diag(damping), *rest), lambda: made
+        objective, theta, own = _restricted(self.objective, theta, some)
         hessian = objective.hessian(theta)
-        diagonal = self._diagonal(sample, theta)[some]
+        diagonal = self._diagonal(objective, theta)[own]
+        centred = Whitened(objective, self.centred.mean, 1.0)
 
         def product(v: NDArray) -> NDArray:
             nonlocal made
             made += 1
             whole = np.zeros(objective.size)
-            whole[some] = v
-            return self.centred.product(hessian, whole)[some]
+            whole[own] = v
+            return centred.product(hessian, whole)[own]
 
         def by_products(damping: NDArray, *rest: Any) -> Quadratic:
             return ByProducts(diagonal + damping, lambda v: product(v) + damping * v, *rest)
@@ -205,73 +212,89 @@ class ActiveSet:
             Z = Z if mean is None else Z - mean
             return a @ Z**2, a.sum(axis=1)
 
-        size = max(1, _BLOCK // max(W.shape))
+        width = len(W) if objective.rows.is_sparse else max(W.shape)
+        size = max(1, _BLOCK // width)
         for part in map(one, blocks(objective.rows.n_rows, size)):
             for total, more in zip(totals, part, strict=True):
                 total += more
-        totals[0] += self.objective.ridge * self.objective.factors
+        totals[0] += objective.ridge * objective.factors
         return objective.pack(*totals)
 
     def _hessian(self, objective: Objective, theta: NDArray, some: NDArray) -> NDArray:
         """Hessian of F for some coefficients, X centred."""
-        p = objective.rows.n_columns
-        n_weights = int(np.searchsorted(some, objective.n_coefficients))
-        classes, features = np.divmod(some[:n_weights], p)
-        if len(some) > n_weights:
-            classes = np.concatenate([classes, np.arange(len(some) - n_weights)])
-        columns, places = np.unique(features, return_inverse=True)
-        places = np.concatenate([places, np.full(len(some) - n_weights, len(columns))])
-        starts = np.searchsorted(classes[:n_weights], np.arange(objective.targets.n_outputs + 1))
-        groups = [np.arange(*span) for span in pairwise(starts)]
-        if len(some) > n_weights:
-            groups = [np.append(group, n_weights + k) for k, group in enumerate(groups)]
+        p, K = objective.rows.n_columns, objective.targets.n_outputs
+        weights = some < objective.n_coefficients
+        classes, features = np.divmod(some, p)
+        classes[~weights], features[~weights] = np.arange(np.count_nonzero(~weights)), p
+        order = np.argsort(classes, kind="stable")  # coefficients of a class side by side
+        ends = np.searchsorted(classes[order], np.arange(K + 1))
+        groups = [slice(*pair) for pair in pairwise(ends)]
+        columns, places = np.unique(features[order], return_inverse=True)
+        columns = columns[columns < p]
+        mean = None if self.centred.mean is None else self.centred.mean[columns, None]
         W, b = objective.unpack(theta)
-        W = W[:, columns]
-        mean = None if self.centred.mean is None else self.centred.mean[columns]
-        S = objective.targets.total_weight
-        X = objective.rows.X[:, columns] if objective.rows.is_sparse else objective.rows.X
-        read_all = len(columns) == p or objective.rows.is_sparse
-        size = len(some)
+        W, b, size = W[:, columns], b[:, None], len(some)
+        X, read_all = objective.rows.X, len(columns) == p
+        root = np.sqrt(objective.targets.total_weight)
 
-        def one(span: tuple[int, int]) -> NDArray:
-            block = X[slice(*span)] if read_all else X[slice(*span)][:, columns]
-            Z = block.toarray() if sp.issparse(block) else block
-            Z = Z.astype(np.float64, copy=False)
-            z = W @ Z.T
-            z += b[:, None]
-            if mean is not None:
-                Z = Z - mean
-            Z = np.column_stack([Z, np.ones(len(Z))]) if len(some) > n_weights else Z
-            t = objective.targets.block(*span)
-            state = objective.loss.curvature(z, t)
-            F = objective.loss.curvature_between(state, t)
-            a = objective.loss.curvature_diagonal(state, t) / S
+        def one(run: tuple[int, int]) -> NDArray:
             M: NDArray = np.zeros((size, size))
-            if F is not None:
-                F = F / np.sqrt(S)
-                B = Z[:, places]
-                B *= F[classes].T
-                M -= B.T @ B
-                a += F**2
-            for k, group in enumerate(groups):
-                Zk = Z[:, places[group]]
-                M[np.ix_(group, group)] += (Zk.T * a[k]) @ Zk
+            for span in blocks(run[1], max(64, _BLOCK // max(size, 1)), run[0]):
+                block = X[slice(*span)] if read_all else X[slice(*span)][:, columns]
+                Z = np.ones((len(columns) + 1, span[1] - span[0]))  # the last one is the intercept
+                Z[:-1] = block.toarray().T if sp.issparse(block) else block.T
+                z = W @ Z[:-1] + b
+                if mean is not None:
+                    Z[:-1] -= mean
+                t = objective.targets.block(*span)
+                state = objective.loss.curvature(z, t)
+                between = objective.loss.curvature_between(state, t)
+                a = objective.loss.curvature_diagonal(state, t)
+                if between is not None:
+                    a += between**2
+                    B = Z[places]
+                    for k, group in enumerate(groups):
+                        B[group] *= between[k] / root
+                    M -= B @ B.T
+                a = np.sqrt(a) / root
+                for k, group in enumerate(groups):
+                    B = Z[places[group]]
+                    B *= a[k]
+                    M[group, group] += B @ B.T
             return M
 
-        spans = list(blocks(objective.rows.n_rows, max(64, _BLOCK // max(size, 1))))
-        H = np.zeros((size, size))
-        for first in range(0, len(spans), _AT_ONCE):
-            for M in threads.map(one, spans[first : first + _AT_ONCE]):
-                H += M
-        ridge = np.zeros(size)
-        ridge[:n_weights] = self.objective.ridge * self.objective.factors[features]
-        H[np.diag_indices(size)] += ridge
+        n_rows = objective.rows.n_rows
+        runs = blocks(n_rows, -(-n_rows // (_RUNS if 8 * size**2 <= _SMALL_BYTES else 2)))
+        H = sum(threads.map(one, runs), start=np.zeros((size, size)))
+        back = np.argsort(order)
+        H = H[np.ix_(back, back)]
+        ridge = objective.ridge * np.append(objective.factors, 0)
+        H[np.diag_indices(size)] += ridge[np.where(weights, some % p, p)]
         return H
+
+
+def _restricted(
+    objective: Objective, theta: NDArray, some: NDArray
+) -> tuple[Objective, NDArray, NDArray]:
+    """F of the columns of some coefficients where X is sparse, theta and `some` in its terms.
+
+    All other coefficients are zero. Dense columns would have to be copied.
+    """
+    if not objective.rows.is_sparse:
+        return objective, theta, some
+    weights = some < objective.n_coefficients
+    classes, features = np.divmod(some[weights], objective.rows.n_columns)
+    columns, places = np.unique(features, return_inverse=True)
+    columns = columns if len(columns) else np.zeros(1, dtype=np.intp)
+    part = objective.columns(columns)
+    intercepts = some[~weights] - objective.n_coefficients + part.n_coefficients
+    W, b = objective.unpack(theta)
+    own = np.concatenate([classes * len(columns) + places, intercepts])
+    return part, part.pack(W[:, columns], b), own
 
 
 def _is_worth_an_array(objective: Objective, size: int) -> bool:
     """Whether a Hessian of some coefficients costs little more than products with it."""
     rows = objective.rows
     product = 2 * rows.n_rows * objective.targets.n_outputs * rows._work_per_logit
-    product *= _SLOWER_SPARSE if rows.is_sparse else 1
     return 8 * size**2 <= _BYTES and (rows.n_rows + size) * size**2 <= _WORTH_PRODUCTS * product

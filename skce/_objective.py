@@ -174,6 +174,17 @@ class Objective:
         sample.shared = {}
         return sample
 
+    def columns(self, columns: NDArray) -> Objective:
+        """Return F, without corners, of a copy of some columns."""
+        part = copy(self)
+        part.rows = self.rows.columns(columns)
+        part.factors = self.factors[columns]
+        part.n_coefficients = self.targets.n_outputs * len(columns)
+        part.size = self.size - self.n_coefficients + part.n_coefficients
+        part.bounds = part.corners = None
+        part.shared = {}
+        return part
+
     def rounded(self) -> Objective:
         """Return F of rows that are rounded where that makes passes faster; itself elsewhere."""
         rows = self.rows.rounded()

@@ -30,8 +30,9 @@ from ._penalty import Corners
 #: Alternations, and what is left to gain along single coefficients as a share of all.
 _STEPS = 100
 _SMALL = 1e-8
-#: That share where products are dear and more than the gap that matters was gained.
-_ROUGH = 1e-6
+#: That share where more than the gap that matters was gained, and where products are dear.
+_ROUGH = 1e-3
+_ROUGHER = 0.1
 #: Tries to find something lower along a Newton step.
 _TRIES = 20
 #: What is added to the diagonal of a Newton step, more where it gains less than this share of what
@@ -44,7 +45,7 @@ _JITTER = 1e-10
 _PROXIMAL_STEPS = 5
 #: Conjugate gradients end once an iteration gains less than this share of what they gained on
 #: average.
-_TRUNCATION = 0.01
+_TRUNCATION = 0.1
 
 
 class Quadratic(ABC):
@@ -63,7 +64,7 @@ class Quadratic(ABC):
     """
 
     #: What may be left to gain where more than the gap that matters was gained.
-    rough = _SMALL
+    rough = _ROUGH
     #: See above.
     damping: tuple[float, ...] = _DAMPING
 
@@ -255,7 +256,7 @@ class ByProducts(Quadratic):
         As in :class:`Quadratic`.
     """
 
-    rough = _ROUGH
+    rough = _ROUGHER
     damping = (0.0,)
 
     def __init__(

@@ -567,16 +567,18 @@ def active_set(fit: _Fit, max_iter: int) -> None:
     if fit.converged or fit.separable or fit.n_iter >= max_iter:
         return
     slope = origin.gradient @ fit.step + corners.value(target) - corners.value(origin.theta)
+    gained, share = 0.0, 0.0
     for length in 0.5 ** np.arange(_BACKTRACKS):
         # In full, so that zeros and bounds are exact.
         fit.point = fit.evaluate(target if length == 1 else origin.theta + length * fit.step)
         gained = origin.value - fit.point.value
         if gained > 0 and gained >= -_ENOUGH * length * slope:
-            fit.active.judge(length, gained / gain)
             fit.accept()
-            return
-    fit.active.judge(0.0, 0.0)
-    fit.point = origin
+            share = gained / gain
+            break
+    else:
+        fit.point = origin
+    fit.active.judge(np.inf if fit.is_flat(gain) else share)
 
 
 def lbfgs(fit: _Fit, max_iter: int) -> None:

@@ -1,0 +1,154 @@
+"""Configuration of the site: ``sphinx-build -W -n docs docs/_build/html``."""
+
+import os
+import re
+import warnings
+import zlib
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).parent
+BUILT = HERE / "generated"
+
+project = "skce"
+author = "the skce developers"
+copyright = f"2026, {author}"
+release = version("skce")
+
+extensions = [
+    "matplotlib.sphinxext.plot_directive",
+    "myst_parser",
+    "numpydoc",
+    "sphinx-mathjax-offline",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.mathjax",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "_templates", "**/README.rst", "sg_execution_times.rst"]
+templates_path = ["_templates"]
+nitpicky = True
+
+# The text
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+mathjax3_config = {"chtml": {"displayAlign": "left", "displayIndent": "2em"}}
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+# The reference
+autosummary_generate = True
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+
+# Pictures in pages
+plot_html_show_formats = False
+plot_html_show_source_link = False
+plot_formats = [("png", 120)]
+plot_rcparams = {"figure.constrained_layout.use": True, "savefig.facecolor": "white"}
+
+# The gallery
+_ORDER = (
+    "quickstart",
+    "plot_annotators",
+    "plot_distillation",
+    "plot_alligators",
+    "plot_unscaled_columns",
+    "plot_text_lasso",
+    "plot_regularization_path",
+    "plot_loss_curves",
+    "plot_calibration",
+    "plot_pipeline",
+)
+
+
+def in_order(file: str) -> int:
+    """Place of an example in the gallery."""
+    return _ORDER.index(Path(file).stem)
+
+
+sphinx_gallery_conf = {
+    "examples_dirs": str(HERE.parent / "examples"),
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": "conf.in_order",
+    "copyfile_regex": r".*\.rst",
+    "reference_url": {"skce": None},
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("skce",),
+    "show_memory": False,
+    "show_signature": False,
+    "remove_config_comments": True,
+    "abort_on_example_error": True,
+    "capture_repr": ("_repr_html_", "__repr__"),
+    "min_reported_time": 3600,
+}
+# Examples run as a user's would, and a warning in one ends the build.
+os.environ["PYTHONWARNINGS"] = "default"
+
+# How the site looks
+html_theme = "pydata_sphinx_theme"
+html_title = "skce"
+html_logo = "_static/logo.svg"
+html_favicon = "_static/logo.svg"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "logo": {"text": "skce", "alt_text": "skce, to the front page"},
+    "header_links_before_dropdown": 8,
+    "navbar_end": ["theme-switcher"],
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "pygments_light_style": "default",
+    "pygments_dark_style": "github-dark",
+}
+html_sidebars = {"index": [], "getting_started": [], "changelog": [], "contributing": []}
+
+# Links to other projects: from their sites or, where there is no network, from the names below.
+_PAGES = {
+    "sklearn": ("https://scikit-learn.org/stable/", "modules/generated/{}.html#{}"),
+    "numpy": ("https://numpy.org/doc/stable/", "reference/generated/{}.html#{}"),
+    "scipy": ("https://docs.scipy.org/doc/scipy/", "reference/generated/{}.html#{}"),
+}
+_NAMES = re.compile(r"`~?((?:sklearn|numpy|scipy)\.[\w.]+)`")
+
+
+def _names_used() -> set[str]:
+    """Names of other projects that docstrings and pages refer to."""
+    folders = [(HERE.parent / "skce", "*.py"), (HERE, "*.md"), (HERE.parent / "examples", "*.py")]
+    files = [file for folder, pattern in folders for file in folder.rglob(pattern)]
+    return {name for file in files for name in _NAMES.findall(file.read_text(encoding="utf-8"))}
+
+
+def _inventory(package: str, names: set[str]) -> str:
+    """Write an inventory of a project's names, as its own site has it."""
+    page = _PAGES[package][1]
+    lines = []
+    for name in sorted(name for name in names if name.startswith(package + ".")):
+        role = "py:class" if name.rpartition(".")[2][0].isupper() else "py:function"
+        lines.append(f"{name} {role} 1 {page.format(name, '$')} -")
+    head = f"# Sphinx inventory version 2\n# Project: {package}\n# Version: \n"
+    head += "# The remainder of this file is compressed using zlib.\n"
+    BUILT.mkdir(exist_ok=True)
+    path = BUILT / f"{package}.inv"
+    path.write_bytes(head.encode() + zlib.compress("\n".join(lines).encode() + b"\n"))
+    return str(path)
+
+
+_used = _names_used()
+intersphinx_mapping = {
+    package: (url, (None, _inventory(package, _used))) for package, (url, _) in _PAGES.items()
+}
+intersphinx_timeout = 5
+
+
+def setup(app: object) -> None:
+    """Let warnings in examples and pictures be errors, as in the tests."""
+    warnings.simplefilter("error", category=UserWarning)

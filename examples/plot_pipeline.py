@@ -1,0 +1,85 @@
+"""
+Data frames, pipelines, grid search
+===================================
+
+``SoftmaxClassifier`` is a scikit-learn estimator: it goes where ``LogisticRegression`` goes. Here a
+data frame of numbers and categories goes through a pipeline, a grid search chooses C by log-loss,
+and the targets are distributions with named classes.
+"""
+
+# %%
+# Trips, and how they were made
+# -----------------------------
+# A made-up survey: for each district, distance to the centre, income and kind of area, and the
+# shares of trips by foot, bicycle, bus and car, from as many trips as were counted there.
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+from sklearn.compose import make_column_transformer
+from sklearn.inspection import permutation_importance
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, SplineTransformer
+
+from skce import SoftmaxClassifier
+from skce.metrics import entropy, log_loss, neg_log_loss_scorer
+from skce.model_selection import StratifiedProbabilityKFold
+
+rng = np.random.default_rng(0)
+n = 400
+X = pd.DataFrame(
+    {
+        "distance": rng.gamma(2.0, 2.5, n),
+        "income": rng.lognormal(10, 0.4, n),
+        "area": rng.choice(["centre", "suburb", "village"], n, p=[0.3, 0.5, 0.2]),
+    }
+)
+d, money = X["distance"] / 5, np.log(X["income"]) - 10
+logits = np.column_stack(
+    [1.5 - 2.5 * d, 1 - 0.8 * d + 0.3 * money, 0.5 - 0.3 * d - 0.8 * money, 0.6 * d + 0.8 * money]
+)
+logits[:, 3] += X["area"].map({"centre": -1.0, "suburb": 0.0, "village": 1.0})
+trips = rng.integers(20, 200, n)
+counts = rng.multinomial(trips, softmax(logits, axis=1))
+Y = pd.DataFrame(counts / trips[:, None], columns=["foot", "bicycle", "bus", "car"])
+X.join(Y.round(2)).head(3)
+
+# %%
+# A pipeline, and a search by log-loss
+# ------------------------------------
+# Folds are stratified on the distributions. Numbers of trips are the weights of the rows.
+features = make_column_transformer(
+    (SplineTransformer(5), ["distance", "income"]), (OneHotEncoder(), ["area"])
+)
+search = GridSearchCV(
+    make_pipeline(features, SoftmaxClassifier()),
+    {"softmaxclassifier__C": np.logspace(-4, 2, 7)},
+    scoring=neg_log_loss_scorer,
+    cv=StratifiedProbabilityKFold(5),
+)
+search.fit(X, Y, softmaxclassifier__sample_weight=trips)
+search.best_estimator_
+
+# %%
+print(f"C = {search.best_params_['softmaxclassifier__C']:g}, log-loss {-search.best_score_:.4f}")
+print(f"entropy of the shares, which no model gets below: {entropy(Y):.4f}")
+print(f"classes: {', '.join(search.classes_)}")
+
+# %%
+# What matters, and how
+# ---------------------
+importance = permutation_importance(
+    search.best_estimator_, X, Y, scoring=neg_log_loss_scorer, n_repeats=10, random_state=0
+)
+figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+axes[0].barh(X.columns, importance.importances_mean, xerr=importance.importances_std)
+axes[0].set_xlabel("log-loss added where a column is shuffled")
+grid = pd.DataFrame({"distance": np.linspace(0, 15, 100), "income": np.exp(10), "area": "suburb"})
+proba = search.predict_proba(grid)
+axes[1].stackplot(grid["distance"], proba.T, labels=search.classes_)
+axes[1].set(xlabel="distance to the centre", ylabel="share of trips", xlim=(0, 15), ylim=(0, 1))
+axes[1].legend(loc="lower right")
+plt.show()
+loss = log_loss(Y, search.predict_proba(X), sample_weight=trips)
+print(f"log-loss of the best on all trips: {loss:.4f}")
