@@ -239,6 +239,7 @@ class ActiveSet:
 
         def one(run: tuple[int, int]) -> NDArray:
             M: NDArray = np.zeros((size, size))
+            own = [M[group, group].copy() for group in groups]
             for span in blocks(run[1], max(64, _BLOCK // max(size, 1)), run[0]):
                 block = X[slice(*span)] if read_all else X[slice(*span)][:, columns]
                 Z = np.ones((len(columns) + 1, span[1] - span[0]))  # the last one is the intercept
@@ -251,7 +252,6 @@ class ActiveSet:
                 between = objective.loss.curvature_between(state, t)
                 a = objective.loss.curvature_diagonal(state, t)
                 if between is not None:
-                    a += between**2
                     B = Z[places]
                     for k, group in enumerate(groups):
                         B[group] *= between[k] / root
@@ -260,7 +260,10 @@ class ActiveSet:
                 for k, group in enumerate(groups):
                     B = Z[places[group]]
                     B *= a[k]
-                    M[group, group] += B @ B.T
+                    own[k] += B @ B.T
+            # Where p is near 1, p (1 - p) is exact, and p - p^2 is not.
+            for group, block in zip(groups, own, strict=True):
+                M[group, group] = block
             return M
 
         n_rows = objective.rows.n_rows

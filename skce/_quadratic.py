@@ -100,12 +100,12 @@ class Quadratic(ABC):
     ) -> NDArray:
         """Newton step of some coefficients."""
 
-    def minimum(self, limit: float = np.inf, most: float = np.inf) -> tuple[NDArray, float]:
+    def minimum(self, limit: float = 0.0, most: float = np.inf) -> tuple[NDArray, float]:
         """Minimise; well where no more is gained than `limit`, and until more is than `most`.
 
         Parameters
         ----------
-        limit : float, default=inf
+        limit : float, default=0.0
             The gain that matters.
         most : float, default=inf
             The gain that makes no sense.
@@ -119,8 +119,8 @@ class Quadratic(ABC):
         self.limit = limit
         for _ in range(_STEPS):
             pull = self.own.pull(self.x, self.slopes)
-            small = self.rough if self.gain > limit else _SMALL
-            if pull @ pull / 2 <= small * self.gain or not pull.any():
+            small = self.rough * self.gain if self.gain > limit else _SMALL * limit
+            if pull @ pull / 2 <= small:
                 break
             before = self.gain
             self.look_around(pull)
