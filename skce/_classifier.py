@@ -27,6 +27,7 @@ from ._rows import as_rows, blocks, logits
 from ._solvers import Report, minimize, warn_if_not_converged
 from ._target_mass import Targets, fold_weights
 from ._targets import (
+    RawTargets,
     check_lengths,
     check_sample_weight,
     expected_accuracy,
@@ -452,12 +453,23 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _read(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None
     ) -> tuple[NDArray | sp.csr_array, Targets]:
+        """Validate everything that fit was given, and fold weights into targets."""
+        X, raw, weights = self._read_raw(X, y, sample_weight)
+        return X, self._fold_weights(raw, weights, X)
+
+    def _fold_weights(
+        self, raw: RawTargets, weights: NDArray | None, X: NDArray | sp.csr_array
+    ) -> Targets:
+        return fold_weights(raw, weights, self.class_weight, self.label_smoothing, X.dtype)
+
+    def _read_raw(
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None
+    ) -> tuple[NDArray | sp.csr_array, RawTargets, NDArray | None]:
         """Validate everything that fit was given."""
         X = self._check_features(X, reset=True, y=y)
         raw = read_targets(y, self.loss)
         check_lengths(X.shape[0], len(raw.values))
-        weights = check_sample_weight(sample_weight, X.shape[0])
-        return X, fold_weights(raw, weights, self.class_weight, self.label_smoothing, X.dtype)
+        return X, raw, check_sample_weight(sample_weight, X.shape[0])
 
     def _check_features(self, X: Any, *, reset: bool = False, y: Any = "no_validation") -> Any:
         """X as float64 or float32, dense or CSR; on the way in y is only asked to be there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, NamedTuple
@@ -20,9 +20,10 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from ._classifier import SoftmaxClassifier, unchanged_on_error
 from ._objective import Objective
+from ._rows import as_rows
 from ._solvers import Report, minimize, warn_if_not_converged
-from ._target_mass import Targets
-from ._targets import check_sample_weight, check_y, column_names
+from ._target_mass import fold_weights
+from ._targets import RawTargets, check_y, column_names
 from .metrics import make_log_loss_scorer
 from .model_selection import StratifiedProbabilityKFold
 
@@ -215,7 +216,8 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         Folds; None means 5. An int makes stratified ones: for probability targets those of
         :class:`~skce.model_selection.StratifiedProbabilityKFold`.
     scoring : str or callable, default=None
-        Score to choose by, greater being better; None for the negative log-loss.
+        Score to choose by, greater being better; None for the negative log-loss, taken from the
+        logits, which needs no clipping (for one-vs-rest from the probabilities).
     refit : bool, default=True
         Whether to fit the best to all rows. If False, `coef_`, `intercept_`, `C_` and `l1_ratio_`
         are means over folds of each fold's best.
@@ -376,20 +378,20 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
             If `tol` was not reached.
         """
         with unchanged_on_error(self):
-            X, targets = self._read(X, y, sample_weight)
+            X, raw, weights = self._read_raw(X, y, sample_weight)
             if column_names(y) is None:
                 y = check_y(y)
-            objective = self._objective(X, targets)
+            model = SoftmaxClassifier(**{name: getattr(self, name) for name in _SHARED})
+            objective = model._objective(X, model._fold_weights(raw, weights, X))
             self.l1_ratios_ = _shares(self.l1_ratios)
             self.Cs_ = _grid(self.Cs, objective, self.l1_ratios_.max())
-            model = SoftmaxClassifier(**{name: getattr(self, name) for name in _SHARED})
-            weights = check_sample_weight(sample_weight, X.shape[0])
             for_split, for_score = self._routed(weights, params)
-            fold = _Fold(model, X, y, weights, targets, self.Cs_, self.l1_ratios_)
+            by_logits = self.scoring is None and raw.form != "one-vs-rest"
+            scorer = None if by_logits else self._scorer()
+            fold = _Fold(model, X, y, raw, weights, self.Cs_, self.l1_ratios_, scorer, for_score)
             folds = enumerate(self._splitter(y).split(X, y, **for_split))
             found = Parallel(n_jobs=self.n_jobs)(
-                delayed(fold)(i, train, test, self._scorer(), for_score)
-                for i, (train, test) in folds
+                delayed(fold)(i, train, test) for i, (train, test) in folds
             )
             scores, paths, n_iters = zip(*found, strict=True)
             self.scores_, self.n_iter_ = np.array(scores), np.array(n_iters)
@@ -536,51 +538,74 @@ class _Fold:
     Attributes
     ----------
     model : SoftmaxClassifier
-    X, y, weights
+    X, y, raw, weights
         All rows.
-    targets : Targets
-        Of all rows.
     Cs, l1_ratios : ndarray
+    scorer : callable, or None for the loss of the logits
+    metadata : dict
+        For the scorer, of all rows.
     """
 
     model: SoftmaxClassifier
     X: Any
     y: Any
+    raw: RawTargets
     weights: NDArray | None
-    targets: Targets
     Cs: NDArray
     l1_ratios: NDArray
+    scorer: Any
+    metadata: dict[str, Any]
 
-    def __call__(
-        self, number: int, train: NDArray, test: NDArray, scorer: Any, metadata: dict[str, Any]
-    ) -> tuple[list, list, list]:
+    def __call__(self, number: int, train: NDArray, test: NDArray) -> tuple[list, list, list]:
         """Scores, coefficients and iterations, by l1_ratio and C."""
-        fitted = clone(self.model)
-        weights = None if self.weights is None else self.weights[train]
-        X, targets = fitted._read(self.X[train], _safe_indexing(self.y, train), weights)
-        missing = np.setdiff1d(self.targets.classes, targets.classes)
-        if len(missing):
+        model, X, raw = clone(self.model), self.X[train], self.raw.take(train)
+        missing = np.setdiff1d(np.arange(len(raw.classes)), raw.values)
+        if raw.kind == "codes" and len(missing):
             raise ValueError(
-                f"The training rows of fold {number} hold no row of class {missing[0]}. Pass a "
-                "stratified splitter or fewer folds as cv."
+                f"The training rows of fold {number} hold no row of class "
+                f"{raw.classes[missing[0]]}. Pass a stratified splitter or fewer folds as cv."
             )
-        objective = fitted._objective(X, targets)
-        X_test, y_test = self.X[test], _safe_indexing(self.y, test)
-        metadata = {
-            name: value if np.ndim(value) == 0 else _safe_indexing(value, test)
-            for name, value in metadata.items()
-        }
+        weights = None if self.weights is None else self.weights[train]
+        objective = model._objective(X, model._fold_weights(raw, weights, X))
+        score = self._loss(test) if self.scorer is None else self._score(model, test)
         scores: list[list] = []
         paths: list[list] = []
         n_iters: list[list] = []
         for l1_ratio in self.l1_ratios.tolist():
             for rows in (scores, paths, n_iters):
                 rows.append([])
-            tol = max(fitted.tol, _SCORED_TOL)
-            for report in _fits(fitted, objective, self.Cs, l1_ratio, tol):
-                fitted._store(objective, report)
-                scores[-1].append(scorer(fitted, X_test, y_test, **metadata))
+            tol = max(model.tol, _SCORED_TOL)
+            for report in _fits(model, objective, self.Cs, l1_ratio, tol):
+                scores[-1].append(score(objective, report))
                 parts = objective.unpack(report.result.x)
-                paths[-1].append(np.column_stack(parts if fitted.fit_intercept else parts[:1]))
+                paths[-1].append(np.column_stack(parts if model.fit_intercept else parts[:1]))
                 n_iters[-1].append(report.result.nit)
         return scores, paths, n_iters
+
+    def _loss(self, test: NDArray) -> Callable[[Objective, Report], float]:
+        """Return the function that takes a fit to its negative log-loss, averaged over labels."""
+        targets = fold_weights(self.raw, self.weights, None, 0.0, self.X.dtype).take(test)
+        rows, fit_intercept = as_rows(self.X[test]), self.model.fit_intercept
+        losses = Objective(rows, targets, C=np.inf, fit_intercept=fit_intercept)
+
+        def score(objective: Objective, report: Report) -> float:
+            return -losses.value_gradient(report.result.x)[0] / targets.n_outputs**is_multilabel
+
+        is_multilabel = self.raw.form == "multilabel"
+        return score
+
+    def _score(
+        self, model: SoftmaxClassifier, test: NDArray
+    ) -> Callable[[Objective, Report], float]:
+        """Return the function that takes a fit to what the scorer says of it."""
+        X, y = self.X[test], _safe_indexing(self.y, test)
+        metadata = {
+            name: value if np.ndim(value) == 0 else _safe_indexing(value, test)
+            for name, value in self.metadata.items()
+        }
+
+        def score(objective: Objective, report: Report) -> float:
+            model._store(objective, report)
+            return float(self.scorer(model, X, y, **metadata))
+
+        return score

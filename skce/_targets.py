@@ -6,7 +6,7 @@ and weights is `_target_mass.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, NoReturn
 
@@ -50,6 +50,11 @@ class RawTargets:
     def loss(self) -> str:
         """Name of the loss that goes with the form."""
         return "categorical" if self.form == "softmax" else "binary"
+
+    def take(self, indices: NDArray) -> RawTargets:
+        """Return what y says of the given rows."""
+        row_sum = None if self.row_sum is None else self.row_sum[indices]
+        return replace(self, values=self.values[indices], row_sum=row_sum)
 
 
 def column_names(y: Any) -> NDArray | None:

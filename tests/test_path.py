@@ -275,7 +275,7 @@ def test_cv_routes_sample_weight_as_requested(iris):
             SoftmaxClassifierCV(Cs=[0.1, 1], scoring=scorer).fit(X, y, sample_weight=weights)
             for scorer in (None, with_weights, without)
         ]
-    assert_array_equal(found[0].scores_, found[1].scores_)
+    assert_allclose(found[0].scores_, found[1].scores_, rtol=1e-12)
     assert (found[1].scores_ != found[2].scores_).all()
     assert_array_equal(found[1].coefs_paths_, found[2].coefs_paths_)
 
