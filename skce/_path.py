@@ -31,8 +31,8 @@ from .model_selection import StratifiedProbabilityKFold
 _RANGE = 1e4
 #: With less L1 than this no C makes all coefficients zero; that of this share is taken instead.
 _LEAST_L1 = 1e-3
-#: Accuracy of the fits that are only scored; differences between values of C are far larger.
-_SCORED_TOL = 1e-5
+#: `tol` of the fits that are only scored. The Newton step that ends a fit left gaps below 1e-6.
+_SCORED_TOL = 1e-3
 #: Accuracy of the fit that says where the first coefficient leaves zero, and a step below that.
 _ZERO_TOL = 1e-12
 _JUST_BELOW = 1 - 1e-9
@@ -150,7 +150,7 @@ def _fits(
     model: SoftmaxClassifier, objective: Objective, Cs: NDArray, l1_ratio: float, tol: float
 ) -> Iterable[Report]:
     """Fits for ascending values of C, each from the one before."""
-    theta = np.zeros(objective.size)
+    theta, variables = np.zeros(objective.size), None
     for C in Cs:
         report = minimize(
             objective.penalised(float(C), l1_ratio),
@@ -159,8 +159,9 @@ def _fits(
             tol=tol,
             max_iter=model.max_iter,
             verbose=model.verbose,
+            variables=variables,
         )
-        theta = report.result.x
+        theta, variables = report.result.x, report.variables
         yield report
 
 
@@ -238,7 +239,7 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
     solver : {"auto", "newton-cg", "lbfgs"}, default="auto"
         As in :class:`SoftmaxClassifier`.
     tol : float, default=1e-9
-        Accuracy of the last fit; those that are only scored have at most 1e-5.
+        Accuracy of the last fit; those that are only scored have 1e-3, or `tol` if that is more.
     max_iter : int, default=1000
         Iterations of the solver at most, for each value of C.
     verbose : int, default=0

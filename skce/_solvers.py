@@ -102,12 +102,16 @@ _LARGEST_EIGENVALUE = 2
 
 @dataclass
 class Report:
-    """How a fit ended; `gap` is relative to the optimal objective, a lower bound if incomplete."""
+    """How a fit ended; `gap` is relative to the optimal objective, a lower bound if incomplete.
+
+    `variables` are the last ones, good for a similar objective too.
+    """
 
     gap: float
     complete: bool
     result: OptimizeResult
     loss_curve: list[float]
+    variables: Whitening
 
 
 @dataclass(eq=False)
@@ -381,6 +385,7 @@ def minimize(
     max_iter: int,
     verbose: int = 0,
     on_iteration: OnIteration | None = None,
+    variables: Whitening | None = None,
 ) -> Report:
     """Minimise the objective from theta until the relative gap is at most tol.
 
@@ -398,6 +403,8 @@ def minimize(
         Whether to print a line per iteration.
     on_iteration : callable, default=None
         Takes theta after each iteration, and returns whether to stop.
+    variables : Whitening, default=None
+        Those of a similar objective, to begin with.
 
     Returns
     -------
@@ -406,6 +413,8 @@ def minimize(
     with threads:
         fit = _start(objective, theta, solver=solver, tol=tol, max_iter=max_iter, verbose=verbose)
         fit.on_iteration = on_iteration
+        if variables is not None and fit.jointly is None and objective.corners is None:
+            fit.variables = variables
         method = SOLVERS[solver] if objective.corners is None else active_set
         message = _iterate(fit, method, max_iter)
         if fit.separable:
@@ -433,7 +442,7 @@ def minimize(
         message=message,
     )
     loss_curve = [value * objective.scale for value in fit.values[1:] or fit.values]
-    return Report(fit.gap, fit.complete, result, loss_curve)
+    return Report(fit.gap, fit.complete, result, loss_curve, fit.variables)
 
 
 def _start(
