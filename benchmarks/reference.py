@@ -88,7 +88,9 @@ def polish(X: Features, y: NDArray, W: NDArray, b: NDArray, C: float) -> tuple[N
     outputs, columns = np.nonzero(W)
     signs = np.sign(W[outputs, columns])
     used, places = np.unique(columns, return_inverse=True)
-    scale = np.sqrt(np.asarray((X[:, used].astype(np.float64) ** 2).sum(axis=0)).ravel())
+    Z = X[:, used].astype(np.float64)
+    squares = Z.power(2).sum(axis=0) if sp.issparse(Z) else (Z**2).sum(axis=0)
+    scale = np.sqrt(np.asarray(squares).ravel())
     # The intercept is a coefficient of a last column, of ones.
     k_of = np.concatenate([outputs, np.arange(len(b))])
     j_of = np.concatenate([places, np.full(len(b), len(used))])

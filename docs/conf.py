@@ -2,18 +2,23 @@
 
 import os
 import re
+import sys
 import warnings
 import zlib
-from importlib.metadata import version
 from pathlib import Path
+from pydoc import locate
+from types import ModuleType
+
+import skce
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # the gallery imports `in_order` from here
 BUILT = HERE / "generated"
 
 project = "skce"
 author = "the skce developers"
 copyright = f"2026, {author}"
-release = version("skce")
+release = skce.__version__
 
 extensions = [
     "matplotlib.sphinxext.plot_directive",
@@ -98,9 +103,10 @@ html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}
 html_theme_options = {
     "logo": {"text": "skce", "alt_text": "skce, to the front page"},
-    "header_links_before_dropdown": 8,
+    "header_links_before_dropdown": 6,
     "navbar_end": ["theme-switcher"],
     "show_prev_next": False,
     "secondary_sidebar_items": ["page-toc"],
@@ -117,7 +123,7 @@ _PAGES = {
     "numpy": ("https://numpy.org/doc/stable/", "reference/generated/{}.html#{}"),
     "scipy": ("https://docs.scipy.org/doc/scipy/", "reference/generated/{}.html#{}"),
 }
-_NAMES = re.compile(r"`~?((?:sklearn|numpy|scipy)\.[\w.]+)`")
+_NAMES = re.compile(r"\b(?:sklearn|numpy|scipy)(?:\.\w+)+")
 
 
 def _names_used() -> set[str]:
@@ -132,7 +138,10 @@ def _inventory(package: str, names: set[str]) -> str:
     page = _PAGES[package][1]
     lines = []
     for name in sorted(name for name in names if name.startswith(package + ".")):
-        role = "py:class" if name.rpartition(".")[2][0].isupper() else "py:function"
+        found = locate(name)
+        if isinstance(found, ModuleType) or not callable(found):
+            continue
+        role = "py:class" if isinstance(found, type) else "py:function"
         lines.append(f"{name} {role} 1 {page.format(name, '$')} -")
     head = f"# Sphinx inventory version 2\n# Project: {package}\n# Version: \n"
     head += "# The remainder of this file is compressed using zlib.\n"

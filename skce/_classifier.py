@@ -114,7 +114,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Iterations made.
     n_features_in_ : int
         Number of features seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X had names that are all strings.
     loss_curve_ : ndarray of shape (n_iter,)
         The objective above after each iteration, or at the start if that was good enough. Without
@@ -128,7 +128,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     See Also
     --------
     sklearn.linear_model.LogisticRegression : The same model for labels only.
-    skce.log_loss : Log-loss for the same targets.
+    skce.metrics.log_loss : Log-loss for the same targets.
 
     Notes
     -----

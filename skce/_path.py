@@ -272,7 +272,7 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         Intercepts of the last fit.
     n_features_in_ : int
         Number of features seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X had names that are all strings.
     loss_curve_ : ndarray of shape (n_iter,)
         Objective of the last fit after each iteration.
