@@ -33,7 +33,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "_templates", "**/README.rst", "sg_execution_times.rst"]
+exclude_patterns = ["_build", "_templates", "**/README.rst"]
 templates_path = ["_templates"]
 nitpicky = True
 
@@ -90,7 +90,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "abort_on_example_error": True,
     "capture_repr": ("_repr_html_", "__repr__"),
-    "min_reported_time": 3600,
+    "write_computation_times": False,  # a page with scripts from elsewhere
 }
 # Examples run as a user's would, and a warning in one ends the build.
 os.environ["PYTHONWARNINGS"] = "default"

@@ -24,7 +24,7 @@ from skce.displays import TargetProbabilityDisplay
 from skce.metrics import entropy, log_loss
 
 X, y = load_digits(return_X_y=True)
-look = SoftmaxClassifier(C=1e-4).fit(X, y).predict_proba(X)
+look = SoftmaxClassifier(C=3e-4).fit(X, y).predict_proba(X)
 look /= look.sum(axis=1, keepdims=True)
 rng = np.random.default_rng(0)
 votes = rng.multinomial(5, look)
@@ -41,7 +41,7 @@ print(f"the majority is wrong on {(majority != y).mean():.1%}")
 train, test = train_test_split(np.arange(len(y)), train_size=0.25, random_state=0, stratify=y)
 fits = {}
 for name, target in {"majority": majority, "shares": Y}.items():
-    fits[name] = SoftmaxClassifier(C=1e-3).fit(X[train], target[train])
+    fits[name] = SoftmaxClassifier(C=1e-2).fit(X[train], target[train])
     proba = fits[name].predict_proba(X[test])
     accuracy = (proba.argmax(axis=1) == y[test]).mean()
     print(f"{name:9} log-loss {log_loss(Y[test], proba):.3f}, accuracy {accuracy:.3f}")

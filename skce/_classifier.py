@@ -173,6 +173,12 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     intercept_: NDArray
     _form: str
 
+    # Where scikit-learn's diagram of an estimator links to.
+    _doc_link_module = "skce"
+    _doc_link_template = (
+        "https://skce.readthedocs.io/en/stable/generated/{estimator_module}.{estimator_name}.html"
+    )
+
     _parameter_constraints: dict = {  # noqa: RUF012
         "C": [Interval(Real, 0, None, closed="right")],
         "l1_ratio": [Interval(Real, 0, 1, closed="both")],

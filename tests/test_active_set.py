@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import minimize
 from scipy.special import expit
@@ -12,6 +13,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.fixes import parse_version
 
 from skce import SoftmaxClassifier, _active_set
 from skce._penalty import Corners
@@ -51,6 +53,15 @@ def random_problem(seed):
         params["penalty_weights"] = 2 * rng.random(p) * (rng.random(p) < 0.8)
     X = X * 10 ** rng.uniform(-3, 3, p) if rng.random() < 0.5 else X
     return sp.csr_array(X) if sparse else X, y, weights, params
+
+
+def logistic_regression(l1_ratio, **params):
+    """scikit-learn's, whose L1 was called `penalty` before 1.8."""
+    if parse_version(sklearn.__version__) >= parse_version("1.8"):
+        return LogisticRegression(l1_ratio=l1_ratio, max_iter=100_000, **params)
+    penalty = {"penalty": "elasticnet", "l1_ratio": l1_ratio}
+    penalty = {"penalty": "l1"} if params["solver"] == "liblinear" else penalty
+    return LogisticRegression(max_iter=100_000, **penalty, **params)
 
 
 def violation(clf, X, y, weights):
@@ -106,8 +117,7 @@ def test_equals_saga(sparse, l1_ratio, loss):
     y = y if loss == "categorical" else (y == 1).astype(int)
     X = StandardScaler().fit_transform(X)
     X = sp.csr_array(X) if sparse else X
-    saga = LogisticRegression(C=0.3, l1_ratio=l1_ratio, solver="saga", tol=1e-14, max_iter=100000)
-    saga.fit(X, y)
+    saga = logistic_regression(l1_ratio, C=0.3, solver="saga", tol=1e-14).fit(X, y)
     clf = SoftmaxClassifier(C=0.3, l1_ratio=l1_ratio, loss=loss, tol=1e-13).fit(X, y)
     assert_allclose(clf.coef_, saga.coef_, atol=1e-6)
     assert_array_equal(clf.coef_ == 0, saga.coef_ == 0)
@@ -117,10 +127,9 @@ def test_equals_saga(sparse, l1_ratio, loss):
 def test_equals_liblinear_without_an_intercept():
     X, y = load_breast_cancer(return_X_y=True)
     X = StandardScaler().fit_transform(X)
-    params = {"C": 0.1, "l1_ratio": 1.0, "fit_intercept": False}
-    other = LogisticRegression(**params, solver="liblinear", tol=1e-12, max_iter=100000)
-    other.fit(X, y)
-    clf = SoftmaxClassifier(**params, tol=1e-13).fit(X, y)
+    params = {"C": 0.1, "fit_intercept": False}
+    other = logistic_regression(1.0, **params, solver="liblinear", tol=1e-12).fit(X, y)
+    clf = SoftmaxClassifier(**params, l1_ratio=1.0, tol=1e-13).fit(X, y)
     assert_allclose(clf.coef_, other.coef_, atol=1e-6)
     assert_array_equal(clf.coef_ == 0, other.coef_ == 0)
 

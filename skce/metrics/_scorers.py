@@ -29,6 +29,16 @@ class LogLossScorer(BaseEstimator):
         One of the metrics that :func:`make_log_loss_scorer` takes.
     options : dict, default=None
         Keyword arguments of the metric.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skce import SoftmaxClassifier
+    >>> from skce.metrics import neg_log_loss_scorer
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = SoftmaxClassifier().fit(X, y)
+    >>> round(neg_log_loss_scorer(clf, X, y), 2)
+    -0.12
     """
 
     #: `set_score_request` can ask for what `score` takes, but for the estimator.
