@@ -155,7 +155,7 @@ def problems(letter_path: str | None = None) -> dict[str, Problem]:
         Problem("text, C=100", text, C=100, kind="sparse"),
         Problem("letter, L1", partial(letter, letter_path), l1_ratio=1.0),
         Problem("raw table, 7 classes, L1", raw_table, l1_ratio=1.0),
-        Problem("scaled embeddings, L1", partial(scaled, embeddings), C=0.002, l1_ratio=1.0),
+        Problem("scaled embeddings, L1", partial(scaled, embeddings), C=0.01, l1_ratio=1.0),
         Problem("text, L1", text, kind="sparse", l1_ratio=1.0),
         Problem("text, 2 classes, L1", partial(text, n_classes=2), kind="sparse", l1_ratio=1.0),
     ]
