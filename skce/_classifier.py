@@ -45,15 +45,13 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     With targets t_i, total target mass m_i = sum_k t_ik, coefficients W and intercepts b it
     minimises scikit-learn's own objective ::
 
-        C * sum_i s_i * loss(t_i, W x_i + b) + sum_j f_j * ((1 - l1_ratio) / 2 * ||W_j||_2^2
-                                                            + l1_ratio * ||W_j||_1)
+        C * sum_i s_i * loss(t_i, W x_i + b)
+        + sum_j f_j * ((1 - l1_ratio) / 2 * ||W_j||_2^2 + l1_ratio * ||W_j||_1)
 
-    with W_j the coefficients of feature j and f_j its weight in the penalty, 1 unless given,
-
-    so that on labels the coefficients equal those of
-    :class:`~sklearn.linear_model.LogisticRegression` with the same `C`. The loss is categorical
-    cross-entropy, ``m * logsumexp(z) - t @ z``, or the binary one, ``m * softplus(z) - t * z``.
-    Intercepts are never penalised.
+    with W_j the coefficients of feature j and f_j its weight in the penalty, 1 unless given. On
+    labels the coefficients equal those of :class:`~sklearn.linear_model.LogisticRegression` with
+    the same `C`. The loss is categorical cross-entropy, ``m * logsumexp(z) - t @ z``, or the
+    binary one, ``m * softplus(z) - t * z``. Intercepts are never penalised.
 
     Parameters
     ----------

@@ -65,6 +65,14 @@ class SoftmaxPath(NamedTuple):
         Intercepts at each of them.
     n_iters : ndarray of int, shape (n_Cs,)
         Iterations of the solver.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skce import softmax_path
+    >>> path = softmax_path(*load_iris(return_X_y=True), Cs=[0.1, 1, 10])
+    >>> path.coefs.shape, path.intercepts.shape
+    ((3, 3, 4), (3, 3))
     """
 
     Cs: NDArray

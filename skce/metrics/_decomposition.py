@@ -36,6 +36,15 @@ class LogLossDecomposition(NamedTuple):
         labels.
     temperature : float
         The temperature that recalibrates best; NaN for isotonic regression.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skce.metrics import log_loss_decomposition
+    >>> y, p = np.array([0, 0, 0, 1, 1, 1, 1, 0]), np.repeat([0.4, 0.6], 4)
+    >>> parts = log_loss_decomposition(y, p)
+    >>> round(parts.log_loss, 3), round(parts.calibration, 3), round(parts.refinement, 3)
+    (0.612, 0.05, 0.562)
     """
 
     log_loss: float

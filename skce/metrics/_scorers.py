@@ -156,6 +156,21 @@ def make_log_loss_scorer(metric: Callable[..., float] = log_loss, **options: Any
 
 
 #: Negative log-loss, for ``scoring=``.
+#:
+#: >>> from sklearn.datasets import load_iris
+#: >>> from sklearn.model_selection import cross_val_score
+#: >>> from skce import SoftmaxClassifier
+#: >>> from skce.metrics import neg_log_loss_scorer
+#: >>> X, y = load_iris(return_X_y=True)
+#: >>> cross_val_score(SoftmaxClassifier(), X, y, scoring=neg_log_loss_scorer).shape
+#: (5,)
 neg_log_loss_scorer = make_log_loss_scorer()
 #: Fraction of log-loss explained, for ``scoring=``.
+#:
+#: >>> from sklearn.datasets import load_iris
+#: >>> from skce import SoftmaxClassifier
+#: >>> from skce.metrics import d2_log_loss_scorer
+#: >>> X, y = load_iris(return_X_y=True)
+#: >>> round(d2_log_loss_scorer(SoftmaxClassifier().fit(X, y), X, y), 2)
+#: 0.89
 d2_log_loss_scorer = make_log_loss_scorer(d2_log_loss_score)
