@@ -73,6 +73,7 @@ class ActiveSet:
         self.corners = corners
         #: Curvature that models have beside that of F, as a share of `curvature`.
         self.damping = 0.0
+        self._inside = np.zeros(objective.size, dtype=bool)
         self._samples: dict[int, Objective] = {}
 
     @cached_property
@@ -105,10 +106,18 @@ class ActiveSet:
         room = max(_FEWEST, int(np.count_nonzero(inside)))
         complete = len(outside) <= max(room, _ALL) or self._too_many(int(inside.sum()) + room)
         if not complete:
-            gain = pull[outside] ** 2 / np.maximum(self.curvature[outside], np.finfo(float).tiny)
+            gain = self._rough_gains(pull, outside)
             outside = outside[np.argsort(-gain, kind="stable")[:room]]
         inside[outside] = True
+        self._inside = inside
         return np.flatnonzero(inside), complete
+
+    def gain_outside(self, pull: NDArray) -> float:
+        """Return roughly what those that were not chosen gain, each by itself."""
+        return float(self._rough_gains(pull, np.flatnonzero(~self._inside)).sum())
+
+    def _rough_gains(self, pull: NDArray, some: NDArray) -> NDArray:
+        return pull[some] ** 2 / (2 * np.maximum(self.curvature[some], np.finfo(float).tiny))
 
     def minimum(
         self, theta: NDArray, gradient: NDArray, some: NDArray, *, limit: float, most: float

@@ -187,6 +187,7 @@ class _Fit:
     def separable(self) -> bool:
         """Whether there is no optimum, because the loss alone goes to zero."""
         penalised = self.objective.ridge > 0 or self.objective.lasso > 0
+        penalised = penalised and bool(np.all(self.objective.factors))
         return not penalised and self.point.value <= _SEPARABLE
 
     @property
@@ -213,6 +214,17 @@ class _Fit:
     def is_flat(self, gain: float) -> bool:
         """Whether a difference of F may be rounding of the logits, in the precision of X."""
         return abs(gain) <= np.finfo(self.objective.rows.dtype).eps * self.point.value
+
+    @property
+    def left_out_nothing(self) -> bool:
+        """Whether no coefficient that the last model left out would gain by moving now.
+
+        At the point of the model none would have, but its step, of an intercept for one, may change
+        the gradient of all others.
+        """
+        if self.objective.corners is None:
+            return True
+        return self.active.gain_outside(self.gradient) <= _FAR_BELOW * self.limit
 
     @property
     def settled(self) -> bool:
@@ -481,8 +493,8 @@ def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> s
             fit.confirm(max_iter)
         if fit.converged and fit.n_iter < max_iter:
             before = fit.point
-            fit.converged = fit.take_newton_step()
-            if not fit.converged and fit.point is before:
+            fit.converged = fit.take_newton_step() and fit.left_out_nothing
+            if not fit.converged and fit.point is before and method is not active_set:
                 _search(fit)
         if fit.converged:
             return ""
@@ -653,7 +665,7 @@ def warn_if_not_converged(
         PRECISION: "Increase tol, or pass X as float64."
         if np.dtype(dtype) == np.float32
         else "Increase tol.",
-        SEPARABLE: "There is no optimum with C=inf: set a finite C.",
+        SEPARABLE: "There is no optimum without a penalty: set a finite C, and no weight to zero.",
     }
     reason = report.result.message
     remedy = remedies[reason]

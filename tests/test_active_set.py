@@ -193,6 +193,21 @@ def test_tol_is_the_gap(hessian):
         assert -1e-13 <= (result.fun - best) / best <= tol
 
 
+@pytest.mark.parametrize("tol", [1e-2, 1e-3, 1e-6])
+def test_tol_is_the_gap_where_the_intercept_hides_what_would_move(tol):
+    """Far from zero a column is pulled by the intercept's residual until that is fitted."""
+    X, y, weights, params = random_problem(649)
+    best = SoftmaxClassifier(**params, tol=1e-12).fit(X, y, weights).optimize_result_.fun
+    result = SoftmaxClassifier(**params, tol=tol).fit(X, y, weights).optimize_result_
+    assert result.fun / best - 1 <= tol
+
+
+def test_separable_by_a_feature_without_penalty_warns():
+    X, y = load_iris(return_X_y=True)
+    with pytest.warns(ConvergenceWarning, match="separable.*no weight to zero"):
+        SoftmaxClassifier(l1_ratio=1.0, penalty_weights=[1, 1, 0, 1]).fit(X[:100], y[:100])
+
+
 def test_converges_on_raw_columns_without_a_warning():
     X, y = load_wine(return_X_y=True)
     X = X * 10.0 ** np.linspace(-3, 3, X.shape[1])
