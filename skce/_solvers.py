@@ -665,7 +665,9 @@ def warn_if_not_converged(
         PRECISION: "Increase tol, or pass X as float64."
         if np.dtype(dtype) == np.float32
         else "Increase tol.",
-        SEPARABLE: "There is no optimum without a penalty: set a finite C, and no weight to zero.",
+        SEPARABLE: "There is no optimum with C=inf: set a finite C."
+        if unpenalised
+        else "There is no optimum where these features are not penalised: set no weight to zero.",
     }
     reason = report.result.message
     remedy = remedies[reason]

@@ -204,7 +204,7 @@ def test_tol_is_the_gap_where_the_intercept_hides_what_would_move(tol):
 
 def test_separable_by_a_feature_without_penalty_warns():
     X, y = load_iris(return_X_y=True)
-    with pytest.warns(ConvergenceWarning, match="separable.*no weight to zero"):
+    with pytest.warns(ConvergenceWarning, match="separable.*set no weight to zero"):
         SoftmaxClassifier(l1_ratio=1.0, penalty_weights=[1, 1, 0, 1]).fit(X[:100], y[:100])
 
 
