@@ -1,6 +1,5 @@
 """Configuration of the site: ``sphinx-build -W -n docs docs/_build/html``."""
 
-import os
 import re
 import sys
 import warnings
@@ -92,9 +91,6 @@ sphinx_gallery_conf = {
     "capture_repr": ("_repr_html_", "__repr__"),
     "write_computation_times": False,  # a page with scripts from elsewhere
 }
-# Examples run as a user's would, and a warning in one ends the build.
-os.environ["PYTHONWARNINGS"] = "default"
-
 # How the site looks
 html_theme = "pydata_sphinx_theme"
 html_title = "skce"

@@ -50,11 +50,10 @@ _SMALL_BYTES = 2**22
 #: which large products of matrices make far more in the same time.
 _BYTES = 2**27
 _WORTH_PRODUCTS = 3000
-#: The first damping, the factor by which it changes, a length of a step that asks for more,
-#: and the share of a gain that asks for much less.
+#: The first damping, the factor by which it changes, and the shares of what a model gains below
+#: which a step asks for more and above which for less.
 _FIRST_DAMPING = 1e-3
-_RAISE = 10.0
-_LOWER = 10.0
+_CHANGE = 10.0
 _POOR = 0.1
 _GOOD = 0.75
 
@@ -136,7 +135,7 @@ class ActiveSet:
                 x, gain = damped.minimum(limit, most)
             if gain <= most:
                 break
-            self.damping = max(_RAISE * self.damping, _FIRST_DAMPING)
+            self.damping = max(_CHANGE * self.damping, _FIRST_DAMPING)
         moved = np.zeros(self.objective.size)
         moved[some] = x - theta[some]
         target = theta + self.centred.to_user(moved)
@@ -156,9 +155,9 @@ class ActiveSet:
         Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 10.3.
         """
         if share < _POOR:
-            self.damping = max(_RAISE * self.damping, _FIRST_DAMPING)
+            self.damping = max(_CHANGE * self.damping, _FIRST_DAMPING)
         elif share > _GOOD:
-            self.damping /= _LOWER if share < np.inf else np.inf
+            self.damping /= _CHANGE if share < np.inf else np.inf
             self.damping *= self.damping >= _FIRST_DAMPING
 
     def _sample(self, size: int) -> Objective:
@@ -281,7 +280,7 @@ class ActiveSet:
         back = np.argsort(order)
         H = H[np.ix_(back, back)]
         ridge = objective.ridge * np.append(objective.factors, 0)
-        H[np.diag_indices(size)] += ridge[np.where(weights, some % p, p)]
+        H[np.diag_indices(size)] += ridge[features]
         return H
 
 

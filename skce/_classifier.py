@@ -426,7 +426,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             return self._as_logistic_regression(self.classes_, coef, intercept)
         columns = np.arange(len(coef)).reshape(-1, 1)
         model = OneVsRestClassifier(
-            LogisticRegression(C=self._penalty[0], fit_intercept=self.fit_intercept)
+            LogisticRegression(C=self._inverse_penalty, fit_intercept=self.fit_intercept)
         )
         model.estimators_ = [
             self._as_logistic_regression(np.array([0, 1]), coef[k], intercept[k]) for k in columns
@@ -445,9 +445,9 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return tags
 
     @property
-    def _penalty(self) -> tuple[float, float]:
-        """C and l1_ratio of the fit."""
-        return self.C, self.l1_ratio
+    def _inverse_penalty(self) -> float:
+        """C of the fit."""
+        return self.C
 
     @property
     def _output(self) -> Any:
@@ -511,9 +511,9 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return Objective(
             as_rows(X),
             targets,
-            C=self._penalty[0],
+            C=self.C,
             fit_intercept=self.fit_intercept,
-            l1_ratio=self._penalty[1],
+            l1_ratio=self.l1_ratio,
             factors=check_penalty_weights(self.penalty_weights, n_features),
             bounds=check_bounds(self.coef_bounds, (targets.n_outputs, n_features)),
         )
@@ -560,7 +560,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self, classes: NDArray, coef: NDArray, intercept: NDArray
     ) -> LogisticRegression:
         model = LogisticRegression(
-            C=self._penalty[0], fit_intercept=self.fit_intercept, max_iter=self.max_iter
+            C=self._inverse_penalty, fit_intercept=self.fit_intercept, max_iter=self.max_iter
         )
         model.classes_ = classes
         model.coef_ = coef.copy()

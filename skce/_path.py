@@ -405,8 +405,7 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
             scores, paths, n_iters = zip(*found, strict=True)
             self.scores_, self.n_iter_ = np.array(scores), np.array(n_iters)
             self.coefs_paths_ = np.array(paths)
-            self._choose()
-            report = self._refit(objective)
+            report = self._refit(objective, self._choose())
         if report is not None:
             warn_if_not_converged(report, tol=self.tol, unpenalised=False, dtype=X.dtype)
         return self
@@ -467,8 +466,8 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         return {}, {} if weights is None else {"sample_weight": weights}
 
     @property
-    def _penalty(self) -> tuple[float, float]:
-        return getattr(self, "C_", 1.0), getattr(self, "l1_ratio_", 0.0)
+    def _inverse_penalty(self) -> float:
+        return self.C_
 
     def _splitter(self, y: Any = None) -> Any:
         if isinstance(self.cv, Integral) or self.cv is None:
@@ -483,33 +482,23 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
             scorer.set_score_request(sample_weight=True)
         return scorer
 
-    def _choose(self) -> None:
-        """Set the best values, and the strongest penalty that is about as good."""
-        mean = self.scores_.mean(axis=0)
-        if self.refit:
-            j, i = np.unravel_index(int(mean.argmax()), mean.shape)
-            self.C_, self.l1_ratio_ = float(self.Cs_[i]), float(self.l1_ratios_[j])
-        else:
-            flat = self.scores_.reshape(len(self.scores_), -1).argmax(axis=1)
-            j, i = np.unravel_index(flat, mean.shape)
-            self.C_, self.l1_ratio_ = float(self.Cs_[i].mean()), float(self.l1_ratios_[j].mean())
-        j, i = np.unravel_index(int(mean.argmax()), mean.shape)
-        scores = self.scores_[:, j]
-        error = scores[:, i].std(ddof=1) / np.sqrt(len(scores)) if len(scores) > 1 else 0.0
-        good = scores.mean(axis=0) >= mean[j, i] - error
-        self.C_1se_ = float(self.Cs_[good.argmax()])
+    def _choose(self) -> NDArray:
+        """Set the best values, and the strongest penalty that is about as good.
 
-    def _refit(self, objective: Objective) -> Report | None:
+        Return the coefficients that each fold has there.
+        """
+        scores, n_folds = self.scores_, len(self.scores_)
+        mean = scores.mean(axis=0)
+        j, i = np.unravel_index(int(mean.argmax()), mean.shape)
+        error = scores[:, j, i].std(ddof=1) / np.sqrt(n_folds) if n_folds > 1 else 0.0
+        self.C_1se_ = float(self.Cs_[(mean[j] >= mean[j, i] - error).argmax()])
+        if not self.refit:
+            j, i = np.unravel_index(scores.reshape(n_folds, -1).argmax(axis=1), mean.shape)
+        self.C_, self.l1_ratio_ = float(self.Cs_[i].mean()), float(self.l1_ratios_[j].mean())
+        return self.coefs_paths_[np.arange(n_folds), j, i]
+
+    def _refit(self, objective: Objective, best: NDArray) -> Report | None:
         """Fit the best to all rows, from the mean of the folds; or take that mean."""
-        n_folds = len(self.scores_)
-        if self.refit:
-            j = int((self.l1_ratios_ == self.l1_ratio_).argmax())
-            i = int((self.Cs_ == self.C_).argmax())
-            best = self.coefs_paths_[:, j, i]
-        else:
-            flat = self.scores_.reshape(n_folds, -1).argmax(axis=1)
-            best = self.coefs_paths_.reshape(n_folds, -1, *self.coefs_paths_.shape[-2:])
-            best = best[np.arange(n_folds), flat]
         mean = best.mean(axis=0)
         p = objective.rows.n_columns
         theta = objective.pack(mean[:, :p], mean[:, p] if self.fit_intercept else np.zeros(0))

@@ -186,9 +186,10 @@ class _Fit:
     @property
     def separable(self) -> bool:
         """Whether there is no optimum, because the loss alone goes to zero."""
+        if not self.point.value <= _SEPARABLE:
+            return False
         penalised = self.objective.ridge > 0 or self.objective.lasso > 0
-        penalised = penalised and bool(np.all(self.objective.factors))
-        return not penalised and self.point.value <= _SEPARABLE
+        return not (penalised and np.all(self.objective.factors))
 
     @property
     def gradient(self) -> NDArray:

@@ -48,29 +48,6 @@ class LogLossScorer(BaseEstimator):
         self.metric = metric
         self.options = options
 
-    def __call__(
-        self, estimator: Any, X: Any, y: Any, sample_weight: ArrayLike | None = None
-    ) -> float:
-        """Return what `score` returns, as scikit-learn calls scorers.
-
-        Parameters
-        ----------
-        estimator : estimator with `predict_proba`
-            A fitted estimator.
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Features.
-        y : array-like of shape (n_samples,) or (n_samples, n_classes)
-            Labels or target probabilities.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
-
-        Returns
-        -------
-        float
-            The score.
-        """
-        return self.score(estimator, X, y, sample_weight=sample_weight)
-
     def score(
         self, estimator: Any, X: Any, y: Any, sample_weight: ArrayLike | None = None
     ) -> float:
@@ -102,6 +79,9 @@ class LogLossScorer(BaseEstimator):
         elif isinstance(classes, np.ndarray):
             check_class_columns(y, classes)
         return _SIGNS[self.metric] * self.metric(y, proba, **options)
+
+    # scikit-learn calls scorers, and routes metadata to their `score`.
+    __call__ = score
 
 
 def make_log_loss_scorer(metric: Callable[..., float] = log_loss, **options: Any) -> LogLossScorer:
