@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from ._objective import Objective
 from ._penalty import Corners
-from ._preconditioner import Whitened, take_sample
+from ._preconditioner import Whitened, are_constant, check_squares, take_sample
 from ._quadratic import ByProducts, Dense, Quadratic
 from ._rows import blocks
 from ._threads import threads
@@ -54,6 +54,10 @@ _WORTH_PRODUCTS = 3000
 #: which a step asks for more and above which for less.
 _FIRST_DAMPING = 1e-3
 _CHANGE = 10.0
+#: The largest damping that a step leaves to the next.
+_LARGEST_DAMPING = 1e10
+#: Times that damping may grow for one step.
+_MOST_DAMPINGS = 20
 _POOR = 0.1
 _GOOD = 0.75
 
@@ -77,23 +81,36 @@ class ActiveSet:
 
     @cached_property
     def _moments(self) -> tuple[NDArray, NDArray]:
-        return self.objective.rows.moments()
+        return self.objective.rows.moments(self.objective.targets.weights)
+
+    @cached_property
+    def _variance(self) -> NDArray:
+        """Variance of each column, or mean square without an intercept; zero for constants."""
+        mean, square = self._moments
+        check_squares(square)
+        if not self.objective.fit_intercept:
+            return square
+        variance = np.maximum(square - mean**2, 0)
+        constant = (variance <= 10 * np.finfo(np.float64).eps * square) | are_constant(
+            self.objective, mean, variance
+        )
+        return np.where(constant, 0, variance)
 
     @cached_property
     def centred(self) -> Whitened:
-        """Columns less their means, where X is dense and there is an intercept."""
-        centre = self.objective.fit_intercept and not self.objective.rows.is_sparse
-        return Whitened(self.objective, self._moments[0] if centre else None, 1.0)
+        """Columns less their means, where there is an intercept."""
+        mean = self._moments[0] if self.objective.fit_intercept else None
+        factors = self.objective.factors
+        spread = np.inf if self.objective.unpenalised else float((self._variance / factors).sum())
+        return Whitened(self.objective, mean, 1.0, spread)
 
     @cached_property
     def curvature(self) -> NDArray:
         """Rough curvature of each coefficient, for the order in which they join."""
-        mean, square = self._moments
-        variance = square if self.centred.mean is None else square - mean**2
         h = self.objective.loss.curvature_bound(self.objective.targets.n_outputs)
         W, b = self.objective.unpack(np.empty(self.objective.size))
         return self.objective.pack(
-            np.broadcast_to(h * np.maximum(variance, 0), W.shape), np.full(b.shape, h)
+            np.broadcast_to(h * self._variance, W.shape), np.full(b.shape, h)
         )
 
     def choose(self, theta: NDArray, pull: NDArray) -> tuple[NDArray, bool]:
@@ -101,7 +118,8 @@ class ActiveSet:
         W_size = self.objective.n_coefficients
         inside = theta != 0
         inside[W_size:] = True
-        outside = np.flatnonzero((pull != 0) & ~inside)
+        # A constant column moves nothing that an intercept does not: its slope is rounding.
+        outside = np.flatnonzero((pull != 0) & ~inside & (self.curvature > 0))
         room = max(_FEWEST, int(np.count_nonzero(inside)))
         complete = len(outside) <= max(room, _ALL) or self._too_many(int(inside.sum()) + room)
         if not complete:
@@ -113,35 +131,49 @@ class ActiveSet:
 
     def gain_outside(self, pull: NDArray) -> float:
         """Return roughly what those that were not chosen gain, each by itself."""
-        return float(self._rough_gains(pull, np.flatnonzero(~self._inside)).sum())
+        outside = np.flatnonzero(~self._inside & (self.curvature > 0))
+        return float(self._rough_gains(pull, outside).sum())
 
     def _rough_gains(self, pull: NDArray, some: NDArray) -> NDArray:
-        return pull[some] ** 2 / (2 * np.maximum(self.curvature[some], np.finfo(float).tiny))
+        return pull[some] ** 2 / (2 * self.curvature[some])
 
     def minimum(
         self, theta: NDArray, gradient: NDArray, some: NDArray, *, limit: float, most: float
-    ) -> tuple[NDArray, float, int]:
-        """Where the model on some coefficients is least, what it gains there, and passes made.
+    ) -> tuple[NDArray, float, bool, int]:
+        """Minimise the model on some coefficients.
 
-        Where it would gain more than `most`, as it does where logits are so far off that they have
-        next to no curvature, it is given some.
+        A model that gains more than `most`, as it does where logits are so far off that they have
+        next to no curvature, is damped.
+
+        Returns
+        -------
+        target : ndarray
+            Where the model is least; theta if its minimum was not found.
+        gain : float
+            What it gains there, infinite if that was not found.
+        solved : bool
+            Whether the minimum was found.
+        made : int
+            Passes over X.
         """
         slopes = self.centred.gradient(gradient)[some]
         rest = slopes, self.corners.take(some), theta[some], self._shifts(some)
         model, made = self._model(theta, some)
-        while True:
+        for _ in range(_MOST_DAMPINGS):
             damped = model(self.damping * self.curvature[some], *rest)
-            with np.errstate(over="ignore", invalid="ignore"):  # then the gain is not finite
-                x, gain = damped.minimum(limit, most)
-            if gain <= most:
+            with np.errstate(all="ignore"):  # then the gain is not finite
+                x, gain, solved = damped.minimum(limit, most)
+            if 0 <= gain <= most and np.isfinite(x).all():
                 break
             self.damping = max(_CHANGE * self.damping, _FIRST_DAMPING)
+        else:
+            return theta, np.inf, False, made()
         moved = np.zeros(self.objective.size)
         moved[some] = x - theta[some]
         target = theta + self.centred.to_user(moved)
         weights = some < self.objective.n_coefficients
         target[some[weights]] = x[weights]  # zeros and bounds are exact
-        return target, gain, made()
+        return target, gain, solved, made()
 
     def _too_many(self, size: int) -> bool:
         """Whether a model of so many is one by products, which cost the same for any number."""
@@ -155,7 +187,7 @@ class ActiveSet:
         Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 10.3.
         """
         if share < _POOR:
-            self.damping = max(_CHANGE * self.damping, _FIRST_DAMPING)
+            self.damping = min(max(_CHANGE * self.damping, _FIRST_DAMPING), _LARGEST_DAMPING)
         elif share > _GOOD:
             self.damping /= _CHANGE if share < np.inf else np.inf
             self.damping *= self.damping >= _FIRST_DAMPING
@@ -176,17 +208,18 @@ class ActiveSet:
         if _is_worth_an_array(objective, len(some)):
             H = self._hessian(*_restricted(objective, theta, some))
             return lambda damping, *rest: Dense(H + np.diag(damping), *rest), lambda: made
-        objective, theta, own = _restricted(self.objective, theta, some)
+        objective, theta, own, columns = _restricted(self.objective, theta, some)
         hessian = objective.hessian(theta)
-        diagonal = self._diagonal(objective, theta)[own]
-        centred = Whitened(objective, self.centred.mean, 1.0)
+        mean = None if self.centred.mean is None else self.centred.mean[columns]
+        diagonal = _diagonal(objective, theta, mean)[own]
+        centred = Whitened(objective, mean, 1.0)
 
         def product(v: NDArray) -> NDArray:
             nonlocal made
             made += 1
             whole = np.zeros(objective.size)
             whole[own] = v
-            return centred.product(hessian, whole)[own]
+            return centred.product(hessian, whole)[0][own]
 
         def by_products(damping: NDArray, *rest: Any) -> Quadratic:
             return ByProducts(diagonal + damping, lambda v: product(v) + damping * v, *rest)
@@ -204,31 +237,13 @@ class ActiveSet:
         W = W.T[(objective.ridge * objective.factors == 0) & (W.min(axis=0) >= 0)]
         return np.vstack([W, b]) if objective.fit_intercept else W
 
-    def _diagonal(self, objective: Objective, theta: NDArray) -> NDArray:
-        """Diagonal of the Hessian of F, X centred."""
-        W, b = objective.unpack(theta)
-        mean = self.centred.mean
-        totals = [np.zeros(W.shape), np.zeros(len(W))]
-
-        def one(span: tuple[int, int]) -> tuple[NDArray, NDArray]:
-            Z: Any = objective.rows.block(*span)
-            t = objective.targets.block(*span)
-            state = objective.loss.curvature((Z @ W.T).T + b[:, None], t)
-            a = objective.loss.curvature_diagonal(state, t) / objective.targets.total_weight
-            if sp.issparse(Z):
-                return (Z.multiply(Z).T @ a.T).T, a.sum(axis=1)
-            Z = Z if mean is None else Z - mean
-            return a @ Z**2, a.sum(axis=1)
-
-        width = len(W) if objective.rows.is_sparse else max(W.shape)
-        size = max(1, _BLOCK // width)
-        for part in map(one, blocks(objective.rows.n_rows, size)):
-            for total, more in zip(totals, part, strict=True):
-                total += more
-        totals[0] += objective.ridge * objective.factors
-        return objective.pack(*totals)
-
-    def _hessian(self, objective: Objective, theta: NDArray, some: NDArray) -> NDArray:
+    def _hessian(
+        self,
+        objective: Objective,
+        theta: NDArray,
+        some: NDArray,
+        columns_of: NDArray | slice,
+    ) -> NDArray:
         """Hessian of F for some coefficients, X centred."""
         p, K = objective.rows.n_columns, objective.targets.n_outputs
         weights = some < objective.n_coefficients
@@ -239,17 +254,19 @@ class ActiveSet:
         groups = [slice(*pair) for pair in pairwise(ends)]
         columns, places = np.unique(features[order], return_inverse=True)
         columns = columns[columns < p]
-        mean = None if self.centred.mean is None else self.centred.mean[columns, None]
+        mean = self.centred.mean
+        mean = None if mean is None else mean[columns_of][columns, None]
         W, b = objective.unpack(theta)
         W, b, size = W[:, columns], b[:, None], len(some)
-        X, read_all = objective.rows.X, len(columns) == p
+        read_all = len(columns) == p
         root = np.sqrt(objective.targets.total_weight)
 
         def one(run: tuple[int, int]) -> NDArray:
             M: NDArray = np.zeros((size, size))
             own = [M[group, group].copy() for group in groups]
             for span in blocks(run[1], max(64, _BLOCK // max(size, 1)), run[0]):
-                block = X[slice(*span)] if read_all else X[slice(*span)][:, columns]
+                block = objective.rows.block(*span)
+                block = block if read_all else block[:, columns]
                 Z = np.ones((len(columns) + 1, span[1] - span[0]))  # the last one is the intercept
                 Z[:-1] = block.toarray().T if sp.issparse(block) else block.T
                 z = W @ Z[:-1] + b
@@ -284,15 +301,43 @@ class ActiveSet:
         return H
 
 
+def _diagonal(objective: Objective, theta: NDArray, mean: NDArray | None) -> NDArray:
+    """Diagonal of the Hessian of F, for columns less a mean."""
+    W, b = objective.unpack(theta)
+    totals = [np.zeros(W.shape), np.zeros(len(W))]
+
+    def one(span: tuple[int, int]) -> tuple[NDArray, NDArray]:
+        Z: Any = objective.rows.block(*span)
+        t = objective.targets.block(*span)
+        state = objective.loss.curvature((Z @ W.T).T + b[:, None], t)
+        a = objective.loss.curvature_diagonal(state, t) / objective.targets.total_weight
+        a1 = a.sum(axis=1)
+        if not sp.issparse(Z):
+            Z = Z if mean is None else Z - mean
+            return a @ Z**2, a1
+        squares = (Z.multiply(Z).T @ a.T).T
+        if mean is not None:
+            squares += mean * (mean * a1[:, None] - 2 * (Z.T @ a.T).T)
+        return squares, a1
+
+    width = len(W) if objective.rows.is_sparse else max(W.shape)
+    size = max(1, _BLOCK // width)
+    for part in map(one, blocks(objective.rows.n_rows, size)):
+        for total, more in zip(totals, part, strict=True):
+            total += more
+    return objective.pack(np.maximum(totals[0], 0) + objective.ridge * objective.factors, totals[1])
+
+
 def _restricted(
     objective: Objective, theta: NDArray, some: NDArray
-) -> tuple[Objective, NDArray, NDArray]:
+) -> tuple[Objective, NDArray, NDArray, NDArray | slice]:
     """F of the columns of some coefficients where X is sparse, theta and `some` in its terms.
 
-    All other coefficients are zero. Dense columns would have to be copied.
+    All other coefficients are zero. Dense columns would have to be copied. The last element is what
+    picks those columns.
     """
     if not objective.rows.is_sparse:
-        return objective, theta, some
+        return objective, theta, some, slice(None)
     weights = some < objective.n_coefficients
     classes, features = np.divmod(some[weights], objective.rows.n_columns)
     columns, places = np.unique(features, return_inverse=True)
@@ -301,7 +346,7 @@ def _restricted(
     intercepts = some[~weights] - objective.n_coefficients + part.n_coefficients
     W, b = objective.unpack(theta)
     own = np.concatenate([classes * len(columns) + places, intercepts])
-    return part, part.pack(W[:, columns], b), own
+    return part, part.pack(W[:, columns], b), own, columns
 
 
 def _is_worth_an_array(objective: Objective, size: int) -> bool:

@@ -509,7 +509,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _objective(self, X: NDArray | sp.csr_array, targets: Targets) -> Objective:
         n_features = X.shape[1]
         return Objective(
-            as_rows(X),
+            as_rows(X, centred=self.fit_intercept),
             targets,
             C=self.C,
             fit_intercept=self.fit_intercept,

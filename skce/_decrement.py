@@ -3,7 +3,12 @@
     gap = g' H^-1 g / 2
 
 does not depend on the units of the features (Boyd and Vandenberghe, *Convex Optimization*, 2004,
-section 9.5.1). SciPy's conjugate gradients solve for H^-1 g on products with H.
+section 9.5.1). Conjugate gradients on products with H sum it up, and find H^-1 g meanwhile.
+
+What a sum still misses is r' H^-1 r / 2, with r the residual of the linear system. Where an L2
+penalty holds all coefficients an upper bound of it is known (`Objective.decrement_bound`), and the
+sum is complete once that is small. Where none is known the smallest Ritz value so far stands for
+the smallest eigenvalue of H.
 """
 
 from __future__ import annotations
@@ -14,26 +19,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh_tridiagonal
-from scipy.linalg.blas import get_blas_funcs
-from scipy.sparse.linalg import LinearOperator, cg
 
 #: Hessian products in one sum of the decrement, at most.
 PRODUCTS = 1000
 #: The part of the gap that a sum may still miss once it counts as settled. The Newton step taken at
 #: the end is as exact, which decides how many digits of the coefficients agree.
 MISSING = 1e-4
-#: The square of a residual that counts as solved, in proportion, and where no more can be done.
+#: The square of a residual, in proportion, that is small, as small as is asked for where no bound
+#: of what is missing is known, and, as a power of the precision, where rounding takes the rest: the
+#: bound, in the user's units, may then be one of rounding.
 SOLVED = 1e-8
-_NEARLY_SOLVED = 1e-4
-#: Products that gain nothing but rounding, after which no more is to be had.
+_SOLVED_WITHOUT_BOUND = 1e-12
+_ROUNDED_AWAY = 1.5
+#: Products in a row that gain nothing but rounding, after which no more is to be had.
 _STAGNANT = 30
 _ROUNDING = 1e-13
 #: Whitened features have eigenvalues about this, rows of norm 1 smaller ones.
 _TYPICAL_EIGENVALUE = 1.0
-
-
-class _EndOfSumError(Exception):
-    """Ends conjugate gradients from their callback."""
 
 
 @dataclass
@@ -57,7 +59,9 @@ class Decrement:
 
 def newton_decrement(
     gradient: NDArray,
-    hessian: Callable[[NDArray], NDArray],
+    user_gradient: NDArray,
+    product: Callable[[NDArray], tuple[NDArray, NDArray]],
+    missed: Callable[[NDArray], float],
     *,
     limit: float,
     truncation: float,
@@ -66,19 +70,23 @@ def newton_decrement(
 ) -> Decrement:
     """Sum g' H^-1 g / 2 by conjugate gradients: until it has settled, or is a step above `limit`.
 
-    From a zero start the iterate x of conjugate gradients has x' H x = -g' x, so that -g' x / 2 is
-    what the quadratic model gains, and grows to the decrement. What is missing is r' H^-1 r / 2, r
-    being the residual of H x = -g. The sum counts as settled when |r|^2 / (2 lambda) is small
-    beside it, or beside `limit`, with lambda the smallest Ritz value so far, an estimate of the
-    smallest eigenvalue that g excites, and its last terms are small too. Above `limit` it ends
-    earlier, once the last term is less than `truncation` times the mean of all.
+    Each iteration adds what it gains in the quadratic model, alpha * |r|^2 / 2. The sum counts as
+    settled when the bound of what is missing is small beside it, or beside `limit`; where there is
+    no bound, when |r|^2 / (2 lambda) is, with lambda the smallest Ritz value so far, and its last
+    terms are small too. Above `limit` it ends earlier, once the last term is less than `truncation`
+    times the mean of all.
 
     Parameters
     ----------
-    gradient : ndarray
-        The gradient g.
-    hessian : callable
-        Takes v and returns H v.
+    gradient : ndarray of shape (n_variables,)
+        The gradient g in the variables of the solver.
+    user_gradient : ndarray of shape (size,)
+        The gradient in the user's variables.
+    product : callable
+        Takes v and returns H v, in the variables of the solver and in the user's.
+    missed : callable
+        Takes the residual in the user's variables and returns an upper bound of r' H^-1 r / 2,
+        infinite if none is known.
     limit : float
         The gap that matters.
     truncation : float
@@ -94,64 +102,61 @@ def newton_decrement(
 
     Notes
     -----
-    Sources: Nash and Sofer, *Assessing a search direction within a truncated-Newton method*, 1990;
+    Sources: Hestenes and Stiefel, *Methods of conjugate gradients for solving linear systems*,
+    1952; Nash and Sofer, *Assessing a search direction within a truncated-Newton method*, 1990;
     Meurant and Tichy, *On computing quadrature-based bounds for the A-norm of the error in
     conjugate gradients*, 2013.
     """
     found = Decrement(0.0, True, np.zeros_like(gradient))
     if not gradient.any():
         return found
-    residual = -gradient
-    axpy = get_blas_funcs("axpy", dtype=gradient.dtype)
+    residual, user_residual = -gradient, -user_gradient
+    direction, temporary = residual.copy(), np.empty_like(residual)
+    rounded_away = np.finfo(gradient.dtype).eps ** _ROUNDED_AWAY
     sums, lengths, norms = [0.0], [], [float(residual @ residual)]
-    length = 0.0
-    curved = gradient
 
-    def matvec(v: NDArray) -> NDArray:
-        nonlocal curved, length
-        curved = hessian(v)
-        curvature = float(v @ curved)
+    def is_complete() -> bool:
+        """Whether little is missing, as far as the terms and the Ritz values tell, and the bound."""
+        small = missing * max(found.gap, limit)
+        window = max(3, len(sums) // 4)
+        settled = (
+            len(sums) > window
+            and found.gap - sums[-1 - window] <= small
+            and norms[-1] <= 2 * small * _smallest_ritz_value(lengths, norms)
+        )
+        if not settled and norms[-1] > SOLVED * norms[0]:
+            return False
+        bound = missed(user_residual)
+        if bound < np.inf:
+            return bound <= small or norms[-1] <= rounded_away * norms[0]
+        return settled or norms[-1] <= _SOLVED_WITHOUT_BOUND * norms[0]
+
+    found.complete = False
+    for _ in range(max_products):
+        curved, user_curved = product(direction)
+        curvature = float(direction @ curved)
         if not 0 < curvature < np.inf:  # lost in rounding, or zero
-            found.complete = norms[-1] <= _NEARLY_SOLVED * norms[0]
+            found.complete = norms[-1] <= _SOLVED_WITHOUT_BOUND * norms[0]
             found.gap = found.gap if found.complete else np.inf
-            raise _EndOfSumError
-        length = float(v @ residual) / curvature
-        return curved
-
-    def callback(x: NDArray) -> None:
-        axpy(curved, residual, a=-length)  # in place, where NumPy would need a temporary
-        gap = -float(gradient @ x) / 2
-        sums.append(gap)
+            return found
+        length = norms[-1] / curvature
+        found.step += np.multiply(direction, length, out=temporary)
+        residual -= np.multiply(curved, length, out=curved)
+        user_residual -= np.multiply(user_curved, length, out=user_curved)
+        found.gap += length * norms[-1] / 2
+        sums.append(found.gap)
         lengths.append(length)
         norms.append(float(residual @ residual))
-        found.gap, found.step = gap, x
-        small = missing * max(gap, limit)
-        window = max(3, len(sums) // 4)
-        found.complete = (
-            norms[-1] <= SOLVED * norms[0]
-            or (len(sums) > _STAGNANT and gap - sums[-_STAGNANT] <= _ROUNDING * gap)
-            or (
-                len(sums) > window
-                and gap - sums[-1 - window] <= small
-                and norms[-1] <= 2 * small * _smallest_ritz_value(lengths, norms)
-            )
-        )
-        last_term = max(gap - sums[-2], 0)
-        enough = gap > limit and last_term * (len(sums) - 1) < truncation * gap
-        if found.complete or enough:
-            raise _EndOfSumError
-
-    size = len(gradient)
-    operator = LinearOperator((size, size), matvec=matvec, dtype=gradient.dtype)
-    # A singular Hessian makes conjugate gradients divide by zero, which the callback sees.
-    with np.errstate(all="ignore"):
-        try:
-            _, failed = cg(
-                operator, -gradient, rtol=1e-10, atol=0, maxiter=max_products, callback=callback
-            )
-        except _EndOfSumError:
+        last_term = sums[-1] - sums[-2]
+        enough = found.gap > limit and last_term * (len(sums) - 1) < truncation * found.gap
+        if enough or not np.isfinite(found.gap):
             return found
-    found.complete = not failed
+        found.complete = is_complete()
+        stagnant = len(sums) > _STAGNANT and found.gap - sums[-_STAGNANT] <= _ROUNDING * found.gap
+        if found.complete or stagnant:
+            return found
+        direction *= norms[-1] / norms[-2]
+        direction += residual
     return found
 
 

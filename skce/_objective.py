@@ -6,6 +6,9 @@
 with S the sum of the sample weights, rho the share of the L1 penalty, which is not part of F, and f
 a factor for each feature. Parameters travel as one vector theta: W row by row, then b
 (absent without an intercept). `C = inf` means ridge = 0.
+
+Where rows are read less a centre (`_rows`), theta holds b + W centre in place of b; `to_user` and
+`from_user` turn one into the other.
 """
 
 from __future__ import annotations
@@ -101,7 +104,7 @@ class Objective:
     @property
     def unpenalised(self) -> bool:
         """Whether some coefficients have no penalty that is smooth."""
-        return self.ridge == 0 or bool(np.any(np.equal(self.factors, 0)))
+        return self.ridge == 0 or not (self._equal_factors or self.factors.all())
 
     def unpack(self, theta: NDArray) -> tuple[NDArray, NDArray]:
         """W, shape (K, n_features), and b, shape (K,), zeros without an intercept."""
@@ -112,6 +115,30 @@ class Objective:
     def pack(self, W: NDArray, b: NDArray) -> NDArray:
         """Theta, the inverse of `unpack`."""
         return np.concatenate([W.ravel(), b]) if self.fit_intercept else W.ravel()
+
+    def to_user(self, theta: NDArray) -> NDArray:
+        """Theta for rows as the user has them: the intercepts less what the centre adds."""
+        return self._moved(theta, -1)
+
+    def from_user(self, theta: NDArray) -> NDArray:
+        """Theta for rows as they are read, the inverse of `to_user`."""
+        return self._moved(theta, 1)
+
+    def _moved(self, theta: NDArray, sign: int) -> NDArray:
+        centre = self.rows.centre
+        if centre is None:
+            return theta
+        W, b = self.unpack(theta)
+        # These sums cancel: in the longest floats there are, where they are longer.
+        moved = b + sign * (W.astype(np.longdouble) @ centre.astype(np.longdouble))
+        return self.pack(W, moved.astype(np.float64))
+
+    def gradient_to_user(self, gradient: NDArray) -> NDArray:
+        """Gradient with respect to the user's theta, from that with respect to theta."""
+        if self.rows.centre is None:
+            return gradient
+        G, g = self.unpack(gradient)
+        return self.pack(G + np.multiply.outer(g, self.rows.centre.astype(np.float64)), g)
 
     def without_shift(self, theta: NDArray) -> NDArray:
         """Theta less what neither softmax nor the penalty sees: a shift of all classes.

@@ -201,7 +201,7 @@ def _zero_until(objective: Objective, l1_ratio: float) -> float:
     theta = minimize(
         free, np.zeros(objective.size), solver="auto", tol=_ZERO_TOL, max_iter=100
     ).result.x
-    _, gradient = free.value_gradient(theta)
+    _, gradient = free.value_gradient(free.from_user(theta))
     G, _ = objective.unpack(np.abs(gradient))
     penalised = objective.factors > 0
     steepest = (G[:, penalised] / objective.factors[penalised]).max(initial=0)
@@ -583,11 +583,14 @@ class _Fold:
     def _loss(self, test: NDArray) -> Callable[[Objective, Report], float]:
         """Return the function that takes a fit to its negative log-loss, averaged over labels."""
         targets = fold_weights(self.raw, self.weights, None, 0.0, self.X.dtype).take(test)
-        rows, fit_intercept = as_rows(self.X[test]), self.model.fit_intercept
+        rows, fit_intercept = as_rows(self.X[test], centred=self.model.fit_intercept), (
+            self.model.fit_intercept
+        )
         losses = Objective(rows, targets, C=np.inf, fit_intercept=fit_intercept)
 
         def score(objective: Objective, report: Report) -> float:
-            return -losses.value_gradient(report.result.x)[0] / targets.n_outputs**is_multilabel
+            loss, _ = losses.value_gradient(losses.from_user(report.result.x))
+            return -loss / targets.n_outputs**is_multilabel
 
         is_multilabel = self.raw.form == "multilabel"
         return score

@@ -6,7 +6,11 @@ T decides how fast the optimum is reached, and nothing else. Two are used, one i
 `Whitened` is the same for all classes. With mu the mean of the columns, Sigma their covariance and
 h the curvature of the loss at equal probabilities,
 
-    W = V Q',    b = b' - W mu,    Q Q' = (h * Sigma + ridge * I)^-1
+    W = V Q',    b = b' - W mu,    Q Q' = (h * Sigma + ridge * F)^-1
+
+with F the diagonal of the factors of the penalty. With fewer rows than columns the optimum lies in
+the space that the rows of X F^-1 span, and Q has as many columns as that has dimensions. Where
+rows and columns are both many Q is diagonal.
 
 `ClassWhitened` knows the curvature a_ik = m_i p_ik (1 - p_ik) that each row i has for class k at
 one point. With x~ = (Q'(x - mu), 1) it takes, for each class,
@@ -37,6 +41,8 @@ from ._rows import blocks
 from ._target_mass import TargetBlock
 from ._threads import threads
 
+Hessian = Callable[[NDArray], NDArray]
+
 #: Rows that are enough to estimate mu and Sigma (20 000 were as good as all 300 000).
 _SAMPLE = 20_000
 #: Rows in a block of that sample.
@@ -47,8 +53,18 @@ _SMALL_WORK = 2**21
 #: Bytes that the whole Hessian may take, and numbers in a block of rows of its factor.
 _JOINT_MATRIX = 2**24
 _JOINT_BLOCK = 2**21
-#: Columns up to which Sigma, a dense matrix, is worth its cost.
+#: Columns, or rows, up to which a dense matrix of their products is worth its cost, columns up to
+#: which it is with fewer rows, and numbers in an array of few rows.
 _WHITEN_UP_TO = 1000
+_WHITEN_ANY = 200
+_ROWS_MATRIX = 2**23
+#: Columns up to which it is once conjugate gradients have taken long, and operations of such
+#: matrices in the time of one in a Hessian product, of dense and of sparse rows.
+_WHITEN_LATE = 3000
+_WORTH = (2, 10)
+#: The curvature of a column, in units of that of most, up to which and from whose inverse on it is
+#: left as it is.
+_SPREAD = 1e5
 #: Multiplications in a pass from which a sample of the rows is worth its copy, and its bytes.
 _WORTH_SAMPLING = 2**22
 _SAMPLE_BYTES = 2**25
@@ -59,7 +75,8 @@ _CLASS_BLOCK = 2**20
 #: Rows with less than this share of the mean curvature are left out of the matrix of a class. Most
 #: rows are, once the classes are nearly separated; together they hold about 1 % of the curvature.
 _LITTLE_CURVATURE = 0.03
-#: A standard deviation below this share of the mean is rounding: the column is constant.
+#: A standard deviation below this share of the mean, or in `scale_columns` a variance below this
+#: share of the mean square, is rounding: the column is constant.
 _CONSTANT = 1e-14
 #: The share of the largest variance, times the number of columns, that is rounding too.
 _COLLINEAR = 10 * np.finfo(np.float64).eps
@@ -67,39 +84,86 @@ _COLLINEAR = 10 * np.finfo(np.float64).eps
 #: Without a penalty more, for rounding moves the coefficients along directions that are nearly so.
 _JITTER = 1e-12
 _JITTER_WITHOUT_PENALTY = 1e-8
+#: And the first amount where that is too little.
+_FIRST_ADDED = 1e-10
 
 
 class Whitened:
-    """T is the same for all classes; Q is a matrix, or a number that stands for a multiple of I."""
+    """T is the same for all classes.
 
-    def __init__(self, objective: Objective, mean: NDArray | None, Q: NDArray | float):
+    Parameters
+    ----------
+    objective : Objective
+    mean : ndarray of shape (n_features,), or None
+        mu above; None for zeros.
+    Q : float or ndarray of shape (n_features,) or (n_features, width)
+        A number stands for a multiple of the identity, a vector for a diagonal matrix.
+    spread : float, default=inf
+        Sum of the variances of the columns, in units of the penalty: sum_j v_j / f_j.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        mean: NDArray | None,
+        Q: NDArray | float,
+        spread: float = np.inf,
+    ):
         self.objective = objective
         self.mean = mean
         self.Q = Q
+        self.spread = spread
+        self.width = Q.shape[1] if np.ndim(Q) == 2 else objective.rows.n_columns
+        #: Number of variables.
+        self.size = objective.targets.n_outputs * (self.width + objective.fit_intercept)
+
+    def unpack(self, v: NDArray) -> tuple[NDArray, NDArray]:
+        """V, shape (K, width), and b', shape (K,), zeros without an intercept."""
+        K = self.objective.targets.n_outputs
+        end = K * self.width
+        return v[:end].reshape(K, -1), v[end:] if self.objective.fit_intercept else np.zeros(K)
 
     def to_user(self, v: NDArray) -> NDArray:
-        """T v: a direction in the user's variables, from the solver's."""
-        V, b = self.objective.unpack(v)
-        user = np.empty_like(v)
+        """T v: a direction in the objective's variables, from the solver's."""
+        V, b = self.unpack(v)
+        user = np.empty(self.objective.size, v.dtype)
         W, c = self.objective.unpack(user)
-        _times(V, self.Q, W)
+        _times(V, _transposed(self.Q), W)
         c[:] = b if self.mean is None else b - W @ self.mean
         return user
 
     def gradient(self, gradient: NDArray) -> NDArray:
-        """T' g: the gradient with respect to the solver's variables, from the user's."""
+        """T' g: the gradient with respect to the solver's variables, from the objective's."""
         G, g = self.objective.unpack(gradient)
         if self.mean is not None:
             G = G - np.multiply.outer(g, self.mean)
-        own = np.empty_like(gradient)
-        W, c = self.objective.unpack(own)
-        _times(G, _transposed(self.Q), W)
+        own = np.empty(self.size, gradient.dtype)
+        W, c = self.unpack(own)
+        _times(G, self.Q, W)
         c[:] = g
         return own
 
-    def product(self, hessian: Callable[[NDArray], NDArray], v: NDArray) -> NDArray:
-        """T' H T v."""
-        return self.gradient(hessian(self.to_user(v)))
+    def missed(self, residual: NDArray) -> float:
+        """Upper bound of r' H^-1 r / 2, infinite where not all coefficients have an L2 penalty.
+
+        H less its ridge is positive semi-definite, so that the part of r on W, once the intercepts
+        are solved for, counts |r_W|^2 / (2 ridge) at most. To solve for an intercept changes that
+        part by at most about a standard deviation of each column times its residual.
+        """
+        objective = self.objective
+        if objective.unpenalised:
+            return np.inf
+        G, g = objective.unpack(residual)
+        if self.mean is not None:
+            G = G - np.multiply.outer(g, self.mean)
+        square = float(np.einsum("kj,kj,j->", G, G, 1 / objective.factors))
+        intercepts = float(g @ g) if objective.fit_intercept else 0.0
+        return (square + (intercepts * self.spread if intercepts else 0.0)) / (2 * objective.ridge)
+
+    def product(self, hessian: Hessian, v: NDArray) -> tuple[NDArray, NDArray]:
+        """T' H T v, and H T v."""
+        curved = hessian(self.to_user(v))
+        return self.gradient(curved), curved
 
 
 class ClassWhitened:
@@ -115,19 +179,28 @@ class ClassWhitened:
         self.T = T
         self.shift_curvature = shift_curvature
 
+    @property
+    def size(self) -> int:
+        """Number of variables."""
+        return self.inner.size
+
     def to_user(self, v: NDArray) -> NDArray:
-        """T v: a direction in the user's variables, from the solver's."""
+        """T v: a direction in the objective's variables, from the solver's."""
         return self._split(v)[0]
 
     def gradient(self, gradient: NDArray) -> NDArray:
         """T' g."""
         return self._times(self._by_class(gradient))
 
-    def product(self, hessian: Callable[[NDArray], NDArray], v: NDArray) -> NDArray:
-        """T' H T v."""
+    def missed(self, residual: NDArray) -> float:
+        """Upper bound of r' H^-1 r / 2."""
+        return self.inner.missed(residual)
+
+    def product(self, hessian: Hessian, v: NDArray) -> tuple[NDArray, NDArray]:
+        """T' H T v, and H T v."""
         direction, shift = self._split(v)
-        G = self._by_class(hessian(direction))
-        return self._times(G + shift * self.shift_curvature)
+        curved = hessian(direction)
+        return self._times(self._by_class(curved) + shift * self.shift_curvature), curved
 
     def _split(self, v: NDArray) -> tuple[NDArray, NDArray | float]:
         """T v without its shift of all classes, and that shift, in the inner variables."""
@@ -137,13 +210,13 @@ class ClassWhitened:
         if objective.targets.loss == "categorical":
             shift = mean_of_classes(V)
             V -= shift
-        user = objective.pack(V[:, :-1], V[:, -1]) if objective.fit_intercept else V.ravel()
-        return self.inner.to_user(user), shift
+        inner = objective.pack(V[:, :-1], V[:, -1]) if objective.fit_intercept else V.ravel()
+        return self.inner.to_user(inner), shift
 
     def _by_class(self, gradient: NDArray) -> NDArray:
         """Return the gradient in the inner variables, a row for each class."""
         objective = self.inner.objective
-        G, g = objective.unpack(self.inner.gradient(gradient))
+        G, g = self.inner.unpack(self.inner.gradient(gradient))
         if objective.fit_intercept:
             G = np.concatenate([G, g[:, None]], axis=1)
         return G - mean_of_classes(G) if objective.targets.loss == "categorical" else G
@@ -153,60 +226,157 @@ class ClassWhitened:
 
 
 def _transposed(Q: NDArray | float) -> NDArray | float:
-    return Q if isinstance(Q, float) else Q.T
+    return Q.T if np.ndim(Q) == 2 else Q  # type: ignore[union-attr]
 
 
 Whitening = Whitened | ClassWhitened
 
 
 def _times(A: NDArray, Q: NDArray | float, out: NDArray) -> None:
-    """Write A Q' into out."""
-    if isinstance(Q, float):
-        np.multiply(A, Q, out=out)
+    """Write A Q into out."""
+    if np.ndim(Q) == 2:
+        np.matmul(A, Q, out=out)
     else:
-        np.matmul(A, Q.T, out=out)
+        np.multiply(A, Q, out=out)
 
 
 def precondition(objective: Objective) -> Whitened:
     """Choose the change of variables that is the same for all classes.
 
-    Full whitening where there are at most as many columns as rows and few enough that their
-    covariance is cheap. For wider X one factor for all columns, which gives the rows a norm of 1
-    on average and so the intercepts the weight of a feature (to scale each column would lift those
-    of noise to the rank of the others), with centring where X is dense.
+    Full whitening where the covariance of the columns, or the products of the rows with each other,
+    are a matrix small enough. Where both are large each column is centred if it is far from zero,
+    and scaled if its curvature is far from that of most. (To scale each column would lift those of
+    noise to the rank of the others.)
+    """
+    n, p = objective.rows.n_rows, objective.rows.n_columns
+    few_rows = n <= _WHITEN_UP_TO and n * p <= _ROWS_MATRIX and not objective.unpenalised
+    if p <= (_WHITEN_ANY if few_rows and n < p / 2 else _WHITEN_UP_TO):
+        return whiten_columns(objective)
+    return whiten_rows(objective) if few_rows else scale_columns(objective)
+
+
+def _moments(objective: Objective) -> tuple[NDArray, NDArray]:
+    """Mean and covariance of the columns, by a sample of the rows."""
+    if "moments" not in objective.shared:
+        chunks = _sample(objective, _SAMPLE)
+        mean = _mean(objective, chunks)
+        objective.shared["moments"] = mean, _covariance(objective, chunks, mean)
+    return objective.shared["moments"]
+
+
+def whiten_columns(objective: Objective) -> Whitened:
+    """Whiten by the covariance of the columns."""
+    mean, covariance = _moments(objective)
+    M = objective.loss.curvature_bound(objective.targets.n_outputs) * covariance
+    M[np.diag_indices(len(M))] += objective.ridge * objective.factors
+    Q = _inverse_root(M, unpenalised=objective.unpenalised)
+    return Whitened(objective, mean, Q, _spread(objective, covariance.diagonal()))
+
+
+def columns_whitening_cost(base: Whitened, objective: Objective) -> float:
+    """Cost of `whiten_many_columns` in Hessian products; infinite where it takes too much memory.
+
+    By the operations, of which large products of matrices make many more in the same time.
     """
     rows = objective.rows
     p = rows.n_columns
-    if p <= min(rows.n_rows, _WHITEN_UP_TO):
-        if "moments" not in objective.shared:
-            chunks = _sample(objective, _SAMPLE)
-            mean = _mean(objective, chunks)
-            objective.shared["moments"] = mean, _covariance(objective, chunks, mean)
-        mean, covariance = objective.shared["moments"]
-        M = objective.loss.curvature_bound(objective.targets.n_outputs) * covariance
-        M[np.diag_indices(p)] += objective.ridge * objective.factors
-        return Whitened(objective, mean, _inverse_root(M, unpenalised=objective.unpenalised))
-    centre = None if rows.is_sparse else _mean(objective, _sample(objective, _SAMPLE))
-    square = _mean_square(objective)
-    if not np.isfinite(square):
-        raise ValueError("X holds values whose squares overflow: divide it by a power of ten.")
-    # Where rounding takes the centred norm, the plain one is unit enough.
-    centred = square - (0.0 if centre is None else centre @ centre)
-    scale = np.sqrt(centred if centred > _CONSTANT * square else square) or 1.0
-    return Whitened(objective, centre, float(1 / scale))
+    if np.ndim(base.Q) == 2 or p > _WHITEN_LATE:
+        return np.inf
+    product = 4 * rows.n_rows * rows._work_per_logit * objective.targets.n_outputs
+    return 2 * p**2 * (min(rows.n_rows, _SAMPLE) + p) / (_WORTH[rows.is_sparse] * product)
+
+
+def whiten_many_columns(objective: Objective) -> Whitened:
+    """Whiten by the covariance of the columns, with a Cholesky factor in place of eigenvectors."""
+    mean, covariance = _moments(objective)
+    M = objective.loss.curvature_bound(objective.targets.n_outputs) * covariance
+    M[np.diag_indices(len(M))] += objective.ridge * objective.factors
+    Q = _inverse_cholesky(M[None], unpenalised=objective.unpenalised)[0].T
+    return Whitened(objective, mean, Q, _spread(objective, covariance.diagonal()))
+
+
+def _spread(objective: Objective, variance: NDArray) -> float:
+    return np.inf if objective.unpenalised else float((variance / objective.factors).sum())
+
+
+def whiten_rows(objective: Objective) -> Whitened:
+    """Whiten by an orthonormal basis of the space that the rows span, in units of the penalty.
+
+    With A = sqrt(s / S) (X - mu) F^-1/2 = U D B', B of orthonormal columns, the optimum is
+    W = V (h D^2 + ridge)^-1/2 B' F^-1/2 for some V. B comes from a QR decomposition of A', whose
+    error is small beside each row, and not from A A', which would lose small columns beside large.
+    """
+    if "rows" not in objective.shared:
+        chunks = _sample(objective, objective.rows.n_rows)
+        mean = _mean(objective, chunks)
+        units = 1 / np.sqrt(objective.factors)
+        A = np.empty((objective.rows.n_columns, objective.rows.n_rows))
+        start = 0
+        for indices, share in chunks:
+            X = (objective.rows.dense(indices) - mean) * np.sqrt(share)[:, None]
+            A[:, start : start + len(indices)] = (X * units).T
+            start += len(indices)
+        check_squares(np.einsum("jn,jn->j", A, A))
+        B, R = np.linalg.qr(A)
+        inner, D, _ = np.linalg.svd(R)
+        kept = D > np.finfo(np.float64).eps * len(D) * D.max(initial=0)
+        objective.shared["rows"] = mean, (B @ inner[:, kept]) * units[:, None], D[kept]
+    mean, B, D = objective.shared["rows"]
+    h = objective.loss.curvature_bound(objective.targets.n_outputs)
+    Q = B / np.sqrt(h * D**2 + objective.ridge)
+    return Whitened(objective, mean, Q, float((D**2).sum()))
+
+
+def scale_columns(objective: Objective) -> Whitened:
+    """Centre columns far from zero, and scale those whose curvature is far from that of most.
+
+    All columns together are divided by what gives the rows a norm of 1 on average, and so the
+    intercepts the weight of a feature.
+    """
+    if "scales" not in objective.shared:
+        mean, square = objective.rows.moments(objective.targets.weights)
+        check_squares(square)
+        if not objective.fit_intercept:
+            mean = np.zeros_like(mean)
+        elif objective.rows.is_sparse:  # a mean costs time that only pays where it is large
+            mean[mean**2 <= square / 2] = 0
+        variance = np.maximum(square - mean**2, 0)
+        variance[variance <= _CONSTANT * square] = 0
+        objective.shared["scales"] = mean if mean.any() else None, variance
+    mean, variance = objective.shared["scales"]
+    h = objective.loss.curvature_bound(objective.targets.n_outputs)
+    curvature = h * variance + objective.ridge * objective.factors
+    seen = curvature[curvature > 0]
+    typical = float(np.median(seen)) if len(seen) else 1.0
+    ratio = np.where(curvature > 0, curvature, typical) / typical
+    scale = 1 / np.sqrt(np.maximum(ratio / _SPREAD, 1)) / np.sqrt(np.minimum(ratio * _SPREAD, 1))
+    usual = (ratio <= _SPREAD) & (ratio >= 1 / _SPREAD)
+    norm = np.sqrt(variance[usual].sum()) or 1.0
+    Q = float(1 / norm) if usual.all() else scale / norm
+    return Whitened(objective, mean, Q, _spread(objective, variance))
+
+
+def are_constant(objective: Objective, mean: NDArray, variance: NDArray) -> NDArray:
+    """Whether the variance of each column is nothing but rounding."""
+    centre = objective.rows.centre
+    far = np.abs(mean) if centre is None else np.abs(mean) + np.abs(centre.astype(np.float64))
+    return variance <= (_CONSTANT * far) ** 2
+
+
+def check_squares(squares: NDArray) -> None:
+    """Refuse X if squares of its columns are not finite."""
+    if not np.isfinite(squares).all():
+        column = int(np.argmin(np.isfinite(squares)))
+        raise ValueError(
+            f"X holds values whose squares overflow, first in column {column}: divide it by a "
+            "power of ten."
+        )
 
 
 def only_centre(objective: Objective) -> Whitened:
     """Return variables for `Jointly` at every point, which does the rest."""
-    if not np.isfinite(_mean_square(objective)):
-        return precondition(objective)  # which says where
-    return Whitened(objective, _mean(objective, _sample(objective, _SAMPLE)), 1.0)
-
-
-def _mean_square(objective: Objective) -> float:
-    """Weighted mean of ||x||^2."""
-    with np.errstate(over="ignore"):
-        return objective.rows.square(objective.targets.weights) / objective.targets.total_weight
+    mean, covariance = _moments(objective)
+    return Whitened(objective, mean, 1.0, _spread(objective, covariance.diagonal()))
 
 
 def take_sample(objective: Objective, n_rows: int) -> Objective:
@@ -225,30 +395,29 @@ def take_sample(objective: Objective, n_rows: int) -> Objective:
     return objective.sample(sample) if weights[sample].any() else objective
 
 
-def class_whitening_cost(objective: Objective) -> float:
+def class_whitening_cost(inner: Whitened, objective: Objective) -> float:
     """Cost of `precondition_classes` in Hessian products; infinite where it takes too much memory.
 
     By the operations, with those of the matrices, which are in one large product, at half price,
     and what a small problem spends between operations.
     """
     rows, K = objective.rows, objective.targets.n_outputs
-    size = rows.n_columns + objective.fit_intercept
+    size = inner.width + objective.fit_intercept
     if 8 * K * size**2 > _CLASS_MATRICES:
         return np.inf
-    return 4 + min(1, _rows_for_classes(objective) / rows.n_rows) * size / 8
+    return 4 + min(1, _rows_for_classes(inner) / rows.n_rows) * size / 8
 
 
-def _rows_for_classes(objective: Objective) -> int:
+def _rows_for_classes(inner: Whitened) -> int:
     """Rows for the matrices of the classes, each of which sees few rows that may be in it."""
-    return max(1000, min(10 * objective.size, _SAMPLE))
+    return max(1000, min(10 * inner.size, _SAMPLE))
 
 
-def joint_whitening_cost(objective: Objective) -> float:
+def joint_whitening_cost(objective: Objective, size: int) -> float:
     """Cost of `Jointly` in Hessian products; infinite where it takes too much memory.
 
     Next to none in problems so small that a call costs more than its arithmetic.
     """
-    size = objective.size
     if 8 * size**2 > _JOINT_MATRIX:
         return np.inf
     small = size <= _SMALL_SIZE and objective.rows.n_rows * size**2 <= _SMALL_WORK
@@ -259,7 +428,7 @@ class Jointly:
     """Whitens all classes together, after which the Hessian at the point is the identity."""
 
     def __init__(self, inner: Whitened, objective: Objective):
-        n, size = objective.rows.n_rows, objective.size
+        n, size = objective.rows.n_rows, inner.size
         self.inner = inner
         self.objective = objective
         self.penalty = _penalty(inner)
@@ -276,8 +445,8 @@ class Jointly:
         """Whiten at theta."""
         loss, S = self.objective.loss, self.objective.targets.total_weight
         W, b = self.objective.unpack(theta)
-        K, p = W.shape
-        size = self.objective.size
+        K, p = len(W), self.inner.width
+        size = self.inner.size
         M: NDArray = np.zeros((size, size))
         own: NDArray = np.zeros(())
         for span in self.spans:
@@ -308,15 +477,15 @@ class Jointly:
 
 def _in_variables(inner: Whitened, X: NDArray) -> NDArray:
     """Rows of X in the variables of a `Whitened`, with a column of ones for the intercept."""
-    Z = np.ones((len(X), X.shape[1] + inner.objective.fit_intercept))
+    Z = np.ones((len(X), inner.width + inner.objective.fit_intercept))
     centred = X if inner.mean is None else X - inner.mean
-    _times(centred, _transposed(inner.Q), Z[:, : X.shape[1]])
+    _times(centred, inner.Q, Z[:, : inner.width])
     return Z
 
 
 def _penalty(inner: Whitened) -> NDArray:
     """Hessian of the penalty for one class in the variables of a `Whitened`."""
-    Q = inner.Q * np.eye(inner.objective.rows.n_columns) if isinstance(inner.Q, float) else inner.Q
+    Q = inner.Q if np.ndim(inner.Q) == 2 else inner.Q * np.eye(inner.width)
     objective = inner.objective
     return objective.ridge * (Q.T @ (objective.factors[:, None] * Q))
 
@@ -325,11 +494,11 @@ def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) 
     """Whiten each class with the curvature that a sample of rows has at theta."""
     targets = objective.targets
     W, b = objective.unpack(theta)
-    K, p = W.shape
+    K, p = len(W), inner.width
     size = p + objective.fit_intercept
     M = np.zeros((K, size, size))
     classes = list(blocks(K, max(1, _CLASS_BLOCK // size**3)))
-    for indices, share in _sample(objective, _rows_for_classes(objective)):
+    for indices, share in _sample(objective, _rows_for_classes(inner)):
         X = objective.rows.dense(indices)
         Z = _in_variables(inner, X)
         t = targets.take(indices).block(0, len(indices))
@@ -368,11 +537,27 @@ def _inverse_cholesky(M: NDArray, *, unpenalised: bool) -> NDArray:
     scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     scaled = M * scale[:, None] * scale[:, :, None]
     np.einsum("kii->ki", scaled)[:] = 1 + (_JITTER_WITHOUT_PENALTY if unpenalised else _JITTER)
-    L = np.linalg.cholesky(scaled)
+    L = np.stack([_cholesky(matrix) for matrix in scaled])
     for k in range(len(L)):
         L[k] = dtrtri(L[k].T)[0].T  # L[k].T is upper triangular, in the order that LAPACK reads
     L *= scale[:, None]
     return L
+
+
+def _cholesky(M: NDArray) -> NDArray:
+    """Cholesky factor of a matrix of unit diagonal, with as much added to it as it takes.
+
+    Rounding makes matrices indefinite where logits are so far off that next to nothing is left of
+    the curvature.
+    """
+    added = 0.0
+    while added < 1:
+        try:
+            return np.linalg.cholesky(M)
+        except np.linalg.LinAlgError:
+            added = max(10 * added, _FIRST_ADDED)
+            M[np.diag_indices(len(M))] += added
+    return np.eye(len(M))
 
 
 def _sample(objective: Objective, most: int) -> list[tuple[NDArray, NDArray]]:
@@ -408,13 +593,8 @@ def _covariance(
             X = (objective.rows.dense(indices) - mean) * np.sqrt(share)[:, None]
             covariance += X.T @ X
     variance = np.diagonal(covariance)
-    if not np.isfinite(covariance).all():
-        column = int(np.argmin(np.isfinite(variance)))
-        raise ValueError(
-            f"X holds values whose squares overflow, first in column {column}: divide it by a "
-            "power of ten."
-        )
-    constant = variance <= (_CONSTANT * mean) ** 2
+    check_squares(variance)
+    constant = are_constant(objective, mean, variance)
     covariance[constant] = 0
     covariance[:, constant] = 0
     return covariance

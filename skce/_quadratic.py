@@ -30,6 +30,8 @@ from ._penalty import Corners
 #: Alternations, and what is left to gain along single coefficients as a share of all.
 _STEPS = 100
 _SMALL = 1e-8
+#: What may be left to gain of a gap that matters, if rounding ends the search.
+_SOLVED = 1e-2
 #: That share where more than the gap that matters was gained, and where products are dear.
 _ROUGH = 1e-3
 _ROUGHER = 0.1
@@ -100,7 +102,7 @@ class Quadratic(ABC):
     ) -> NDArray:
         """Newton step of some coefficients."""
 
-    def minimum(self, limit: float = 0.0, most: float = np.inf) -> tuple[NDArray, float]:
+    def minimum(self, limit: float = 0.0, most: float = np.inf) -> tuple[NDArray, float, bool]:
         """Minimise; well where no more is gained than `limit`, and until more is than `most`.
 
         Parameters
@@ -115,12 +117,16 @@ class Quadratic(ABC):
         x : ndarray of shape (size,)
         gain : float
             How much less the minimum is than the value at the start.
+        solved : bool
+            Whether that is the minimum: little more could be gained along single coefficients.
         """
         self.limit = limit
+        left, small = np.inf, 0.0
         for _ in range(_STEPS):
             pull = self.own.pull(self.x, self.slopes)
             small = self.rough * self.gain if self.gain > limit else _SMALL * limit
-            if pull @ pull / 2 <= small:
+            left = float(pull @ pull) / 2
+            if left <= small:
                 break
             before = self.gain
             self.look_around(pull)
@@ -131,7 +137,7 @@ class Quadratic(ABC):
         # What is at a bound is there exactly.
         at = [self.x == self.first, self.x == self.own.low, self.x == self.own.high]
         x = np.select(at, [self.start, self.corners.low, self.corners.high], self.x / self.scale)
-        return x, self.gain
+        return x, self.gain, bool(left <= max(small, _SOLVED * limit))
 
     def to(self, x: NDArray) -> tuple[float, NDArray, NDArray]:
         """How much is gained by going to x, x, and the slopes there."""
@@ -303,10 +309,17 @@ class ByProducts(Quadratic):
     ) -> NDArray:
         """Newton step of some coefficients, as far as it is worth it."""
 
-        def product(v: NDArray) -> NDArray:
+        def product(v: NDArray) -> tuple[NDArray, NDArray]:
             whole = np.zeros(len(self.x))
             whole[some] = v
-            return self.times(whole)[some]
+            curved = self.times(whole)[some]
+            return curved, curved.copy()
 
-        limit = _SMALL * max(self.gain, self.limit)
-        return newton_decrement(-downhill, product, limit=limit, truncation=_TRUNCATION).step
+        return newton_decrement(
+            -downhill,
+            -downhill,
+            product,
+            lambda residual: np.inf,
+            limit=_SMALL * max(self.gain, self.limit),
+            truncation=_TRUNCATION,
+        ).step

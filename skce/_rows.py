@@ -6,10 +6,14 @@ Everything that a fit needs from X is one of
     sum(A, a, function)   (sum of values, sum of R X, sum of R 1) over blocks of rows, where
                           values, R = function(A X_block' + a, start, stop)
     dense(indices)        a few rows as a float64 array, for statistics of the columns
-    square(weights)       the weighted sum of ||x||^2, for the units of X as a whole
+    moments(weights)      weighted means and mean squares of the columns
 
 so that X is read once per pass, a block stays in cache between its two matrix products, and no
 temporary is larger than a block or the coefficients.
+
+The digits of columns far from zero cancel in A X' + a. Rows with such columns are read less
+`centre`, a number for each column: X stands for X - centre in all of the above, and it is up to the
+caller to use an intercept that takes it up.
 """
 
 from __future__ import annotations
@@ -33,15 +37,17 @@ _ROWS_PER_BLOCK = (512, 8192)
 
 #: The same for CSR, where every block costs a (K, n_features) array to add up.
 _CSR_BLOCK = 2**20
+_ROWS_FOR_MOMENTS = 2**16
 
 #: Columns of a (K, n_features) array that stay in cache while it is turned.
 COLUMNS = 4096
 
 _NOTHING = np.zeros(0)
 
-#: Rows that tell whether columns are far from zero: by this many standard deviations.
+#: Rows that tell whether columns are far from zero: by this many standard deviations, which cost
+#: float32 two digits and float64 three.
 _ROWS_FOR_CENTRE = 1000
-_FAR = 100
+_FAR = {np.dtype(np.float32): 100, np.dtype(np.float64): 1000}
 
 #: Bytes of sparse rows that are worth rounding, how many of their numbers tell whether they fit
 #: float32, and the size that leaves room for products.
@@ -65,13 +71,20 @@ class _Rows:
     """What the places for data share."""
 
     is_sparse = False
-    centre: NDArray | None = None
     X: Any
 
-    def __init__(self, X: NDArray | sp.csr_array):
+    def __init__(
+        self,
+        X: NDArray | sp.csr_array,
+        centre: NDArray | None = None,
+        dtype: DTypeLike | None = None,
+    ):
         self.X = X
         self.n_rows, self.n_columns = X.shape
-        self.dtype = X.dtype
+        #: What blocks are turned into when they are read.
+        self.dtype = X.dtype if dtype is None else np.dtype(dtype)
+        #: What is subtracted from every row that is read, in the dtype of X; None for nothing.
+        self.centre = centre
         self._runs: dict[int, list[tuple[int, int]]] = {}
 
     @property
@@ -114,14 +127,12 @@ class _Rows:
             return value, RX, R1
 
         dtype = A.dtype
-        A, a = self._prepared(A, a)
+        A, a = self._coefficients(A), a.astype(self.dtype)[:, None]
         parts = list(threads.map(one, self._spans(len(A))))
         RX = _total([part[1] for part in parts], dtype)
         R1 = parts[0][2].astype(np.float64, copy=False)
         for part in parts[1:]:
             R1 += part[2]
-        if self.centre is not None:
-            RX += np.multiply.outer(R1, self.centre.astype(np.float64))
         return sum(part[0] for part in parts), RX, R1
 
     def each(self, A: NDArray, a: NDArray, function: Callable[[NDArray, int, int], None]) -> None:
@@ -131,7 +142,7 @@ class _Rows:
             for z, start, stop, _ in self._blocks_of_logits(A, a, span):
                 function(z, start, stop)
 
-        A, a = self._prepared(A, a)
+        A, a = self._coefficients(A), a.astype(self.dtype)[:, None]
         list(threads.map(one, self._spans(len(A))))
 
     def _spans(self, n_logits: int) -> list[tuple[int, int]]:
@@ -148,11 +159,6 @@ class _Rows:
         n_spans = max(1, min(_SPANS, in_memory, worth))
         return list(blocks(self.n_rows, -(-self.n_rows // n_spans)))
 
-    def _prepared(self, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
-        if self.centre is not None:
-            a = a + A @ self.centre.astype(np.float64)
-        return self._coefficients(A), a.astype(self.dtype)[:, None]
-
     def _coefficients(self, A: NDArray) -> NDArray:
         """Return A as `_logits` reads it."""
         return np.asarray(A, dtype=self.dtype)
@@ -168,11 +174,12 @@ class _Rows:
 
     def take(self, indices: NDArray) -> _Rows:
         """Return a copy of the given rows, in the same kind of place."""
-        return type(self)(self.X[indices])
+        return type(self)(self.X[indices], self.centre, self.dtype)
 
     def columns(self, columns: NDArray) -> _Rows:
         """Return a copy of the given columns, in the same kind of place."""
-        return type(self)(self.X[:, columns])
+        centre = None if self.centre is None else self.centre[columns]
+        return type(self)(self.X[:, columns], centre, self.dtype)
 
     def rounded(self) -> _Rows:
         """Return rows that are rounded to float32 when they are read, where that is faster."""
@@ -186,18 +193,8 @@ class _Rows:
         """Return the given rows as a float64 array."""
         raise NotImplementedError
 
-    def square(self, weights: NDArray) -> float:
-        """Return the sum over rows of weight * ||x||^2."""
-        return sum(
-            self._square(self.block(start, stop), weights[start:stop])
-            for start, stop in blocks(self.n_rows, _ROWS_PER_BLOCK[0])
-        )
-
-    def _square(self, block: NDArray | sp.csr_array, weights: NDArray) -> float:
-        raise NotImplementedError
-
-    def moments(self) -> tuple[NDArray, NDArray]:
-        """Mean and mean square of each column."""
+    def moments(self, weights: NDArray) -> tuple[NDArray, NDArray]:
+        """Weighted mean and mean square of each column."""
         raise NotImplementedError
 
     def _block_size(self, n_logits: int) -> int:
@@ -211,38 +208,30 @@ class _Rows:
 
 
 class DenseRows(_Rows):
-    """A NumPy array in memory or memory-mapped, in any order.
-
-    In float32 the digits of columns far from zero cancel in A X' + a. Blocks of such columns are
-    centred when they are read, and what that takes from the sums is added in float64.
-    """
-
-    def __init__(self, X: NDArray):
-        super().__init__(X)
-        self.centre = _far_from_zero(X) if X.dtype == np.float32 else None
+    """A NumPy array in memory or memory-mapped, in any order."""
 
     def block(self, start: int, stop: int) -> NDArray:
         """Rows start to stop, a view unless they are centred."""
-        block = self.X[start:stop]
-        return block if self.centre is None else block - self.centre
+        return self._centred(self.X[start:stop])
+
+    def _centred(self, block: NDArray) -> NDArray:
+        block = block if self.centre is None else block - self.centre
+        return block.astype(self.dtype, copy=False)
 
     def dense(self, indices: NDArray) -> NDArray:
         """Return the given rows as a float64 array."""
-        return self.X[indices].astype(np.float64, copy=False)
+        return self._centred(self.X[indices]).astype(np.float64, copy=False)
 
-    def moments(self) -> tuple[NDArray, NDArray]:
-        """Mean and mean square of each column."""
-        total, square = np.zeros((2, self.n_columns))
-        for start, stop in blocks(self.n_rows, _ROWS_PER_BLOCK[0]):
-            block = self.X[start:stop].astype(np.float64)
-            total += block.sum(axis=0)
-            square += np.einsum("ij,ij->j", block, block)
-        return total / self.n_rows, square / self.n_rows
-
-    def _square(self, block: NDArray, weights: NDArray) -> float:
-        if self.centre is not None:
-            block = block + self.centre
-        return float(weights @ np.einsum("ij,ij->i", block, block, dtype=np.float64))
+    def moments(self, weights: NDArray) -> tuple[NDArray, NDArray]:
+        """Weighted mean and mean square of each column."""
+        share = _share(weights)
+        mean, square = np.zeros((2, self.n_columns))
+        with np.errstate(over="ignore"):
+            for start, stop in blocks(self.n_rows, _ROWS_PER_BLOCK[0]):
+                block = self.block(start, stop).astype(np.float64, copy=False)
+                mean += share[start:stop] @ block
+                square += share[start:stop] @ (block * block)
+        return mean, square
 
     def _block_size(self, n_logits: int) -> int:
         fewest, most = _ROWS_PER_BLOCK
@@ -256,13 +245,18 @@ class DenseRows(_Rows):
 
 
 class CSRRows(_Rows):
-    """A CSR array or matrix."""
+    """A CSR array or matrix.
+
+    A column that is centred has an element stored in every row.
+    """
 
     X: sp.csr_array
     is_sparse = True
 
-    def __init__(self, X: sp.csr_array):
-        super().__init__(X)
+    def __init__(
+        self, X: sp.csr_array, centre: NDArray | None = None, dtype: DTypeLike | None = None
+    ):
+        super().__init__(X, centre, dtype)
         self._views: dict[tuple[int, int], sp.csr_array] = {}
 
     @property
@@ -287,9 +281,7 @@ class CSRRows(_Rows):
         size = np.abs(data[:: max(1, len(data) // _NUMBERS_FOR_SIZE)]).max()
         if not 1 / _FITS_FLOAT32 < size < _FITS_FLOAT32:
             return self
-        rounded = CSRRows(self.X)
-        rounded.dtype = np.dtype(np.float32)
-        return rounded
+        return CSRRows(self.X, self.centre, np.float32)
 
     def block(self, start: int, stop: int) -> sp.csr_array:
         """Rows start to stop; SciPy's own slices would copy."""
@@ -299,23 +291,31 @@ class CSRRows(_Rows):
             parts = self.X.data[inside], self.X.indices[inside], ends - ends[0]
             self._views[start, stop] = sp.csr_array(parts, shape=(stop - start, self.n_columns))
         view = self._views[start, stop]
-        if view.dtype == self.dtype:
+        if view.dtype == self.dtype and self.centre is None:
             return view
-        return sp.csr_array((view.data.astype(self.dtype), view.indices, view.indptr), view.shape)
+        data = view.data if self.centre is None else view.data - self.centre[view.indices]
+        data = data.astype(self.dtype, copy=False)
+        return sp.csr_array((data, view.indices, view.indptr), view.shape)
 
     def dense(self, indices: NDArray) -> NDArray:
         """Return the given rows as a float64 array."""
-        return self.X[indices].toarray().astype(np.float64, copy=False)
+        X = self.X[indices].toarray()
+        if self.centre is not None:
+            X -= self.centre
+        return X.astype(np.float64, copy=False)
 
-    def moments(self) -> tuple[NDArray, NDArray]:
-        """Mean and mean square of each column."""
-        columns, data, p = self.X.indices, self.X.data.astype(np.float64), self.n_columns
-        total, square = (np.bincount(columns, x, p) for x in (data, data**2))
-        return total / self.n_rows, square / self.n_rows
-
-    def _square(self, block: sp.csr_array, weights: NDArray) -> float:
-        values = block.data.astype(np.float64)
-        return float(np.repeat(weights, np.diff(block.indptr)) @ (values * values))
+    def moments(self, weights: NDArray) -> tuple[NDArray, NDArray]:
+        """Weighted mean and mean square of each column."""
+        share = _share(weights)
+        mean, square = np.zeros((2, self.n_columns))
+        with np.errstate(over="ignore"):
+            for start, stop in blocks(self.n_rows, _ROWS_FOR_MOMENTS):
+                block = self.block(start, stop)
+                values = block.data.astype(np.float64, copy=False)
+                shares = np.repeat(share[start:stop], np.diff(block.indptr))
+                for total, powers in ((mean, values), (square, values * values)):
+                    total += np.bincount(block.indices, shares * powers, self.n_columns)
+        return mean, square
 
     def _block_size(self, n_logits: int) -> int:
         return max(_CSR_BLOCK // n_logits, 1)
@@ -334,6 +334,12 @@ class CSRRows(_Rows):
 
     def _back(self, R: NDArray, block: sp.csr_array) -> NDArray:
         return (block.T @ np.ascontiguousarray(R.T)).T
+
+
+def _share(weights: NDArray) -> NDArray:
+    """Weights of rows as shares of their sum."""
+    share = weights.astype(np.float64)
+    return share / share.sum()
 
 
 def _plus(total: NDArray, part: NDArray) -> NDArray:
@@ -361,17 +367,50 @@ def _total(sums: list[NDArray], dtype: DTypeLike) -> NDArray:
     return total
 
 
-def _far_from_zero(X: NDArray) -> NDArray | None:
-    """Means of the columns, by some rows, where they cost float32 two digits or more."""
-    some = X[:: max(1, len(X) // _ROWS_FOR_CENTRE)].astype(np.float64)
-    mean = some.mean(axis=0)
-    far = np.abs(mean) > _FAR * some.std(axis=0)
-    return np.where(far, mean, 0).astype(np.float32) if far.any() else None
+def _far_from_zero(X: NDArray, columns: NDArray | slice = slice(None)) -> NDArray | None:
+    """Means of the columns, by some rows, where they are so far from zero that digits are lost."""
+    step = max(1, X.shape[0] // _ROWS_FOR_CENTRE)
+    some = X[::step][:, columns]
+    some = (some.toarray() if sp.issparse(some) else some).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = some.mean(axis=0)
+        far = np.isfinite(mean) & (np.abs(mean) > _FAR[X.dtype] * some.std(axis=0))
+    if not far.any():
+        return None
+    centre = np.zeros(X.shape[1], X.dtype)
+    centre[columns] = np.where(far, mean, 0)
+    return centre
 
 
-def as_rows(X: NDArray | sp.csr_array) -> _Rows:
-    """Wrap validated X."""
-    return CSRRows(X) if sp.issparse(X) else DenseRows(X)
+def as_rows(X: NDArray | sp.csr_array, *, centred: bool = True) -> _Rows:
+    """Wrap validated X.
+
+    Parameters
+    ----------
+    X : {ndarray, csr_array} of shape (n_samples, n_features)
+    centred : bool, default=True
+        Whether columns far from zero may be centred, which takes an intercept. Without one
+        float32 is read as float64 where there are such columns.
+
+    Returns
+    -------
+    DenseRows or CSRRows
+    """
+    place = CSRRows if sp.issparse(X) else DenseRows
+    full: NDArray | slice = slice(None)
+    if sp.issparse(X):
+        full = np.flatnonzero(np.bincount(X.indices, minlength=X.shape[1]) >= X.shape[0])
+        if not len(full):
+            return CSRRows(X)
+    centre = _far_from_zero(X, full)
+    if centre is None or not centred:
+        return place(X, dtype=X.dtype if centre is None else np.float64)
+    if sp.issparse(X) and not X.has_canonical_format:  # an element may be stored in parts
+        X = X.copy()
+        X.sum_duplicates()
+        full = np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
+        centre = np.where(full, centre, 0)
+    return place(X, centre)
 
 
 def logits(X: NDArray | sp.csr_array, coef: NDArray, intercept: NDArray) -> NDArray:

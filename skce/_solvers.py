@@ -46,11 +46,13 @@ from ._preconditioner import (
     Whitened,
     Whitening,
     class_whitening_cost,
+    columns_whitening_cost,
     joint_whitening_cost,
     only_centre,
     precondition,
     precondition_classes,
     take_sample,
+    whiten_many_columns,
 )
 from ._threads import threads
 from ._warnings import warn
@@ -164,7 +166,7 @@ class _Fit:
         self.variables: Whitening = self.base
         self.step = self._gradient = np.zeros(0)
         self._gradient_of: tuple[_Point, Whitening] | None = None
-        self.point = self.origin = self.evaluate(theta)
+        self.point = self.origin = self.evaluate(objective.from_user(theta))
         self.values = [self.point.value]
         self.seconds = [time.perf_counter() - self.started]
 
@@ -202,6 +204,12 @@ class _Fit:
         return self._gradient
 
     @property
+    def _slopes(self) -> NDArray:
+        """Gradient at the point, or with corners the least subgradient, of the objective."""
+        corners, gradient = self.objective.corners, self.point.gradient
+        return gradient if corners is None else corners.pull(self.point.theta, gradient)
+
+    @property
     def square(self) -> float:
         """Squared norm of that gradient."""
         gradient = self.gradient
@@ -226,6 +234,12 @@ class _Fit:
         if self.objective.corners is None:
             return True
         return self.active.gain_outside(self.gradient) <= _FAR_BELOW * self.limit
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether the gradient alone bounds the gap."""
+        variables = self.variables if self.objective.corners is None else self.active.centred
+        return variables.missed(self._slopes) <= self.limit
 
     @property
     def settled(self) -> bool:
@@ -256,8 +270,8 @@ class _Fit:
         value, gradient = self.objective.value_gradient(theta)
         return _Point(theta, value + (0 if corners is None else corners.value(theta)), gradient)
 
-    def product(self, v: NDArray) -> NDArray:
-        """Hessian at the point times v, in the solver's variables."""
+    def product(self, v: NDArray) -> tuple[NDArray, NDArray]:
+        """Hessian at the point times v, in the solver's variables and in the objective's."""
         if self.point.hessian is None:
             self.point.hessian = self.curvature.hessian(self.point.theta)
         self.nhev += 1
@@ -279,9 +293,12 @@ class _Fit:
         max_products: int = PRODUCTS,
     ) -> None:
         """Estimate the gap at the point by the decrement, which also finds the Newton step."""
+        dtype = np.float32 if self.rounded else np.float64
         found = newton_decrement(
-            self.gradient.astype(np.float32) if self.rounded else self.gradient,
+            self.gradient.astype(dtype, copy=False),
+            self.point.gradient.astype(dtype, copy=False),
             self.product,
+            self.variables.missed,
             limit=self.limit,
             truncation=truncation,
             missing=_MISSING_SINGLE if self.objective.rows.dtype == np.float32 else missing,
@@ -329,8 +346,11 @@ class _Fit:
         self.decrement = square / 2
         self.gap = _relative(self.decrement, self.point.value)
         if not self.decrement > self.limit:
-            residual = self.step - self.product(self.step)
-            if residual @ residual <= SOLVED * square:
+            curved, user_curved = self.product(self.step)
+            residual = self.step - curved
+            solved = residual @ residual <= SOLVED * square
+            missed = self.variables.missed(self.point.gradient + user_curved)
+            if solved and (missed <= MISSING * self.limit or missed == np.inf):
                 self._take(Decrement(self.decrement, True, self.step))
             else:
                 self.estimate_gap()
@@ -440,9 +460,9 @@ def minimize(
     if fit.converged:
         message = f"The estimated relative gap, {fit.gap:.1e}, is at most tol={tol:g}."
     result = OptimizeResult(
-        x=fit.point.theta,
+        x=objective.to_user(fit.point.theta),
         fun=fit.point.value * objective.scale,
-        jac=fit.point.gradient * objective.scale,
+        jac=objective.gradient_to_user(fit.point.gradient) * objective.scale,
         nit=fit.n_iter,
         nfev=fit.nfev,
         njev=fit.nfev,
@@ -465,7 +485,7 @@ def _start(
     if objective.corners is not None:
         return _Fit(objective, theta, tol, verbose, jointly=False)
     sample = take_sample(objective, _ROWS_PER_PARAMETER * objective.size)
-    small = SOLVERS[solver] is newton_cg and joint_whitening_cost(objective) == 0
+    small = SOLVERS[solver] is newton_cg and joint_whitening_cost(objective, objective.size) == 0
     # Without a penalty nothing but whitening finds the directions that change no logit.
     fit = _Fit(objective, theta, tol, verbose, jointly=small and objective.ridge > 0)
     if sample is objective:
@@ -475,7 +495,7 @@ def _start(
     found = minimize(
         sample, theta, solver=solver, tol=max(tol, rough), max_iter=min(max_iter, 30)
     ).result
-    start = fit.evaluate(found.x)
+    start = fit.evaluate(objective.from_user(found.x))
     fit.passes += found.passes * sample.rows.n_rows / objective.rows.n_rows
     if start.value < fit.point.value:
         fit.point, fit.values = start, [start.value]
@@ -494,7 +514,8 @@ def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> s
             fit.confirm(max_iter)
         if fit.converged and fit.n_iter < max_iter:
             before = fit.point
-            fit.converged = fit.take_newton_step() and fit.left_out_nothing
+            kept = fit.take_newton_step() and fit.left_out_nothing
+            fit.converged = kept or fit.is_certain
             if not fit.converged and fit.point is before and method is not active_set:
                 _search(fit)
         if fit.converged:
@@ -510,11 +531,11 @@ def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> s
             fit.be_exact()
             failures = 0
         work = fit.nfev + fit.nhev - work
-        if (
-            method is not active_set
-            and fit.jointly is None
-            and work > class_whitening_cost(fit.curvature)
-        ):
+        if method is active_set or fit.jointly is not None:
+            continue
+        if work > columns_whitening_cost(fit.base, fit.objective):
+            fit.base = fit.variables = whiten_many_columns(fit.objective)
+        elif work > class_whitening_cost(fit.base, fit.curvature):
             fit.variables = precondition_classes(fit.base, fit.curvature, fit.point.theta)
     return PRECISION
 
@@ -526,7 +547,7 @@ def newton_cg(fit: _Fit, max_iter: int) -> None:
     gradients, where the gain of the quadratic model tells how far is enough (on text with C = 100
     that took four times the passes), and keeps to itself what is also the estimate of the gap.
     """
-    joint_cost = joint_whitening_cost(fit.objective)
+    joint_cost = joint_whitening_cost(fit.objective, fit.base.size)
     if fit.jointly is None and fit.last_products >= joint_cost < np.inf:
         fit.jointly = Jointly(fit.base, fit.objective)
     before, fit.decrement_before = fit.nhev, fit.decrement
@@ -577,12 +598,13 @@ def active_set(fit: _Fit, max_iter: int) -> None:
     fit.decrement_before = fit.decrement
     origin, corners = fit.point, fit.active.corners
     some, complete = fit.active.choose(origin.theta, fit.gradient)
-    target, gain, made = fit.active.minimum(
+    target, gain, solved, made = fit.active.minimum(
         origin.theta, origin.gradient, some, limit=fit.limit, most=origin.value
     )
     fit.nhev += made
     fit.passes += made
-    fit._take(Decrement(gain, complete and not fit.active.damping, target - origin.theta))
+    complete = complete and solved and not fit.active.damping
+    fit._take(Decrement(gain, complete, target - origin.theta))
     fit.converged = fit.converged and fit.settled
     if fit.verbose and fit.n_iter:
         fit.print()
@@ -631,7 +653,7 @@ def lbfgs(fit: _Fit, max_iter: int) -> None:
     iterations = min(max_iter - fit.n_iter, _LBFGS_ITERATIONS)
     found = scipy_minimize(
         fit.fun,
-        np.zeros(len(fit.point.theta)),
+        np.zeros(fit.variables.size),
         jac=True,
         method="L-BFGS-B",
         callback=callback,

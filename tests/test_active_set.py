@@ -335,7 +335,7 @@ def test_model_of_either_kind_is_minimised(seed, lam):
 
     model = Dense(H, g, corners, start, none)
     model.rough = 1e-12
-    x, gain = model.minimum()
+    x, gain, solved = model.minimum()
     # Conditions of the optimum, written out.
     slope = g + H @ x
     up = slope + np.where(x >= 0, corners.weights, -corners.weights)
