@@ -278,7 +278,12 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 )
                 self._store(objective, report)
             warn_if_not_converged(
-                report, tol=self.tol, unpenalised=bool(np.isinf(self.C)), dtype=X.dtype
+                report,
+                tol=self.tol,
+                unpenalised=bool(np.isinf(self.C)),
+                dtype=X.dtype,
+                classes=targets.classes,
+                features=getattr(self, "feature_names_in_", None),
             )
         return self
 
@@ -544,12 +549,11 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _attributes(self, objective: Objective, theta: NDArray) -> dict[str, Any]:
         """Return what it takes to predict."""
-        W, b = objective.unpack(theta)
-        dtype = objective.rows.dtype
+        W, b = objective.unpack(objective.stored(theta))
         return {
             "classes_": objective.targets.classes,
-            "coef_": W.astype(dtype),
-            "intercept_": b.astype(dtype),
+            "coef_": W.copy(),
+            "intercept_": b.astype(W.dtype),
             "_form": objective.targets.form,
         }
 

@@ -106,6 +106,11 @@ class Objective:
         """Whether some coefficients have no penalty that is smooth."""
         return self.ridge == 0 or not (self._equal_factors or self.factors.all())
 
+    @property
+    def free(self) -> NDArray:
+        """Whether each feature has no penalty at all."""
+        return np.equal(max(self.ridge, self.lasso) * self.factors, 0)
+
     def unpack(self, theta: NDArray) -> tuple[NDArray, NDArray]:
         """W, shape (K, n_features), and b, shape (K,), zeros without an intercept."""
         K = self.targets.n_outputs
@@ -132,6 +137,17 @@ class Objective:
         # These sums cancel: in the longest floats there are, where they are longer.
         moved = b + sign * (W.astype(np.longdouble) @ centre.astype(np.longdouble))
         return self.pack(W, moved.astype(np.float64))
+
+    def stored(self, theta: NDArray) -> NDArray:
+        """The user's theta as an estimator stores it, in the dtype of X.
+
+        Intercepts make up for what rounding the coefficients of columns far from zero takes.
+        """
+        dtype = self.rows.X.dtype
+        W, _ = self.unpack(theta)
+        _, b = self.unpack(self.from_user(theta))
+        rounded = W.astype(dtype).astype(np.float64)
+        return self.to_user(self.pack(rounded, b)).astype(dtype)
 
     def gradient_to_user(self, gradient: NDArray) -> NDArray:
         """Gradient with respect to the user's theta, from that with respect to theta."""
@@ -192,6 +208,35 @@ class Objective:
         if keep:
             self.rows.each(W, b, remember)
         return product
+
+    def recession(self, direction: NDArray) -> tuple[float, float]:
+        """How far a direction moves the logits of a row, and how much a row loses far along it.
+
+        Along a direction d of the logits the loss of a row grows like m * max(d) - t.d, or for
+        a binary loss like the sum over outputs of m * max(d, 0) - t * d; both per unit of mass.
+        """
+        D, d = self.unpack(direction)
+        found: list[tuple[float, float]] = []
+
+        def look(z: NDArray, start: int, stop: int) -> None:
+            t = self.targets.block(start, stop)
+            size = np.abs(z).max()
+            if not size > 0:
+                return
+            z = z.astype(np.float64)
+            mass = np.atleast_2d(t.mass).max(axis=0)
+            seen = mass > 0
+            far = np.where(seen, np.ptp(z, axis=0) if len(z) > 1 else np.abs(z[0]), 0)
+            far = np.maximum(far, np.where(seen, np.abs(z).max(axis=0), 0)) if not shifts else far
+            values, _ = self.loss.value_gradient(z * (_FAR_ALONG / size), t)
+            lost = np.divide(values, mass, out=np.zeros(len(mass)), where=seen)
+            found.append((float(far.max()), float(lost.max()) * size / _FAR_ALONG))
+
+        shifts = self.targets.loss == "categorical"
+        self.rows.each(D, d, look)
+        return max((one[0] for one in found), default=0.0), max(
+            (one[1] for one in found), default=0.0
+        )
 
     def sample(self, indices: NDArray) -> Objective:
         """Return an estimate of F from a copy of some rows, with the same penalty."""
@@ -254,5 +299,7 @@ def mean_of_classes(A: NDArray) -> NDArray:
 
 _NOTHING = np.zeros(0)
 
+#: How far along a direction losses are as good as linear.
+_FAR_ALONG = 1e9
 #: Bytes of probabilities that a Hessian may keep.
 _KEPT = 2**25

@@ -144,7 +144,14 @@ def softmax_path(
     values = _grid(Cs, objective, model.l1_ratio)
     reports = list(_fits(model, objective, values, model.l1_ratio, model.tol))
     for C, report in zip(values, reports, strict=True):
-        warn_if_not_converged(report, tol=model.tol, unpenalised=bool(np.isinf(C)), dtype=X.dtype)
+        warn_if_not_converged(
+            report,
+            tol=model.tol,
+            unpenalised=bool(np.isinf(C)),
+            dtype=X.dtype,
+            classes=targets.classes,
+            features=getattr(model, "feature_names_in_", None),
+        )
     parts = [objective.unpack(report.result.x) for report in reports]
     return SoftmaxPath(
         values,
@@ -407,7 +414,14 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
             self.coefs_paths_ = np.array(paths)
             report = self._refit(objective, self._choose())
         if report is not None:
-            warn_if_not_converged(report, tol=self.tol, unpenalised=False, dtype=X.dtype)
+            warn_if_not_converged(
+                report,
+                tol=self.tol,
+                unpenalised=bool(np.isinf(self.C_)),
+                dtype=X.dtype,
+                classes=raw.classes,
+                features=getattr(self, "feature_names_in_", None),
+            )
         return self
 
     def score(

@@ -73,12 +73,23 @@ _TRUNCATION_PER_ERROR = 3
 #: The share of the gain that the slope promises that a step must make, and its tries to make it.
 _ENOUGH = 1e-4
 _BACKTRACKS = 20
+#: The share from which a step is lengthened.
+_STRAIGHT = 0.75
 #: Rows per parameter whose optimum is a good start, and whose Hessian is good enough for steps.
 _ROWS_PER_PARAMETER = 40
 #: A step on a sampled Hessian that leaves more than this of the gap asks for a larger sample.
 _LITTLE = 0.3
 #: Without a penalty a mean loss as small as this has no optimum but zero, at infinity.
 _SEPARABLE = 1e-12
+#: Such a loss, once more: the largest change of a logit in a last step that says nothing, what a
+#: row may lose in it for a unit of that, rounds of making sure, and the share of the largest move of
+#: a coefficient that is named.
+_STILL = 0.1
+_LOSES_NOTHING = 1e-3
+_ROUNDS = 12
+_MUCH = 0.3
+#: A start whose mean loss is this many times that of zeros is compared with these.
+_FAR_OFF = 10
 #: The ratio of successive decrements beyond which it tells no more of what is to come.
 _SLOWEST = 0.95
 #: The ratio that Newton's method has where its model is good, and the share of `limit` at which a
@@ -106,7 +117,8 @@ _LARGEST_EIGENVALUE = 2
 class Report:
     """How a fit ended; `gap` is relative to the optimal objective, a lower bound if incomplete.
 
-    `variables` are the last ones, good for a similar objective too.
+    `variables` are the last ones, good for a similar objective too. `runaway` are the outputs and
+    the features whose coefficients grow without bound, if any do.
     """
 
     gap: float
@@ -114,6 +126,7 @@ class Report:
     result: OptimizeResult
     loss_curve: list[float]
     variables: Whitening
+    runaway: tuple[NDArray, NDArray] | None = None
 
 
 @dataclass(eq=False)
@@ -166,9 +179,22 @@ class _Fit:
         self.variables: Whitening = self.base
         self.step = self._gradient = np.zeros(0)
         self._gradient_of: tuple[_Point, Whitening] | None = None
-        self.point = self.origin = self.evaluate(objective.from_user(theta))
+        self.point = self.origin = self._first_point(objective.from_user(theta))
+        self._accepted = self.point
+        self.moves: list[NDArray] = []
+        self.runaway: tuple[NDArray, NDArray] | None = None
         self.values = [self.point.value]
         self.seconds = [time.perf_counter() - self.started]
+
+    def _first_point(self, theta: NDArray) -> _Point:
+        """Evaluate the start; zeros are a better one than coefficients far off."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            point = self.evaluate(theta)
+        if not point.value <= _FAR_OFF * np.log(self.objective.targets.n_outputs + 1):
+            zeros = self.evaluate(np.zeros_like(theta))
+            if not point.value <= zeros.value:
+                return zeros
+        return point
 
     @property
     def n_iter(self) -> int:
@@ -188,10 +214,7 @@ class _Fit:
     @property
     def separable(self) -> bool:
         """Whether there is no optimum, because the loss alone goes to zero."""
-        if not self.point.value <= _SEPARABLE:
-            return False
-        penalised = self.objective.ridge > 0 or self.objective.lasso > 0
-        return not (penalised and np.all(self.objective.factors))
+        return self.point.value <= _SEPARABLE and bool(self.objective.free.any())
 
     @property
     def gradient(self) -> NDArray:
@@ -386,8 +409,26 @@ class _Fit:
                 return
             self.accept()
 
+    def is_storable(self) -> bool:
+        """Whether the gap is still small once the coefficients are rounded to the dtype of X.
+
+        Intercepts of columns far from zero have few digits left for what matters.
+        """
+        objective = self.objective
+        exact = objective.rows.centre is None and objective.rows.X.dtype == np.float64
+        if not exact:
+            stored = objective.stored(objective.to_user(self.point.theta)).astype(np.float64)
+            lost = self.evaluate(objective.from_user(stored)).value - self.point.value
+            if not self.is_flat(lost):
+                self.gap += _relative(max(lost, 0.0), self.point.value)
+                self.converged = self.gap <= self.tol
+        return self.converged
+
     def accept(self) -> None:
         """Take note of an iteration that led to the point."""
+        if self.objective.free.any():
+            self.moves = [*self.moves[-1:], self.point.theta - self._accepted.theta]
+        self._accepted = self.point
         self.values.append(self.point.value)
         self.seconds.append(time.perf_counter() - self.started)
         if self.on_iteration is not None:
@@ -419,6 +460,7 @@ def minimize(
     verbose: int = 0,
     on_iteration: OnIteration | None = None,
     variables: Whitening | None = None,
+    whole: bool = True,
 ) -> Report:
     """Minimise the objective from theta until the relative gap is at most tol.
 
@@ -438,6 +480,9 @@ def minimize(
         Takes theta after each iteration, and returns whether to stop.
     variables : Whitening, default=None
         Those of a similar objective, to begin with.
+    whole : bool, default=True
+        Whether the objective is that of all rows, so that coefficients that grow without bound
+        matter.
 
     Returns
     -------
@@ -450,13 +495,20 @@ def minimize(
             fit.variables = variables
         method = SOLVERS[solver] if objective.corners is None else active_set
         message = _iterate(fit, method, max_iter)
-        if fit.separable:
-            fit.gap = np.inf
+        if fit.converged and whole:
+            _look_for_separation(fit, method, max_iter)
+            message = message if fit.converged else QUASI_SEPARABLE
+        if fit.separable or fit.runaway is not None:
+            fit.gap = np.inf if fit.separable else fit.gap
+            if fit.runaway is None and fit.moves:
+                fit.runaway = _growing(fit, fit.moves[-1])
         elif fit.stopped:
             pass
         elif not fit.converged and objective.corners is None:
             fit.estimate_gap(max_products=max(_LAST_PRODUCTS, fit.nhev // 2))
             fit.refine(max_iter)
+        if fit.converged and not fit.is_storable():
+            message = STORED
     if fit.converged:
         message = f"The estimated relative gap, {fit.gap:.1e}, is at most tol={tol:g}."
     result = OptimizeResult(
@@ -475,7 +527,7 @@ def minimize(
         message=message,
     )
     loss_curve = [value * objective.scale for value in fit.values[1:] or fit.values]
-    return Report(fit.gap, fit.complete, result, loss_curve, fit.variables)
+    return Report(fit.gap, fit.complete, result, loss_curve, fit.variables, fit.runaway)
 
 
 def _start(
@@ -493,7 +545,7 @@ def _start(
     # The optimum of a sample is off by about size / (2 m): what is closer to it is not closer.
     rough = objective.size / (20 * sample.rows.n_rows)
     found = minimize(
-        sample, theta, solver=solver, tol=max(tol, rough), max_iter=min(max_iter, 30)
+        sample, theta, solver=solver, tol=max(tol, rough), max_iter=min(max_iter, 30), whole=False
     ).result
     start = fit.evaluate(objective.from_user(found.x))
     fit.passes += found.passes * sample.rows.n_rows / objective.rows.n_rows
@@ -540,6 +592,50 @@ def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> s
     return PRECISION
 
 
+def _look_for_separation(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> None:
+    """Find out whether coefficients without a penalty grow without bound.
+
+    Near an optimum the last steps are small. Where features separate some rows of a class from the
+    others each step adds about 1 to the logits of these rows, however little is gained by that.
+    (The very last step may not: rounding hides such a direction in the end.) A move by which no row
+    loses, at however many times its length, proves it. As long as it is not clear which of the two
+    it is, the fit goes on.
+
+    Source: Albert and Anderson, *On the existence of maximum likelihood estimates in logistic
+    regression models*, 1984.
+    """
+    tol = fit.tol
+    for _ in range(_ROUNDS):
+        large = False
+        for move in fit.moves:
+            with np.errstate(over="ignore", invalid="ignore"):
+                farthest, lost = fit.objective.recession(move)
+            large = large or farthest >= _STILL
+            if farthest >= _STILL and lost <= _LOSES_NOTHING * farthest:
+                fit.converged, fit.runaway = False, _growing(fit, move)
+                break
+        if not large or not fit.converged:
+            break
+        fit.tol, fit.moves, fit.converged = fit.tol / 10, [], False
+        _iterate(fit, method, max_iter)
+        if not fit.converged:  # rounding, or max_iter; it was good enough before
+            fit.converged = not fit.separable
+            break
+    fit.tol = tol
+
+
+def _growing(fit: _Fit, move: NDArray) -> tuple[NDArray, NDArray]:
+    """Outputs and features without a penalty that a step moved most."""
+    objective = fit.objective
+    mean, square = objective.rows.moments(objective.targets.weights)
+    D, d = objective.unpack(move)
+    moved = np.abs(D) * np.sqrt(np.maximum(square - mean**2, 0)) * objective.free
+    if objective.fit_intercept:
+        moved = np.column_stack([moved, np.abs(d + D @ mean)])
+    most = moved >= _MUCH * moved.max()
+    return np.flatnonzero(most.any(axis=1)), np.flatnonzero(most[:, : D.shape[1]].any(axis=0))
+
+
 def newton_cg(fit: _Fit, max_iter: int) -> None:
     """One iteration: a Newton step by SciPy's conjugate gradients, and a search along it.
 
@@ -583,6 +679,8 @@ def _search(fit: _Fit) -> None:
         gain = origin.value - fit.point.value
         lower = gain >= -_ENOUGH * length * slope and gain > 0
         if lower or (length == 1 and fit.is_flat(gain) and fit.square <= square / 2):
+            if length == 1 and not fit.is_flat(gain):
+                _lengthen(fit, origin, direction, slope)
             fit.accept()
             error = abs(gain / fit.decrement - 1) if length == 1 else 1
             error = 0 if fit.is_flat(gain) else error
@@ -591,6 +689,22 @@ def _search(fit: _Fit) -> None:
         curvature = -(gain + length * slope) / length**2
         length = float(np.clip(-slope / (2 * curvature), length / 10, length / 2))
     fit.point = origin
+
+
+def _lengthen(fit: _Fit, origin: _Point, direction: NDArray, slope: float) -> None:
+    """Go farther along a step that gained nearly all that its slope promises.
+
+    There is next to no curvature along it, as where logits are so far off that every probability is
+    zero or one. A step of Newton's method gains a half of it.
+    """
+    length = factor = 1.0
+    while origin.value - fit.point.value >= _STRAIGHT * length * -slope > 0:
+        before, factor = fit.point, 2 * factor
+        length *= factor
+        fit.point = fit.evaluate(origin.theta + length * direction)
+        if not fit.point.value < before.value:
+            fit.point = before
+            return
 
 
 def active_set(fit: _Fit, max_iter: int) -> None:
@@ -617,8 +731,10 @@ def active_set(fit: _Fit, max_iter: int) -> None:
         fit.point = fit.evaluate(target if length == 1 else origin.theta + length * fit.step)
         gained = origin.value - fit.point.value
         if gained > 0 and gained >= -_ENOUGH * length * slope:
-            fit.accept()
             share = gained / gain
+            if length == 1 and not fit.is_flat(gained):
+                _lengthen(fit, origin, fit.step, slope)
+            fit.accept()
             break
     else:
         fit.point = origin
@@ -668,13 +784,36 @@ SOLVERS = {"auto": newton_cg, "lbfgs": lbfgs, "newton-cg": newton_cg}
 MAX_ITER = "max_iter was reached"
 STOPPED = "a callback ended the fit"
 PRECISION = "the line search found nothing lower in the precision of X"
+STORED = "the intercepts that go with columns far from zero have no more digits"
 SEPARABLE = "the classes are separable and the loss goes to zero as the coefficients grow"
+QUASI_SEPARABLE = "some coefficients grow without bound, while the loss hardly changes"
+#: Features, or classes, that a warning names at most.
+_NAMED = 5
 
 
 def warn_if_not_converged(
-    report: Report, *, tol: float, unpenalised: bool, dtype: DTypeLike
+    report: Report,
+    *,
+    tol: float,
+    unpenalised: bool,
+    dtype: DTypeLike,
+    classes: NDArray,
+    features: NDArray | None,
 ) -> None:
-    """Issue a ConvergenceWarning that says how close the fit is, why it stopped and what to do."""
+    """Issue a ConvergenceWarning that says how close the fit is, why it stopped and what to do.
+
+    Parameters
+    ----------
+    report : Report
+    tol : float
+    unpenalised : bool
+        Whether C is infinite.
+    dtype : dtype
+        Of X.
+    classes : ndarray
+    features : ndarray or None
+        Names of the features, if they have any.
+    """
     if report.result.success or report.result.message == STOPPED:
         return
     reached = (
@@ -683,21 +822,45 @@ def warn_if_not_converged(
         if np.isfinite(report.gap)
         else "at an unknown distance from the optimum"
     )
+    no_optimum = (
+        "There is no optimum with C=inf: set a finite C."
+        if unpenalised
+        else "There is no optimum where these features are not penalised: set no weight to zero."
+    )
     remedies = {
         MAX_ITER: "Increase max_iter, or increase tol.",
         PRECISION: "Increase tol, or pass X as float64."
         if np.dtype(dtype) == np.float32
         else "Increase tol.",
-        SEPARABLE: "There is no optimum with C=inf: set a finite C."
-        if unpenalised
-        else "There is no optimum where these features are not penalised: set no weight to zero.",
+        STORED: "Increase tol, or subtract their means from the columns of X first.",
+        SEPARABLE: no_optimum,
+        QUASI_SEPARABLE: no_optimum,
     }
     reason = report.result.message
     remedy = remedies[reason]
-    if unpenalised and reason != SEPARABLE:
+    if report.runaway is not None:
+        remedy = f"{_name_runaway(report.runaway, classes, features)} {remedy}"
+    if unpenalised and reason not in (SEPARABLE, QUASI_SEPARABLE):
         remedy += " With C=inf there may be no optimum at all: a finite C makes it exist."
     warn(
         f"SoftmaxClassifier stopped {reached} after {report.result.nit} iterations, because "
         f"{reason}; tol={tol:g} was asked for. {remedy}",
         ConvergenceWarning,
     )
+
+
+def _name_runaway(
+    runaway: tuple[NDArray, NDArray], classes: NDArray, features: NDArray | None
+) -> str:
+    """Say which coefficients grow without bound."""
+    outputs, columns = runaway
+    whose = classes[1:] if len(classes) == 2 and outputs.max(initial=0) == 0 else classes
+    names = columns if features is None else features[columns]
+    where = f"features {_listed(names)} of " if len(columns) else "the intercepts of "
+    return f"The coefficients that grow are those of {where}classes {_listed(whose[outputs])}."
+
+
+def _listed(names: NDArray) -> str:
+    """Return the first few names."""
+    more = ", ..." if len(names) > _NAMED else ""
+    return "[" + ", ".join(map(repr, names[:_NAMED].tolist())) + more + "]"
