@@ -50,9 +50,12 @@ _SMALL_BYTES = 2**22
 #: which large products of matrices make far more in the same time.
 _BYTES = 2**27
 _WORTH_PRODUCTS = 3000
+#: Standard deviations that columns without an intercept may be away from zero: their products lose
+#: twice as many digits.
+_TOO_FAR = 1e5
 #: The first damping, the factor by which it changes, and the shares of what a model gains below
 #: which a step asks for more and above which for less.
-_FIRST_DAMPING = 1e-3
+_FIRST_DAMPING = 1e-9
 _CHANGE = 10.0
 #: The largest damping that a step leaves to the next.
 _LARGEST_DAMPING = 1e10
@@ -60,6 +63,7 @@ _LARGEST_DAMPING = 1e10
 _MOST_DAMPINGS = 20
 _POOR = 0.1
 _GOOD = 0.75
+_VERY_GOOD = 0.95
 
 
 class ActiveSet:
@@ -78,6 +82,11 @@ class ActiveSet:
         self.damping = 0.0
         self._inside = np.zeros(objective.size, dtype=bool)
         self._samples: dict[int, Objective] = {}
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether no columns are so nearly collinear that rounding hides what they differ in."""
+        return self.objective.rows.distance <= _TOO_FAR
 
     @cached_property
     def _moments(self) -> tuple[NDArray, NDArray]:
@@ -189,7 +198,8 @@ class ActiveSet:
         if share < _POOR:
             self.damping = min(max(_CHANGE * self.damping, _FIRST_DAMPING), _LARGEST_DAMPING)
         elif share > _GOOD:
-            self.damping /= _CHANGE if share < np.inf else np.inf
+            change = _CHANGE if share < _VERY_GOOD else _CHANGE**3
+            self.damping /= change if share < np.inf else np.inf
             self.damping *= self.damping >= _FIRST_DAMPING
 
     def _sample(self, size: int) -> Objective:

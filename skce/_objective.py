@@ -71,9 +71,17 @@ class Objective:
 
     def _penalise(self, C: float, l1_ratio: float) -> None:
         total = self.targets.total_weight
-        self.ridge, self.lasso = (1 - l1_ratio) / (C * total), l1_ratio / (C * total)
         #: What to multiply F by to get the user's objective; with C = inf the sum of the losses.
         self.scale = total * (C if np.isfinite(C) else 1)
+        strongest = max(1.0, float(self.factors.max(initial=0)))
+        if not _SMALLEST * strongest < self.scale < _LARGEST:
+            raise ValueError(
+                f"C={C:g} is out of range: times the sum of the sample weights, {total:g}, and "
+                f"beside the largest of penalty_weights, {strongest:g}, it leaves that of float64. "
+                "Use C=np.inf for no penalty, or weights and factors of the order of 1."
+            )
+        strength = 0.0 if np.isinf(C) else 1 / self.scale
+        self.ridge, self.lasso = (1 - l1_ratio) * strength, l1_ratio * strength
         #: The rest of what is minimised, None if there is none.
         self.corners = self._corners() if self.lasso or self.bounds is not None else None
 
@@ -299,6 +307,8 @@ def mean_of_classes(A: NDArray) -> NDArray:
 
 _NOTHING = np.zeros(0)
 
+#: What C times the sum of the weights may be, so that squares do not overflow.
+_SMALLEST, _LARGEST = 1e-150, 1e300
 #: How far along a direction losses are as good as linear.
 _FAR_ALONG = 1e9
 #: Bytes of probabilities that a Hessian may keep.

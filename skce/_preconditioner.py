@@ -266,6 +266,8 @@ def _moments(objective: Objective) -> tuple[NDArray, NDArray]:
 
 def whiten_columns(objective: Objective) -> Whitened:
     """Whiten by the covariance of the columns."""
+    if objective.rows.distance:
+        return whiten_far_columns(objective)
     mean, covariance = _moments(objective)
     M = objective.loss.curvature_bound(objective.targets.n_outputs) * covariance
     M[np.diag_indices(len(M))] += objective.ridge * objective.factors
@@ -297,6 +299,33 @@ def whiten_many_columns(objective: Objective) -> Whitened:
 
 def _spread(objective: Objective, variance: NDArray) -> float:
     return np.inf if objective.unpenalised else float((variance / objective.factors).sum())
+
+
+def whiten_far_columns(objective: Objective) -> Whitened:
+    """Whiten columns far from zero without an intercept that could take up their means.
+
+    They are nearly collinear. By a QR decomposition of the rows in place of their products, whose
+    condition is the square.
+    """
+    p, h = (
+        objective.rows.n_columns,
+        objective.loss.curvature_bound(objective.targets.n_outputs),
+    )
+    if "far" not in objective.shared:
+        R = np.zeros((0, p))
+        for indices, share in _sample(objective, _SAMPLE):
+            X = objective.rows.dense(indices) * np.sqrt(share)[:, None]
+            R = np.linalg.qr(np.concatenate([R, X]), mode="r")
+        check_squares(np.einsum("ij,ij->j", R, R))
+        objective.shared["far"] = R
+    penalty = np.diag(np.sqrt(objective.ridge * objective.factors))
+    A = np.concatenate([np.sqrt(h) * objective.shared["far"], penalty])
+    norms = np.linalg.norm(A, axis=0)
+    scale = np.where(norms > 0, norms, 1.0)
+    _, D, B = np.linalg.svd(A / scale, full_matrices=False)
+    kept = D > _COLLINEAR * len(D) * D.max(initial=0)
+    Q = (B[kept] / D[kept, None]).T / scale[:, None]
+    return Whitened(objective, None, Q, _spread(objective, norms**2 / h))
 
 
 def whiten_rows(objective: Objective) -> Whitened:
@@ -375,8 +404,14 @@ def check_squares(squares: NDArray) -> None:
 
 def only_centre(objective: Objective) -> Whitened:
     """Return variables for `Jointly` at every point, which does the rest."""
+    if objective.rows.distance:
+        return whiten_far_columns(objective)
     mean, covariance = _moments(objective)
-    return Whitened(objective, mean, 1.0, _spread(objective, covariance.diagonal()))
+    variance = covariance.diagonal()
+    # Nothing holds a constant column without a penalty but rounding.
+    fixed = (variance == 0) & (objective.ridge * objective.factors == 0)
+    Q = np.where(fixed, 0.0, 1.0) if fixed.any() else 1.0
+    return Whitened(objective, mean, Q, _spread(objective, variance))
 
 
 def take_sample(objective: Objective, n_rows: int) -> Objective:

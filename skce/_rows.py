@@ -71,6 +71,8 @@ class _Rows:
     """What the places for data share."""
 
     is_sparse = False
+    #: How many standard deviations columns that are read as they are lie away from zero, at most.
+    distance = 0.0
     X: Any
 
     def __init__(
@@ -174,7 +176,9 @@ class _Rows:
 
     def take(self, indices: NDArray) -> _Rows:
         """Return a copy of the given rows, in the same kind of place."""
-        return type(self)(self.X[indices], self.centre, self.dtype)
+        rows = type(self)(self.X[indices], self.centre, self.dtype)
+        rows.distance = self.distance
+        return rows
 
     def columns(self, columns: NDArray) -> _Rows:
         """Return a copy of the given columns, in the same kind of place."""
@@ -367,19 +371,23 @@ def _total(sums: list[NDArray], dtype: DTypeLike) -> NDArray:
     return total
 
 
-def _far_from_zero(X: NDArray, columns: NDArray | slice = slice(None)) -> NDArray | None:
-    """Means of the columns, by some rows, where they are so far from zero that digits are lost."""
+def _far_from_zero(X: NDArray, columns: NDArray | slice) -> tuple[NDArray | None, float]:
+    """Means of columns, by some rows, where they are so far from zero that digits are lost.
+
+    And how far, in standard deviations, those are that are not constant.
+    """
     step = max(1, X.shape[0] // _ROWS_FOR_CENTRE)
     some = X[::step][:, columns]
     some = (some.toarray() if sp.issparse(some) else some).astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = some.mean(axis=0)
-        far = np.isfinite(mean) & (np.abs(mean) > _FAR[X.dtype] * some.std(axis=0))
+        mean, deviation = some.mean(axis=0), some.std(axis=0)
+        far = np.isfinite(mean) & (np.abs(mean) > _FAR[X.dtype] * deviation)
     if not far.any():
-        return None
+        return None, 0.0
     centre = np.zeros(X.shape[1], X.dtype)
     centre[columns] = np.where(far, mean, 0)
-    return centre
+    differ = far & (deviation > np.finfo(np.float64).eps * np.abs(mean))
+    return centre, float((np.abs(mean[differ]) / deviation[differ]).max(initial=0))
 
 
 def as_rows(X: NDArray | sp.csr_array, *, centred: bool = True) -> _Rows:
@@ -402,9 +410,11 @@ def as_rows(X: NDArray | sp.csr_array, *, centred: bool = True) -> _Rows:
         full = np.flatnonzero(np.bincount(X.indices, minlength=X.shape[1]) >= X.shape[0])
         if not len(full):
             return CSRRows(X)
-    centre = _far_from_zero(X, full)
+    centre, distance = _far_from_zero(X, full)
     if centre is None or not centred:
-        return place(X, dtype=X.dtype if centre is None else np.float64)
+        rows = place(X, dtype=X.dtype if centre is None else np.float64)
+        rows.distance = distance
+        return rows
     if sp.issparse(X) and not X.has_canonical_format:  # an element may be stored in parts
         X = X.copy()
         X.sum_duplicates()

@@ -70,6 +70,11 @@ _TRUNCATION = 0.05
 #: Less, down to this many times the error that the quadratic model made of the last gain: a model
 #: that good is worth solving further. Text with C = 1 took 13 products less, and 6 iterations.
 _TRUNCATION_PER_ERROR = 3
+#: Iterations that together gained less than the gap that matters are failures too.
+_PATIENCE = 30
+#: Iterations with corners, of which twice as many are enough if they gained less than this share.
+_LONG = 100
+_SLOW = 1e-2
 #: The share of the gain that the slope promises that a step must make, and its tries to make it.
 _ENOUGH = 1e-4
 _BACKTRACKS = 20
@@ -188,8 +193,9 @@ class _Fit:
 
     def _first_point(self, theta: NDArray) -> _Point:
         """Evaluate the start; zeros are a better one than coefficients far off."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            point = self.evaluate(theta)
+        if np.abs(theta).max(initial=0) > np.sqrt(np.finfo(self.objective.rows.dtype).max):
+            return self.evaluate(np.zeros_like(theta))
+        point = self.evaluate(theta)
         if not point.value <= _FAR_OFF * np.log(self.objective.targets.n_outputs + 1):
             zeros = self.evaluate(np.zeros_like(theta))
             if not point.value <= zeros.value:
@@ -572,13 +578,17 @@ def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> s
                 _search(fit)
         if fit.converged:
             return ""
+        if method is active_set and fit.n_iter >= 2 * _LONG:
+            if fit.values[-_LONG] - fit.values[-1] <= _SLOW * fit.values[-1]:
+                return SLOW
         if fit.stopped:
             return STOPPED
         if fit.separable:
             return SEPARABLE
         if fit.n_iter >= max_iter:
             return MAX_ITER
-        failures = 0 if fit.n_iter > n_iter else failures + 1
+        stalled = fit.n_iter > _PATIENCE and fit.values[-_PATIENCE] - fit.values[-1] <= fit.limit
+        failures = 0 if fit.n_iter > n_iter and not stalled else failures + 1
         if failures and fit.rounded:
             fit.be_exact()
             failures = 0
@@ -717,7 +727,7 @@ def active_set(fit: _Fit, max_iter: int) -> None:
     )
     fit.nhev += made
     fit.passes += made
-    complete = complete and solved and not fit.active.damping
+    complete = complete and solved and not fit.active.damping and fit.active.sees_all
     fit._take(Decrement(gain, complete, target - origin.theta))
     fit.converged = fit.converged and fit.settled
     if fit.verbose and fit.n_iter:
@@ -731,7 +741,7 @@ def active_set(fit: _Fit, max_iter: int) -> None:
         fit.point = fit.evaluate(target if length == 1 else origin.theta + length * fit.step)
         gained = origin.value - fit.point.value
         if gained > 0 and gained >= -_ENOUGH * length * slope:
-            share = gained / gain
+            share = gained / gain if gain > 0 else 0.0
             if length == 1 and not fit.is_flat(gained):
                 _lengthen(fit, origin, fit.step, slope)
             fit.accept()
@@ -784,6 +794,7 @@ SOLVERS = {"auto": newton_cg, "lbfgs": lbfgs, "newton-cg": newton_cg}
 MAX_ITER = "max_iter was reached"
 STOPPED = "a callback ended the fit"
 PRECISION = "the line search found nothing lower in the precision of X"
+SLOW = "the last 100 iterations gained next to nothing"
 STORED = "the intercepts that go with columns far from zero have no more digits"
 SEPARABLE = "the classes are separable and the loss goes to zero as the coefficients grow"
 QUASI_SEPARABLE = "some coefficients grow without bound, while the loss hardly changes"
@@ -832,6 +843,7 @@ def warn_if_not_converged(
         PRECISION: "Increase tol, or pass X as float64."
         if np.dtype(dtype) == np.float32
         else "Increase tol.",
+        SLOW: "Increase tol, bring the columns of X to a common scale, or widen the bounds.",
         STORED: "Increase tol, or subtract their means from the columns of X first.",
         SEPARABLE: no_optimum,
         QUASI_SEPARABLE: no_optimum,
