@@ -549,7 +549,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _attributes(self, objective: Objective, theta: NDArray) -> dict[str, Any]:
         """Return what it takes to predict."""
-        W, b = objective.unpack(objective.stored(theta))
+        W, b = objective.unpack(objective.stored(theta, objective.rows.X.dtype))
         return {
             "classes_": objective.targets.classes,
             "coef_": W.copy(),

@@ -18,7 +18,7 @@ from copy import copy
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ._losses import LOSSES
 from ._penalty import Corners
@@ -146,16 +146,34 @@ class Objective:
         moved = b + sign * (W.astype(np.longdouble) @ centre.astype(np.longdouble))
         return self.pack(W, moved.astype(np.float64))
 
-    def stored(self, theta: NDArray) -> NDArray:
-        """The user's theta as an estimator stores it, in the dtype of X.
+    def stored(self, theta: NDArray, dtype: DTypeLike) -> NDArray:
+        """Return the user's theta as an estimator stores it.
 
-        Intercepts make up for what rounding the coefficients of columns far from zero takes.
+        The intercepts of columns far from zero are large, and rounding them takes digits that
+        matter. The last bits of coefficients make up for that.
         """
-        dtype = self.rows.X.dtype
+        centre = self.rows.centre
+        if centre is None:
+            return theta.astype(dtype)
         W, _ = self.unpack(theta)
         _, b = self.unpack(self.from_user(theta))
-        rounded = W.astype(dtype).astype(np.float64)
-        return self.to_user(self.pack(rounded, b)).astype(dtype)
+        W = W.astype(dtype)
+        exact = b - W.astype(np.longdouble) @ centre.astype(np.longdouble)
+        rounded = exact.astype(dtype)
+        left = (exact - rounded).astype(np.float64)
+        bits = np.where(W == 0, 0, np.spacing(np.abs(W))).astype(np.float64)
+        if self.corners is not None:
+            low, high = (self.unpack(edge)[0] for edge in (self.corners.low, self.corners.high))
+            bits[(W - _BITS * bits < low) | (W + _BITS * bits > high)] = 0
+        steps = bits * centre
+        outputs = np.arange(len(W))
+        for column in np.argsort(-np.abs(steps), axis=1, kind="stable").T:
+            step = steps[outputs, column]
+            n = np.divide(left, step, out=np.zeros_like(left), where=step != 0)
+            n = np.clip(np.rint(n), -_BITS, _BITS)
+            W[outputs, column] += (n * bits[outputs, column]).astype(dtype)
+            left -= n * step
+        return self.pack(W, rounded)
 
     def gradient_to_user(self, gradient: NDArray) -> NDArray:
         """Gradient with respect to the user's theta, from that with respect to theta."""
@@ -307,6 +325,8 @@ def mean_of_classes(A: NDArray) -> NDArray:
 
 _NOTHING = np.zeros(0)
 
+#: Units in the last place by which a coefficient may make up for the rounding of an intercept.
+_BITS = 4
 #: What C times the sum of the weights may be, so that squares do not overflow.
 _SMALLEST, _LARGEST = 1e-150, 1e300
 #: How far along a direction losses are as good as linear.

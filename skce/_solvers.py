@@ -423,7 +423,8 @@ class _Fit:
         objective = self.objective
         exact = objective.rows.centre is None and objective.rows.X.dtype == np.float64
         if not exact:
-            stored = objective.stored(objective.to_user(self.point.theta)).astype(np.float64)
+            user = objective.to_user(self.point.theta)
+            stored = objective.stored(user, objective.rows.X.dtype).astype(np.float64)
             lost = self.evaluate(objective.from_user(stored)).value - self.point.value
             if not self.is_flat(lost):
                 self.gap += _relative(max(lost, 0.0), self.point.value)
@@ -518,7 +519,7 @@ def minimize(
     if fit.converged:
         message = f"The estimated relative gap, {fit.gap:.1e}, is at most tol={tol:g}."
     result = OptimizeResult(
-        x=objective.to_user(fit.point.theta),
+        x=objective.stored(objective.to_user(fit.point.theta), np.float64),
         fun=fit.point.value * objective.scale,
         jac=objective.gradient_to_user(fit.point.gradient) * objective.scale,
         nit=fit.n_iter,

@@ -101,28 +101,48 @@ def test_without_penalty_the_ridge_is_zero(problem):
 def hessian_in(variables, objective, theta):
     """The Hessian at theta in the variables of a change of them, as a matrix."""
     product = objective.hessian(theta)
-    columns = np.eye(objective.size)
-    return np.array([variables.product(product, e) for e in columns])
+    columns = np.eye(variables.size)
+    return np.array([variables.product(product, e)[0] for e in columns])
+
+
+#: For every kind of variables: rows, columns, and constants of `_preconditioner` that lead there.
+KINDS = {
+    "columns": (40, 5, {}),
+    "rows": (6, 30, {"_WHITEN_ANY": 10}),
+    "scales": (6, 30, {"_WHITEN_ANY": 10, "_WHITEN_UP_TO": 3}),
+}
+
+
+@pytest.fixture(params=[(kind, sparse) for kind in KINDS for sparse in (False, True)])
+def variables_of(request, monkeypatch, rng):
+    """A kind of variables, and X that gets it."""
+    kind, sparse = request.param
+    n, p, constants = KINDS[kind]
+    for name, value in constants.items():
+        monkeypatch.setattr(f"skce._preconditioner.{name}", value)
+    X = rng.normal(size=(n, p)) * 10.0 ** rng.uniform(-3, 3, p) + 5
+    return kind, sp.csr_array(X) if sparse else X
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("form", Y_FORMS)
-@pytest.mark.parametrize("shape", ["tall", "wide", "sparse"])
-def test_changes_of_variables_are_linear_maps_and_their_transposes(shape, form, fit_intercept, rng):
-    n, p = (40, 5) if shape == "tall" else (6, 30)
-    X = rng.normal(size=(n, p)) * 10.0 ** rng.uniform(-3, 3, p) + 5
-    X = sp.csr_array(X) if shape == "sparse" else X
+def test_changes_of_variables_are_linear_maps_and_their_transposes(
+    variables_of, form, fit_intercept, rng
+):
+    kind, X = variables_of
+    n = X.shape[0]
     Y = rng.dirichlet(np.ones(3), n)
     objective = make(X, *Y_FORMS[form](np.arange(n) % 3, Y), fit_intercept=fit_intercept)
     base = precondition(objective)
-    assert isinstance(base.Q, float) == (shape != "tall")
+    assert (np.ndim(base.Q) == 2) == (kind != "scales")
+    assert base.width == (n - fit_intercept if kind == "rows" else X.shape[1])
     theta = objective.without_shift(rng.normal(size=objective.size) * 1e-3)
     changes = [
         base,
         precondition_classes(base, objective, theta),
         Jointly(base, objective).at(theta),
     ]
-    v, w = rng.normal(size=(2, objective.size))
+    v, w = rng.normal(size=(2, base.size))
     # A gradient of softmax has class sums of zero.
     g = objective.without_shift(rng.normal(size=objective.size))
     for variables in changes:
@@ -136,6 +156,55 @@ def test_whitening_makes_the_hessian_at_zero_the_identity_for_two_classes(rng):
     objective = make(X, rng.integers(2, size=200), C=1e3)
     hessian = hessian_in(precondition(objective), objective, np.zeros(objective.size))
     assert_allclose(hessian, np.diag([1, 1, 1, 1, 0.25]), atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_columns_far_from_zero_are_read_less_their_means(dtype, kind, rng):
+    exact = rng.normal(size=(50, 3)) * [1, 1e-2, 1]
+    X = (exact + [1e5, -1e5, 0]).astype(dtype)
+    if kind == "sparse":
+        X = sp.csr_array(X)
+        X = sp.csr_array((np.r_[X.data, 0], np.r_[X.indices, 2], X.indptr + (np.arange(51) > 49)))
+    rows = as_rows(X)
+    centred = (X.toarray() if kind == "sparse" else X).astype(np.float64) - rows.centre
+    for part in (rows, rows.take(np.arange(50)), rows.columns(np.arange(3))):
+        block = part.block(0, 50)
+        block = block.toarray() if kind == "sparse" else block
+        assert_array_equal(block, centred.astype(dtype))
+        assert_array_equal(part.dense(np.arange(50)), centred)
+        mean, square = part.moments(np.ones(50))
+        assert_allclose(mean, centred.mean(axis=0), atol=1e-12)
+        assert_allclose(square, (centred**2).mean(axis=0), rtol=1e-6)
+    assert np.abs(centred).max() < 10
+
+
+def test_theta_of_centred_rows_is_that_of_the_user_with_other_intercepts(rng):
+    X = rng.normal(size=(50, 3)) + [1e4, -1e5, 0]
+    y = np.arange(50) % 3
+    objective = make(X, y)
+    theta = rng.normal(size=objective.size)
+    user = objective.to_user(theta)
+    assert_allclose(objective.from_user(user), theta, atol=1e-9)
+    plain = make(X, y)
+    plain.rows = as_rows(X, centred=False)
+    value, gradient = plain.value_gradient(user)
+    assert_allclose(objective.value_gradient(theta)[0], value, rtol=1e-9)
+    got = objective.gradient_to_user(objective.value_gradient(theta)[1])
+    assert_allclose(got, gradient, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_stored_coefficients_make_up_for_the_rounding_of_intercepts(dtype, rng):
+    scale = 1e4 if dtype == np.float32 else 1e12
+    X = (rng.normal(size=(50, 8)) + scale * rng.normal(size=8)).astype(dtype)
+    objective = make(X, np.arange(50) % 3)
+    theta = rng.normal(size=objective.size)
+    stored = objective.stored(objective.to_user(theta), dtype)
+    assert stored.dtype == dtype
+    back = objective.from_user(stored.astype(np.float64))
+    assert_allclose(back[:24], theta[:24], rtol=10 * np.finfo(dtype).eps)
+    assert np.abs(back - theta)[24:].max() < 0.1 * scale * np.finfo(dtype).eps
 
 
 @pytest.mark.parametrize("form", Y_FORMS)
@@ -224,12 +293,38 @@ def test_threads_do_not_change_a_bit(rng):
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 @pytest.mark.parametrize("factor", [1e-6, 1, 1e6])
-def test_wide_x_gets_rows_of_norm_1_whatever_its_units(kind, factor, rng):
+def test_many_columns_get_rows_of_norm_1_whatever_their_units(kind, factor, rng, monkeypatch):
+    monkeypatch.setattr("skce._preconditioner._WHITEN_UP_TO", 3)
     X = factor * sp.csr_array(sp.random(20, 50, density=0.2, random_state=0))
     X = X if kind == "sparse" else X.toarray() + 3 * factor
-    base = precondition(make(X, np.arange(20) % 3))
-    Z = (X if kind == "sparse" else X - X.mean(axis=0)) * base.Q
-    assert_allclose((Z**2).sum() / 20, 1, rtol=1e-10)
+    base = precondition(make(X, np.arange(20) % 3, C=1e20))
+    mean = 0 if base.mean is None else base.mean
+    Z = (X.toarray() if kind == "sparse" else X) - mean
+    assert_allclose((Z**2).sum() * base.Q**2 / 20, 1, rtol=0.2 if kind == "sparse" else 1e-10)
+
+
+def test_a_column_of_other_units_is_scaled_to_the_others(rng, monkeypatch):
+    monkeypatch.setattr("skce._preconditioner._WHITEN_UP_TO", 3)
+    X = rng.normal(size=(60, 50))
+    plain = precondition(make(X, np.arange(60) % 3, C=1e6))
+    assert isinstance(plain.Q, float)
+    X[:, 0] *= 1e9
+    for given in (X, sp.csr_array(X)):
+        Q = precondition(make(given, np.arange(60) % 3, C=1e6)).Q
+        assert_allclose(Q[1:], plain.Q, rtol=0.05)
+        assert 1e-8 < Q[0] / plain.Q < 1e-6  # it may stand out by the root of the spread
+
+
+def test_the_bound_of_what_is_missing_holds_in_all_variables(variables_of, rng):
+    _, X = variables_of
+    objective = make(X, np.arange(X.shape[0]) % 2, C=10.0)
+    theta = rng.normal(size=objective.size) * 1e-3
+    base = precondition(objective)
+    product = objective.hessian(theta)
+    H = np.array([product(e) for e in np.eye(objective.size)])
+    for _ in range(5):
+        r = H @ rng.normal(size=objective.size)
+        assert r @ np.linalg.lstsq(H, r)[0] / 2 <= base.missed(r)
 
 
 def test_wide_x_whose_squares_overflow_is_refused(rng):
