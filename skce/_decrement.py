@@ -25,6 +25,8 @@ PRODUCTS = 1000
 #: The part of the gap that a sum may still miss once it counts as settled. The Newton step taken at
 #: the end is as exact, which decides how many digits of the coefficients agree.
 MISSING = 1e-4
+#: The same of its upper bound, which is far above what is missing, as a multiple of the root.
+_BOUND = 10
 #: The square of a residual, in proportion, that is small, as small as is asked for where no bound
 #: of what is missing is known, and, as a power of the precision, where rounding takes the rest: the
 #: bound, in the user's units, may then be one of rounding.
@@ -128,7 +130,8 @@ def newton_decrement(
             return False
         bound = missed(user_residual)
         if bound < np.inf:
-            return bound <= small or norms[-1] <= rounded_away * norms[0]
+            enough = max(_BOUND * np.sqrt(missing) * found.gap, limit - found.gap)
+            return bound <= enough or norms[-1] <= rounded_away * norms[0]
         return settled or norms[-1] <= _SOLVED_WITHOUT_BOUND * norms[0]
 
     found.complete = False

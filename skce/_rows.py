@@ -374,7 +374,7 @@ def _total(sums: list[NDArray], dtype: DTypeLike) -> NDArray:
 def _far_from_zero(X: NDArray, columns: NDArray | slice) -> tuple[NDArray | None, float]:
     """Means of columns, by some rows, where they are so far from zero that digits are lost.
 
-    And how far, in standard deviations, those are that are not constant.
+    And how far, in standard deviations, those are that are not constant, if there are two or more.
     """
     step = max(1, X.shape[0] // _ROWS_FOR_CENTRE)
     some = X[::step][:, columns]
@@ -386,6 +386,8 @@ def _far_from_zero(X: NDArray, columns: NDArray | slice) -> tuple[NDArray | None
         return None, 0.0
     centre = np.zeros(X.shape[1], X.dtype)
     centre[columns] = np.where(far, mean, 0)
+    if np.count_nonzero(far) < 2:  # there is nothing that it could be collinear with
+        return centre, 0.0
     differ = far & (deviation > np.finfo(np.float64).eps * np.abs(mean))
     return centre, float((np.abs(mean[differ]) / deviation[differ]).max(initial=0))
 

@@ -90,7 +90,7 @@ _SEPARABLE = 1e-12
 #: row may lose in it for a unit of that, rounds of making sure, and the share of the largest move of
 #: a coefficient that is named.
 _STILL = 0.1
-_LOSES_NOTHING = 1e-3
+_LOSES_NOTHING = 1e-5
 _ROUNDS = 12
 _MUCH = 0.3
 #: A start whose mean loss is this many times that of zeros is compared with these.
@@ -327,7 +327,7 @@ class _Fit:
             self.gradient.astype(dtype, copy=False),
             self.point.gradient.astype(dtype, copy=False),
             self.product,
-            self.variables.missed,
+            lambda residual: self.variables.missed(residual) / self.variables.trust,
             limit=self.limit,
             truncation=truncation,
             missing=_MISSING_SINGLE if self.objective.rows.dtype == np.float32 else missing,
@@ -379,7 +379,7 @@ class _Fit:
             residual = self.step - curved
             solved = residual @ residual <= SOLVED * square
             missed = self.variables.missed(self.point.gradient + user_curved)
-            if solved and (missed <= MISSING * self.limit or missed == np.inf):
+            if solved and (missed <= self.limit - self.decrement or missed == np.inf):
                 self._take(Decrement(self.decrement, True, self.step))
             else:
                 self.estimate_gap()
@@ -421,8 +421,7 @@ class _Fit:
         Intercepts of columns far from zero have few digits left for what matters.
         """
         objective = self.objective
-        exact = objective.rows.centre is None and objective.rows.X.dtype == np.float64
-        if not exact:
+        if objective.rows.centre is not None:
             user = objective.to_user(self.point.theta)
             stored = objective.stored(user, objective.rows.X.dtype).astype(np.float64)
             lost = self.evaluate(objective.from_user(stored)).value - self.point.value
@@ -502,6 +501,9 @@ def minimize(
             fit.variables = variables
         method = SOLVERS[solver] if objective.corners is None else active_set
         message = _iterate(fit, method, max_iter)
+        if message == PRECISION and method is lbfgs:  # its line search needs more digits
+            method = newton_cg
+            message = _iterate(fit, method, max_iter)
         if fit.converged and whole:
             _look_for_separation(fit, method, max_iter)
             message = message if fit.converged else QUASI_SEPARABLE
