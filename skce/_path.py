@@ -469,6 +469,10 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
     def _inverse_penalty(self) -> float:
         return self.C_
 
+    @property
+    def _l1_share(self) -> float:
+        return self.l1_ratio_
+
     def _splitter(self, y: Any = None) -> Any:
         if isinstance(self.cv, Integral) or self.cv is None:
             return StratifiedProbabilityKFold(5 if self.cv is None else int(self.cv))
