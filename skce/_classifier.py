@@ -20,6 +20,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._callbacks import CallbackSupportMixin, begin, iterations, with_callbacks
+from ._certain import at_limit, certain
 from ._objective import Objective
 from ._outputs import OUTPUTS
 from ._penalty import check_bounds, check_penalty_weights
@@ -37,6 +38,8 @@ from ._targets import (
 
 #: Logits held at a time while labels are predicted.
 _PREDICT_BLOCK = 2**22
+#: exp(-800) is 0.
+_BEYOND_EXP = 800.0
 
 
 class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -429,9 +432,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if self._form == "softmax" and len(intercept) == 2:
             coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
         if self._form in ("softmax", "sigmoid"):
-            return self._as_logistic_regression(
-                self.classes_, coef, intercept, self.class_weight
-            )
+            return self._as_logistic_regression(self.classes_, coef, intercept, self.class_weight)
         columns = np.arange(len(coef)).reshape(-1, 1)
         weights = self._class_weights_of_labels()
         shared = weights[0] if isinstance(weights[0], str) else None
@@ -455,10 +456,10 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     @property
     def penalty(self) -> str:
-        """Kind of the penalty, by which :class:`~sklearn.feature_selection.SelectFromModel` chooses.
+        """Kind of the penalty: "l1" if `l1_ratio` is 1, "l2" if it is 0, "elasticnet" between.
 
-        "l1" if `l1_ratio` is 1, so that its threshold keeps all features with a coefficient, "l2"
-        if it is 0, and "elasticnet" between them. It is no parameter.
+        It is no parameter. :class:`~sklearn.feature_selection.SelectFromModel` asks for it, and
+        with "l1" keeps every feature that has a coefficient above 1e-5.
         """
         share = self._l1_share
         return "l1" if np.isclose(share, 1) else "elasticnet" if share > 0 else "l2"
@@ -543,10 +544,17 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         )
 
     def _start(self, objective: Objective) -> NDArray:
-        """Zeros, or the previous coefficients."""
-        targets = objective.targets
+        """Zeros, or the previous coefficients.
+
+        If all outputs are certain, the start is where they have their probabilities to rounding:
+        step by step the solver would take as long as exp(-n) takes to become 0.
+        """
+        targets, zeros = objective.targets, np.zeros(objective.size)
         if not (self.warm_start and hasattr(self, "coef_")):
-            return np.zeros(objective.size)
+            never, always = certain(objective)
+            if objective.ridge + objective.lasso > 0 and (never | always).all():
+                return at_limit(objective, zeros, never, always, far=_BEYOND_EXP)
+            return zeros
         shape = (targets.n_outputs, objective.rows.n_columns)
         same_classes = np.array_equal(self.classes_, targets.classes)
         if self.coef_.shape != shape or not same_classes or self._form != targets.form:
