@@ -614,14 +614,16 @@ class _Fold:
         """Scores, coefficients and iterations, by l1_ratio and C; whether no class lacks mass."""
         model, X = clone(self.model), self.X[train]
         weights = None if self.weights is None else self.weights[train]
+        way_out = "Drop rows without weight, or pass other folds as cv."
         if weights is not None and not weights.any():
             raise ValueError(
-                f"sample_weight is zero in all training rows of fold {number}. Pass other folds as "
-                "cv."
+                f"sample_weight is zero in all training rows of fold {number}. {way_out}"
             )
         objective = model._objective(X, model._fold_weights(self.raw.take(train), weights, X))
         never, always = certain(objective)
         complete = not (never.any() or always.any())
+        if self.scorer is None and self.weights is not None and not self.weights[test].any():
+            raise ValueError(f"sample_weight is zero in all test rows of fold {number}. {way_out}")
         by_loss = self.scorer is None and complete
         score = self._loss(test) if by_loss else self._score(model, test)
         scores: list[list] = []
@@ -658,8 +660,11 @@ class _Fold:
     ) -> Callable[[Objective, Report], float]:
         """Return the function that takes a fit to what the scorer says of it."""
         X, y = self.X[test], _safe_indexing(self.y, test)
-        scorer = make_log_loss_scorer() if self.scorer is None else self.scorer
-        if np.ndim(self.y) == 1:
+        multilabel = self.raw.form == "multilabel"
+        scorer = self.scorer
+        if scorer is None:
+            scorer = make_log_loss_scorer(loss="binary" if multilabel else "categorical")
+        elif np.ndim(self.y) == 1:
             scorer = _knowing(scorer, self.raw.classes)
         metadata = {
             name: value if np.ndim(value) == 0 else _safe_indexing(value, test)
