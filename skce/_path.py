@@ -492,6 +492,9 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
 
     @property
     def _l1_share(self) -> float:
+        """l1_ratio of the fit, or of all fits to come if there is only one to choose from."""
+        if not hasattr(self, "l1_ratio_") and len(set(_shares(self.l1_ratios))) == 1:
+            return float(_shares(self.l1_ratios)[0])
         return self.l1_ratio_
 
     def _splitter(self, y: Any = None) -> Any:
