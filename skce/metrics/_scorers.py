@@ -59,7 +59,13 @@ class LogLossScorer(BaseEstimator, _BaseScorer):
 
     @property
     def __name__(self) -> str:
-        """Name that displays show, such as "neg_log_loss"."""
+        """Name that displays show.
+
+        Returns
+        -------
+        str
+            That of the metric, after "neg_" if it is negated.
+        """
         return ("neg_" if self._sign < 0 else "") + self.metric.__name__
 
     def score(
