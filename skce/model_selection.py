@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils import get_tags
 from sklearn.utils.multiclass import type_of_target
 
-from ._targets import check_y
+from ._targets import check_y, column_names, sorting
 
 __all__ = ["StratifiedProbabilityKFold", "cross_val_predict_proba"]
 
@@ -74,7 +74,10 @@ class StratifiedProbabilityKFold(StratifiedKFold):
         return super().split(X, self._strata(y), groups)
 
     def _strata(self, y: ArrayLike) -> Any:
-        values = check_y(y)
+        names, values = column_names(y), check_y(y)
+        columns = None if names is None else sorting(names)
+        if columns is not None:  # so that their order changes no fold
+            values = values[:, columns]
         if values.ndim == 1 and type_of_target(values) != "continuous":
             return values
         if values.ndim == 1:
@@ -154,7 +157,8 @@ def cross_val_predict_proba(
     Returns
     -------
     ndarray of shape (n_samples, n_classes)
-        Probabilities, columns in the order of `y`, or for labels in sorted order.
+        Probabilities, columns in the order of `classes_`: of the sorted labels or column names, or
+        of the columns of `y` where it is an array or has labels that can hold together.
 
     See Also
     --------
