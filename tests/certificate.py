@@ -49,6 +49,8 @@ LD = np.longdouble
 REGION = 1000.0
 #: Coefficients that a step with an L1 penalty or bounds moves at most, those inside apart.
 MOST_FREE = 1200
+#: Size of the largest Hessian in long double, times rows.
+MOST_PRECISE = 2e7
 #: Newton steps of a polish at most.
 STEPS = 100
 #: What is not above this, relative to F, is not pursued: ten times the rounding of a long sum.
@@ -201,7 +203,6 @@ class _Centred:
         self.unit = np.exp2(np.round(np.log2(rms)))
         self.X /= self.unit
         self.XT = np.ascontiguousarray(self.X.T)
-        self.X64 = self.X.astype(np.float64)
 
     def to_scaled(self, W: NDArray, b: NDArray) -> NDArray:
         """Coefficients of the scaled columns, and of a column of ones, (K, p + 1)."""
@@ -241,6 +242,8 @@ class _Point:
     lower: Any
     gradient: NDArray
     P: NDArray
+    v: NDArray
+    G: NDArray
 
 
 class _Core:
@@ -325,31 +328,57 @@ class _Core:
             entropy = -(self.M * (_times(P, logp) + _times(Q, log_other))).sum()
             G = np.where(P < 0.5, self.M * P - self.T, (self.M - self.T) - self.M * Q)
         v = self.C * np.column_stack([(self.c.XT @ G).T, G.sum(axis=0)])
-        lower = self.C * entropy + self._least(v, theta).sum()
-        gradient = v + self.ridge * theta
-        return _Point(theta, self._value(theta, logp, log_other), lower, gradient, P)
+        value = self._value(theta, logp, log_other)
+        lower = self.C * entropy + self._least(v, theta, value).sum()
+        return _Point(theta, value, lower, v + self.ridge * theta, P, v, G)
 
-    def _least(self, v: NDArray, theta: NDArray) -> NDArray:
+    def _least(self, v: NDArray, theta: NDArray, value: Any) -> NDArray:
         """Minimum over w of v w + ridge/2 w^2 + lasso |w|, within bounds and the region."""
-        R = LD(REGION) * (1 + np.abs(theta).max())
         ridge = np.broadcast_to(self.ridge, v.shape)
         lasso = np.broadcast_to(self.lasso, v.shape)
-        low = np.where((ridge == 0) & np.isneginf(self.low), np.minimum(-R, self.high), self.low)
-        high = np.where((ridge == 0) & np.isposinf(self.high), np.maximum(R, self.low), self.high)
+        # At the optimum no term of the penalty is above F at any point.
+        R = np.full(v.shape, LD(REGION) * (1 + np.abs(theta).max()))
+        np.minimum(R, np.sqrt(2 * value / np.where(ridge > 0, ridge, 1)), out=R, where=ridge > 0)
+        np.minimum(R, value / np.where(lasso > 0, lasso, 1), out=R, where=lasso > 0)
+        low = np.minimum(np.maximum(self.low, -R), self.high)
+        high = np.maximum(np.minimum(self.high, R), self.low)
         pull = np.sign(-v) * np.maximum(np.abs(v) - lasso, 0)
         endless = np.where(pull > 0, LD(np.inf), np.where(pull < 0, LD(-np.inf), LD(0)))
         w = np.clip(np.divide(pull, ridge, out=endless, where=ridge > 0), low, high)
         return v * w + ridge * w**2 / 2 + lasso * np.abs(w)
 
-    def curvature(self, P: NDArray, k: int, j: int) -> NDArray:
+    def curvature(self, P: NDArray, k: int, j: int, dtype: Any) -> NDArray:
         """Second derivative of the loss by logits k and j of each row."""
-        P = P.astype(np.float64)
-        M = self.M.astype(np.float64)
+        P = P.astype(dtype)
+        C, M = dtype(self.C), self.M.astype(dtype)
         if not self.softmax:
-            return float(self.C) * M[:, 0] * P[:, 0] * (1 - P[:, 0])
-        if k == j:
-            return float(self.C) * M[:, 0] * P[:, k] * (1 - P[:, k])
-        return -float(self.C) * M[:, 0] * P[:, k] * P[:, j]
+            return C * M[:, 0] * P[:, 0] * (1 - P[:, 0])
+        return C * M[:, 0] * P[:, k] * ((1 - P[:, k]) if k == j else -P[:, j])
+
+    def shrunk(self, point: _Point) -> Any:
+        """Return the best dual bound on the way from the probabilities at the point to the targets.
+
+        At the targets v is zero, so that nothing is infeasible.
+        """
+
+        def bound(share: float) -> Any:
+            g = share * point.G
+            q = np.divide(self.T + g, self.M, out=np.zeros_like(g), where=self.M > 0)
+            entropy = -_times(self.M * q, np.log(np.where(q > 0, q, 1))).sum()
+            if not self.softmax:
+                q = np.divide(self.M - self.T - g, self.M, out=np.zeros_like(g), where=self.M > 0)
+                entropy -= _times(self.M * q, np.log(np.where(q > 0, q, 1))).sum()
+            least = self._least(share * point.v, point.theta, point.value)
+            return self.C * entropy + least.sum()
+
+        below, above = 0.0, 1.0  # golden section: the bound is concave
+        best = max(bound(0.0), point.lower)
+        for _ in range(25):
+            one, two = above - 0.618 * (above - below), below + 0.618 * (above - below)
+            first, second = bound(one), bound(two)
+            best = max(best, first, second)
+            below, above = (below, two) if first > second else (one, above)
+        return best
 
 
 def _dot(t: NDArray, logp: NDArray) -> Any:
@@ -372,56 +401,56 @@ class _Found:
 
 
 def _polish(core: _Core, theta: NDArray, accuracy: float, deadline: float) -> _Found:
-    """Newton steps from theta, and from zero where those from theta lead nowhere."""
+    """Newton steps from theta; in long double throughout, or from zero, where those do not do."""
     start = core.value(theta)
     zero, _ = core.clip(np.zeros_like(theta))
-    if not np.isfinite(start):
-        theta = zero
-    found = _newton(core, theta, accuracy, deadline)
-    if (
-        found.best - found.lower > max(accuracy, 1e-13) * found.best
-        and time.perf_counter() < deadline
-    ):
-        again = _newton(core, zero, accuracy, deadline)
-        best = min(found, again, key=lambda f: f.best)
-        found = _Found(
-            start, best.best, max(found.lower, again.lower), best.theta, found.steps + again.steps
-        )
+    origin = theta if np.isfinite(start) else zero
+    found = _newton(core, origin, accuracy, deadline, np.float64)
+    for begin, dtype in ((None, LD), (zero, np.float64), (None, LD)):
+        enough = found.best - found.lower <= max(0.1 * accuracy, 1e-13) * found.best
+        if enough or time.perf_counter() > deadline:
+            break
+        if dtype is LD and theta.size**2 * len(core.T) > MOST_PRECISE:
+            continue
+        again = _newton(core, found.theta if begin is None else begin, accuracy, deadline, dtype)
+        lower, steps = max(found.lower, again.lower), found.steps + again.steps
+        nearest = min(found, again, key=lambda f: f.best)
+        found = _Found(start, nearest.best, lower, nearest.theta, steps)
+    if not found.best - found.lower <= max(0.1 * accuracy, 1e-13) * found.best:
+        found.lower = max(found.lower, core.shrunk(core.at(found.theta)))
     found.start = start
     if start <= found.best:
         found.best, found.theta = start, theta
     return found
 
 
-def _newton(core: _Core, theta: NDArray, accuracy: float, deadline: float) -> _Found:
+def _newton(
+    core: _Core, theta: NDArray, accuracy: float, deadline: float, dtype: Any
+) -> _Found:
     point = core.at(theta)
     lower = point.lower
-    basis = _Basis(core)
+    basis = _Basis(core, dtype) if core.smooth else None
     decrement = np.inf
     n_steps = 0
-    for n_steps in range(STEPS):
+    while n_steps < STEPS and time.perf_counter() < deadline:
         if point.value - lower <= max(0.1 * accuracy, FLOOR) * point.value:
             break
-        if time.perf_counter() > deadline:
-            break
-        step, gain = basis.step(point) if core.smooth else _model_step(core, point, deadline)
+        if basis is None:
+            step, gain = _model_step(core, point, deadline, dtype)
+        else:
+            step, gain = basis.step(point)
         if not (np.isfinite(gain) and gain > 0):
             break
         new = _search(core, point, step, gain)
         if new is None:
             break
+        n_steps += 1
         flat = not new.value < point.value
-        if flat and not gain < decrement / 4:
-            lower = max(lower, new.lower)
-            break
         lower = max(lower, new.lower)
-        if not (flat and new.value > point.value):
-            point = new
-        elif new.lower >= point.lower:
-            point = new  # no higher but for rounding, and closer by its dual bound
-        else:
+        # Where F is flat to rounding a point with a better dual bound is nearer.
+        if flat and not (gain < decrement / 4 and new.lower >= point.lower):
             break
-        decrement = gain
+        point, decrement = new, gain
     return _Found(point.value, point.value, lower, point.theta, n_steps)
 
 
@@ -449,12 +478,12 @@ def _search(core: _Core, point: _Point, step: NDArray, gain: Any) -> _Point | No
 class _Basis:
     """Where steps of smooth problems are: all columns, or the span of the rows."""
 
-    def __init__(self, core: _Core):
-        self.core = core
+    def __init__(self, core: _Core, dtype: Any):
+        self.core, self.dtype = core, dtype
         n, p = core.c.X.shape
         penalised = core.ridge[:-1] > 0
         self.wide = core.smooth and penalised.sum() > n
-        self.Z = core.c.X64
+        self.Z = core.c.X.astype(dtype)
         self.rows: NDArray | None = None
         if self.wide:
             root = np.sqrt(core.ridge[:-1][penalised])
@@ -466,13 +495,13 @@ class _Basis:
             rows[:, at] = Q.T / root[order].astype(np.float64)
             others = np.eye(p)[~penalised]
             self.rows = np.vstack([rows, others])
-            self.Z = core.c.X64 @ self.rows.T
+            self.Z = self.Z @ self.rows.T.astype(dtype)
             self.penalty = np.append(np.ones(len(rows)), np.zeros(len(others)))
         else:
-            self.penalty = core.ridge[:-1].astype(np.float64)
+            self.penalty = core.ridge[:-1].astype(dtype)
         if core.c.intercept:
             self.Z = np.column_stack([self.Z, np.ones(n)])
-            self.penalty = np.append(self.penalty, 0.0)
+            self.penalty = np.append(self.penalty, dtype(0))
 
     def step(self, point: _Point) -> tuple[NDArray, Any]:
         """Newton's step, and what half of its slope is."""
@@ -492,10 +521,10 @@ class _Basis:
         if core.c.intercept:
             g = np.column_stack([g, point.gradient[:, -1]])
         K, m = g.shape
-        H = np.empty((K, m, K, m))
+        H = np.empty((K, m, K, m), self.dtype)
         for k in range(K):
             for j in range(k + 1):
-                block = (self.Z * core.curvature(point.P, k, j)[:, None]).T @ self.Z
+                block = (self.Z * core.curvature(point.P, k, j, self.dtype)[:, None]).T @ self.Z
                 H[k, :, j] = block
                 H[j, :, k] = block.T
             H[k, np.arange(m), k, np.arange(m)] += self.penalty
@@ -513,27 +542,45 @@ class _Basis:
 
 
 def _solve(H: NDArray, g: NDArray) -> NDArray:
-    """H^-1 g by a float64 factor of H with a unit diagonal, damped as far as it must be."""
+    """H^-1 g by a factor of H with a unit diagonal, in H's dtype, damped as far as it must be."""
     size = np.sqrt(np.maximum(H.diagonal(), 0))
     size[size == 0] = 1
     H = H / size[:, None] / size
-    damping = 1e-15
+    damping = 4 * np.finfo(H.dtype).eps
+    scale = np.abs(g).max(initial=0)
+    if scale == 0:
+        return np.zeros_like(g)
     diagonal = np.arange(len(H))
     kept = H.diagonal().copy()
+    right = (g / scale / size).astype(H.dtype)
     while True:
         H[diagonal, diagonal] = kept + damping
         try:
+            if H.dtype == LD:
+                return _solve_precisely(H, right) * scale / size
             factor = sl.cho_factor(H, lower=True, check_finite=False)
+            return sl.cho_solve(factor, right, check_finite=False) * scale / size
         except np.linalg.LinAlgError:
             damping *= 10
-            continue
-        scale = np.abs(g).max()
-        if scale == 0:
-            return np.zeros_like(g)
-        return sl.cho_solve(factor, (g / scale / size).astype(np.float64)) * scale / size
 
 
-def _model_step(core: _Core, point: _Point, deadline: float) -> tuple[NDArray, Any]:
+def _solve_precisely(H: NDArray, g: NDArray) -> NDArray:
+    """Gaussian elimination of a positive definite matrix, with g as a last column."""
+    A = np.column_stack([H, g])
+    N = len(H)
+    for i in range(N):
+        if not A[i, i] > 0:
+            raise np.linalg.LinAlgError
+        A[i + 1 :, i:] -= np.multiply.outer(A[i + 1 :, i] / A[i, i], A[i, i:])
+    x = np.zeros(N, A.dtype)
+    for i in range(N - 1, -1, -1):
+        x[i] = (A[i, N] - A[i, i + 1 : N] @ x[i + 1 :]) / A[i, i]
+    return x
+
+
+def _model_step(
+    core: _Core, point: _Point, deadline: float, dtype: Any
+) -> tuple[NDArray, Any]:
     """Go to the minimum of the quadratic model, penalty and bounds included."""
     theta, g = point.theta, point.gradient
     lasso = np.broadcast_to(core.lasso, theta.shape)
@@ -551,18 +598,18 @@ def _model_step(core: _Core, point: _Point, deadline: float) -> tuple[NDArray, A
     ks, js = np.nonzero(free)
     if not len(ks):
         return np.zeros_like(theta), LD(0)
-    Z = np.column_stack([core.c.X64, np.ones(len(core.c.X64))])
+    Z = np.column_stack([core.c.X, np.ones(len(core.c.X))]).astype(dtype)
     N = len(ks)
-    H = np.empty((N, N))
+    H = np.empty((N, N), dtype)
     own = [np.flatnonzero(ks == k) for k in range(len(theta))]
     for k in range(len(theta)):
         for j in range(k + 1):
             if len(own[k]) and len(own[j]):
-                weighted = Z[:, js[own[k]]] * core.curvature(point.P, k, j)[:, None]
+                weighted = Z[:, js[own[k]]] * core.curvature(point.P, k, j, dtype)[:, None]
                 block = weighted.T @ Z[:, js[own[j]]]
                 H[np.ix_(own[k], own[j])] = block
                 H[np.ix_(own[j], own[k])] = block.T
-    H[np.arange(N), np.arange(N)] += core.ridge[js].astype(np.float64)
+    H[np.arange(N), np.arange(N)] += core.ridge[js].astype(dtype)
     at, lam = theta[free], lasso[free]
     d = _quadratic(H, g[free], at, lam, core.low[free], core.high[free], deadline)
     step = np.zeros_like(theta)
