@@ -662,16 +662,19 @@ def _quadratic(
     d = np.zeros(N, LD)
     best = value(d)
     idle = 0
+    rest = (H, g, at, lam, low, high)
+    turns = int(np.clip(1e9 / N**3, 10, 200))
     for _ in range(40):
         before = best
-        for trial in (_face(H, g, at, lam, low, high, d), sweep(d, 2)):
+        for find in (
+            lambda d: _face(*rest, d, 8, one_by_one=False),
+            lambda d: sweep(d, 2),
+            lambda d: _face(*rest, d, turns, one_by_one=True),
+        ):
+            trial = find(d)
             got = value(trial)
             if got < best:
                 d, best = trial, got
-        d_new = _face(H, g, at, lam, low, high, d)
-        got = value(d_new)
-        if got < best:
-            d, best = d_new, got
         idle = idle + 1 if before - best <= 1e-6 * abs(best) else 0
         if idle > 1 or time.perf_counter() > deadline:
             break
@@ -679,32 +682,48 @@ def _quadratic(
 
 
 def _face(
-    H: NDArray, g: NDArray, at: NDArray, lam: NDArray, low: NDArray, high: NDArray, d: NDArray
+    H: NDArray,
+    g: NDArray,
+    at: NDArray,
+    lam: NDArray,
+    low: NDArray,
+    high: NDArray,
+    d: NDArray,
+    turns: int,
+    one_by_one: bool,
 ) -> NDArray:
-    """Newton's step on the coefficients that are free at d, signs as they are, until one ends."""
+    """Newton's steps on the coefficients that are free at d, signs as they are.
+
+    Where a step leads past a bound, or past zero where |w| has its corner, all that do end there,
+    or, one by one, the step ends at the first of them; then what is left moves again.
+    """
     r = g + H @ d
     w = at + d
-    sign = np.sign(w)
-    pull = np.where(w == 0, np.where(np.abs(r) > lam, -np.sign(r), 0), sign)
+    pull = np.where(w == 0, np.where(np.abs(r) > lam, -np.sign(r), 0), np.sign(w))
     slope = r + lam * pull
     free = (w != 0) | (np.abs(r) > lam) | (lam == 0)
     free &= ~((w <= low) & (slope >= 0)) & ~((w >= high) & (slope <= 0))
     some = np.flatnonzero(free)
     d = d.copy()
-    for _ in range(8):
+    for _ in range(turns):
         if not len(some):
             break
         step = _solve(H[np.ix_(some, some)], -(g + H @ d + lam * pull)[some])
-        # Up to a bound, or to zero where |w| has its corner.
+        here = at[some] + d[some]
         lo = np.where((lam[some] > 0) & (pull[some] > 0), np.maximum(low[some], 0), low[some])
         hi = np.where((lam[some] > 0) & (pull[some] < 0), np.minimum(high[some], 0), high[some])
-        target = at[some] + d[some] + step
+        target = here + step
         out = (target < lo) | (target > hi)
         if not out.any():
-            d[some] = target - at[some]
+            d[some] = d[some] + step
             break
-        # All that would end are held where they end; what is left moves again.
-        target = np.clip(target, lo, hi)
-        d[some[out]] = target[out] - at[some[out]]
+        end = np.clip(target, lo, hi)
+        if one_by_one:
+            room = np.divide(end - here, step, out=np.ones_like(step), where=out)
+            first = room.min()
+            out &= room <= first
+            d[some] = np.where(out, end - at[some], d[some] + first * step)
+        else:
+            d[some] = end - at[some]
         some = some[~out]
     return d
