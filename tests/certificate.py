@@ -148,6 +148,13 @@ def certify(
     limit : float
         Seconds of the polish at most.
     """
+    with np.errstate(all="ignore"):  # exponentials that underflow, steps that are judged by F
+        return _certify(problem, W, b, accuracy, limit)
+
+
+def _certify(
+    problem: Problem, W: NDArray, b: NDArray, accuracy: float, limit: float
+) -> Certificate:
     started = time.perf_counter()
     W, b = np.asarray(W, dtype=np.float64), np.asarray(b, dtype=np.float64)
     centred = _Centred(problem)
@@ -424,9 +431,7 @@ def _polish(core: _Core, theta: NDArray, accuracy: float, deadline: float) -> _F
     return found
 
 
-def _newton(
-    core: _Core, theta: NDArray, accuracy: float, deadline: float, dtype: Any
-) -> _Found:
+def _newton(core: _Core, theta: NDArray, accuracy: float, deadline: float, dtype: Any) -> _Found:
     point = core.at(theta)
     lower = point.lower
     basis = _Basis(core, dtype) if core.smooth else None
@@ -578,9 +583,7 @@ def _solve_precisely(H: NDArray, g: NDArray) -> NDArray:
     return x
 
 
-def _model_step(
-    core: _Core, point: _Point, deadline: float, dtype: Any
-) -> tuple[NDArray, Any]:
+def _model_step(core: _Core, point: _Point, deadline: float, dtype: Any) -> tuple[NDArray, Any]:
     """Go to the minimum of the quadratic model, penalty and bounds included."""
     theta, g = point.theta, point.gradient
     lasso = np.broadcast_to(core.lasso, theta.shape)
@@ -614,6 +617,11 @@ def _model_step(
     d = _quadratic(H, g[free], at, lam, core.low[free], core.high[free], deadline)
     step = np.zeros_like(theta)
     step[free] = d
+    if core.softmax:  # what moves all classes alike changes nothing, where nothing else is said
+        loose = (core.ridge == 0) & (core.lasso == 0)
+        loose &= (np.isinf(core.low) & np.isinf(core.high)).all(axis=0)
+        step[:, loose] -= step[:, loose].mean(axis=0)
+        d = step[free]
     slope = (g[free] * d).sum() + (lam * (np.abs(at + d) - np.abs(at))).sum()
     return step, -slope / 2
 
