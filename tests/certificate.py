@@ -20,9 +20,9 @@ v = C sum_i g_i x_i, for any (W, b)
     F(W, b) >= C sum_i m_i H(q_i) + sum_kj min over w of (v_kj w + penalty_j(w)).
 
 The minimum over w is in closed form. Where nothing bounds w (intercepts, columns without a penalty,
-L1 alone) it is taken over |w| <= R, in units of the columns' deviations, R being 1000 times the
-largest coefficient of the polished point: there `lower` is a proof for all coefficients that are
-not beyond R. All else holds but for the rounding of long double (the bound is not outward rounded).
+L1 alone), or hardly does, it is taken over |w| <= R, in units of the columns' deviations. R is what
+no term of the penalty allows at the optimum to be passed, or 100 times the largest coefficient of
+the best point or more: there `lower` is a proof for all coefficients that are not beyond R. All else holds but for the rounding of long double (the bound is not outward rounded).
 
 The polish is Newton's method on centred, scaled columns: value, gradient and dual in long double,
 the Hessian and its Cholesky factor in float64, so that each step refines the last. With an L1
@@ -45,7 +45,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 LD = np.longdouble
-#: Unpenalised coefficients are taken to be within this many times the largest one.
+#: Coefficients are taken to be within this many times the largest one at a dual point, of which
+#: those are used that leave a tenth of it at the best point.
 REGION = 1000.0
 #: Coefficients that a step with an L1 penalty or bounds moves at most, those inside apart.
 MOST_FREE = 1200
@@ -197,7 +198,7 @@ class _Centred:
         X = problem.X.toarray() if sp.issparse(problem.X) else np.asarray(problem.X)
         self.kept = np.asarray(problem.M).max(axis=1) > 0
         X = X[self.kept].astype(np.float64)
-        n, p = X.shape
+        p = X.shape[1]
         self.intercept = problem.fit_intercept
         if self.intercept:
             # Of the differences from a row, so that a constant column has its value as its mean.
@@ -251,6 +252,7 @@ class _Point:
     P: NDArray
     v: NDArray
     G: NDArray
+    reach: Any
 
 
 class _Core:
@@ -337,14 +339,19 @@ class _Core:
         v = self.C * np.column_stack([(self.c.XT @ G).T, G.sum(axis=0)])
         value = self._value(theta, logp, log_other)
         lower = self.C * entropy + self._least(v, theta, value).sum()
-        return _Point(theta, value, lower, v + self.ridge * theta, P, v, G)
+        return _Point(theta, value, lower, v + self.ridge * theta, P, v, G, self.reach(theta))
+
+    @staticmethod
+    def reach(theta: NDArray) -> Any:
+        """How large a coefficient may be, for the bound made at theta to hold."""
+        return LD(REGION) * (1 + np.abs(theta).max())
 
     def _least(self, v: NDArray, theta: NDArray, value: Any) -> NDArray:
         """Minimum over w of v w + ridge/2 w^2 + lasso |w|, within bounds and the region."""
         ridge = np.broadcast_to(self.ridge, v.shape)
         lasso = np.broadcast_to(self.lasso, v.shape)
         # At the optimum no term of the penalty is above F at any point.
-        R = np.full(v.shape, LD(REGION) * (1 + np.abs(theta).max()))
+        R = np.full(v.shape, self.reach(theta))
         np.minimum(R, np.sqrt(2 * value / np.where(ridge > 0, ridge, 1)), out=R, where=ridge > 0)
         np.minimum(R, value / np.where(lasso > 0, lasso, 1), out=R, where=lasso > 0)
         low = np.minimum(np.maximum(self.low, -R), self.high)
@@ -402,9 +409,19 @@ def _times(t: NDArray, logp: NDArray) -> NDArray:
 class _Found:
     start: Any
     best: Any
-    lower: Any
+    bounds: list[tuple[Any, Any]]  # each with its reach
     theta: NDArray
     steps: int
+
+    @property
+    def lower(self) -> Any:
+        """The best bound of those that reach far enough beyond theta."""
+        needed = _Core.reach(self.theta) / 10
+        return max((bound for bound, reach in self.bounds if reach >= needed), default=LD(0))
+
+    def is_enough(self, accuracy: float) -> bool:
+        """Whether the optimum is known well enough."""
+        return bool(self.best - self.lower <= max(0.1 * accuracy, 1e-13) * self.best)
 
 
 def _polish(core: _Core, theta: NDArray, accuracy: float, deadline: float) -> _Found:
@@ -414,17 +431,16 @@ def _polish(core: _Core, theta: NDArray, accuracy: float, deadline: float) -> _F
     origin = theta if np.isfinite(start) else zero
     found = _newton(core, origin, accuracy, deadline, np.float64)
     for begin, dtype in ((None, LD), (zero, np.float64), (None, LD)):
-        enough = found.best - found.lower <= max(0.1 * accuracy, 1e-13) * found.best
-        if enough or time.perf_counter() > deadline:
+        if found.is_enough(accuracy) or time.perf_counter() > deadline:
             break
         if dtype is LD and theta.size**2 * len(core.T) > MOST_PRECISE:
             continue
         again = _newton(core, found.theta if begin is None else begin, accuracy, deadline, dtype)
-        lower, steps = max(found.lower, again.lower), found.steps + again.steps
         nearest = min(found, again, key=lambda f: f.best)
-        found = _Found(start, nearest.best, lower, nearest.theta, steps)
-    if not found.best - found.lower <= max(0.1 * accuracy, 1e-13) * found.best:
-        found.lower = max(found.lower, core.shrunk(core.at(found.theta)))
+        bounds, steps = found.bounds + again.bounds, found.steps + again.steps
+        found = _Found(start, nearest.best, bounds, nearest.theta, steps)
+    if not found.is_enough(accuracy):
+        found.bounds.append((core.shrunk(core.at(found.theta)), core.reach(found.theta)))
     found.start = start
     if start <= found.best:
         found.best, found.theta = start, theta
@@ -433,7 +449,7 @@ def _polish(core: _Core, theta: NDArray, accuracy: float, deadline: float) -> _F
 
 def _newton(core: _Core, theta: NDArray, accuracy: float, deadline: float, dtype: Any) -> _Found:
     point = core.at(theta)
-    lower = point.lower
+    bounds, lower = [(point.lower, point.reach)], point.lower
     basis = _Basis(core, dtype) if core.smooth else None
     decrement = np.inf
     n_steps = 0
@@ -451,12 +467,13 @@ def _newton(core: _Core, theta: NDArray, accuracy: float, deadline: float, dtype
             break
         n_steps += 1
         flat = not new.value < point.value
-        lower = max(lower, new.lower)
+        bounds.append((new.lower, new.reach))
+        lower = max(lower, new.lower) if new.reach < 2 * point.reach else new.lower
         # Where F is flat to rounding a point with a better dual bound is nearer.
         if flat and not (gain < decrement / 4 and new.lower >= point.lower):
             break
         point, decrement = new, gain
-    return _Found(point.value, point.value, lower, point.theta, n_steps)
+    return _Found(point.value, point.value, bounds, point.theta, n_steps)
 
 
 def _search(core: _Core, point: _Point, step: NDArray, gain: Any) -> _Point | None:

@@ -289,7 +289,7 @@ def _structure(r: np.random.Generator, B: NDArray, codes: NDArray) -> list[str]:
 
 def _scaled(r: np.random.Generator, B: NDArray) -> tuple[NDArray, list[str]]:
     """Units of 10^U(-8, 10) and offsets up to 1e10."""
-    n, p = B.shape
+    p = B.shape[1]
     how = []
     units = r.choice(
         ["none", "common", "each", "each, narrow", "one"], p=[0.35, 0.15, 0.25, 0.15, 0.1]
