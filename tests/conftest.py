@@ -7,6 +7,19 @@ os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, Phase, settings
+
+# The same examples in every run; `--hypothesis-profile=long` draws new ones for about an hour.
+_always = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.too_slow, HealthCheck.data_too_large],
+    "print_blob": True,
+}
+settings.register_profile("default", max_examples=40, derandomize=True, database=None, **_always)
+settings.register_profile(
+    "long", max_examples=5000, phases=[Phase.explicit, Phase.reuse, Phase.generate], **_always
+)
+settings.load_profile("default")
 
 
 @pytest.fixture

@@ -1,0 +1,283 @@
+"""The promise: a fit that says nothing is within `tol` of the optimum. A run over random problems.
+
+    python tests/promise.py --seeds 0:5000            # about an hour
+    python tests/promise.py --seeds 1234 --show       # one problem and its figures
+
+Prints a line for each violation, with its seed, and a summary. What counts:
+
+gap      no warning, and (F - best known) / best above tol + eps of X's dtype: a proof
+slow     a fit of more than 20 s of CPU
+no end   a fit that was ended after a minute of CPU
+error    an exception on a valid problem
+noise    a warning that is no ConvergenceWarning
+bounds   coefficients outside of their bounds
+         `floor` is the gap of the best point with coefficients rounded to float64: where it is
+         above what is allowed, no float64 coefficients are known that keep the promise, and only a
+         warning does
+figure   `optimize_result_.fun` is not the objective (1e-6 off, for float32 1e-3, and above the gap)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from certificate import Certificate, certify
+from numpy.typing import NDArray
+from problems import Case, draw
+from sklearn.exceptions import ConvergenceWarning
+
+from skce import SoftmaxClassifier
+
+#: Seconds of CPU after which a fit breaks the promise, and after which it is ended.
+SLOW, LIMIT = 20.0, 60.0
+
+
+class NoEnd(BaseException):
+    """A fit took too long."""
+
+
+@dataclass
+class Outcome:
+    """What became of a problem."""
+
+    seed: int
+    text: str
+    dtype: str
+    finite: bool
+    tol: float
+    violations: list[str] = field(default_factory=list)
+    warned: bool = False
+    message: str = ""
+    seconds: float = 0.0
+    gap: float = np.nan
+    stored_gap: float = np.nan
+    most: float = np.nan
+    slack: float = np.nan
+    floor: float = np.nan
+    estimate: float = np.nan
+    n_iter: int = 0
+    objective: float = np.nan
+    best: float = np.nan
+    certificate_seconds: float = 0.0
+
+    @property
+    def allowed(self) -> float:
+        """Largest gap that keeps the promise."""
+        return self.tol + float(np.finfo(self.dtype).eps)
+
+
+def run(seed: int, limit: float = LIMIT) -> Outcome:
+    """Draw the problem of a seed, fit it and certify the fit."""
+    return judge(draw(seed), limit)
+
+
+def judge(case: Case, limit: float = LIMIT) -> Outcome:
+    """Fit a problem and certify the fit."""
+    params = case.params
+    outcome = Outcome(
+        case.seed, case.describe(), case.dtype.name, bool(np.isfinite(params["C"])), params["tol"]
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")  # one for each place, however often
+        started = time.process_time()
+        try:
+            model = within(limit, lambda: fit(case))
+        except NoEnd:
+            outcome.violations.append("no end")
+            model = None
+        except Exception as error:
+            outcome.violations.append("error")
+            outcome.message = f"{type(error).__name__}: {error}"[:300] + last_line(error)
+            model = None
+        outcome.seconds = time.process_time() - started
+    noise: list[str] = []
+    for warning in caught:
+        if issubclass(warning.category, ConvergenceWarning):
+            outcome.warned = True
+            outcome.message = str(warning.message)
+        else:
+            noise.append(f"{warning.category.__name__}: {warning.message}")
+    if noise:
+        outcome.violations.append("noise")
+        outcome.message += f" {len(noise)} others, the first {noise[0]}"
+    if model is None:
+        return outcome
+    if outcome.seconds > SLOW:
+        outcome.violations.append("slow")
+    examine(case, model, outcome)
+    return outcome
+
+
+def fit(case: Case) -> SoftmaxClassifier:
+    """Call the estimator."""
+    return SoftmaxClassifier(**case.params).fit(case.X, case.y, sample_weight=case.sample_weight)
+
+
+def found(model: SoftmaxClassifier) -> tuple[NDArray, NDArray]:
+    """Coefficients as the solver left them, in float64."""
+    x, shape = model.optimize_result_.x, model.coef_.shape
+    W = x[: shape[0] * shape[1]].reshape(shape)
+    b = x[W.size :]
+    return W, b if b.size else np.zeros(shape[0])
+
+
+def examine(case: Case, model: SoftmaxClassifier, outcome: Outcome) -> Certificate:
+    """Certify a fitted model, and write down what does not hold."""
+    result = model.optimize_result_
+    outcome.estimate, outcome.n_iter = float(result.gap), int(result.nit)
+    W, b = found(model)
+    started = time.process_time()
+    certificate = certify(case.problem, W, b, accuracy=outcome.tol)
+    outcome.gap, outcome.most, outcome.slack = certificate.gap, certificate.most, certificate.slack
+    outcome.objective, outcome.best = float(certificate.value), float(certificate.best)
+    if outcome.gap > outcome.allowed:
+        rounded = certificate.W.astype(np.float64), certificate.b.astype(np.float64)
+        nearest = certify(case.problem, *rounded, limit=-1.0).value
+        outcome.floor = float((nearest - certificate.best) / certificate.best)
+    outcome.stored_gap = outcome.gap
+    if model.coef_.dtype != np.float64:
+        stored = certify(case.problem, model.coef_, model.intercept_, limit=-1.0).value
+        outcome.stored_gap = float((stored - certificate.best) / certificate.best)
+    outcome.certificate_seconds = time.process_time() - started
+    if not outcome.warned and not outcome.gap <= outcome.allowed:
+        outcome.violations.append("gap")
+    if certificate.outside > 0:
+        outcome.violations.append("bounds")
+    off = float(abs(np.longdouble(result.fun) - certificate.value) / certificate.value)
+    rough = 1e-3 if case.dtype == np.float32 else 1e-6
+    if not outcome.warned and not off <= max(rough, outcome.tol):
+        outcome.violations.append("figure")
+        outcome.message += f" fun={float(result.fun):.9g} F={outcome.objective:.9g}"
+    return certificate
+
+
+def within(limit: float, call: Any) -> Any:
+    """Return what a call gives, or raise NoEnd after so many seconds of CPU, or four times by clock."""
+
+    def end(*_: Any) -> None:
+        raise NoEnd
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGPROF, signal.SIGALRM)}
+    signal.setitimer(signal.ITIMER_PROF, limit, 1.0)
+    signal.setitimer(signal.ITIMER_REAL, 4 * limit, 1.0)
+    try:
+        return call()
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def last_line(error: BaseException) -> str:
+    """Where an error came from."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f" [{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}]"
+
+
+def line(outcome: Outcome) -> str:
+    """Return one line on an outcome."""
+    figures = (
+        f"gap={outcome.gap:.1e} allowed={outcome.allowed:.1e} estimate={outcome.estimate:.1e} "
+        f"slack={outcome.slack:.0e} floor={outcome.floor:.0e} F={outcome.objective:.9g} nit={outcome.n_iter} {outcome.seconds:.1f}s"
+    )
+    kinds = ",".join(outcome.violations) or ("warned" if outcome.warned else "kept")
+    tail = f" | {outcome.message}" if outcome.message else ""
+    return f"{outcome.seed} {kinds} {figures} | {outcome.text}{tail}"
+
+
+def summary(outcomes: list[Outcome]) -> str:
+    """Count what happened."""
+    kinds = Counter(kind for o in outcomes for kind in set(o.violations))
+    silent = [o for o in outcomes if not o.warned and np.isfinite(o.objective)]
+    double = [o for o in outcomes if o.dtype == "float64" and o.finite]
+    warned = [o for o in double if o.warned]
+    kept = sum(o.most <= o.allowed for o in silent)
+    resolved = sum(o.slack <= 0.1 * o.allowed for o in outcomes)
+    fitted = sum(np.isfinite(o.objective) for o in outcomes)
+    needless = [o for o in double if o.warned and o.most <= o.allowed]
+    stored = sum(o.stored_gap > o.allowed for o in silent)
+    slowest = max(outcomes, key=lambda o: o.seconds)
+    lines = [
+        f"problems            {len(outcomes)}",
+        f"with a violation    {sum(bool(o.violations) for o in outcomes)}  {dict(kinds)}",
+        f"warned, float64 and finite C  {len(warned)} of {len(double)} ({_share(len(warned), len(double))}); "
+        f"{len(needless)} of them proven within tol all the same",
+        f"gaps below the rounding of float64 coefficients  "
+        f"{sum('gap' in o.violations and o.floor > o.allowed for o in outcomes)}",
+        f"warned, all         {sum(o.warned for o in outcomes)}",
+        f"silent and proven within tol  {kept} of {len(silent)} ({_share(kept, len(silent))})",
+        f"optimum known to a tenth of tol  {resolved} of {fitted} ({_share(resolved, fitted)})",
+        f"float32 coef_ beyond tol where optimize_result_.x is silent  {stored - kinds['gap']}",
+        f"slowest fit         {slowest.seconds:.1f} s CPU, seed {slowest.seed}",
+        f"CPU                 fits {sum(o.seconds for o in outcomes):.0f} s, "
+        f"certificates {sum(o.certificate_seconds for o in outcomes):.0f} s",
+    ]
+    return "\n".join(lines)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.2%}" if whole else "none"
+
+
+def show(seed: int) -> str:
+    """Return all figures of one problem."""
+    outcome = run(seed)
+    lines = [line(outcome)]
+    lines += [f"  {key:20} {value}" for key, value in asdict(outcome).items() if key != "text"]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the problems of the given seeds; returns 1 if one breaks the promise."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seeds", default="0:500", help="first:last, or several with commas")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--limit", type=float, default=LIMIT, help="seconds of CPU of a fit")
+    parser.add_argument("--show", action="store_true", help="all figures of each problem")
+    parser.add_argument("--warned", action="store_true", help="a line for each warning, too")
+    parser.add_argument("--json", help="a file for all outcomes, one a line")
+    options = parser.parse_args(arguments)
+    seeds: list[int] = []
+    for piece in options.seeds.split(","):
+        first, _, last = piece.partition(":")
+        seeds += range(int(first), int(last)) if last else [int(first)]
+    if options.show:
+        for seed in seeds:
+            print(show(seed), flush=True)
+        return 0
+    outcomes = []
+    for outcome in _run_all(seeds, options.jobs, options.limit):
+        outcomes.append(outcome)
+        if outcome.violations or (options.warned and outcome.warned):
+            print(line(outcome), flush=True)
+        if options.json:
+            with open(options.json, "a") as file:
+                file.write(json.dumps(asdict(outcome)) + "\n")
+        if len(outcomes) % 250 == 0:
+            broken = sum(bool(o.violations) for o in outcomes)
+            print(f"... {len(outcomes)} problems, {broken} with a violation", flush=True)
+    print(summary(outcomes))
+    return int(any(o.violations for o in outcomes))
+
+
+def _run_all(seeds: list[int], jobs: int, limit: float) -> Any:
+    if jobs == 1:
+        return (run(seed, limit) for seed in seeds)
+    pool = ProcessPoolExecutor(jobs)
+    return pool.map(run, seeds, [limit] * len(seeds), chunksize=4)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
