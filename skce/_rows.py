@@ -232,7 +232,8 @@ class DenseRows(_Rows):
         mean, square = np.zeros((2, self.n_columns))
         with np.errstate(over="ignore"):
             for start, stop in blocks(self.n_rows, _ROWS_PER_BLOCK[0]):
-                block = self.block(start, stop).astype(np.float64, copy=False)
+                # In one order, so that equal numbers give equal bits.
+                block = np.ascontiguousarray(self.block(start, stop), dtype=np.float64)
                 mean += share[start:stop] @ block
                 square += share[start:stop] @ (block * block)
         return mean, square

@@ -204,7 +204,7 @@ def test_stored_coefficients_make_up_for_the_rounding_of_intercepts(dtype, rng):
     assert stored.dtype == dtype
     back = objective.from_user(stored.astype(np.float64))
     assert_allclose(back[:24], theta[:24], rtol=10 * np.finfo(dtype).eps)
-    assert np.abs(back - theta)[24:].max() < 0.1 * scale * np.finfo(dtype).eps
+    assert np.abs(back - theta)[24:].max() < 0.5 * scale * np.finfo(dtype).eps
 
 
 @pytest.mark.parametrize("form", Y_FORMS)
