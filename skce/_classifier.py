@@ -34,6 +34,7 @@ from ._targets import (
     raise_with_first_bad_row,
     read_targets,
 )
+from ._threads import left
 
 #: Logits held at a time while labels are predicted.
 _PREDICT_BLOCK = 2**22
@@ -586,7 +587,8 @@ def unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
     """
     before = vars(estimator).copy()
     try:
-        yield
+        with left():
+            yield
     except BaseException:
         estimator.__dict__ = before
         raise

@@ -610,13 +610,18 @@ def lbfgs(fit: _Fit, max_iter: int) -> None:
     that they stay a fraction of the work.
     """
     wait = waited = 0
+    raised: list[StopIteration] = []
 
     def callback(intermediate_result: OptimizeResult) -> None:
         nonlocal wait, waited
         fit.fun(intermediate_result.x)
         if fit.point.value == fit.values[-1]:
             return
-        fit.accept()
+        try:
+            fit.accept()
+        except StopIteration as error:  # by a user's callback: SciPy takes it for its own signal
+            raised.append(error)
+            raise
         fit.gap = _relative(fit.rough_gap, fit.point.value)
         waited += fit.rough_gap <= fit.limit
         if waited > wait:
@@ -637,6 +642,8 @@ def lbfgs(fit: _Fit, max_iter: int) -> None:
         callback=callback,
         options={**_LBFGS, "maxiter": iterations},
     )
+    if raised:
+        raise raised[0]
     fit.fun(found.x)
 
 

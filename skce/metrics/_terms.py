@@ -37,7 +37,7 @@ from .._targets import (
     column_names,
     raise_with_first_bad_row,
 )
-from .._threads import threads
+from .._threads import left, threads
 from .._warnings import warn
 
 Result = TypeVar("Result")
@@ -63,7 +63,7 @@ def by_blocks(shape: tuple[int, ...], function: Callable[[slice], Result]) -> li
         return [function(rows) for rows in some]
 
     runs = [spans[first:last] for first, last in blocks(len(spans), -(-len(spans) // _RUNS))]
-    with threads:
+    with left(), threads:
         return list(chain.from_iterable(threads.map(run, runs)))
 
 
