@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -20,6 +18,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._callbacks import CallbackSupportMixin, begin, iterations, with_callbacks
+from ._interrupts import unchanged_on_error
 from ._objective import Objective
 from ._outputs import OUTPUTS
 from ._penalty import check_bounds, check_penalty_weights
@@ -34,7 +33,6 @@ from ._targets import (
     raise_with_first_bad_row,
     read_targets,
 )
-from ._threads import left
 
 #: Logits held at a time while labels are predicted.
 _PREDICT_BLOCK = 2**22
@@ -225,6 +223,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.warm_start = warm_start
         self.verbose = verbose
 
+    @unchanged_on_error
     @_fit_context(prefer_skip_nested_validation=True)
     @with_callbacks
     def fit(
@@ -261,26 +260,25 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             If `tol` was not reached; the message says how close the fit is and what to do.
         """
         context = begin(self, self.max_iter)
-        with unchanged_on_error(self):
-            X, targets = self._read(X, y, sample_weight)
-            objective = self._objective(X, targets)
-            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-            data = {"X": X, "y": y, "metadata": metadata}
-            known = partial(self._attributes, objective)
-            with iterations(context, self, data, known) as on_iteration:
-                report = minimize(
-                    objective,
-                    self._start(objective),
-                    solver=self.solver,
-                    tol=self.tol,
-                    max_iter=self.max_iter,
-                    verbose=self.verbose,
-                    on_iteration=on_iteration,
-                )
-                self._store(objective, report)
-            warn_if_not_converged(
-                report, tol=self.tol, unpenalised=bool(np.isinf(self.C)), dtype=X.dtype
+        X, targets = self._read(X, y, sample_weight)
+        objective = self._objective(X, targets)
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        data = {"X": X, "y": y, "metadata": metadata}
+        known = partial(self._attributes, objective)
+        with iterations(context, self, data, known) as on_iteration:
+            report = minimize(
+                objective,
+                self._start(objective),
+                solver=self.solver,
+                tol=self.tol,
+                max_iter=self.max_iter,
+                verbose=self.verbose,
+                on_iteration=on_iteration,
             )
+            self._store(objective, report)
+        warn_if_not_converged(
+            report, tol=self.tol, unpenalised=bool(np.isinf(self.C)), dtype=X.dtype
+        )
         return self
 
     def decision_function(self, X: Any) -> NDArray:
@@ -574,21 +572,3 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             if hasattr(self, name):
                 setattr(model, name, getattr(self, name))
         return model
-
-
-@contextmanager
-def unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
-    """Leave the estimator as it was if anything, an interrupt included, ends the block early.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Whose attributes are kept.
-    """
-    before = vars(estimator).copy()
-    try:
-        with left():
-            yield
-    except BaseException:
-        estimator.__dict__ = before
-        raise

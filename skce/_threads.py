@@ -12,8 +12,8 @@ An interrupt may come between any two lines. So nothing here is counted up and d
 - the threads in fits are a set, and BLAS is brought to what the set says: held, or released;
 - a pool belongs to the outermost fit of a thread, and ends with it.
 
-Every one of these steps can be made again, by `left` at the latest. What was there before is noted
-before it is changed, and forgotten after it is back.
+Every one of these steps can be made again, and is by `_interrupts` at the latest. What was there
+before is noted before it is changed, and forgotten after it is back.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -243,16 +242,3 @@ if hasattr(os, "register_at_fork"):
         after_in_parent=threads.after_fork_in_parent,
         after_in_child=threads.after_fork_in_child,
     )
-
-
-@contextmanager
-def left() -> Iterator[None]:
-    """Leave what the block has entered, though an interrupt may have kept it from leaving.
-
-    `with threads` ends with a call, and an interrupt may come before its first line.
-    """
-    depth = threads.depth
-    try:
-        yield
-    finally:
-        threads.go_to(depth)
