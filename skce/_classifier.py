@@ -141,7 +141,9 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     to the coefficients of the original features, and the optimum is that of all rows, in every
     case.
 
-    X is read by as many threads as BLAS would use; equal input gives equal bits.
+    X is read by as many threads as BLAS would use, shared by the fits that run at the same time;
+    equal input gives equal bits. BLAS is held to one thread until the last of these fits ends. A
+    fit that is interrupted leaves the estimator, and the process, as they were.
 
     With a categorical loss the same vector can be added to every row of `coef_` without changing a
     probability. The penalty, and without one the start at zero, choose rows that sum to zero.

@@ -21,8 +21,8 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -126,6 +126,35 @@ class _Fits:
             self.pool = None
 
 
+def _submit(
+    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: list[Item]
+) -> tuple[list[Future[Result]], Iterator[Result]]:
+    """Hand work to a pool, and return what it has taken and the results of the rest.
+
+    It takes nothing once the main thread has ended, which fits of others, or at exit, may outlast.
+    """
+    taken: list[Future[Result]] = []
+    try:
+        for item in items:
+            taken.append(pool.submit(function, item))
+    except RuntimeError:
+        if threading.main_thread().is_alive():
+            raise
+    return taken, map(function, items[len(taken) :])
+
+
+def _results(taken: list[Future[Result]], rest: Iterator[Result]) -> Iterator[Result]:
+    """Yield results in order, and keep none."""
+    try:
+        taken.reverse()
+        while taken:
+            yield taken.pop().result()
+        yield from rest
+    finally:
+        for future in taken:
+            future.cancel()
+
+
 class _OfThisThread(threading.local):
     def __init__(self) -> None:
         self.fits = _Fits()
@@ -201,7 +230,7 @@ class _Threads:
         workers = fits.number // max(1, self._inside) if fits.depth else 1
         if workers < 2 or len(items) < 2:
             return map(function, items)
-        return fits.pool_of(workers).map(function, items)
+        return _results(*_submit(fits.pool_of(workers), function, items))
 
     def _settle(self, fits: _Fits) -> None:
         """Hold BLAS if some thread is in a fit, and release it if none is."""

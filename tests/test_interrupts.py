@@ -144,6 +144,10 @@ class Case:
                 self.fit()
             except KeyboardInterrupt:
                 pass
+            except RuntimeError as error:
+                # Python's own `Condition`, if it was about to take its lock again.
+                assert isinstance(error.__context__, KeyboardInterrupt)
+                assert "threading.py" in at.hit
             else:
                 assert at.hit is None, f"swallowed at {at.hit}"
         if at.hit is not None:
@@ -280,7 +284,7 @@ def test_interrupts_at_random_times_leave_nothing(kind, long):
 
 
 # ---------------------------------------------------------------------------- in certain places
-@pytest.mark.parametrize("place", ["__init__", "submit", "map", "shutdown"])
+@pytest.mark.parametrize("place", ["__init__", "submit", "shutdown"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_interrupt_of_the_pool_leaves_none_that_is_used_again(place, when, monkeypatch):
     case = Case("l1")

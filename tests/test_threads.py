@@ -256,7 +256,7 @@ def main():
 def program(tmp_path):
     """Run a program from a file, which processes that are spawned can import."""
 
-    def run(main):
+    def run(main, wanted=""):
         lines = "\n".join(f"    {line}" for line in main.strip().splitlines())
         file = tmp_path / "program.py"
         file.write_text(f'{START}{lines}\nif __name__ == "__main__":\n    main()\n')
@@ -271,6 +271,7 @@ def program(tmp_path):
             cwd=tmp_path,
         )
         assert found.returncode == 0, found.stdout + found.stderr
+        assert found.stdout == wanted, found.stderr
 
     return run
 
@@ -371,3 +372,25 @@ for _ in range(2):
     assert numbers() == before
     assert all((fit(C) == coef).all() for C, coef in zip((0.1, 1.0, 10.0), wanted))
 """)
+
+
+def test_fits_that_outlast_the_main_thread_end_as_others_do(program):
+    program(
+        """
+import atexit
+wanted = fit()
+def check(place):
+    assert (fit() == wanted).all()
+    print(place, flush=True)
+started = threading.Event()
+def outlasts():
+    started.set()
+    while threading.main_thread().is_alive():
+        fit()
+    check("thread")
+threading.Thread(target=outlasts).start()
+atexit.register(check, "exit")
+started.wait()
+""",
+        "thread\nexit\n",
+    )
