@@ -31,6 +31,7 @@ class _Process:
 
     def restore(self, error: BaseException) -> None:
         """Restore it, when that error has come."""
+        threads.unlock()
         threads.go_to(self.depth)
         set_config(**self.config)
         np.seterr(**self.errors)

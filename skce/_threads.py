@@ -21,10 +21,12 @@ from __future__ import annotations
 import functools
 import os
 import threading
+from _thread import start_new_thread
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
 from joblib import cpu_count
@@ -85,6 +87,89 @@ class _Held:
         self.before = {}
 
 
+class _Job(Generic[Item, Result]):
+    """A function of many items, whose results are wanted in order."""
+
+    def __init__(self, function: Callable[[Item], Result]) -> None:
+        self._function = function
+        self._done: SimpleQueue = SimpleQueue()
+        self._over = False
+
+    def do(self, place: int, item: Item) -> None:
+        """Work on an item, unless nobody waits for it."""
+        if self._over:
+            return
+        try:
+            self._done.put((place, self._function(item), None))
+        except BaseException as error:
+            self._done.put((place, None, error))
+
+    def results(self, number: int) -> Iterator[Result]:
+        """Yield the results, and keep none."""
+        early: dict[int, tuple[Result, BaseException | None]] = {}
+        try:
+            for wanted in range(number):
+                while wanted not in early:
+                    place, *found = self._done.get()
+                    early[place] = tuple(found)
+                result, error = early.pop(wanted)
+                if error is not None:
+                    raise error
+                yield result
+        finally:
+            self._over = True
+
+
+class _Pool:
+    """Threads that wait for work.
+
+    Those of `concurrent.futures` wait by `threading.Condition`, which keeps its lock if an interrupt
+    comes just before it would release it; then they never end. A `SimpleQueue` has no such gap.
+    """
+
+    def __init__(self) -> None:
+        self.workers = 0
+        self._tasks: SimpleQueue = SimpleQueue()
+        self._ended: SimpleQueue = SimpleQueue()
+
+    def start(self, workers: int) -> None:
+        """Start threads, up to that number, as far as the system lets us have them."""
+        while self.workers < workers:
+            try:
+                start_new_thread(_work, (self._tasks, self._ended))
+            except RuntimeError:  # too many there, or the interpreter ends
+                return
+            self.workers += 1
+
+    def map(self, function: Callable[[Item], Result], items: list[Item]) -> Iterator[Result]:
+        """Results in the order of the items."""
+        job = _Job(function)
+        for task in enumerate(items):
+            self._tasks.put((job, *task))
+        return job.results(len(items))
+
+    def close(self) -> None:
+        """Let the threads finish what they are at, and wait for them; can be called again."""
+        with suppress(Empty):
+            while True:
+                self._tasks.get_nowait()
+        self._tasks.put(None)
+        while self.workers:
+            self._ended.get()
+            self.workers -= 1
+
+
+def _work(tasks: SimpleQueue, ended: SimpleQueue) -> None:
+    """Do what comes, until nothing does."""
+    _limit_this_thread()
+    while (task := tasks.get()) is not None:
+        job, place, item = task
+        job.do(place, item)
+        del task, job, item
+    tasks.put(None)  # for the others
+    ended.put(None)
+
+
 class _Fits:
     """The fits of a thread, each inside the one before.
 
@@ -94,65 +179,30 @@ class _Fits:
         How many they are.
     number : int
         Threads that they may use.
-    pool : ThreadPoolExecutor or None
+    pool : _Pool or None
         Theirs alone.
-    workers : int
-        Threads of the pool at most.
     held : _Held
         BLAS libraries that this thread limits for itself.
     """
 
     def __init__(self) -> None:
         self.depth = 0
-        self.number = self.workers = 1
-        self.pool: ThreadPoolExecutor | None = None
+        self.number = 1
+        self.pool: _Pool | None = None
         self.held = _Held(by_thread=True)
 
-    def pool_of(self, workers: int) -> ThreadPoolExecutor:
-        """Return a pool of so many threads or more."""
-        pool = self.pool
-        if pool is None or self.workers < workers:
-            self.pool = ThreadPoolExecutor(workers, initializer=_limit_this_thread)
-            self.workers = workers
-            if pool is not None:
-                pool.shutdown(wait=False)
-        assert self.pool is not None
+    def pool_of(self, workers: int) -> _Pool:
+        """Return a pool of so many threads or more, if there can be as many."""
+        if self.pool is None:
+            self.pool = _Pool()
+        self.pool.start(workers)
         return self.pool
 
     def close_pool(self) -> None:
         """Let its threads end what they are at."""
         if self.pool is not None:
-            self.pool.shutdown(cancel_futures=True)
+            self.pool.close()
             self.pool = None
-
-
-def _submit(
-    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: list[Item]
-) -> tuple[list[Future[Result]], Iterator[Result]]:
-    """Hand work to a pool, and return what it has taken and the results of the rest.
-
-    It takes nothing once the main thread has ended, which fits of others, or at exit, may outlast.
-    """
-    taken: list[Future[Result]] = []
-    try:
-        for item in items:
-            taken.append(pool.submit(function, item))
-    except RuntimeError:
-        if threading.main_thread().is_alive():
-            raise
-    return taken, map(function, items[len(taken) :])
-
-
-def _results(taken: list[Future[Result]], rest: Iterator[Result]) -> Iterator[Result]:
-    """Yield results in order, and keep none."""
-    try:
-        taken.reverse()
-        while taken:
-            yield taken.pop().result()
-        yield from rest
-    finally:
-        for future in taken:
-            future.cancel()
 
 
 class _OfThisThread(threading.local):
@@ -182,7 +232,7 @@ class _Threads:
         return len(self._open)
 
     @property
-    def _pool(self) -> ThreadPoolExecutor | None:
+    def _pool(self) -> _Pool | None:
         """That of this thread."""
         return self._own.fits.pool
 
@@ -230,7 +280,8 @@ class _Threads:
         workers = fits.number // max(1, self._inside) if fits.depth else 1
         if workers < 2 or len(items) < 2:
             return map(function, items)
-        return _results(*_submit(fits.pool_of(workers), function, items))
+        pool = fits.pool_of(workers)
+        return pool.map(function, items) if pool.workers else map(function, items)
 
     def _settle(self, fits: _Fits) -> None:
         """Hold BLAS if some thread is in a fit, and release it if none is."""
@@ -246,6 +297,12 @@ class _Threads:
         libraries = _blas().lib_controllers
         allowed = [max(lib.num_threads, self._held.before.get(lib, 1)) for lib in libraries]
         return min(_cores(), max(allowed)) if allowed else _cores()
+
+    def unlock(self) -> None:
+        """Give the lock back, if an interrupt came just before this thread would have."""
+        with suppress(RuntimeError):
+            while True:
+                self._lock.release()
 
     def before_fork(self) -> None:
         """Let no thread be about to set limits, for the child would inherit a lock of BLAS."""
