@@ -44,15 +44,18 @@ class _Process:
 
 
 def _call(function: Callable[[], Result], undo: Undo) -> Result:
-    """Return what a function does, or undo what it did: twice, for undoing may be interrupted."""
+    """Return what a function does, or undo what it did: again, if undoing was interrupted."""
+    undone = False
     try:
         try:
             return function()
         except BaseException as error:
             undo(error)
+            undone = True
             raise
     except BaseException as error:
-        undo(error)
+        if not undone:
+            undo(error)
         raise
 
 

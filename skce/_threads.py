@@ -123,8 +123,9 @@ class _Job(Generic[Item, Result]):
 class _Pool:
     """Threads that wait for work.
 
-    Those of `concurrent.futures` wait by `threading.Condition`, which keeps its lock if an interrupt
-    comes just before it would release it; then they never end. A `SimpleQueue` has no such gap.
+    Those of `concurrent.futures` wait by `threading.Condition`, which keeps its lock if an
+    interrupt comes just before it would release it; then they never end. A `SimpleQueue` has no
+    such gap.
     """
 
     def __init__(self) -> None:
@@ -155,8 +156,8 @@ class _Pool:
                 self._tasks.get_nowait()
         self._tasks.put(None)
         while self.workers:
+            self.workers -= 1  # before, for an interrupt may come: rather one too few than for ever
             self._ended.get()
-            self.workers -= 1
 
 
 def _work(tasks: SimpleQueue, ended: SimpleQueue) -> None:

@@ -106,10 +106,10 @@ def test_threads_that_fit_at_once_share_the_cores(two, monkeypatch):
     set_numbers([4] * len(BLAS))
     with threads:
         assert list(threads.map(abs, [-1, -2])) == [1, 2]
-        assert threads._own.fits.workers == 4
+        assert threads._pool.workers == 4
         two[0].enter()
         assert list(two[0].do(threads.map, abs, [-1, -2])) == [1, 2]
-        assert two[0].do(lambda: threads._own.fits.workers) == 2
+        assert two[0].do(lambda: threads._pool.workers) == 2
         two[1].enter()
         assert type(two[1].do(threads.map, abs, [-1, -2])) is map
         two[1].leave()
@@ -122,11 +122,10 @@ def test_a_pool_grows_once_the_others_have_left(two):
         assert type(threads.map(abs, [-1, -2])) is map
         two[0].leave()
         assert list(threads.map(abs, [-1, -2])) == [1, 2]
-        assert threads._own.fits.workers == 2
-        pool = threads._pool
+        assert threads._pool.workers == 2
         threads._own.fits.number = 4
         assert list(threads.map(abs, [-1, -2])) == [1, 2]
-        assert threads._pool is not pool
+        assert threads._pool.workers == 4
 
 
 def test_a_fit_within_a_fit_uses_its_pool():
@@ -139,6 +138,16 @@ def test_a_fit_within_a_fit_uses_its_pool():
         assert threads._pool is pool
         assert number_of_threads() == [1] * len(BLAS)
     assert threads._pool is None
+
+
+def test_where_no_thread_can_be_started_there_is_none(monkeypatch):
+    def refuse(*_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_threads, "start_new_thread", refuse)
+    with threads:
+        assert list(threads.map(abs, [-1, -2])) == [1, 2]
+        assert threads._pool.workers == 0
 
 
 def test_work_in_a_thread_of_the_pool_is_not_shared_again():
@@ -205,7 +214,7 @@ def test_limits_that_each_thread_has_are_set_and_restored_in_each(two, monkeypat
         assert one.do(here) == 2
     with threads:
         assert list(threads.map(lambda _: here(), range(4))) == [1] * 4
-        assert type(threads._pool) is ThreadPoolExecutor
+        assert threads._pool.workers == 2
     assert here() == 2
 
 
