@@ -275,7 +275,7 @@ class ActiveSet:
             M: NDArray = np.zeros((size, size))
             own = [M[group, group].copy() for group in groups]
             for span in blocks(run[1], max(64, _BLOCK // max(size, 1)), run[0]):
-                block = objective.rows.block(*span)
+                block: Any = objective.rows.block(*span)
                 block = block if read_all else block[:, columns]
                 Z = np.ones((len(columns) + 1, span[1] - span[0]))  # the last one is the intercept
                 Z[:-1] = block.toarray().T if sp.issparse(block) else block.T

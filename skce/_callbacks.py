@@ -6,8 +6,8 @@ estimator as of that iteration, so that `ProgressBar` and `ScoringMonitor` work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from types import TracebackType
 from typing import Any
 
 from numpy.typing import NDArray
@@ -51,11 +51,10 @@ def begin(estimator: Any, max_iter: int) -> Any:
     return estimator._init_callback_context(max_subtasks=max_iter + 1)
 
 
-@contextmanager
-def iterations(
-    context: Any, estimator: Any, data: dict[str, Any], attributes: Callable[[NDArray], dict]
-) -> Iterator[OnIteration | None]:
-    """Tell callbacks of a fit and of its iterations.
+class iterations:  # noqa: N801
+    """Context manager that tells callbacks of a fit and of its iterations.
+
+    It is no generator, for one cannot pass on a StopIteration that a callback raises.
 
     Parameters
     ----------
@@ -66,38 +65,57 @@ def iterations(
         X, y and metadata, as the hooks of callbacks take them.
     attributes : callable
         Takes theta and returns the fitted attributes.
-
-    Yields
-    ------
-    callable or None
-        To be called with theta after every iteration; returns whether a callback wants to stop.
-        None if there are no callbacks.
     """
-    if context is None:
-        yield None
-        return
 
-    context.call_on_fit_task_begin(estimator=estimator, **data)
-    task: Any = None
+    def __init__(
+        self,
+        context: Any,
+        estimator: Any,
+        data: dict[str, Any],
+        attributes: Callable[[NDArray], dict],
+    ) -> None:
+        self._context = context
+        self._task: Any = None
+        self._estimator = estimator
+        self._data = data
+        self._attributes = attributes
 
-    def start(theta: NDArray) -> None:
-        nonlocal task
-        task = context.subcontext(task_name="iteration")
-        task.call_on_fit_task_begin(
-            estimator=estimator, **data, reconstruction_attributes=lambda: attributes(theta)
+    def __enter__(self) -> OnIteration | None:
+        """Return what is to be called with theta after every iteration, if there are callbacks.
+
+        It returns whether a callback wants to stop.
+        """
+        if self._context is None:
+            return None
+        self._context.call_on_fit_task_begin(estimator=self._estimator, **self._data)
+        return self._on_iteration
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Tell of the end of a fit that was not ended by an error."""
+        if self._context is None or kind is not None:
+            return
+        if self._task is not None:
+            self._task.call_on_fit_task_end(estimator=self._estimator)
+        self._context.call_on_fit_task_end(
+            estimator=self._estimator, **self._data, reconstruction_attributes={}
         )
 
-    def on_iteration(theta: NDArray) -> bool:
-        if task is None:
-            start(theta)
-        known = lambda: attributes(theta)  # noqa: E731
-        stop = task.call_on_fit_task_end(
-            estimator=estimator, **data, reconstruction_attributes=known
-        )
-        start(theta)
+    def _start(self, theta: NDArray) -> None:
+        self._task = self._context.subcontext(task_name="iteration")
+        self._task.call_on_fit_task_begin(estimator=self._estimator, **self._of(theta))
+
+    def _on_iteration(self, theta: NDArray) -> bool:
+        if self._task is None:
+            self._start(theta)
+        stop = self._task.call_on_fit_task_end(estimator=self._estimator, **self._of(theta))
+        self._start(theta)
         return bool(stop)
 
-    yield on_iteration
-    if task is not None:
-        task.call_on_fit_task_end(estimator=estimator)
-    context.call_on_fit_task_end(estimator=estimator, **data, reconstruction_attributes={})
+    def _of(self, theta: NDArray) -> dict[str, Any]:
+        """Return what callbacks are told at an iterate."""
+        return {**self._data, "reconstruction_attributes": lambda: self._attributes(theta)}

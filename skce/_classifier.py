@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -21,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._callbacks import CallbackSupportMixin, begin, iterations, with_callbacks
 from ._certain import at_limit, certain
+from ._interrupts import unchanged_on_error
 from ._objective import Objective
 from ._outputs import OUTPUTS
 from ._penalty import check_bounds, check_penalty_weights
@@ -146,7 +145,9 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     to the coefficients of the original features, and the optimum is that of all rows, in every
     case.
 
-    X is read by as many threads as BLAS would use; equal input gives equal bits.
+    X is read by as many threads as BLAS would use, shared by the fits that run at the same time;
+    equal input gives equal bits. BLAS is held to one thread until the last of these fits ends. A
+    fit that is interrupted leaves the estimator, and the process, as they were.
 
     With a categorical loss the same vector can be added to every row of `coef_` without changing a
     probability. The penalty, and without one the start at zero, choose rows that sum to zero.
@@ -228,6 +229,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.warm_start = warm_start
         self.verbose = verbose
 
+    @unchanged_on_error
     @_fit_context(prefer_skip_nested_validation=True)
     @with_callbacks
     def fit(
@@ -266,31 +268,30 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             If `tol` was not reached; the message says how close the fit is and what to do.
         """
         context = begin(self, self.max_iter)
-        with unchanged_on_error(self):
-            X, targets = self._read(X, y, sample_weight)
-            objective = self._objective(X, targets)
-            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-            data = {"X": X, "y": y, "metadata": metadata}
-            known = partial(self._attributes, objective)
-            with iterations(context, self, data, known) as on_iteration:
-                report = minimize(
-                    objective,
-                    self._start(objective),
-                    solver=self.solver,
-                    tol=self.tol,
-                    max_iter=self.max_iter,
-                    verbose=self.verbose,
-                    on_iteration=on_iteration,
-                )
-                self._store(objective, report)
-            warn_if_not_converged(
-                report,
+        X, targets = self._read(X, y, sample_weight)
+        objective = self._objective(X, targets)
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        data = {"X": X, "y": y, "metadata": metadata}
+        known = partial(self._attributes, objective)
+        with iterations(context, self, data, known) as on_iteration:
+            report = minimize(
+                objective,
+                self._start(objective),
+                solver=self.solver,
                 tol=self.tol,
-                unpenalised=bool(np.isinf(self.C)),
-                dtype=X.dtype,
-                classes=targets.classes,
-                features=getattr(self, "feature_names_in_", None),
+                max_iter=self.max_iter,
+                verbose=self.verbose,
+                on_iteration=on_iteration,
             )
+            self._store(objective, report)
+        warn_if_not_converged(
+            report,
+            tol=self.tol,
+            unpenalised=bool(np.isinf(self.C)),
+            dtype=X.dtype,
+            classes=targets.classes,
+            features=getattr(self, "feature_names_in_", None),
+        )
         return self
 
     def decision_function(self, X: Any) -> NDArray:
@@ -638,20 +639,3 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             if hasattr(self, name):
                 setattr(model, name, getattr(self, name))
         return model
-
-
-@contextmanager
-def unchanged_on_error(estimator: BaseEstimator) -> Iterator[None]:
-    """Leave the estimator as it was if anything, an interrupt included, ends the block early.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Whose attributes are kept.
-    """
-    before = vars(estimator).copy()
-    try:
-        yield
-    except BaseException:
-        estimator.__dict__ = before
-        raise

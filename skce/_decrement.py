@@ -115,10 +115,11 @@ def newton_decrement(
     residual, user_residual = -gradient, -user_gradient
     direction, temporary = residual.copy(), np.empty_like(residual)
     rounded_away = np.finfo(gradient.dtype).eps ** _ROUNDED_AWAY
-    sums, lengths, norms = [0.0], [], [float(residual @ residual)]
+    sums, norms = [0.0], [float(residual @ residual)]
+    lengths: list[float] = []
 
     def is_complete() -> bool:
-        """Whether little is missing, as far as the terms and the Ritz values tell, and the bound."""
+        """Whether little is missing, by the terms, by the Ritz values and by the bound."""
         small = missing * max(found.gap, limit)
         window = max(3, len(sums) // 4)
         settled = (

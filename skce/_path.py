@@ -21,7 +21,8 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.parallel import Parallel, delayed
 
 from ._certain import at_limit, certain
-from ._classifier import SoftmaxClassifier, unchanged_on_error
+from ._classifier import SoftmaxClassifier
+from ._interrupts import restored_on_error, unchanged_on_error
 from ._objective import Objective
 from ._rows import as_rows
 from ._solvers import Report, minimize, warn_if_not_converged
@@ -89,6 +90,7 @@ class SoftmaxPath(NamedTuple):
     n_iters: NDArray
 
 
+@restored_on_error
 def softmax_path(
     X: Any,
     y: ArrayLike,
@@ -375,6 +377,7 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         self.max_iter = max_iter
         self.verbose = verbose
 
+    @unchanged_on_error
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
@@ -412,26 +415,25 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         UserWarning
             If some candidates have scores that are not finite; they are not chosen.
         """
-        with unchanged_on_error(self):
-            X, raw, weights = self._read_raw(X, y, sample_weight)
-            if column_names(y) is None:
-                y = check_y(y)
-            model = SoftmaxClassifier(**{name: getattr(self, name) for name in _SHARED})
-            objective = model._objective(X, model._fold_weights(raw, weights, X))
-            self.l1_ratios_ = _shares(self.l1_ratios)
-            self.Cs_ = _grid(self.Cs, objective, self.l1_ratios_.max())
-            for_split, for_score = self._routed(weights, params)
-            by_logits = self.scoring is None and raw.form != "one-vs-rest"
-            scorer = None if by_logits else self._scorer()
-            fold = _Fold(model, X, y, raw, weights, self.Cs_, self.l1_ratios_, scorer, for_score)
-            folds = enumerate(self._splitter(y).split(X, y, **for_split))
-            found = Parallel(n_jobs=self.n_jobs)(
-                delayed(fold)(i, train, test) for i, (train, test) in folds
-            )
-            scores, paths, n_iters, complete = zip(*found, strict=True)
-            self.scores_, self.n_iter_ = np.array(scores), np.array(n_iters)
-            self.coefs_paths_ = np.array(paths)
-            report = self._refit(objective, self._choose(), np.array(complete))
+        X, raw, weights = self._read_raw(X, y, sample_weight)
+        if column_names(y) is None:
+            y = check_y(y)
+        model = SoftmaxClassifier(**{name: getattr(self, name) for name in _SHARED})
+        objective = model._objective(X, model._fold_weights(raw, weights, X))
+        self.l1_ratios_ = _shares(self.l1_ratios)
+        self.Cs_ = _grid(self.Cs, objective, self.l1_ratios_.max())
+        for_split, for_score = self._routed(weights, params)
+        by_logits = self.scoring is None and raw.form != "one-vs-rest"
+        scorer = None if by_logits else self._scorer()
+        fold = _Fold(model, X, y, raw, weights, self.Cs_, self.l1_ratios_, scorer, for_score)
+        folds = enumerate(self._splitter(y).split(X, y, **for_split))
+        found = Parallel(n_jobs=self.n_jobs)(
+            delayed(fold)(i, train, test) for i, (train, test) in folds
+        )
+        scores, paths, n_iters, complete = zip(*found, strict=True)
+        self.scores_, self.n_iter_ = np.array(scores), np.array(n_iters)
+        self.coefs_paths_ = np.array(paths)
+        report = self._refit(objective, self._choose(), np.array(complete))
         if report is not None:
             warn_if_not_converged(
                 report,
@@ -664,8 +666,9 @@ class _Fold:
     def _loss(self, test: NDArray) -> Callable[[Objective, Report], float]:
         """Return the function that takes a fit to its negative log-loss, averaged over labels."""
         targets = fold_weights(self.raw, self.weights, None, 0.0, self.X.dtype).take(test)
-        rows, fit_intercept = as_rows(self.X[test], centred=self.model.fit_intercept), (
-            self.model.fit_intercept
+        rows, fit_intercept = (
+            as_rows(self.X[test], centred=self.model.fit_intercept),
+            (self.model.fit_intercept),
         )
         losses = Objective(rows, targets, C=np.inf, fit_intercept=fit_intercept)
 

@@ -31,6 +31,7 @@ Optimization*, 2006, section 7.1; Boyd and Vandenberghe, *Convex Optimization*, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +120,9 @@ class Whitened:
         #: What the bound of what a sum misses may exceed it by: in whitened variables no direction
         #: has next to no curvature but by what the loss does, which the Ritz values see.
         self.trust = _TRUST if np.ndim(Q) == 2 else 1.0
-        self.width = Q.shape[1] if np.ndim(Q) == 2 else objective.rows.n_columns
+        self.width = (
+            Q.shape[1] if isinstance(Q, np.ndarray) and Q.ndim == 2 else objective.rows.n_columns
+        )
         #: Number of variables.
         self.size = objective.targets.n_outputs * (self.width + objective.fit_intercept)
 
@@ -323,10 +326,10 @@ def whiten_far_columns(objective: Objective) -> Whitened:
         objective.loss.curvature_bound(objective.targets.n_outputs),
     )
     if "far" not in objective.shared:
-        R = np.zeros((0, p))
+        R: NDArray = np.zeros((0, p))
         for indices, share in _sample(objective, _SAMPLE):
             X = objective.rows.dense(indices) * np.sqrt(share)[:, None]
-            R = np.linalg.qr(np.concatenate([R, X]), mode="r")
+            R = np.asarray(np.linalg.qr(np.concatenate([R, X]), mode="r"))
         check_squares(np.einsum("ij,ij->j", R, R))
         objective.shared["far"] = R
     penalty = np.diag(np.sqrt(objective.ridge * objective.factors))
@@ -334,7 +337,7 @@ def whiten_far_columns(objective: Objective) -> Whitened:
     norms = np.linalg.norm(A, axis=0)
     scale = np.where(norms > 0, norms, 1.0)
     _, D, B = np.linalg.svd(A / scale, full_matrices=False)
-    kept = D > _COLLINEAR * len(D) * D.max(initial=0)
+    kept = _COLLINEAR * len(D) * D.max(initial=0) < D
     Q = (B[kept] / D[kept, None]).T / scale[:, None]
     return Whitened(objective, None, Q, _spread(objective, norms**2 / h))
 
@@ -359,7 +362,7 @@ def whiten_rows(objective: Objective) -> Whitened:
         check_squares(np.einsum("jn,jn->j", A, A))
         B, R = np.linalg.qr(A)
         inner, D, _ = np.linalg.svd(R)
-        kept = D > np.finfo(np.float64).eps * len(D) * D.max(initial=0)
+        kept = np.finfo(np.float64).eps * len(D) * D.max(initial=0) < D
         objective.shared["rows"] = mean, (B @ inner[:, kept]) * units[:, None], D[kept]
     mean, B, D = objective.shared["rows"]
     h = objective.loss.curvature_bound(objective.targets.n_outputs)
@@ -534,7 +537,7 @@ def _in_variables(inner: Whitened, X: NDArray) -> NDArray:
 
 def _penalty(inner: Whitened) -> NDArray:
     """Hessian of the penalty for one class in the variables of a `Whitened`."""
-    Q = inner.Q if np.ndim(inner.Q) == 2 else inner.Q * np.eye(inner.width)
+    Q: Any = inner.Q if np.ndim(inner.Q) == 2 else inner.Q * np.eye(inner.width)
     objective = inner.objective
     return objective.ridge * (Q.T @ (objective.factors[:, None] * Q))
 

@@ -372,7 +372,7 @@ def _total(sums: list[NDArray], dtype: DTypeLike) -> NDArray:
     return total
 
 
-def _far_from_zero(X: NDArray, columns: NDArray | slice) -> tuple[NDArray | None, float]:
+def _far_from_zero(X: Any, columns: NDArray | slice) -> tuple[NDArray | None, float]:
     """Means of columns, by some rows, where they are so far from zero that digits are lost.
 
     And how far, in standard deviations, those are that are not constant, if there are two or more.
@@ -393,7 +393,7 @@ def _far_from_zero(X: NDArray, columns: NDArray | slice) -> tuple[NDArray | None
     return centre, float((np.abs(mean[differ]) / deviation[differ]).max(initial=0))
 
 
-def as_rows(X: NDArray | sp.csr_array, *, centred: bool = True) -> _Rows:
+def as_rows(X: Any, *, centred: bool = True) -> _Rows:
     """Wrap validated X.
 
     Parameters
@@ -408,7 +408,7 @@ def as_rows(X: NDArray | sp.csr_array, *, centred: bool = True) -> _Rows:
     DenseRows or CSRRows
     """
     place = CSRRows if sp.issparse(X) else DenseRows
-    full: NDArray | slice = slice(None)
+    full: Any = slice(None)
     if sp.issparse(X):
         full = np.flatnonzero(np.bincount(X.indices, minlength=X.shape[1]) >= X.shape[0])
         if not len(full):

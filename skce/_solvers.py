@@ -86,9 +86,9 @@ _ROWS_PER_PARAMETER = 40
 _LITTLE = 0.3
 #: Without a penalty a mean loss as small as this has no optimum but zero, at infinity.
 _SEPARABLE = 1e-12
-#: Such a loss, once more: the largest change of a logit in a last step that says nothing, what a
-#: row may lose in it for a unit of that, rounds of making sure, and the share of the largest move of
-#: a coefficient that is named.
+#: The largest change of a logit in a last step that is no sign of separation, what a row may lose
+#: along it in proportion, rounds of making sure, and the share of the largest move of a coefficient
+#: that is named.
 _STILL = 0.1
 _LOSES_NOTHING = 1e-5
 _ROUNDS = 12
@@ -231,6 +231,13 @@ class _Fit:
             if self.objective.corners is not None:
                 self._gradient = self.objective.corners.pull(self.point.theta, self._gradient)
         return self._gradient
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether many iterations together gained next to nothing."""
+        if self.n_iter < 2 * _LONG:
+            return False
+        return self.values[-_LONG] - self.point.value <= _SLOW * self.point.value
 
     @property
     def _slopes(self) -> NDArray:
@@ -581,9 +588,8 @@ def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> s
                 _search(fit)
         if fit.converged:
             return ""
-        if method is active_set and fit.n_iter >= 2 * _LONG:
-            if fit.values[-_LONG] - fit.values[-1] <= _SLOW * fit.values[-1]:
-                return SLOW
+        if method is active_set and fit.is_slow:
+            return SLOW
         if fit.stopped:
             return STOPPED
         if fit.separable:
@@ -638,7 +644,7 @@ def _look_for_separation(fit: _Fit, method: Callable[[_Fit, int], None], max_ite
 
 
 def _growing(fit: _Fit, move: NDArray) -> tuple[NDArray, NDArray]:
-    """Outputs and features without a penalty that a step moved most."""
+    """Return the outputs and the features without a penalty that a step moved most."""
     objective = fit.objective
     mean, square = objective.rows.moments(objective.targets.weights)
     D, d = objective.unpack(move)
@@ -737,7 +743,8 @@ def active_set(fit: _Fit, max_iter: int) -> None:
         fit.print()
     if fit.converged or fit.separable or fit.n_iter >= max_iter:
         return
-    slope = origin.gradient @ fit.step + corners.value(target) - corners.value(origin.theta)
+    slope = float(origin.gradient @ fit.step)
+    slope += corners.value(target) - corners.value(origin.theta)
     gained, share = 0.0, 0.0
     for length in 0.5 ** np.arange(_BACKTRACKS):
         # In full, so that zeros and bounds are exact.
@@ -761,13 +768,18 @@ def lbfgs(fit: _Fit, max_iter: int) -> None:
     that they stay a fraction of the work.
     """
     wait = waited = 0
+    raised: list[StopIteration] = []
 
     def callback(intermediate_result: OptimizeResult) -> None:
         nonlocal wait, waited
         fit.fun(intermediate_result.x)
         if fit.point.value == fit.values[-1]:
             return
-        fit.accept()
+        try:
+            fit.accept()
+        except StopIteration as error:  # by a user's callback: SciPy takes it for its own signal
+            raised.append(error)
+            raise
         fit.gap = _relative(fit.rough_gap, fit.point.value)
         waited += fit.rough_gap <= fit.limit
         if waited > wait:
@@ -788,6 +800,8 @@ def lbfgs(fit: _Fit, max_iter: int) -> None:
         callback=callback,
         options={**_LBFGS, "maxiter": iterations},
     )
+    if raised:
+        raise raised[0]
     fit.fun(found.x)
 
 

@@ -5,6 +5,15 @@ blocks that stay in cache the two pools fight for the cores, with each other and
 runs: on two cores, one of them busy, digits (1797, 64, 10) took 100 times as long as with one
 thread. Threads of our own over the blocks wait without spinning, and share the element-wise work
 too.
+
+An interrupt may come between any two lines. So nothing here is counted up and down:
+
+- each thread knows how deep it is in fits, and goes to a depth, not one up or one down;
+- the threads in fits are a set, and BLAS is brought to what the set says: held, or released;
+- a pool belongs to the outermost fit of a thread, and ends with it.
+
+Every one of these steps can be made again, and is by `_interrupts` at the latest. What was there
+before is noted before it is changed, and forgotten after it is back.
 """
 
 from __future__ import annotations
@@ -12,10 +21,13 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from _thread import start_new_thread
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 from joblib import cpu_count
 from threadpoolctl import ThreadpoolController
@@ -34,29 +46,204 @@ def _cores() -> int:
     return cpu_count()
 
 
-def _number_of_threads() -> int:
-    """As many as BLAS would use, so that what limits it limits us, but no more than there are."""
-    allowed = [library.num_threads for library in _blas().lib_controllers]
-    return min(_cores(), max(allowed)) if allowed else _cores()
+def _is_limited_by_thread(library: Any) -> bool:
+    """Whether the number of threads is that of the calling thread, and not of the process."""
+    return library.internal_api == "mkl" or getattr(library, "threading_layer", "") == "openmp"
+
+
+def _limit_this_thread() -> None:
+    """Hold BLAS to one thread, where that is up to each thread, for as long as this one lives."""
+    for library in _blas().lib_controllers:
+        if _is_limited_by_thread(library):
+            library.set_num_threads(1)
+
+
+class _Held:
+    """BLAS libraries, held to one thread or not.
+
+    Parameters
+    ----------
+    by_thread : bool
+        Whether they are those that each thread limits for itself, or those of the process.
+    """
+
+    def __init__(self, by_thread: bool) -> None:
+        self._by_thread = by_thread
+        self.before: dict[Any, int] = {}
+
+    def hold(self) -> None:
+        """Hold them, or those that somebody has released since."""
+        for library in _blas().lib_controllers:
+            number = library.num_threads
+            if number > 1 and _is_limited_by_thread(library) == self._by_thread:
+                self.before[library] = number
+                library.set_num_threads(1)
+
+    def release(self) -> None:
+        """Restore them, but those that somebody has set since."""
+        for library, number in self.before.items():
+            if library.num_threads == 1:
+                library.set_num_threads(number)
+        self.before = {}
+
+
+class _Job(Generic[Item, Result]):
+    """A function of many items, whose results are wanted in order."""
+
+    def __init__(self, function: Callable[[Item], Result]) -> None:
+        self._function = function
+        self._done: SimpleQueue = SimpleQueue()
+        self._over = False
+
+    def do(self, place: int, item: Item) -> None:
+        """Work on an item, unless nobody waits for it."""
+        if self._over:
+            return
+        try:
+            self._done.put((place, self._function(item), None))
+        except BaseException as error:
+            self._done.put((place, None, error))
+
+    def results(self, number: int) -> Iterator[Result]:
+        """Yield the results, and keep none."""
+        early: dict[int, tuple[Result, BaseException | None]] = {}
+        try:
+            for wanted in range(number):
+                while wanted not in early:
+                    place, *found = self._done.get()
+                    early[place] = tuple(found)
+                result, error = early.pop(wanted)
+                if error is not None:
+                    raise error
+                yield result
+        finally:
+            self._over = True
+
+
+class _Pool:
+    """Threads that wait for work.
+
+    Those of `concurrent.futures` wait by `threading.Condition`, which keeps its lock if an
+    interrupt comes just before it would release it; then they never end. A `SimpleQueue` has no
+    such gap.
+    """
+
+    def __init__(self) -> None:
+        self.workers = 0
+        self._tasks: SimpleQueue = SimpleQueue()
+        self._ended: SimpleQueue = SimpleQueue()
+
+    def start(self, workers: int) -> None:
+        """Start threads, up to that number, as far as the system lets us have them."""
+        while self.workers < workers:
+            try:
+                start_new_thread(_work, (self._tasks, self._ended))
+            except RuntimeError:  # too many there, or the interpreter ends
+                return
+            self.workers += 1
+
+    def map(self, function: Callable[[Item], Result], items: list[Item]) -> Iterator[Result]:
+        """Results in the order of the items."""
+        job = _Job(function)
+        for task in enumerate(items):
+            self._tasks.put((job, *task))
+        return job.results(len(items))
+
+    def close(self) -> None:
+        """Let the threads finish what they are at, and wait for them; can be called again."""
+        with suppress(Empty):
+            while True:
+                self._tasks.get_nowait()
+        self._tasks.put(None)
+        while self.workers:
+            self.workers -= 1  # before, for an interrupt may come: rather one too few than for ever
+            self._ended.get()
+
+
+def _work(tasks: SimpleQueue, ended: SimpleQueue) -> None:
+    """Do what comes, until nothing does."""
+    _limit_this_thread()
+    while (task := tasks.get()) is not None:
+        job, place, item = task
+        job.do(place, item)
+        del task, job, item
+    tasks.put(None)  # for the others
+    ended.put(None)
+
+
+class _Fits:
+    """The fits of a thread, each inside the one before.
+
+    Attributes
+    ----------
+    depth : int
+        How many they are.
+    number : int
+        Threads that they may use.
+    pool : _Pool or None
+        Theirs alone.
+    held : _Held
+        BLAS libraries that this thread limits for itself.
+    """
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.number = 1
+        self.pool: _Pool | None = None
+        self.held = _Held(by_thread=True)
+
+    def pool_of(self, workers: int) -> _Pool:
+        """Return a pool of so many threads or more, if there can be as many."""
+        if self.pool is None:
+            self.pool = _Pool()
+        self.pool.start(workers)
+        return self.pool
+
+    def close_pool(self) -> None:
+        """Let its threads end what they are at."""
+        if self.pool is not None:
+            self.pool.close()
+            self.pool = None
+
+
+class _OfThisThread(threading.local):
+    def __init__(self) -> None:
+        self.fits = _Fits()
 
 
 class _Threads:
     """Context manager, for any number of threads and nested fits: the last to leave restores."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._limit: Any = None
-        self._number = 1
-        self._pool: ThreadPoolExecutor | None = None
+        # Reentrant, for a handler of signals may fit, or fork, anywhere.
+        self._lock = threading.RLock()
+        self._own = _OfThisThread()
+        # Weak: what a thread leaves open ends with it.
+        self._open: WeakSet[_Fits] = WeakSet()
+        self._held = _Held(by_thread=False)
+
+    @property
+    def depth(self) -> int:
+        """How deep this thread is in fits."""
+        return self._own.fits.depth
+
+    @property
+    def _inside(self) -> int:
+        """Threads that are in fits."""
+        return len(self._open)
+
+    @property
+    def _pool(self) -> _Pool | None:
+        """That of this thread."""
+        return self._own.fits.pool
 
     def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._number = _number_of_threads()
-                self._limit = _blas().limit(limits=1)
-                self._limit.__enter__()
-            self._inside += 1
+        before = self.depth
+        try:
+            self.go_to(before + 1)
+        except BaseException:
+            self.go_to(before)
+            raise
 
     def __exit__(
         self,
@@ -64,26 +251,81 @@ class _Threads:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._limit.restore_original_limits()
-                if self._pool is not None:
-                    self._pool.shutdown()
-                    self._pool = None
+        self.go_to(self.depth - 1)
+
+    def go_to(self, depth: int) -> None:
+        """Bring this thread to a depth, and all that goes with it; can be called again.
+
+        Parameters
+        ----------
+        depth : int
+            Of fits inside each other, from 0.
+        """
+        fits = self._own.fits
+        outside = fits.depth == 0
+        fits.depth = depth
+        try:
+            if outside or depth == 0:
+                fits.close_pool()
+        finally:
+            with self._lock:
+                if outside and depth:
+                    fits.number = self._number_of_threads()
+                (self._open.add if depth else self._open.discard)(fits)
+                self._settle(fits)
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterable[Result]:
         """Results in the order of the items, from several threads where there are some."""
         items = list(items)
-        if self._number == 1 or self._inside == 0 or len(items) == 1:
+        fits = self._own.fits
+        workers = fits.number // max(1, self._inside) if fits.depth else 1
+        if workers < 2 or len(items) < 2:
             return map(function, items)
-        with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self._number)
-        return self._pool.map(function, items)
+        pool = fits.pool_of(workers)
+        return pool.map(function, items) if pool.workers else map(function, items)
+
+    def _settle(self, fits: _Fits) -> None:
+        """Hold BLAS if some thread is in a fit, and release it if none is."""
+        (fits.held.hold if fits.depth else fits.held.release)()
+        (self._held.hold if self._open else self._held.release)()
+        # threadpoolctl lets one thread at a time set limits, and ignores the others.
+        for kind in {type(library) for library in _blas().lib_controllers}:
+            if hasattr(kind, "clear_controlling_thread"):
+                kind.clear_controlling_thread()
+
+    def _number_of_threads(self) -> int:
+        """As many as BLAS would use, so that what limits it limits us, but no more than cores."""
+        libraries = _blas().lib_controllers
+        allowed = [max(lib.num_threads, self._held.before.get(lib, 1)) for lib in libraries]
+        return min(_cores(), max(allowed)) if allowed else _cores()
+
+    def unlock(self) -> None:
+        """Give the lock back, if an interrupt came just before this thread would have."""
+        with suppress(RuntimeError):
+            while True:
+                self._lock.release()
+
+    def before_fork(self) -> None:
+        """Let no thread be about to set limits, for the child would inherit a lock of BLAS."""
+        self._lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Go on without the other threads: neither their fits nor a pool are here."""
+        self._lock = threading.RLock()
+        fits = self._own.fits
+        fits.pool = None
+        self._open = WeakSet([fits] if fits.depth else [])
+        self._settle(fits)
 
 
 threads = _Threads()
-# A child process has none of the threads.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=threads.__init__)  # type: ignore[misc]
+    os.register_at_fork(
+        before=threads.before_fork,
+        after_in_parent=threads.after_fork_in_parent,
+        after_in_child=threads.after_fork_in_child,
+    )

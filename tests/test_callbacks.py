@@ -4,10 +4,11 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_wine
 
 from skce import SoftmaxClassifier, log_loss
+from skce._threads import threads
 from skce.metrics import d2_log_loss_scorer, neg_log_loss_scorer
 
 X, y = load_wine(return_X_y=True)
@@ -113,3 +114,80 @@ def test_scoring_monitor_takes_our_scorers(kind, weighted):
     row = both.get_logs().data[0]
     assert row["loss"] == scores[0]
     assert np.isfinite(row["d2"])
+
+
+class Raises:
+    """Raises an error where it is told to, the n-th time that it gets there."""
+
+    def __init__(self, where, error, n=1):
+        self.where, self.error, self.n = where, error, n
+        self.events = []
+
+    def _come_to(self, where):
+        self.events.append(where)
+        if self.events.count(self.where) == self.n and where == self.where:
+            raise self.error
+
+    def setup(self, estimator, context):
+        self._come_to("setup")
+
+    def on_fit_task_begin(self, estimator, context):
+        self._come_to(f"begin {context.task_name}")
+
+    def on_fit_task_end(self, estimator, context):
+        self._come_to(f"end {context.task_name}")
+
+    def teardown(self, estimator, context):
+        self.events.append("teardown")
+
+
+@new
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"solver": "lbfgs"}, {"l1_ratio": 1.0}],
+    ids=["newton-cg", "lbfgs", "l1"],
+)
+@pytest.mark.parametrize(
+    ("where", "n"),
+    [
+        ("setup", 1),
+        ("begin fit", 1),
+        ("begin iteration", 1),
+        ("begin iteration", 2),
+        ("end iteration", 3),
+        ("end fit", 1),
+    ],
+)
+@pytest.mark.parametrize("kind", [StopIteration, GeneratorExit, KeyboardInterrupt, ValueError])
+def test_what_a_callback_raises_comes_out_of_fit_and_leaves_nothing(kind, where, n, parameters):
+    clf = SoftmaxClassifier(**parameters).fit(X, y)
+    error = kind("mine")
+    callback = Raises(where, error, n)
+    clf.set_callbacks(callback)
+    before = vars(clf).copy()
+    with pytest.raises(kind) as raised:
+        clf.fit(X, y)
+    assert raised.value is error
+    assert error.__cause__ is None
+    assert vars(clf) == before
+    assert callback.events.count("teardown") == 1
+    assert callback.events[-2:] == [where, "teardown"]
+    assert (threads.depth, threads._inside) == (0, 0)
+    clf.set_callbacks().fit(X, y)
+    assert_array_equal(clf.coef_, before["coef_"])
+
+
+@new
+def test_an_estimator_may_be_fitted_in_a_callback():
+    depths = []
+
+    class Fits(Raises):
+        def on_fit_task_end(self, estimator, context):
+            SoftmaxClassifier(tol=0.1).fit(X, y)
+            depths.append(threads.depth)
+
+    plain = SoftmaxClassifier().fit(X, y)
+    clf = SoftmaxClassifier().set_callbacks(Fits("nowhere", None)).fit(X, y)
+    assert_array_equal(clf.coef_, plain.coef_)
+    assert depths[-2:] == [0, 0]
+    assert set(depths[:-2]) == {1}

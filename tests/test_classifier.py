@@ -482,7 +482,9 @@ def test_float32_stays_float32_and_float64_is_not_copied(problem, monkeypatch):
     X, y, _ = problem
     seen = []
     original = skce._classifier.as_rows
-    monkeypatch.setattr(skce._classifier, "as_rows", lambda X, **kw: (seen.append(X), original(X, **kw))[1])
+    monkeypatch.setattr(
+        skce._classifier, "as_rows", lambda X, **kw: (seen.append(X), original(X, **kw))[1]
+    )
     for dtype in (np.float32, np.float64):
         given = X.astype(dtype)
         clf = SoftmaxClassifier().fit(given, y)

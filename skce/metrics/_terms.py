@@ -26,6 +26,7 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_array
 from sklearn.utils.multiclass import type_of_target
 
+from .._interrupts import restored_on_error
 from .._losses import LOSSES
 from .._losses._categorical import log_softmax
 from .._rows import blocks
@@ -53,6 +54,7 @@ _RUNS = 16
 _FLOATS = [np.float64, np.float32, np.float16]
 
 
+@restored_on_error
 def by_blocks(shape: tuple[int, ...], function: Callable[[slice], Result]) -> list[Result]:
     """Results of a function of a slice of rows, in order, from several threads where worth it."""
     n_columns = shape[1] if len(shape) > 1 else 1
