@@ -16,9 +16,19 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._checks import (
+    LARGEST,
+    Number,
+    check_numbers,
+    check_numbers_or_none,
+    check_sparse,
+    naming,
+    refuse_dates,
+    refuse_masked,
+)
 from ._callbacks import CallbackSupportMixin, begin, iterations, with_callbacks
 from ._objective import Objective
 from ._outputs import OUTPUTS
@@ -30,8 +40,8 @@ from ._targets import (
     RawTargets,
     check_lengths,
     check_sample_weight,
+    check_y,
     expected_accuracy,
-    raise_with_first_bad_row,
     read_targets,
 )
 
@@ -178,16 +188,16 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     )
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        "C": [Interval(Real, 0, None, closed="right")],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "C": [Number(Real, 0, LARGEST, closed="right"), Options(Real, {np.inf})],
+        "l1_ratio": [Number(Real, 0, 1, closed="both")],
         "loss": [StrOptions({"auto", "categorical", "binary"})],
         "fit_intercept": ["boolean"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "label_smoothing": [Number(Real, 0, 1, closed="left")],
         "coef_bounds": [tuple, list, None],
         "penalty_weights": ["array-like", None],
         "solver": [StrOptions({"auto", "newton-cg", "lbfgs"})],
-        "tol": [Interval(Real, 0, None, closed="neither")],
+        "tol": [Number(Real, 0, LARGEST, closed="right")],
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
@@ -367,10 +377,12 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             independent; for 0/1 indicators this is scikit-learn's subset accuracy.
         """
         codes = self._predict_codes(X)
+        weights = check_sample_weight(sample_weight, len(codes))
         share = expected_accuracy(y, codes, self.classes_, self._form)
         if share is None:
-            return float(accuracy_score(y, self.classes_[codes], sample_weight=sample_weight))
-        return float(np.average(share, weights=check_sample_weight(sample_weight, len(share))))
+            with naming("y", None):
+                return float(accuracy_score(check_y(y), self.classes_[codes], sample_weight=weights))
+        return float(np.average(share, weights=weights))
 
     def sparsify(self) -> SoftmaxClassifier:
         """Turn `coef_` into a CSR matrix.
@@ -479,17 +491,20 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """X as float64 or float32, dense or CSR; on the way in y is only asked to be there."""
         if not reset:
             check_is_fitted(self)
-        try:
-            return validate_data(
-                self,
-                X,
-                None if y is None else "no_validation",
-                reset=reset,
-                accept_sparse="csr",
-                dtype=[np.float64, np.float32],
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
-        except ValueError as error:
-            raise_with_first_bad_row(error, X, "X")
+        check_sparse(X, "X")
+        refuse_masked(X, "X")
+        with naming("X", X):
+            X = np.asarray(X) if isinstance(X, (list, tuple)) else X
+            refuse_dates(X, "X")
+            checked = validate_data(
+                self, X, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32]
+            )
+        # Sparse columns of pandas keep their dtype.
+        return checked if checked.dtype.kind == "f" else checked.astype(np.float64)
 
     def _predict_codes(self, X: Any) -> NDArray:
         """Positions in `classes_`, or an indicator matrix, block by block."""
@@ -498,13 +513,26 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         predict = self._output.predict
         return np.concatenate(
             [
-                predict(logits(X[start:stop], self.coef_, self.intercept_))
+                predict(self._finite_logits(X[start:stop], start))
                 for start, stop in blocks(X.shape[0], size)
             ]
         )
 
     def _logits(self, X: Any) -> NDArray:
-        return logits(self._check_features(X), self.coef_, self.intercept_)
+        return self._finite_logits(self._check_features(X))
+
+    def _finite_logits(self, X: NDArray | sp.csr_array, first_row: int = 0) -> NDArray:
+        """Logits of rows, which fall out of the range of their dtype where X is far too large."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = logits(X, self.coef_, self.intercept_)
+        finite = np.isfinite(z)
+        if not finite.all():
+            row = first_row + int(finite.all(axis=1).argmin())
+            raise ValueError(
+                f"The logits of row {row} of X are outside the range of {z.dtype}: its values are "
+                "too large for coef_. Check the units of X, or pass it as float64."
+            )
+        return z
 
     def _objective(self, X: NDArray | sp.csr_array, targets: Targets) -> Objective:
         n_features = X.shape[1]
@@ -514,8 +542,12 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             C=self.C,
             fit_intercept=self.fit_intercept,
             l1_ratio=self.l1_ratio,
-            factors=check_penalty_weights(self.penalty_weights, n_features),
-            bounds=check_bounds(self.coef_bounds, (targets.n_outputs, n_features)),
+            factors=check_penalty_weights(
+                check_numbers_or_none(self.penalty_weights, "penalty_weights"), n_features
+            ),
+            bounds=check_bounds(
+                _bounds_as_numbers(self.coef_bounds), (targets.n_outputs, n_features)
+            ),
         )
 
     def _start(self, objective: Objective) -> NDArray:
@@ -524,15 +556,28 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if not (self.warm_start and hasattr(self, "coef_")):
             return np.zeros(objective.size)
         shape = (targets.n_outputs, objective.rows.n_columns)
-        same_classes = np.array_equal(self.classes_, targets.classes)
-        if self.coef_.shape != shape or not same_classes or self._form != targets.form:
+        W = check_numbers(self._dense_coef(), "coef_").astype(np.float64)
+        classes = np.asarray(self.classes_).tolist()
+        if W.shape != shape or classes != targets.classes.tolist() or self._form != targets.form:
             raise ValueError(
                 "warm_start=True needs the classes, the number of features and the loss of the "
-                f"previous fit: it had coef_ of shape {self.coef_.shape} for classes "
-                f"{self.classes_.tolist()}, this one has shape {shape} for classes "
-                f"{targets.classes.tolist()}. Set warm_start=False or use a new estimator."
+                f"previous fit: it had coef_ of shape {W.shape} for classes {classes}, this one "
+                f"has shape {shape} for classes {targets.classes.tolist()}. Set warm_start=False "
+                "or use a new estimator."
             )
-        W, b = self._dense_coef().astype(np.float64), self.intercept_.astype(np.float64)
+        b = check_numbers(self.intercept_, "intercept_").astype(np.float64)
+        if b.shape != shape[:1]:
+            raise ValueError(
+                f"warm_start=True starts from intercept_, which has shape {b.shape} in place of "
+                f"{shape[:1]}. Set warm_start=False or use a new estimator."
+            )
+        for name, values in (("coef_", W), ("intercept_", b)):
+            if not np.isfinite(values).all():
+                raise ValueError(
+                    f"warm_start=True starts from {name}, which is not finite in row "
+                    f"{int(np.argmin(np.isfinite(values).reshape(len(b), -1).all(axis=1)))}. Set "
+                    "warm_start=False or use a new estimator."
+                )
         return objective.pack(W, b)
 
     def _store(self, objective: Objective, report: Report) -> None:
@@ -573,6 +618,16 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             if hasattr(self, name):
                 setattr(model, name, getattr(self, name))
         return model
+
+
+def _bounds_as_numbers(bounds: Any) -> Any:
+    """Return the pair of bounds as arrays; what is no pair is left to who checks it."""
+    if bounds is None or len(bounds) != 2:
+        return bounds
+    return tuple(
+        check_numbers_or_none(value, f"coef_bounds: {name}")
+        for name, value in zip(("low", "high"), bounds, strict=True)
+    )
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
+from ._checks import check_numbers, naming, to_numpy
 from ._classifier import SoftmaxClassifier, unchanged_on_error
 from ._objective import Objective
 from ._rows import as_rows
@@ -29,6 +30,8 @@ from .model_selection import StratifiedProbabilityKFold
 
 #: The weakest penalty of a path that is made from a number, as a multiple of the strongest.
 _RANGE = 1e4
+#: Values of C at most, so that a value of C in place of their number is found out.
+_MOST_CS = 100_000
 #: With less L1 than this no C makes all coefficients zero; that of this share is taken instead.
 _LEAST_L1 = 1e-3
 #: `tol` of the fits that are only scored. The Newton step that ends a fit left gaps below 1e-6.
@@ -176,16 +179,13 @@ def _fits(
 def _grid(Cs: Any, objective: Objective, l1_ratio: float) -> NDArray:
     """Sorted values of C."""
     if not isinstance(Cs, Integral):
-        try:
-            values = np.unique(np.asarray(Cs, dtype=np.float64))
-        except (TypeError, ValueError):
-            values = np.zeros(0)
-        if np.ndim(Cs) != 1 or not len(values) or not (values > 0).all():
+        numbers = check_numbers(Cs, "Cs")
+        if numbers.ndim != 1 or not len(numbers) or not (numbers > 0).all():
             raise ValueError(f"Cs must be a number of values or hold positive ones, got {Cs!r}.")
-        return values
+        return np.unique(numbers.astype(np.float64))
     count = int(Cs)
-    if count < 1:
-        raise ValueError(f"Cs must be at least 1, got {count}.")
+    if not 1 <= count <= _MOST_CS:
+        raise ValueError(f"Cs must be between 1 and {_MOST_CS}, got {count}.")
     least = _zero_until(objective, max(l1_ratio, _LEAST_L1))
     return np.geomspace(least, _RANGE * least, count) if count > 1 else np.array([least])
 
@@ -398,9 +398,9 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
             by_logits = self.scoring is None and raw.form != "one-vs-rest"
             scorer = None if by_logits else self._scorer()
             fold = _Fold(model, X, y, raw, weights, self.Cs_, self.l1_ratios_, scorer, for_score)
-            folds = enumerate(self._splitter(y).split(X, y, **for_split))
+            folds = _check_folds(self._splitter(y).split(X, y, **for_split), len(raw.values))
             found = Parallel(n_jobs=self.n_jobs)(
-                delayed(fold)(i, train, test) for i, (train, test) in folds
+                delayed(fold)(i, train, test) for i, (train, test) in enumerate(folds)
             )
             scores, paths, n_iters = zip(*found, strict=True)
             self.scores_, self.n_iter_ = np.array(scores), np.array(n_iters)
@@ -521,12 +521,57 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
 
 def _shares(l1_ratios: ArrayLike) -> NDArray:
     """Values of l1_ratio, checked."""
-    shares = np.atleast_1d(np.asarray(l1_ratios, dtype=np.float64))
+    shares = np.atleast_1d(check_numbers(l1_ratios, "l1_ratios").astype(np.float64))
     bad = ~((shares >= 0) & (shares <= 1))
     if shares.ndim != 1 or not len(shares) or bad.any():
         what = f"one is {shares[bad].flat[0]:g}" if bad.any() else f"got shape {shares.shape}"
         raise ValueError(f"l1_ratios must be a list of numbers in [0, 1], but {what}.")
     return shares
+
+
+def _check_folds(folds: Any, n_rows: int) -> list[tuple[NDArray, NDArray]]:
+    """Check what a splitter or an iterable gives as folds: pairs of row numbers, or of masks."""
+    if isinstance(folds, (str, bytes)) or not isinstance(folds, Iterable):
+        raise ValueError(f"cv must give pairs (train, test) of row numbers, got {folds!r:.100}.")
+    checked = []
+    for number, fold in enumerate(folds):
+        if not isinstance(fold, (tuple, list)) or len(fold) != 2:
+            raise ValueError(
+                f"cv must give pairs (train, test) of row numbers, but fold {number} is "
+                f"{fold!r:.100}."
+            )
+        train, test = (
+            _check_rows(rows, n_rows, f"cv: the {name} rows of fold {number}")
+            for rows, name in zip(fold, ("training", "test"), strict=True)
+        )
+        checked.append((train, test))
+    if not checked:
+        raise ValueError("cv gives no folds: pass at least one pair (train, test) of row numbers.")
+    return checked
+
+
+def _check_rows(rows: Any, n_rows: int, name: str) -> NDArray:
+    """Return row numbers, from themselves or from a mask of all rows."""
+    if rows is None:
+        raise ValueError(f"{name} are None.")
+    numbers = np.asarray(rows) if isinstance(rows, range) else rows
+    with naming(name, None):
+        numbers = np.asarray(to_numpy(numbers, name, "number"))
+    if numbers.dtype.kind == "b" and numbers.shape == (n_rows,):
+        numbers = np.flatnonzero(numbers)
+    if numbers.ndim == 1 and not len(numbers):
+        raise ValueError(f"{name} are empty.")
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} must be a list of row numbers, or a mask of all {n_rows} rows, but have "
+            f"shape {numbers.shape} and dtype {numbers.dtype}."
+        )
+    bad = (numbers < 0) | (numbers >= n_rows)
+    if bad.any():
+        raise ValueError(
+            f"{name} hold {numbers[bad.argmax()]}, but X has rows 0 to {n_rows - 1}."
+        )
+    return numbers.astype(np.intp, copy=False)
 
 
 @dataclass

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from sklearn.utils import compute_class_weight
 
+from ._checks import check_number, naming
 from ._rows import blocks
 from ._targets import RawTargets, raise_one_class
 
@@ -348,7 +349,12 @@ def balanced_weights(mass: NDArray, total: float, n_classes: int) -> NDArray:
 
 def weights_from_dict(class_weight: dict, classes: NDArray) -> NDArray:
     """Weights in the order of `classes`; 1 for a class that the dictionary leaves out."""
-    weights = compute_class_weight(class_weight, classes=classes, y=classes)
+    numbers = {
+        label: check_number(weight, f"class_weight[{label!r}]")
+        for label, weight in class_weight.items()
+    }
+    with naming("class_weight", None):
+        weights = compute_class_weight(numbers, classes=classes, y=classes)
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():
         k = int(bad.argmax())

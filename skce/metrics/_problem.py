@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_consistent_length
 
+from .._checks import naming, refuse_sparse
 from .._targets import check_sample_weight
 from ._array_api import to_numpy
 from ._terms import (
@@ -69,6 +70,14 @@ class Problem:
         return self.predictions.values.shape
 
 
+def check_lengths_of(**arrays: Any) -> None:
+    """Check that arrays that can be read, None left out, have the same number of rows."""
+    for name, array in arrays.items():
+        refuse_sparse(array, name)
+    with naming(" and ".join(arrays), None):
+        check_consistent_length(*arrays.values())
+
+
 def read(
     y_true: Any,
     predicted: Any,
@@ -82,7 +91,8 @@ def read(
 ) -> Problem:
     """Read and check what a metric is given; for the parameters see `log_loss`."""
     y_true, predicted, labels = to_numpy(y_true), to_numpy(predicted), to_numpy(labels)
-    check_consistent_length(predicted, y_true, sample_weight)
+    name = "logits" if logits else "y_proba"
+    check_lengths_of(**{name: predicted}, y_true=y_true, sample_weight=sample_weight)
     weights = check_sample_weight(to_numpy(sample_weight), len(predicted))
     targets = read_targets(y_true, loss, labels, sample_weight=weights, **options)
     distributions = not isinstance(targets, Outputs)
@@ -91,5 +101,5 @@ def read(
         if logits
         else read_probabilities(predicted, distributions=distributions, clip=clip)
     )
-    check_columns(targets, predictions, labels, "logits" if logits else "y_proba")
+    check_columns(targets, predictions, labels, name)
     return Problem(targets, predictions, weights)

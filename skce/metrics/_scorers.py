@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
-from .._targets import check_class_columns
+from .._checks import refuse_sparse
+from .._targets import check_class_columns, check_y, column_names
 from ._log_loss import d2_log_loss_score, kl_divergence, log_loss
 
 #: The sign that makes greater better.
@@ -69,6 +70,12 @@ class LogLossScorer(BaseEstimator):
         float
             The metric, with the sign that makes greater better.
         """
+        _check_metric(self.metric)
+        if not hasattr(estimator, "predict_proba"):
+            raise TypeError(
+                f"The estimator must have predict_proba, but {type(estimator).__name__} has not."
+            )
+        y = _as_targets(y)
         proba = estimator.predict_proba(X)
         if isinstance(proba, list):  # one array of two columns per label
             proba = np.column_stack([p[:, -1] for p in proba])
@@ -126,13 +133,23 @@ def make_log_loss_scorer(metric: Callable[..., float] = log_loss, **options: Any
     >>> cross_val_score(SoftmaxClassifier(), X[::2], Y[::2], scoring=scorer, cv=3).shape
     (3,)
     """
-    if metric not in _SIGNS:
+    _check_metric(metric)
+    return LogLossScorer(metric, options or None)
+
+
+def _check_metric(metric: Any) -> None:
+    if not any(metric is function for function in _SIGNS):
         names = ", ".join(function.__name__ for function in _SIGNS)
         raise ValueError(
             f"metric must be one of the functions {names}, got {metric!r}. Use "
             "sklearn.metrics.make_scorer for other metrics."
         )
-    return LogLossScorer(metric, options or None)
+
+
+def _as_targets(y: Any) -> Any:
+    """Return y as an array, but a data frame, whose columns have names, as it is."""
+    refuse_sparse(y, "y")
+    return check_y(y) if column_names(y) is None else y
 
 
 #: Negative log-loss, for ``scoring=``.

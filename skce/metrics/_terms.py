@@ -24,8 +24,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_array
-from sklearn.utils.multiclass import type_of_target
 
+from .._checks import naming, raise_with_first_bad_row, refuse_dates, refuse_masked
 from .._losses import LOSSES
 from .._losses._categorical import log_softmax
 from .._rows import blocks
@@ -35,7 +35,7 @@ from .._targets import (
     check_probabilities,
     check_y,
     column_names,
-    raise_with_first_bad_row,
+    kind_of_labels,
 )
 from .._threads import threads
 from .._warnings import warn
@@ -238,22 +238,28 @@ class Logits(Predictions):
 
 def read_probabilities(values: ArrayLike, *, distributions: bool, clip: bool) -> Probabilities:
     """Read predicted probabilities; rows are checked when they are used."""
-    p = check_array(
-        values,
-        ensure_2d=False,
-        dtype=_FLOATS,
-        ensure_all_finite=False,
-        input_name="y_proba",
-    )
+    p = _read_floats(values, "y_proba", ensure_all_finite=False)
     return Probabilities(p, distributions=distributions, clip=clip)
 
 
 def read_logits(values: ArrayLike) -> Logits:
     """Read logits, and check that they are finite."""
-    try:
-        return Logits(check_array(values, ensure_2d=False, dtype=_FLOATS, input_name="logits"))
-    except ValueError as error:
-        raise_with_first_bad_row(error, values, "logits")
+    return Logits(_read_floats(values, "logits", ensure_all_finite=True))
+
+
+def _read_floats(values: ArrayLike, name: str, *, ensure_all_finite: bool) -> NDArray:
+    if values is None:
+        raise ValueError(f"{name} is missing.")
+    refuse_masked(values, name)
+    refuse_dates(values, name)
+    with naming(name, values):
+        return check_array(
+            values,
+            ensure_2d=False,
+            dtype=_FLOATS,
+            ensure_all_finite=ensure_all_finite,
+            input_name=name,
+        )
 
 
 def _raise_no_probabilities(p: NDArray) -> NoReturn:
@@ -610,14 +616,21 @@ def read_targets(
     options = class_weight, label_smoothing, sample_weight
     names = column_names(y_true)
     # Floats are checked when they are used.
-    lazily = isinstance(y_true, np.ndarray) and y_true.ndim == 2 and y_true.dtype.kind == "f"
+    lazily = (
+        isinstance(y_true, np.ndarray)
+        and not isinstance(y_true, (np.matrix, np.ma.MaskedArray))
+        and y_true.ndim == 2
+        and len(y_true) > 0
+        and y_true.dtype.kind == "f"
+        and y_true.dtype.itemsize <= 8
+    )
     y = y_true if lazily and y_true.shape[1] > 1 else check_y(y_true, "y_true")
     if y.ndim == 2:
         if y.dtype.kind not in "iuf":
             y, _ = check_probabilities(y, distributions=False, name="y_true")
         classes = _columns(y, names, labels)
         return (Distributions if loss == "categorical" else Outputs)(classes, y, *options)
-    if y.dtype.kind == "f" and type_of_target(y, input_name="y_true") == "continuous":
+    if y.dtype.kind == "f" and kind_of_labels(y, "y_true") == "continuous":
         bad = (y < 0) | (y > 1)
         if bad.any():
             row = int(bad.argmax())
@@ -636,7 +649,7 @@ def read_targets(
 def _columns(y: NDArray, names: NDArray | None, labels: ArrayLike | None) -> NDArray:
     if labels is None:
         return np.arange(y.shape[1]) if names is None else names
-    classes = np.asarray(labels)
+    classes = check_y(labels, "labels")
     if classes.shape != (y.shape[1],):
         raise ValueError(
             f"labels must name the {y.shape[1]} columns of y_true, but has shape {classes.shape}."
@@ -645,7 +658,12 @@ def _columns(y: NDArray, names: NDArray | None, labels: ArrayLike | None) -> NDA
 
 
 def _classes(labels: Any) -> tuple[NDArray, LabelEncoder]:
-    encoder = LabelEncoder().fit(labels)
+    """Sorted labels, and what encodes them."""
+    labels = check_y(labels, "labels")
+    if labels.ndim != 1:
+        raise ValueError(f"labels must be a list of classes, but has shape {labels.shape}.")
+    with naming("labels", None):  # what cannot be sorted
+        encoder = LabelEncoder().fit(labels)
     return encoder.classes_, encoder
 
 
@@ -657,7 +675,8 @@ def _encode(y: NDArray, labels: Any, one_label: bool) -> tuple[NDArray, NDArray]
             codes = _codes(y, classes)
         else:
             encoder = LabelEncoder()
-            codes = encoder.fit_transform(y)
+            with naming("y_true", None):  # what cannot be sorted
+                codes = encoder.fit_transform(y)
             classes = encoder.classes_
         if len(classes) == 1 and not one_label:
             raise ValueError(
