@@ -23,6 +23,10 @@ from sklearn.utils._param_validation import Interval
 LARGEST = float(np.finfo(np.float64).max)
 
 
+#: What joblib can count.
+N_JOBS = [Interval(Integral, -(2**31), 2**31 - 1, closed="both"), None]
+
+
 @contextmanager
 def naming(name: str, values: Any) -> Iterator[None]:
     """Make every error of the block a ValueError or TypeError that names the argument.

@@ -14,11 +14,10 @@ from sklearn.base import _fit_context, clone
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
-from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
-from ._checks import check_numbers, naming, to_numpy
+from ._checks import N_JOBS, Number, check_numbers, naming
 from ._classifier import SoftmaxClassifier, unchanged_on_error
 from ._objective import Objective
 from ._rows import as_rows
@@ -26,7 +25,7 @@ from ._solvers import Report, minimize, warn_if_not_converged
 from ._target_mass import fold_weights
 from ._targets import RawTargets, check_y, column_names
 from .metrics import make_log_loss_scorer
-from .model_selection import StratifiedProbabilityKFold
+from .model_selection import StratifiedProbabilityKFold, check_folds
 
 #: The weakest penalty of a path that is made from a number, as a multiple of the strongest.
 _RANGE = 1e4
@@ -306,12 +305,12 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
 
     _parameter_constraints: dict = {  # noqa: RUF012
         **{name: SoftmaxClassifier._parameter_constraints[name] for name in _SHARED},
-        "Cs": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "Cs": [Number(Integral, 1, _MOST_CS, closed="both"), "array-like"],
         "l1_ratios": ["array-like"],
         "cv": ["cv_object"],
         "scoring": [str, callable, None],
         "refit": ["boolean"],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
     }
 
     def __init__(
@@ -398,7 +397,7 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
             by_logits = self.scoring is None and raw.form != "one-vs-rest"
             scorer = None if by_logits else self._scorer()
             fold = _Fold(model, X, y, raw, weights, self.Cs_, self.l1_ratios_, scorer, for_score)
-            folds = _check_folds(self._splitter(y).split(X, y, **for_split), len(raw.values))
+            folds = check_folds(self._splitter(y).split(X, y, **for_split), len(raw.values))
             found = Parallel(n_jobs=self.n_jobs)(
                 delayed(fold)(i, train, test) for i, (train, test) in enumerate(folds)
             )
@@ -472,7 +471,8 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
     def _splitter(self, y: Any = None) -> Any:
         if isinstance(self.cv, Integral) or self.cv is None:
             return StratifiedProbabilityKFold(5 if self.cv is None else int(self.cv))
-        return check_cv(self.cv, y, classifier=True)
+        with naming("cv", None):
+            return check_cv(self.cv, y, classifier=True)
 
     def _scorer(self) -> Any:
         if self.scoring is not None:
@@ -527,51 +527,6 @@ def _shares(l1_ratios: ArrayLike) -> NDArray:
         what = f"one is {shares[bad].flat[0]:g}" if bad.any() else f"got shape {shares.shape}"
         raise ValueError(f"l1_ratios must be a list of numbers in [0, 1], but {what}.")
     return shares
-
-
-def _check_folds(folds: Any, n_rows: int) -> list[tuple[NDArray, NDArray]]:
-    """Check what a splitter or an iterable gives as folds: pairs of row numbers, or of masks."""
-    if isinstance(folds, (str, bytes)) or not isinstance(folds, Iterable):
-        raise ValueError(f"cv must give pairs (train, test) of row numbers, got {folds!r:.100}.")
-    checked = []
-    for number, fold in enumerate(folds):
-        if not isinstance(fold, (tuple, list)) or len(fold) != 2:
-            raise ValueError(
-                f"cv must give pairs (train, test) of row numbers, but fold {number} is "
-                f"{fold!r:.100}."
-            )
-        train, test = (
-            _check_rows(rows, n_rows, f"cv: the {name} rows of fold {number}")
-            for rows, name in zip(fold, ("training", "test"), strict=True)
-        )
-        checked.append((train, test))
-    if not checked:
-        raise ValueError("cv gives no folds: pass at least one pair (train, test) of row numbers.")
-    return checked
-
-
-def _check_rows(rows: Any, n_rows: int, name: str) -> NDArray:
-    """Return row numbers, from themselves or from a mask of all rows."""
-    if rows is None:
-        raise ValueError(f"{name} are None.")
-    numbers = np.asarray(rows) if isinstance(rows, range) else rows
-    with naming(name, None):
-        numbers = np.asarray(to_numpy(numbers, name, "number"))
-    if numbers.dtype.kind == "b" and numbers.shape == (n_rows,):
-        numbers = np.flatnonzero(numbers)
-    if numbers.ndim == 1 and not len(numbers):
-        raise ValueError(f"{name} are empty.")
-    if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
-        raise ValueError(
-            f"{name} must be a list of row numbers, or a mask of all {n_rows} rows, but have "
-            f"shape {numbers.shape} and dtype {numbers.dtype}."
-        )
-    bad = (numbers < 0) | (numbers >= n_rows)
-    if bad.any():
-        raise ValueError(
-            f"{name} hold {numbers[bad.argmax()]}, but X has rows 0 to {n_rows - 1}."
-        )
-    return numbers.astype(np.intp, copy=False)
 
 
 @dataclass

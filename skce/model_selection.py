@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils import get_tags
-from sklearn.utils.multiclass import type_of_target
+from sklearn.utils._param_validation import validate_params
 
-from ._targets import check_y
+from ._checks import N_JOBS, naming, to_numpy
+from ._targets import check_y, column_names, kind_of_labels
 
 __all__ = ["StratifiedProbabilityKFold", "cross_val_predict_proba"]
 
@@ -75,7 +77,7 @@ class StratifiedProbabilityKFold(StratifiedKFold):
 
     def _strata(self, y: ArrayLike) -> Any:
         values = check_y(y)
-        if values.ndim == 1 and type_of_target(values) != "continuous":
+        if values.ndim == 1 and kind_of_labels(values) != "continuous":
             return values
         if values.ndim == 1:
             order = np.argsort(values, kind="stable")
@@ -110,6 +112,16 @@ class _ProbabilityPredictor(ClassifierMixin, BaseEstimator):
         return self.estimator_.predict_proba(X)
 
 
+@validate_params(
+    {
+        "cv": ["cv_object"],
+        "n_jobs": N_JOBS,
+        "verbose": ["verbose"],
+        "params": [dict, None],
+        "pre_dispatch": [Integral, str],
+    },
+    prefer_skip_nested_validation=False,  # the estimator's parameters are its own
+)
 def cross_val_predict_proba(
     estimator: Any,
     X: Any,
@@ -182,6 +194,58 @@ def cross_val_predict_proba(
         "params": params,
         "pre_dispatch": pre_dispatch,
     }
-    if np.ndim(y) == 1 and type_of_target(y) != "continuous":
-        return cross_val_predict(estimator, X, y, method="predict_proba", **options)
+    if not hasattr(estimator, "fit") or not hasattr(estimator, "predict_proba"):
+        raise TypeError(f"estimator must have fit and predict_proba, got {estimator!r:.100}.")
+    labels = check_y(y)
+    if cv is not None and not isinstance(cv, Integral) and not hasattr(cv, "split"):
+        options["cv"] = check_folds(cv, len(labels))
+    if labels.ndim == 1 and kind_of_labels(labels) != "continuous":
+        return cross_val_predict(estimator, X, labels, method="predict_proba", **options)
+    if column_names(y) is None:
+        y = labels
     return cross_val_predict(_ProbabilityPredictor(estimator), X, y, **options)
+
+
+def check_folds(folds: Any, n_rows: int) -> list[tuple[NDArray, NDArray]]:
+    """Check what a splitter or an iterable gives as folds: pairs of row numbers, or of masks."""
+    if isinstance(folds, (str, bytes)) or not isinstance(folds, Iterable):
+        raise ValueError(f"cv must give pairs (train, test) of row numbers, got {folds!r:.100}.")
+    checked = []
+    for number, fold in enumerate(folds):
+        if not isinstance(fold, (tuple, list)) or len(fold) != 2:
+            raise ValueError(
+                f"cv must give pairs (train, test) of row numbers, but fold {number} is "
+                f"{fold!r:.100}."
+            )
+        train, test = (
+            _check_rows(rows, n_rows, f"cv: the {name} rows of fold {number}")
+            for rows, name in zip(fold, ("training", "test"), strict=True)
+        )
+        checked.append((train, test))
+    if not checked:
+        raise ValueError("cv gives no folds: pass at least one pair (train, test) of row numbers.")
+    return checked
+
+
+def _check_rows(rows: Any, n_rows: int, name: str) -> NDArray:
+    """Return row numbers, from themselves or from a mask of all rows."""
+    if rows is None:
+        raise ValueError(f"{name} are None.")
+    numbers = np.asarray(rows) if isinstance(rows, range) else rows
+    with naming(name, None):
+        numbers = np.asarray(to_numpy(numbers, name, "number"))
+    if numbers.dtype.kind == "b" and numbers.shape == (n_rows,):
+        numbers = np.flatnonzero(numbers)
+    if numbers.ndim == 1 and not len(numbers):
+        raise ValueError(f"{name} are empty.")
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} must be a list of row numbers, or a mask of all {n_rows} rows, but have "
+            f"shape {numbers.shape} and dtype {numbers.dtype}."
+        )
+    bad = (numbers < 0) | (numbers >= n_rows)
+    if bad.any():
+        raise ValueError(
+            f"{name} hold {numbers[bad.argmax()]}, but X has rows 0 to {n_rows - 1}."
+        )
+    return numbers.astype(np.intp, copy=False)

@@ -16,6 +16,7 @@ A process that hangs or crashes has written the number of the call to standard e
 from __future__ import annotations
 
 import argparse
+import os
 import datetime
 import decimal
 import faulthandler
@@ -30,6 +31,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+# Before SciPy is imported: without it scikit-learn refuses arrays of other libraries.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import matplotlib as mpl
 
@@ -197,9 +201,6 @@ class Rude:
 
     def __repr__(self) -> str:
         return "Rude()"
-
-    def __len__(self) -> int:
-        raise RuntimeError("rude")
 
     def __array__(self, dtype=None, copy=None):
         raise RuntimeError("rude")
@@ -486,8 +487,8 @@ def _again(X, y, sample_weight=None, *, coef_, intercept_, classes_, **params):
         raise
 
 
-def _fit_cv(X, y, sample_weight=None, metadata=None, **params):
-    return SoftmaxClassifierCV(**params).fit(X, y, sample_weight, **(metadata or {}))
+def _fit_cv(X, y, sample_weight=None, **params):
+    return SoftmaxClassifierCV(**params).fit(X, y, sample_weight)
 
 
 @cache
@@ -516,7 +517,7 @@ def _method(kind: str, name: str, cv: bool = False) -> Callable:
 
 
 def _unfitted(name: str) -> Callable:
-    return lambda cls=SoftmaxClassifier, **arguments: getattr(cls(), name)(**arguments)
+    return lambda **arguments: getattr(SoftmaxClassifierCV(), name)(**arguments)
 
 
 def _splits(X, y, groups=None, **params):
@@ -527,7 +528,7 @@ def _scorer(scorer: Any) -> Callable:
     return lambda estimator, X, y, sample_weight: scorer(estimator, X, y, sample_weight)
 
 
-def _made_scorer(metric, options, estimator, X, y):
+def _made_scorer(metric, estimator, X, y, **options):
     return metrics.make_log_loss_scorer(metric, **options)(estimator, X, y)
 
 
@@ -582,7 +583,7 @@ def calls() -> list[Call]:
 
     shared = {k: v for k, v in defaults.items() if k not in ("C", "l1_ratio", "warm_start")}
     for name, (y, options) in targets.items():
-        chosen = {"Cs": [0.1, 1.0], "l1_ratios": [0.0], "cv": 2, "scoring": None, "refit": True, "n_jobs": None, "metadata": None}
+        chosen = {"Cs": [0.1, 1.0], "l1_ratios": [0.0], "cv": 2, "scoring": None, "refit": True, "n_jobs": None}
         options = {k: v for k, v in options.items() if k in shared}
         arguments = {"X": X, "y": y, "sample_weight": w, **chosen, **shared, **options}
         kind = {**kinds, "Cs": "numbers", "l1_ratios": "numbers", "cv": "cv", "n_jobs": "jobs"}
@@ -606,9 +607,9 @@ def calls() -> list[Call]:
     out.append(Call("CV predict", _method("ints", "predict_proba", True), {"X": X}, {"X": "X"}, weight=0.3))
     out.append(Call("CV score", _method("ints", "score", True), {"X": X, "y": D["y"], "sample_weight": w}, kinds, weight=0.3))
     for name in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
-        out.append(Call(f"unfitted {name}", _unfitted(name), {"cls": SoftmaxClassifierCV, "X": X}, weight=0.1))
+        out.append(Call(f"unfitted {name}", _unfitted(name), {"X": X}, weight=0.1))
     out.append(Call("d2_log_loss_scorer", _scorer(metrics.d2_log_loss_scorer), {"estimator": fitted("ints"), "X": X, "y": D["y"], "sample_weight": w}, kinds))
-    out.append(Call("make_log_loss_scorer", _made_scorer, {"metric": metrics.kl_divergence, "options": {"loss": "binary"}, "estimator": fitted("L"), "X": X, "y": D["L"]}, kinds))
+    out.append(Call("make_log_loss_scorer", _made_scorer, {"metric": metrics.kl_divergence, "loss": "binary", "estimator": fitted("L"), "X": X, "y": D["L"]}, kinds))
     out.append(Call("LogLossScorer", lambda metric, options, **rest: metrics.LogLossScorer(metric, options).score(**rest), {"metric": metrics.log_loss, "options": None, "estimator": fitted("ints"), "X": X, "y": D["y"]}, kinds, weight=0.5))
 
     metric_kinds = {"y_true": "y", "y_proba": "proba", "logits": "logits", "sample_weight": "weights", "labels": "labels", "label_smoothing": "number"}
@@ -706,8 +707,16 @@ def _print_of(value: Any) -> Any:
         return type(value).__name__, [_print_of(item) for item in value]
     if isinstance(value, BaseEstimator):
         return _print_of(vars(value))
+    if isinstance(value, Iterator):
+        return None  # may be used up
+    if isinstance(value, np.ma.MaskedArray):
+        return value.dtype, value.shape, value.data.tobytes(), np.ma.getmaskarray(value).tobytes()
+    if isinstance(value, pd.DataFrame):  # what pickle makes of these depends on what was cached
+        return repr(value.to_dict("split")), str(value.dtypes.tolist()), str(value.columns)
+    if isinstance(value, pd.Index):
+        return repr(value.tolist()), str(value.dtype)
     if isinstance(value, pd.Series) and "pyarrow" in str(value.dtype):
-        return value.tolist()  # what pickle makes of these depends on what was cached
+        return value.tolist()
     try:
         return pickle.dumps(value)
     except Exception:
