@@ -23,10 +23,6 @@ from sklearn.utils._param_validation import Interval
 LARGEST = float(np.finfo(np.float64).max)
 
 
-#: What joblib can count.
-N_JOBS = [Interval(Integral, -(2**31), 2**31 - 1, closed="both"), None]
-
-
 @contextmanager
 def naming(name: str, values: Any) -> Iterator[None]:
     """Make every error of the block a ValueError or TypeError that names the argument.
@@ -57,9 +53,12 @@ def raise_with_first_bad_row(error: Exception, values: Any, name: str) -> NoRetu
     if not re.search(rf"\b{re.escape(name)}\b", message):
         message = f"{name}: {message}"
     row = _first_not_finite(values)
-    if row is None:
+    if row is None or f"row {row}" in message:
         raise kind(message) from None
-    raise ValueError(f"{message}\nThe first bad row of {name} is row {row}.") from None
+    raise ValueError(
+        f"{message}\nThe first bad row of {name} is row {row}: drop such rows, or fill in what is "
+        "missing."
+    ) from None
 
 
 def _first_not_finite(values: Any) -> int | None:
@@ -93,9 +92,10 @@ def refuse_masked(values: Any, name: str) -> None:
 
 def refuse_dates(values: Any, name: str) -> None:
     """Refuse an array or data frame of dates or durations, which are numbers in no known unit."""
-    for j, dtype in enumerate(_dtypes(values)):
+    dtypes = _dtypes(values)
+    for j, dtype in enumerate(dtypes):
         if str(dtype).lower().startswith(_DATES):
-            where = name if getattr(values, "ndim", 2) == 1 else f"column {j} of {name}"
+            where = f"column {j} of {name}" if len(dtypes) > 1 else name
             raise TypeError(
                 f"{where} has dtype {dtype}: dates and durations are not numbers. Convert it, for "
                 "example to days: (dates - dates.min()) / numpy.timedelta64(1, 'D')."
@@ -108,10 +108,10 @@ _DATES = ("date", "time", "duration", "period", "interval")
 
 def _dtypes(values: Any) -> list:
     """Types of the columns of any container, or of the objects in an array."""
-    for name in ("dtypes", "schema"):  # data frames, tables
-        types = getattr(values, name, None)
-        if types is not None and np.iterable(types):
-            return [getattr(field, "type", field) for field in types]
+    if np.iterable(getattr(values, "dtypes", None)):  # data frames
+        return list(values.dtypes)
+    if hasattr(values, "itercolumns"):  # tables of Arrow
+        return [column.type for column in values.itercolumns()]
     dtype = getattr(values, "dtype", getattr(values, "type", None))
     if isinstance(values, np.ndarray) and values.dtype.kind == "O":
         kinds = {type(value) for value in values.flat}
@@ -128,12 +128,24 @@ def refuse_sparse(values: Any, name: str) -> None:
         )
 
 
+def is_date(value: Any) -> bool:
+    """Whether a scalar is a date or a duration of NumPy, which count as integers for Python."""
+    return isinstance(value, (np.datetime64, np.timedelta64))
+
+
 class Number(Interval):
     """Interval of the numbers that arithmetic takes, which exact fractions are not."""
 
     def is_satisfied_by(self, val: Any) -> bool:
         """Whether a value is one of them."""
-        return isinstance(val, (Integral, float, np.floating)) and super().is_satisfied_by(val)
+        if isinstance(val, np.floating):
+            val = float(val)  # comparisons in float16 overflow
+        return isinstance(val, (Integral, float)) and not is_date(val) and super().is_satisfied_by(val)
+
+
+#: Constraints of parameters that several functions share; `n_jobs` is what joblib can count.
+N_JOBS = [Number(Integral, -(2**31), 2**31 - 1, closed="both"), None]
+VERBOSE = [Number(Integral, 0, None, closed="left"), "boolean"]
 
 
 # -------------------------------------------------------------------------------- sparse matrices
@@ -267,7 +279,7 @@ def check_numbers_or_none(values: Any, name: str) -> NDArray | None:
 
 def check_number(value: Any, name: str) -> float:
     """Return a real number as a float; for what is refused see `check_numbers`."""
-    if not isinstance(value, (Real, Decimal, np.bool_)):
+    if not isinstance(value, (Real, Decimal, np.bool_)) or is_date(value):
         raise ValueError(f"{name} must be a number, got {_short(value)}.")
     try:
         return float(value)

@@ -16,11 +16,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._checks import (
     LARGEST,
+    VERBOSE,
     Number,
     check_numbers,
     check_numbers_or_none,
@@ -47,6 +48,11 @@ from ._targets import (
 
 #: Logits held at a time while labels are predicted.
 _PREDICT_BLOCK = 2**22
+
+
+#: Rows that tell whether coefficients are far off, and logits that no fit ends with.
+_SOME_ROWS = 1000
+_LARGEST_LOGIT = 1e6
 
 
 class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -198,9 +204,9 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         "penalty_weights": ["array-like", None],
         "solver": [StrOptions({"auto", "newton-cg", "lbfgs"})],
         "tol": [Number(Real, 0, LARGEST, closed="right")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Number(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
-        "verbose": ["verbose"],
+        "verbose": VERBOSE,
     }
 
     def __init__(
@@ -557,7 +563,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             return np.zeros(objective.size)
         shape = (targets.n_outputs, objective.rows.n_columns)
         W = check_numbers(self._dense_coef(), "coef_").astype(np.float64)
-        classes = np.asarray(self.classes_).tolist()
+        classes = check_y(self.classes_, "classes_").tolist()
         if W.shape != shape or classes != targets.classes.tolist() or self._form != targets.form:
             raise ValueError(
                 "warm_start=True needs the classes, the number of features and the loss of the "
@@ -578,7 +584,8 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                     f"{int(np.argmin(np.isfinite(values).reshape(len(b), -1).all(axis=1)))}. Set "
                     "warm_start=False or use a new estimator."
                 )
-        return objective.pack(W, b)
+        theta = objective.pack(W, b)
+        return theta if _is_better_than_zeros(objective, theta) else np.zeros(objective.size)
 
     def _store(self, objective: Objective, report: Report) -> None:
         """Set the fitted attributes."""
@@ -599,6 +606,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         }
 
     def _dense_coef(self) -> NDArray:
+        check_sparse(self.coef_, "coef_")
         return self.coef_.toarray() if sp.issparse(self.coef_) else self.coef_
 
     def _as_logistic_regression(
@@ -628,6 +636,22 @@ def _bounds_as_numbers(bounds: Any) -> Any:
         check_numbers_or_none(value, f"coef_bounds: {name}")
         for name, value in zip(("low", "high"), bounds, strict=True)
     )
+
+
+def _is_better_than_zeros(objective: Objective, theta: NDArray) -> bool:
+    """Whether it is worth to start from theta, which someone may have set to anything.
+
+    Coefficients far off make logits that overflow, and a start that is worse than none.
+    """
+    rows, (W, b) = objective.rows, objective.unpack(theta)
+    some = rows.dense(np.arange(0, rows.n_rows, -(-rows.n_rows // _SOME_ROWS)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not np.abs(some @ W.T + b).max() <= _LARGEST_LOGIT:
+            return False
+        value = objective.value_gradient(theta)[0]
+    if value < np.log(2):  # what zeros have is at least this, but for class weights
+        return True
+    return bool(value <= objective.value_gradient(np.zeros(objective.size))[0])
 
 
 @contextmanager

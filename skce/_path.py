@@ -17,7 +17,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
-from ._checks import N_JOBS, Number, check_numbers, naming
+from ._checks import N_JOBS, Number, check_number, check_numbers
 from ._classifier import SoftmaxClassifier, unchanged_on_error
 from ._objective import Objective
 from ._rows import as_rows
@@ -178,13 +178,18 @@ def _fits(
 def _grid(Cs: Any, objective: Objective, l1_ratio: float) -> NDArray:
     """Sorted values of C."""
     if not isinstance(Cs, Integral):
-        numbers = check_numbers(Cs, "Cs")
+        numbers = np.zeros(0) if isinstance(Cs, str) else check_numbers(Cs, "Cs")
         if numbers.ndim != 1 or not len(numbers) or not (numbers > 0).all():
-            raise ValueError(f"Cs must be a number of values or hold positive ones, got {Cs!r}.")
+            raise ValueError(f"Cs must be a number of values or hold positive ones, got {Cs!r:.100}.")
         return np.unique(numbers.astype(np.float64))
     count = int(Cs)
-    if not 1 <= count <= _MOST_CS:
-        raise ValueError(f"Cs must be between 1 and {_MOST_CS}, got {count}.")
+    if count < 1:
+        raise ValueError(f"Cs must be at least 1, got {count}.")
+    if count > _MOST_CS:
+        raise ValueError(
+            f"Cs is the number of values, which is at most {_MOST_CS}, got {count}. Pass values "
+            "of C as a list."
+        )
     least = _zero_until(objective, max(l1_ratio, _LEAST_L1))
     return np.geomspace(least, _RANGE * least, count) if count > 1 else np.array([least])
 
@@ -397,7 +402,8 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
             by_logits = self.scoring is None and raw.form != "one-vs-rest"
             scorer = None if by_logits else self._scorer()
             fold = _Fold(model, X, y, raw, weights, self.Cs_, self.l1_ratios_, scorer, for_score)
-            folds = check_folds(self._splitter(y).split(X, y, **for_split), len(raw.values))
+            cv = self._splitter().split(X, y, **for_split) if self._cv_splits else self.cv
+            folds = check_folds(cv, len(raw.values))
             found = Parallel(n_jobs=self.n_jobs)(
                 delayed(fold)(i, train, test) for i, (train, test) in enumerate(folds)
             )
@@ -468,11 +474,16 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
     def _inverse_penalty(self) -> float:
         return self.C_
 
-    def _splitter(self, y: Any = None) -> Any:
+    @property
+    def _cv_splits(self) -> bool:
+        """Whether `cv` makes folds, or else is an iterable of them."""
+        is_number = isinstance(self.cv, Integral) or self.cv is None
+        return is_number or hasattr(self.cv, "get_n_splits")
+
+    def _splitter(self) -> Any:
         if isinstance(self.cv, Integral) or self.cv is None:
             return StratifiedProbabilityKFold(5 if self.cv is None else int(self.cv))
-        with naming("cv", None):
-            return check_cv(self.cv, y, classifier=True)
+        return self.cv if self._cv_splits else check_cv(())  # which routes nothing
 
     def _scorer(self) -> Any:
         if self.scoring is not None:
@@ -604,6 +615,6 @@ class _Fold:
 
         def score(objective: Objective, report: Report) -> float:
             model._store(objective, report)
-            return float(self.scorer(model, X, y, **metadata))
+            return check_number(self.scorer(model, X, y, **metadata), "the score of scoring")
 
         return score

@@ -6,6 +6,7 @@ and weights is `_target_mass.py`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from numbers import Real
 from typing import Any, NoReturn
@@ -146,7 +147,16 @@ def read_targets(y: ArrayLike, loss: str) -> RawTargets:
         Naming the first bad row of y and the way out.
     """
     names = column_names(y)
-    array = check_y(y)
+    try:
+        array = check_y(y)
+    except ValueError as error:
+        is_missing = re.search("NaN|no label", str(error))
+        if loss == "binary" and is_missing and len(getattr(y, "shape", np.shape(y))) == 2:
+            raise ValueError(
+                f"{error} If NaN says that a label is not known, fit a classifier for each column "
+                "of y, on the rows where that is known."
+            ) from None
+        raise
     if array.ndim == 1:
         return _read_labels(array, loss)
     return _read_matrix(array, loss, names)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted
 
-from ._checks import check_number, check_numbers, to_numpy
+from ._checks import check_number, check_numbers, is_date, refuse_sparse, to_numpy
 from .metrics import (
     log_loss_gradient,
     log_loss_gradient_from_logits,
@@ -54,6 +54,8 @@ def _axes(ax: Any) -> Any:
 
 def _fitted_with(estimator: Any, name: str) -> None:
     """Check that an estimator is fitted and has what a display shows."""
+    if not hasattr(estimator, "fit"):
+        raise TypeError(f"estimator must be an estimator, got {type(estimator).__name__}.")
     check_is_fitted(estimator)
     if not hasattr(estimator, name):
         raise TypeError(f"estimator must have {name}, but {type(estimator).__name__} has not.")
@@ -190,9 +192,8 @@ class LossCurveDisplay(_Display):
         _one_of("response", response, ("loss", "gradient"))
         _one_of("against", against, tuple(_RANGES))
         _count("n_points", n_points, 2)
-        if isinstance(losses, (str, bytes)) or not np.iterable(losses):
+        if not isinstance(losses, (list, tuple)):
             raise ValueError(f"losses must be a list of names, got {losses!r:.100}.")
-        losses = list(losses)
         for loss in losses:
             _one_of("losses", loss, tuple(_CURVES))
         targets = _finite("targets", targets, (None,)).tolist()
@@ -264,15 +265,22 @@ def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
         raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r:.100}.")
 
 
+def _text(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, got {type(value).__name__}.")
+
+
 def _count(name: str, value: Any, least: int = 1) -> None:
-    if not isinstance(value, Integral) or not least <= value <= _MOST:
+    if not isinstance(value, Integral) or is_date(value) or not least <= value <= _MOST:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r:.100}.")
 
 
 def _classes(classes: Any) -> Any:
     """Return classes, of which each has a name."""
-    if isinstance(classes, (str, bytes)) or not hasattr(classes, "__len__") or np.ndim(classes) > 1:
-        raise ValueError(f"classes must be a list of classes, got {classes!r:.100}.")
+    if not isinstance(classes, (list, tuple)):
+        array = np.asarray(to_numpy(classes, "classes"))
+        if array.ndim != 1:
+            raise ValueError(f"classes must be a list of classes, got {classes!r:.100}.")
     return classes
 
 
@@ -293,6 +301,7 @@ def _names(name: str, values: Any, length: int) -> list[str]:
     """Return names as strings, one for each of what they name."""
     if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
         raise ValueError(f"{name} must be a sequence of names, got {values!r:.100}.")
+    refuse_sparse(values, name)
     names = [str(value) for value in np.asarray(to_numpy(values, name), dtype=object).ravel()]
     if len(names) != length:
         raise ValueError(f"{name} must hold {length} names, but holds {len(names)}.")
@@ -519,6 +528,8 @@ class ConvergenceDisplay(_Display):
         _one_of("against", against, ("iteration", "time"))
         self.x = _finite("x", x, (None,))
         self.gap = _finite("gap", gap, self.x.shape)
+        if name is not None:
+            _text("name", name)
         self.against = against
         self.name = name
 
@@ -684,6 +695,7 @@ class RegularizationPathDisplay(_Display):
         n_Cs = len(self.Cs)
         self.coefs = None if coefs is None else _finite("coefs", coefs, (n_Cs, None, None))
         self.scores = None if scores is None else _finite("scores", scores, (None, n_Cs))
+        _text("score_name", score_name)
         self.score_name = score_name
         if marked is not None and not isinstance(marked, dict):
             raise ValueError(f"marked must be a dict of values of C, got {marked!r:.100}.")

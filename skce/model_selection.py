@@ -7,13 +7,14 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import validate_params
 
-from ._checks import N_JOBS, naming, to_numpy
+from ._checks import N_JOBS, VERBOSE, check_numbers, check_sparse, is_date, naming, refuse_masked, to_numpy
 from ._targets import check_y, column_names, kind_of_labels
 
 __all__ = ["StratifiedProbabilityKFold", "cross_val_predict_proba"]
@@ -54,6 +55,8 @@ class StratifiedProbabilityKFold(StratifiedKFold):
     """
 
     def __init__(self, n_splits: int = 5, *, shuffle: bool = False, random_state: Any = None):
+        if not isinstance(n_splits, Integral) or is_date(n_splits):
+            raise ValueError(f"n_splits must be an integer of at least 2, got {n_splits!r:.100}.")
         super().__init__(n_splits, shuffle=shuffle, random_state=random_state)
 
     def split(self, X: Any, y: ArrayLike, groups: Any = None) -> Iterator[tuple[NDArray, NDArray]]:
@@ -73,17 +76,20 @@ class StratifiedProbabilityKFold(StratifiedKFold):
         iterator of (train, test)
             Indices of the rows to fit on and of those to score on, fold by fold.
         """
+        check_sparse(X, "X")
+        check_sparse(groups, "groups")
         return super().split(X, self._strata(y), groups)
 
     def _strata(self, y: ArrayLike) -> Any:
         values = check_y(y)
         if values.ndim == 1 and kind_of_labels(values) != "continuous":
             return values
+        values = values if values.dtype.kind in "biuf" else check_numbers(values, "y")
         if values.ndim == 1:
             order = np.argsort(values, kind="stable")
         else:
             first = values.argmax(axis=1)
-            rest = values.copy()
+            rest = values.astype(np.float64)
             rest[np.arange(len(rest)), first] = -1
             order = np.lexsort((values.max(axis=1), rest.argmax(axis=1), first))
         n_strata = max(1, min(_STRATA, len(order) // self.n_splits))
@@ -116,7 +122,7 @@ class _ProbabilityPredictor(ClassifierMixin, BaseEstimator):
     {
         "cv": ["cv_object"],
         "n_jobs": N_JOBS,
-        "verbose": ["verbose"],
+        "verbose": VERBOSE,
         "params": [dict, None],
         "pre_dispatch": [Integral, str],
     },
@@ -196,8 +202,13 @@ def cross_val_predict_proba(
     }
     if not hasattr(estimator, "fit") or not hasattr(estimator, "predict_proba"):
         raise TypeError(f"estimator must have fit and predict_proba, got {estimator!r:.100}.")
+    for name, value in {"X": X, "groups": groups, **(params or {})}.items():
+        if not isinstance(name, str):
+            raise TypeError(f"params must have strings as keys, but one is {name!r:.100}.")
+        check_sparse(value, name)
+        refuse_masked(value, name)
     labels = check_y(y)
-    if cv is not None and not isinstance(cv, Integral) and not hasattr(cv, "split"):
+    if cv is not None and not isinstance(cv, Integral) and not hasattr(cv, "get_n_splits"):
         options["cv"] = check_folds(cv, len(labels))
     if labels.ndim == 1 and kind_of_labels(labels) != "continuous":
         return cross_val_predict(estimator, X, labels, method="predict_proba", **options)
@@ -208,8 +219,10 @@ def cross_val_predict_proba(
 
 def check_folds(folds: Any, n_rows: int) -> list[tuple[NDArray, NDArray]]:
     """Check what a splitter or an iterable gives as folds: pairs of row numbers, or of masks."""
-    if isinstance(folds, (str, bytes)) or not isinstance(folds, Iterable):
+    if isinstance(folds, (str, bytes)) or sp.issparse(folds) or not isinstance(folds, Iterable):
         raise ValueError(f"cv must give pairs (train, test) of row numbers, got {folds!r:.100}.")
+    with naming("cv", None):
+        folds = list(folds)
     checked = []
     for number, fold in enumerate(folds):
         if not isinstance(fold, (tuple, list)) or len(fold) != 2:

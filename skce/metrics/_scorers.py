@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,8 @@ class LogLossScorer(BaseEstimator):
             The metric, with the sign that makes greater better.
         """
         _check_metric(self.metric)
+        if not isinstance(self.options, (dict, NoneType)):
+            raise TypeError(f"options must be a dict or None, got {self.options!r:.100}.")
         if not hasattr(estimator, "predict_proba"):
             raise TypeError(
                 f"The estimator must have predict_proba, but {type(estimator).__name__} has not."

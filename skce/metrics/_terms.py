@@ -639,6 +639,11 @@ def read_targets(
                 f"second class and must lie in [0, 1], but row {row} of y_true is {y[row]:g}."
             )
         classes = np.array([0, 1]) if labels is None else _classes(labels)[0]
+        if len(classes) != 2:
+            raise ValueError(
+                "A 1-D y_true of floats is the probability of the second of two classes, but "
+                f"labels names {len(classes)}: {classes.tolist()}."
+            )
         return Distributions(classes, y, *options)
     classes, codes = _encode(y, labels, one_label)
     if loss == "binary" and len(classes) > 2:
@@ -659,6 +664,8 @@ def _columns(y: NDArray, names: NDArray | None, labels: ArrayLike | None) -> NDA
 
 def _classes(labels: Any) -> tuple[NDArray, LabelEncoder]:
     """Sorted labels, and what encodes them."""
+    if np.ndim(labels) == 1 and not len(labels):
+        raise ValueError("labels must name at least two classes, but is empty.")
     labels = check_y(labels, "labels")
     if labels.ndim != 1:
         raise ValueError(f"labels must be a list of classes, but has shape {labels.shape}.")
@@ -692,8 +699,10 @@ def _encode(y: NDArray, labels: Any, one_label: bool) -> tuple[NDArray, NDArray]
             "columns of y_prob correspond to this ordering.",
             UserWarning,
         )
-    if not np.isin(y, classes).all():
-        unknown = set(y.tolist()) - set(classes.tolist())
+    with naming("y_true", None):  # what cannot be compared
+        known = np.isin(y, classes)
+        unknown = set(y[~known].tolist())
+    if unknown:
         raise ValueError(
             f"y_true contains values {unknown} not belonging to the passed labels {labels}."
         )
