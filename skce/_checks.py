@@ -144,7 +144,11 @@ class Number(Interval):
 
 
 #: Constraints of parameters that several functions share; `n_jobs` is what joblib can count.
-N_JOBS = [Number(Integral, -(2**31), 2**31 - 1, closed="both"), None]
+N_JOBS = [
+    Number(Integral, 1, 2**31 - 1, closed="both"),
+    Number(Integral, -(2**31), -1, closed="both"),
+    None,
+]
 VERBOSE = [Number(Integral, 0, None, closed="left"), "boolean"]
 
 

@@ -43,14 +43,17 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 import sklearn
-from sklearn.base import BaseEstimator, clone
-from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LinearRegression
+from sklearn.base import BaseEstimator
 
 import skce
-from skce import SoftmaxClassifier, SoftmaxClassifierCV, softmax_path
-from skce import displays, metrics, model_selection
-from skce.metrics import _scorers  # noqa: F401
+from skce import (
+    SoftmaxClassifier,
+    SoftmaxClassifierCV,
+    displays,
+    metrics,
+    model_selection,
+    softmax_path,
+)
 
 try:
     import polars as pl
@@ -756,7 +759,12 @@ def judge(call: Call, arguments: dict[str, Any], nonsense: list[str]) -> str | N
             return f"changed: {raised}"
         except Exception as raised:
             return f"raised {_said(raised)}"
-    bad = [w for w in caught if issubclass(w.category, RuntimeWarning | DeprecationWarning)]
+    bad = [
+        w
+        for w in caught
+        if issubclass(w.category, RuntimeWarning | DeprecationWarning)
+        and _SAID_ON_PURPOSE not in str(w.message)
+    ]
     if bad:
         return f"warned {bad[0].category.__name__}: {bad[0].message} {Path(bad[0].filename).name}:{bad[0].lineno}"
     changed = [name for name, was in before.items() if _print_of(arguments[name]) != was]
@@ -781,20 +789,10 @@ def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error)[:150]!r} at {place}"
 
 
-#: What the solvers do with numbers at the edge of float64 is tested with them.
-_SOLVERS = frozenset(
-    f"_{name}.py"
-    for name in (
-        "solvers",
-        "decrement",
-        "preconditioner",
-        "active_set",
-        "quadratic",
-        "rows",
-        "objective",
-        "penalty",
-    )
-)
+#: Numbers at the edge of float64, which the tests of solvers try: argument and name of a value.
+EDGE = {("C", "number 1e-320"), ("C", "number 1e+308")}
+#: scikit-learn's own, when a fold lacks a class.
+_SAID_ON_PURPOSE = "Number of classes in training fold"
 
 
 @cache
@@ -824,6 +822,8 @@ def make(seed: int, number: int) -> tuple[Call, dict[str, Any], list[str], str]:
         if kind in SPECIAL and (kind in ("jobs", "scoring") or rng.random() < 0.7):
             values = SPECIAL[kind]
         spoilt = values[int(rng.integers(len(values)))]
+        if (name, spoilt.name) in EDGE:
+            spoilt = SPOILT[0]
         try:
             arguments[name] = spoilt.make(call.arguments[name], rng)
         except Exception:  # there is no such thing for this argument
@@ -848,7 +848,7 @@ def faults(seed: int, first: int, count: int) -> Iterator[str]:
         fault = judge(call, arguments, nonsense)
         faulthandler.cancel_dump_traceback_later()
         if fault is not None:
-            yield f"{number}: {told}: {fault}"
+            yield f"fault {number}: {told}: {fault}"
 
 
 if __name__ == "__main__":
@@ -859,3 +859,4 @@ if __name__ == "__main__":
     options = parser.parse_args()
     for line in faults(options.seed, options.first, options.count):
         print(line, flush=True)
+    print(f"made {options.count} calls")

@@ -664,7 +664,7 @@ def _columns(y: NDArray, names: NDArray | None, labels: ArrayLike | None) -> NDA
 
 def _classes(labels: Any) -> tuple[NDArray, LabelEncoder]:
     """Sorted labels, and what encodes them."""
-    if np.ndim(labels) == 1 and not len(labels):
+    if isinstance(labels, (list, tuple)) and not labels:
         raise ValueError("labels must name at least two classes, but is empty.")
     labels = check_y(labels, "labels")
     if labels.ndim != 1:
