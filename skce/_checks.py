@@ -6,7 +6,7 @@ Nothing here knows what the numbers mean. Every error names the argument, and wh
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from itertools import chain
@@ -84,7 +84,7 @@ def refuse_masked(values: Any, name: str) -> None:
     for part in parts:
         if isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part):
             raise ValueError(
-                f"{name} is a masked array that hides {int(np.ma.count_masked(part))} of its "
+                f"{name} is a masked array that hides {int(np.ma.getmaskarray(part).sum())} of its "
                 "elements, and masks are not read. Drop or fill them: "
                 f"{name}.filled(value), or {name}.data to use what lies under the mask."
             )
@@ -123,8 +123,7 @@ def refuse_sparse(values: Any, name: str) -> None:
     """Refuse a sparse matrix where only dense arrays make sense."""
     if sp.issparse(values):
         raise TypeError(
-            f"{name} is a sparse matrix, but sparse {name} is not supported: pass "
-            f"{name}.toarray()."
+            f"{name} is a sparse matrix, but sparse {name} is not supported: pass {name}.toarray()."
         )
 
 
@@ -140,7 +139,9 @@ class Number(Interval):
         """Whether a value is one of them."""
         if isinstance(val, np.floating):
             val = float(val)  # comparisons in float16 overflow
-        return isinstance(val, (Integral, float)) and not is_date(val) and super().is_satisfied_by(val)
+        return (
+            isinstance(val, (Integral, float)) and not is_date(val) and super().is_satisfied_by(val)
+        )
 
 
 #: Constraints of parameters that several functions share; `n_jobs` is what joblib can count.
@@ -374,3 +375,49 @@ def _column_to_numpy(values: Any, name: str, what: str) -> Any:
 def raise_missing(name: str, row: int, what: str = "label") -> NoReturn:
     """Refuse an argument in which something is missing."""
     raise ValueError(f"Input {name} has no {what} in row {row}: drop such rows.")
+
+
+# ------------------------------------------------------------------------------------------ folds
+def check_folds(folds: Any, n_rows: int) -> list[tuple[NDArray, NDArray]]:
+    """Check what a splitter or an iterable gives as folds: pairs of row numbers, or of masks."""
+    if isinstance(folds, (str, bytes)) or sp.issparse(folds) or not isinstance(folds, Iterable):
+        raise ValueError(f"cv must give pairs (train, test) of row numbers, got {folds!r:.100}.")
+    with naming("cv", None):
+        folds = list(folds)
+    checked = []
+    for number, fold in enumerate(folds):
+        if not isinstance(fold, (tuple, list)) or len(fold) != 2:
+            raise ValueError(
+                f"cv must give pairs (train, test) of row numbers, but fold {number} is "
+                f"{fold!r:.100}."
+            )
+        train, test = (
+            _check_rows(rows, n_rows, f"cv: the {name} rows of fold {number}")
+            for rows, name in zip(fold, ("training", "test"), strict=True)
+        )
+        checked.append((train, test))
+    if not checked:
+        raise ValueError("cv gives no folds: pass at least one pair (train, test) of row numbers.")
+    return checked
+
+
+def _check_rows(rows: Any, n_rows: int, name: str) -> NDArray:
+    """Return row numbers, from themselves or from a mask of all rows."""
+    if rows is None:
+        raise ValueError(f"{name} are None.")
+    numbers = np.asarray(rows) if isinstance(rows, range) else rows
+    with naming(name, None):
+        numbers = np.asarray(to_numpy(numbers, name, "number"))
+    if numbers.dtype.kind == "b" and numbers.shape == (n_rows,):
+        numbers = np.flatnonzero(numbers)
+    if numbers.ndim == 1 and not len(numbers):
+        raise ValueError(f"{name} are empty.")
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} must be a list of row numbers, or a mask of all {n_rows} rows, but have "
+            f"shape {numbers.shape} and dtype {numbers.dtype}."
+        )
+    bad = (numbers < 0) | (numbers >= n_rows)
+    if bad.any():
+        raise ValueError(f"{name} hold {numbers[bad.argmax()]}, but X has rows 0 to {n_rows - 1}.")
+    return numbers.astype(np.intp, copy=False)

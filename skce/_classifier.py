@@ -19,6 +19,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils._param_validation import Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._callbacks import CallbackSupportMixin, begin, iterations, with_callbacks
 from ._checks import (
     LARGEST,
     VERBOSE,
@@ -30,7 +31,6 @@ from ._checks import (
     refuse_dates,
     refuse_masked,
 )
-from ._callbacks import CallbackSupportMixin, begin, iterations, with_callbacks
 from ._objective import Objective
 from ._outputs import OUTPUTS
 from ._penalty import check_bounds, check_penalty_weights
@@ -287,7 +287,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                     objective,
                     self._start(objective),
                     solver=self.solver,
-                    tol=self.tol,
+                    tol=float(self.tol),
                     max_iter=self.max_iter,
                     verbose=self.verbose,
                     on_iteration=on_iteration,
@@ -387,7 +387,9 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         share = expected_accuracy(y, codes, self.classes_, self._form)
         if share is None:
             with naming("y", None):
-                return float(accuracy_score(check_y(y), self.classes_[codes], sample_weight=weights))
+                return float(
+                    accuracy_score(check_y(y), self.classes_[codes], sample_weight=weights)
+                )
         return float(np.average(share, weights=weights))
 
     def sparsify(self) -> SoftmaxClassifier:
@@ -482,7 +484,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _fold_weights(
         self, raw: RawTargets, weights: NDArray | None, X: NDArray | sp.csr_array
     ) -> Targets:
-        return fold_weights(raw, weights, self.class_weight, self.label_smoothing, X.dtype)
+        return fold_weights(raw, weights, self.class_weight, float(self.label_smoothing), X.dtype)
 
     def _read_raw(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None
@@ -545,9 +547,9 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return Objective(
             as_rows(X),
             targets,
-            C=self.C,
+            C=float(self.C),  # arithmetic in float16 overflows
             fit_intercept=self.fit_intercept,
-            l1_ratio=self.l1_ratio,
+            l1_ratio=float(self.l1_ratio),
             factors=check_penalty_weights(
                 check_numbers_or_none(self.penalty_weights, "penalty_weights"), n_features
             ),

@@ -17,7 +17,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
-from ._checks import N_JOBS, Number, check_number, check_numbers
+from ._checks import N_JOBS, Number, check_folds, check_number, check_numbers
 from ._classifier import SoftmaxClassifier, unchanged_on_error
 from ._objective import Objective
 from ._rows import as_rows
@@ -25,7 +25,7 @@ from ._solvers import Report, minimize, warn_if_not_converged
 from ._target_mass import fold_weights
 from ._targets import RawTargets, check_y, column_names
 from .metrics import make_log_loss_scorer
-from .model_selection import StratifiedProbabilityKFold, check_folds
+from .model_selection import StratifiedProbabilityKFold
 
 #: The weakest penalty of a path that is made from a number, as a multiple of the strongest.
 _RANGE = 1e4
@@ -144,7 +144,7 @@ def softmax_path(
     X, targets = model._read(X, y, sample_weight)
     objective = model._objective(X, targets)
     values = _grid(Cs, objective, model.l1_ratio)
-    reports = list(_fits(model, objective, values, model.l1_ratio, model.tol))
+    reports = list(_fits(model, objective, values, float(model.l1_ratio), float(model.tol)))
     for C, report in zip(values, reports, strict=True):
         warn_if_not_converged(report, tol=model.tol, unpenalised=bool(np.isinf(C)), dtype=X.dtype)
     parts = [objective.unpack(report.result.x) for report in reports]
@@ -180,7 +180,9 @@ def _grid(Cs: Any, objective: Objective, l1_ratio: float) -> NDArray:
     if not isinstance(Cs, Integral):
         numbers = np.zeros(0) if isinstance(Cs, str) else check_numbers(Cs, "Cs")
         if numbers.ndim != 1 or not len(numbers) or not (numbers > 0).all():
-            raise ValueError(f"Cs must be a number of values or hold positive ones, got {Cs!r:.100}.")
+            raise ValueError(
+                f"Cs must be a number of values or hold positive ones, got {Cs!r:.100}."
+            )
         return np.unique(numbers.astype(np.float64))
     count = int(Cs)
     if count < 1:
@@ -520,7 +522,7 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
             objective.penalised(self.C_, self.l1_ratio_),
             theta,
             solver=self.solver,
-            tol=self.tol,
+            tol=float(self.tol),
             max_iter=self.max_iter,
             verbose=self.verbose,
         )
@@ -583,7 +585,7 @@ class _Fold:
         for l1_ratio in self.l1_ratios.tolist():
             for rows in (scores, paths, n_iters):
                 rows.append([])
-            tol = max(model.tol, _SCORED_TOL)
+            tol = max(float(model.tol), _SCORED_TOL)
             for report in _fits(model, objective, self.Cs, l1_ratio, tol):
                 scores[-1].append(score(objective, report))
                 parts = objective.unpack(report.result.x)

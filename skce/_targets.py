@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any, NoReturn
 
 import numpy as np
@@ -366,7 +365,8 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray
         row = int(np.isfinite(weights).argmin())
         what = "NaN" if np.isnan(weights[row]) else "infinity"
         raise ValueError(
-            f"Input sample_weight contains {what}.\nThe first bad row of sample_weight is row {row}."
+            f"Input sample_weight contains {what}.\nThe first bad row of sample_weight is row "
+            f"{row}: drop such rows."
         )
     if weights.min() < 0:
         row = int((weights < 0).argmax())

@@ -271,7 +271,7 @@ def _text(name: str, value: Any) -> None:
 
 
 def _count(name: str, value: Any, least: int = 1) -> None:
-    if not isinstance(value, Integral) or is_date(value) or not least <= value <= _MOST:
+    if not isinstance(value, Integral) or is_date(value) or not least <= int(value) <= _MOST:
         raise ValueError(f"{name} must be an integer of at least {least}, got {value!r:.100}.")
 
 
@@ -360,9 +360,7 @@ class SampleLossDisplay(_Display):
         codes = _finite("codes", codes, self.losses.shape)
         self.classes = _classes(classes)
         if ((codes != np.floor(codes)) | (codes < 0) | (codes >= len(self.classes))).any():
-            raise ValueError(
-                f"codes must be positions in classes, 0 to {len(self.classes) - 1}."
-            )
+            raise ValueError(f"codes must be positions in classes, 0 to {len(self.classes) - 1}.")
         self.codes = codes.astype(np.intp)
         self.n_worst = n_worst
         self.worst_ = np.argsort(-self.losses, kind="stable")[:n_worst]

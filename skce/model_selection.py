@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.utils import get_tags
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import validate_params
 
-from ._checks import N_JOBS, VERBOSE, check_numbers, check_sparse, is_date, naming, refuse_masked, to_numpy
+from ._checks import (
+    N_JOBS,
+    VERBOSE,
+    check_folds,
+    check_numbers,
+    check_sparse,
+    is_date,
+    naming,
+    refuse_masked,
+)
 from ._targets import check_y, column_names, kind_of_labels
 
 __all__ = ["StratifiedProbabilityKFold", "cross_val_predict_proba"]
@@ -57,6 +65,8 @@ class StratifiedProbabilityKFold(StratifiedKFold):
     def __init__(self, n_splits: int = 5, *, shuffle: bool = False, random_state: Any = None):
         if not isinstance(n_splits, Integral) or is_date(n_splits):
             raise ValueError(f"n_splits must be an integer of at least 2, got {n_splits!r:.100}.")
+        if not isinstance(shuffle, (bool, np.bool_)):
+            raise ValueError(f"shuffle must be True or False, got {shuffle!r:.100}.")
         super().__init__(n_splits, shuffle=shuffle, random_state=random_state)
 
     def split(self, X: Any, y: ArrayLike, groups: Any = None) -> Iterator[tuple[NDArray, NDArray]]:
@@ -78,6 +88,8 @@ class StratifiedProbabilityKFold(StratifiedKFold):
         """
         check_sparse(X, "X")
         check_sparse(groups, "groups")
+        with naming("random_state", None):
+            check_random_state(self.random_state)
         return super().split(X, self._strata(y), groups)
 
     def _strata(self, y: ArrayLike) -> Any:
@@ -215,50 +227,3 @@ def cross_val_predict_proba(
     if column_names(y) is None:
         y = labels
     return cross_val_predict(_ProbabilityPredictor(estimator), X, y, **options)
-
-
-def check_folds(folds: Any, n_rows: int) -> list[tuple[NDArray, NDArray]]:
-    """Check what a splitter or an iterable gives as folds: pairs of row numbers, or of masks."""
-    if isinstance(folds, (str, bytes)) or sp.issparse(folds) or not isinstance(folds, Iterable):
-        raise ValueError(f"cv must give pairs (train, test) of row numbers, got {folds!r:.100}.")
-    with naming("cv", None):
-        folds = list(folds)
-    checked = []
-    for number, fold in enumerate(folds):
-        if not isinstance(fold, (tuple, list)) or len(fold) != 2:
-            raise ValueError(
-                f"cv must give pairs (train, test) of row numbers, but fold {number} is "
-                f"{fold!r:.100}."
-            )
-        train, test = (
-            _check_rows(rows, n_rows, f"cv: the {name} rows of fold {number}")
-            for rows, name in zip(fold, ("training", "test"), strict=True)
-        )
-        checked.append((train, test))
-    if not checked:
-        raise ValueError("cv gives no folds: pass at least one pair (train, test) of row numbers.")
-    return checked
-
-
-def _check_rows(rows: Any, n_rows: int, name: str) -> NDArray:
-    """Return row numbers, from themselves or from a mask of all rows."""
-    if rows is None:
-        raise ValueError(f"{name} are None.")
-    numbers = np.asarray(rows) if isinstance(rows, range) else rows
-    with naming(name, None):
-        numbers = np.asarray(to_numpy(numbers, name, "number"))
-    if numbers.dtype.kind == "b" and numbers.shape == (n_rows,):
-        numbers = np.flatnonzero(numbers)
-    if numbers.ndim == 1 and not len(numbers):
-        raise ValueError(f"{name} are empty.")
-    if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
-        raise ValueError(
-            f"{name} must be a list of row numbers, or a mask of all {n_rows} rows, but have "
-            f"shape {numbers.shape} and dtype {numbers.dtype}."
-        )
-    bad = (numbers < 0) | (numbers >= n_rows)
-    if bad.any():
-        raise ValueError(
-            f"{name} hold {numbers[bad.argmax()]}, but X has rows 0 to {n_rows - 1}."
-        )
-    return numbers.astype(np.intp, copy=False)

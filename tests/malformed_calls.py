@@ -16,12 +16,12 @@ A process that hangs or crashes has written the number of the call to standard e
 from __future__ import annotations
 
 import argparse
-import os
 import datetime
 import decimal
 import faulthandler
 import fractions
 import linecache
+import os
 import pickle
 import sys
 import traceback
@@ -100,10 +100,7 @@ def _at(value: Any) -> Callable:
 def _number_at(value: float) -> Callable:
     def make(valid: Any, rng: np.random.Generator) -> Any:
         array = np.array(_dense(valid))
-        if array.dtype.kind not in "fiub":
-            array = array.astype(object)
-        else:
-            array = array.astype(np.float64)
+        array = array.astype(np.float64 if array.dtype.kind in "fiub" else object)
         if array.size:
             array.flat[int(rng.integers(array.size))] = value
         return array
@@ -135,21 +132,21 @@ def _columns(array: np.ndarray) -> np.ndarray:
     return array.reshape(len(array), -1)
 
 
-def _corrupted(format: str, part: str, change: Callable) -> Callable:
+def _corrupted(layout: str, part: str, change: Callable) -> Callable:
     """Return a sparse matrix whose index arrays do not fit its shape."""
 
     def make(valid: Any, rng: np.random.Generator) -> Any:
         array = _columns(np.array(_dense(valid)))
         if array.dtype.kind not in "fiub":
             array = np.ones(array.shape)
-        matrix = sp.csr_array(np.where(array == 0, 1, array).astype(float)).asformat(format)
-        if rng.random() < 0.5 and format != "coo":
-            matrix = {"csr": sp.csr_matrix, "csc": sp.csc_matrix}[format](matrix)
+        matrix = sp.csr_array(np.where(array == 0, 1, array).astype(float)).asformat(layout)
+        if rng.random() < 0.5 and layout != "coo":
+            matrix = {"csr": sp.csr_matrix, "csc": sp.csc_matrix}[layout](matrix)
         values = np.array(getattr(matrix, part))
         if not len(values):
             return matrix
         values = change(values, int(rng.integers(len(values))))
-        if format == "coo":
+        if layout == "coo":
             coords = list(matrix.coords)
             coords[0 if part == "row" else 1] = values
             matrix.coords = tuple(coords)
@@ -174,8 +171,7 @@ def _frame(array: np.ndarray) -> pd.DataFrame:
 
 
 def _structured(array: np.ndarray) -> np.ndarray:
-    out = np.zeros(len(np.atleast_1d(array)), dtype=[("a", float), ("b", int)])
-    return out
+    return np.zeros(len(np.atleast_1d(array)), dtype=[("a", float), ("b", int)])
 
 
 def _masked(array: np.ndarray) -> np.ndarray:
@@ -323,8 +319,8 @@ SPOILT: list[Spoilt] = [
     Spoilt("negative somewhere", _number_at(-1.0)),
     Spoilt("fraction somewhere", _number_at(0.25)),
     *[
-        Spoilt(f"{format} {kind.__name__}", _numeric(lambda a, f=format, k=kind: k(_columns(a)).asformat(f)))
-        for format in ("csr", "csc", "coo", "lil", "dok", "dia", "bsr")
+        Spoilt(f"{layout} {kind.__name__}", _numeric(lambda a, f=layout, k=kind: k(_columns(a)).asformat(f)))
+        for layout in ("csr", "csc", "coo", "lil", "dok", "dia", "bsr")
         for kind in (sp.csr_array, sp.csr_matrix)
     ],
     Spoilt("1-D sparse", _numeric(lambda a: sp.coo_array(a.ravel()))),
@@ -335,19 +331,19 @@ SPOILT: list[Spoilt] = [
     Spoilt("sparse of 64-bit", _numeric(lambda a: _wide_indices(sp.csr_array(_columns(a))))),
     Spoilt("sparse, unsorted", _numeric(lambda a: _unsorted(_columns(a)))),
     *[
-        Spoilt(f"{format} with {part} {what}", _corrupted(format, part, change), CORRUPT)
-        for format, parts in (("csr", ("indices", "indptr")), ("csc", ("indices", "indptr")), ("coo", ("row", "col")))
+        Spoilt(f"{layout} with {part} {what}", _corrupted(layout, part, change), CORRUPT)
+        for layout, parts in (("csr", ("indices", "indptr")), ("csc", ("indices", "indptr")), ("coo", ("row", "col")))
         for part in parts
         for what, change in (("negative", _set(-1)), ("beyond", _set(10**6)))
     ],
     *[
-        Spoilt(f"{format} with short {part}", _corrupted(format, part, lambda v, i: v[:-1]), CORRUPT)
-        for format in ("csr", "csc")
+        Spoilt(f"{layout} with short {part}", _corrupted(layout, part, lambda v, i: v[:-1]), CORRUPT)
+        for layout in ("csr", "csc")
         for part in ("indices", "indptr", "data")
     ],
     *[
-        Spoilt(f"{format} with reversed indptr", _corrupted(format, "indptr", lambda v, i: v[::-1]), CORRUPT)
-        for format in ("csr", "csc")
+        Spoilt(f"{layout} with reversed indptr", _corrupted(layout, "indptr", lambda v, i: v[::-1]), CORRUPT)
+        for layout in ("csr", "csc")
     ],
     Spoilt("csr with indptr from 1", _corrupted("csr", "indptr", lambda v, i: np.r_[1, v[1:]]), CORRUPT),
     Spoilt("data frame", _of(_frame)),
@@ -576,7 +572,15 @@ def calls() -> list[Call]:
     for name, (y, options) in targets.items():
         arguments = {"X": X, "y": y, "sample_weight": w, **{**defaults, **options}}
         out.append(Call(f"fit {name}", _fit, arguments, kinds, weight=3))
-    out.append(Call("fit sparse", _fit, {"X": S, "y": D["y"], "sample_weight": w, **defaults}, kinds, weight=2))
+    out.append(
+        Call(
+            "fit sparse",
+            _fit,
+            {"X": S, "y": D["y"], "sample_weight": w, **defaults},
+            kinds,
+            weight=2,
+        )
+    )
 
     coef = fitted("ints").coef_.copy(), fitted("ints").intercept_.copy()
     start = {"X": X, "y": D["y"], "coef_": coef[0], "intercept_": coef[1], "classes_": np.arange(3)}
@@ -586,7 +590,14 @@ def calls() -> list[Call]:
 
     shared = {k: v for k, v in defaults.items() if k not in ("C", "l1_ratio", "warm_start")}
     for name, (y, options) in targets.items():
-        chosen = {"Cs": [0.1, 1.0], "l1_ratios": [0.0], "cv": 2, "scoring": None, "refit": True, "n_jobs": None}
+        chosen = {
+            "Cs": [0.1, 1.0],
+            "l1_ratios": [0.0],
+            "cv": 2,
+            "scoring": None,
+            "refit": True,
+            "n_jobs": None,
+        }
         options = {k: v for k, v in options.items() if k in shared}
         arguments = {"X": X, "y": y, "sample_weight": w, **chosen, **shared, **options}
         kind = {**kinds, "Cs": "numbers", "l1_ratios": "numbers", "cv": "cv", "n_jobs": "jobs"}
@@ -594,28 +605,125 @@ def calls() -> list[Call]:
     folds = [(np.arange(6), np.arange(6, 12)), (np.arange(6, 12), np.arange(6))]
     arguments = {"X": X, "y": D["y"], "cv": folds, "Cs": [1.0]}
     out.append(Call("fit CV folds", _fit_cv, arguments, {"cv": "folds"}, weight=3))
-    arguments = {"X": X, "y": D["y"], "cv": 2, "Cs": [1.0], "scoring": "neg_log_loss", "l1_ratios": [0, 1]}
-    out.append(Call("fit CV scoring", _fit_cv, arguments, {"scoring": "scoring", "l1_ratios": "numbers"}, weight=0.5))
+    arguments = {
+        "X": X,
+        "y": D["y"],
+        "cv": 2,
+        "Cs": [1.0],
+        "scoring": "neg_log_loss",
+        "l1_ratios": [0, 1],
+    }
+    out.append(
+        Call(
+            "fit CV scoring",
+            _fit_cv,
+            arguments,
+            {"scoring": "scoring", "l1_ratios": "numbers"},
+            weight=0.5,
+        )
+    )
     path = {k: v for k, v in defaults.items() if k != "C"}
-    out.append(Call("path", softmax_path, {"X": X, "y": D["y"], "Cs": [0.1, 1.0], "sample_weight": w, **path}, {**kinds, "Cs": "numbers"}))
-    out.append(Call("path P", softmax_path, {"X": X, "y": D["P"], "Cs": 2, "sample_weight": w, **path}, kinds, weight=0.5))
+    out.append(
+        Call(
+            "path",
+            softmax_path,
+            {"X": X, "y": D["y"], "Cs": [0.1, 1.0], "sample_weight": w, **path},
+            {**kinds, "Cs": "numbers"},
+        )
+    )
+    out.append(
+        Call(
+            "path P",
+            softmax_path,
+            {"X": X, "y": D["P"], "Cs": 2, "sample_weight": w, **path},
+            kinds,
+            weight=0.5,
+        )
+    )
 
     for kind in ("labels", "bools", "softmax of two", "one-vs-rest", "P", "p", "L"):
         for name in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
-            out.append(Call(f"{name} {kind}", _method(kind, name), {"X": X}, {"X": "X"}, weight=0.4))
-    for kind, y in (("labels", D["s"]), ("bools", D["b"]), ("ints", D["y"]), ("P", D["P"]), ("p", D["p"]), ("L", D["L"])):
+            out.append(
+                Call(f"{name} {kind}", _method(kind, name), {"X": X}, {"X": "X"}, weight=0.4)
+            )
+    for kind, y in (
+        ("labels", D["s"]),
+        ("bools", D["b"]),
+        ("ints", D["y"]),
+        ("P", D["P"]),
+        ("p", D["p"]),
+        ("L", D["L"]),
+    ):
         scored = {"X": X, "y": y, "sample_weight": w}
         out.append(Call(f"score {kind}", _method(kind, "score"), scored, kinds))
-        out.append(Call(f"neg_log_loss_scorer {kind}", _scorer(metrics.neg_log_loss_scorer), {"estimator": fitted(kind), **scored}, kinds))
-    out.append(Call("CV predict", _method("ints", "predict_proba", True), {"X": X}, {"X": "X"}, weight=0.3))
-    out.append(Call("CV score", _method("ints", "score", True), {"X": X, "y": D["y"], "sample_weight": w}, kinds, weight=0.3))
+        out.append(
+            Call(
+                f"neg_log_loss_scorer {kind}",
+                _scorer(metrics.neg_log_loss_scorer),
+                {"estimator": fitted(kind), **scored},
+                kinds,
+            )
+        )
+    out.append(
+        Call("CV predict", _method("ints", "predict_proba", True), {"X": X}, {"X": "X"}, weight=0.3)
+    )
+    out.append(
+        Call(
+            "CV score",
+            _method("ints", "score", True),
+            {"X": X, "y": D["y"], "sample_weight": w},
+            kinds,
+            weight=0.3,
+        )
+    )
     for name in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
         out.append(Call(f"unfitted {name}", _unfitted(name), {"X": X}, weight=0.1))
-    out.append(Call("d2_log_loss_scorer", _scorer(metrics.d2_log_loss_scorer), {"estimator": fitted("ints"), "X": X, "y": D["y"], "sample_weight": w}, kinds))
-    out.append(Call("make_log_loss_scorer", _made_scorer, {"metric": metrics.kl_divergence, "loss": "binary", "estimator": fitted("L"), "X": X, "y": D["L"]}, kinds))
-    out.append(Call("LogLossScorer", lambda metric, options, **rest: metrics.LogLossScorer(metric, options).score(**rest), {"metric": metrics.log_loss, "options": None, "estimator": fitted("ints"), "X": X, "y": D["y"]}, kinds, weight=0.5))
+    out.append(
+        Call(
+            "d2_log_loss_scorer",
+            _scorer(metrics.d2_log_loss_scorer),
+            {"estimator": fitted("ints"), "X": X, "y": D["y"], "sample_weight": w},
+            kinds,
+        )
+    )
+    out.append(
+        Call(
+            "make_log_loss_scorer",
+            _made_scorer,
+            {
+                "metric": metrics.kl_divergence,
+                "loss": "binary",
+                "estimator": fitted("L"),
+                "X": X,
+                "y": D["L"],
+            },
+            kinds,
+        )
+    )
+    out.append(
+        Call(
+            "LogLossScorer",
+            lambda metric, options, **rest: metrics.LogLossScorer(metric, options).score(**rest),
+            {
+                "metric": metrics.log_loss,
+                "options": None,
+                "estimator": fitted("ints"),
+                "X": X,
+                "y": D["y"],
+            },
+            kinds,
+            weight=0.5,
+        )
+    )
 
-    metric_kinds = {"y_true": "y", "y_proba": "proba", "logits": "logits", "sample_weight": "weights", "labels": "labels", "label_smoothing": "number"}
+    metric_kinds = {
+        "y_true": "y",
+        "y_proba": "proba",
+        "logits": "logits",
+        "sample_weight": "weights",
+        "labels": "labels",
+        "label_smoothing": "number",
+    }
     both = {"loss": "categorical", "labels": None, "class_weight": None, "label_smoothing": 0.0}
     mean = {"normalize": True, "sample_weight": w}
     y_of = {
@@ -627,46 +735,268 @@ def calls() -> list[Call]:
         "L": (D["L"], D["B"], D["Z"], {"loss": "binary", "class_weight": {0: 1, 1: 1, 2: 3}}),
     }
     for kind, (y, p, z, options) in y_of.items():
-        for function, with_mean in ((metrics.log_loss, True), (metrics.log_loss_samples, False), (metrics.log_loss_gradient, False)):
-            arguments = {"y_true": y, "y_proba": p, **both, **options, "clip": True, **(mean if with_mean else {})}
+        for function, with_mean in (
+            (metrics.log_loss, True),
+            (metrics.log_loss_samples, False),
+            (metrics.log_loss_gradient, False),
+        ):
+            arguments = {
+                "y_true": y,
+                "y_proba": p,
+                **both,
+                **options,
+                "clip": True,
+                **(mean if with_mean else {}),
+            }
             out.append(Call(f"{function.__name__} {kind}", function, arguments, metric_kinds))
-        for function, with_mean in ((metrics.log_loss_from_logits, True), (metrics.log_loss_samples_from_logits, False), (metrics.log_loss_gradient_from_logits, False)):
+        for function, with_mean in (
+            (metrics.log_loss_from_logits, True),
+            (metrics.log_loss_samples_from_logits, False),
+            (metrics.log_loss_gradient_from_logits, False),
+        ):
             arguments = {"y_true": y, "logits": z, **both, **options, **(mean if with_mean else {})}
-            out.append(Call(f"{function.__name__} {kind}", function, arguments, metric_kinds, weight=0.7))
+            out.append(
+                Call(f"{function.__name__} {kind}", function, arguments, metric_kinds, weight=0.7)
+            )
         few = {k: v for k, v in options.items() if k in ("loss", "labels")}
-        out.append(Call(f"entropy {kind}", metrics.entropy, {"y_true": y, "loss": few.get("loss", "categorical"), **mean}, metric_kinds))
-        some = {"loss": "categorical", "labels": None, "y_true": y, "y_proba": p, "sample_weight": w, **few}
-        out.append(Call(f"kl_divergence {kind}", metrics.kl_divergence, {**some, "normalize": True, "clip": False}, metric_kinds))
+        out.append(
+            Call(
+                f"entropy {kind}",
+                metrics.entropy,
+                {"y_true": y, "loss": few.get("loss", "categorical"), **mean},
+                metric_kinds,
+            )
+        )
+        some = {
+            "loss": "categorical",
+            "labels": None,
+            "y_true": y,
+            "y_proba": p,
+            "sample_weight": w,
+            **few,
+        }
+        out.append(
+            Call(
+                f"kl_divergence {kind}",
+                metrics.kl_divergence,
+                {**some, "normalize": True, "clip": False},
+                metric_kinds,
+            )
+        )
         out.append(Call(f"d2_log_loss_score {kind}", metrics.d2_log_loss_score, some, metric_kinds))
         if kind != "L":
             some = {k: v for k, v in some.items() if k != "loss"}
-            out.append(Call(f"log_loss_decomposition {kind}", metrics.log_loss_decomposition, {**some, "method": "auto"}, metric_kinds))
+            out.append(
+                Call(
+                    f"log_loss_decomposition {kind}",
+                    metrics.log_loss_decomposition,
+                    {**some, "method": "auto"},
+                    metric_kinds,
+                )
+            )
             for function in (displays.SampleLossDisplay, displays.TargetProbabilityDisplay):
                 arguments = {"y_true": y, "y_proba": p, "labels": None, "ax": None}
                 extra = {"n_worst": 2} if function is displays.SampleLossDisplay else {"n_bins": 3}
-                out.append(Call(f"{function.__name__}.from_predictions {kind}", _display(function.from_predictions), {**arguments, **extra}, metric_kinds, weight=0.3))
-    out.append(Call("log_loss y_pred", metrics.log_loss, {"y_true": D["y"], "y_proba": None, "y_pred": D["Q"]}, metric_kinds, weight=0.3))
-    out.append(Call("log_loss alone", metrics.log_loss, {"y_true": D["y"]}, metric_kinds, weight=0.1))
-    out.append(Call("log_loss of arrays", _configured(metrics.log_loss), {"y_true": D["y"], "y_proba": D["Q"], **both, **mean}, metric_kinds))
-    out.append(Call("log_loss_gradient of arrays", _configured(metrics.log_loss_gradient), {"y_true": D["P"], "y_proba": D["Q"], **both}, metric_kinds, weight=0.5))
+                out.append(
+                    Call(
+                        f"{function.__name__}.from_predictions {kind}",
+                        _display(function.from_predictions),
+                        {**arguments, **extra},
+                        metric_kinds,
+                        weight=0.3,
+                    )
+                )
+    out.append(
+        Call(
+            "log_loss y_pred",
+            metrics.log_loss,
+            {"y_true": D["y"], "y_proba": None, "y_pred": D["Q"]},
+            metric_kinds,
+            weight=0.3,
+        )
+    )
+    out.append(
+        Call("log_loss alone", metrics.log_loss, {"y_true": D["y"]}, metric_kinds, weight=0.1)
+    )
+    out.append(
+        Call(
+            "log_loss of arrays",
+            _configured(metrics.log_loss),
+            {"y_true": D["y"], "y_proba": D["Q"], **both, **mean},
+            metric_kinds,
+        )
+    )
+    out.append(
+        Call(
+            "log_loss_gradient of arrays",
+            _configured(metrics.log_loss_gradient),
+            {"y_true": D["P"], "y_proba": D["Q"], **both},
+            metric_kinds,
+            weight=0.5,
+        )
+    )
 
     for kind, y in (("ints", D["y"]), ("P", D["P"]), ("p", D["p"])):
-        out.append(Call(f"StratifiedProbabilityKFold {kind}", _splits, {"X": X, "y": y, "groups": None, "n_splits": 2, "shuffle": True, "random_state": 0}, {"y": "y"}))
-        arguments = {"estimator": SoftmaxClassifier(loss="binary") if kind == "p" else SoftmaxClassifier(), "X": X, "y": y, "groups": D["g"], "cv": 2, "n_jobs": None, "verbose": 0, "params": {"sample_weight": w}, "pre_dispatch": "2*n_jobs"}
-        out.append(Call(f"cross_val_predict_proba {kind}", model_selection.cross_val_predict_proba, arguments, {**kinds, "n_jobs": "jobs"}))
+        out.append(
+            Call(
+                f"StratifiedProbabilityKFold {kind}",
+                _splits,
+                {"X": X, "y": y, "groups": None, "n_splits": 2, "shuffle": True, "random_state": 0},
+                {"y": "y"},
+            )
+        )
+        arguments = {
+            "estimator": SoftmaxClassifier(loss="binary") if kind == "p" else SoftmaxClassifier(),
+            "X": X,
+            "y": y,
+            "groups": D["g"],
+            "cv": 2,
+            "n_jobs": None,
+            "verbose": 0,
+            "params": {"sample_weight": w},
+            "pre_dispatch": "2*n_jobs",
+        }
+        out.append(
+            Call(
+                f"cross_val_predict_proba {kind}",
+                model_selection.cross_val_predict_proba,
+                arguments,
+                {**kinds, "n_jobs": "jobs"},
+            )
+        )
 
-    out.append(Call("LossCurveDisplay.from_targets", _display(displays.LossCurveDisplay.from_targets), {"targets": [0, 0.5], "losses": ["log_loss"], "response": "loss", "against": "proba", "n_points": 5, "ax": None}, {"targets": "numbers"}, weight=0.5))
-    out.append(Call("LossCurveDisplay", _plotted(displays.LossCurveDisplay), {"x": np.linspace(0.1, 0.9, 5), "curves": {("log_loss", 0.0): np.ones(5)}, "response": "loss", "against": "proba", "ax": None}, weight=0.3))
-    for function, extra in ((displays.SampleLossDisplay, {"n_worst": 2}), (displays.TargetProbabilityDisplay, {"n_bins": 3})):
-        out.append(Call(f"{function.__name__}.from_estimator", _display(function.from_estimator), {"estimator": fitted("ints"), "X": X, "y": D["y"], "ax": None, **extra}, {"X": "X", "y": "y"}, weight=0.5))
-    out.append(Call("SampleLossDisplay", _plotted(displays.SampleLossDisplay), {"losses": D["w"], "codes": D["y"], "classes": ["a", "b", "c"], "n_worst": 2, "ax": None}, weight=0.3))
-    out.append(Call("TargetProbabilityDisplay", _plotted(displays.TargetProbabilityDisplay), {"y_true": D["P"], "y_proba": D["Q"], "classes": ["a", "b", "c"], "n_bins": 3, "ax": None}, weight=0.3))
-    out.append(Call("ConvergenceDisplay.from_estimator", _display(displays.ConvergenceDisplay.from_estimator), {"estimator": fitted("ints"), "against": "iteration", "minimum": None, "name": None, "ax": None}, weight=0.3))
-    out.append(Call("ConvergenceDisplay", _plotted(displays.ConvergenceDisplay), {"x": np.arange(3), "gap": np.array([1.0, 0.1, 0.01]), "against": "time", "name": "a", "ax": None}, weight=0.3))
-    out.append(Call("RegularizationPathDisplay.from_estimator", _display(displays.RegularizationPathDisplay.from_estimator), {"estimator": fitted("ints", True), "response": "score", "l1_ratio": None, "ax": None}, weight=0.3))
+    out.append(
+        Call(
+            "LossCurveDisplay.from_targets",
+            _display(displays.LossCurveDisplay.from_targets),
+            {
+                "targets": [0, 0.5],
+                "losses": ["log_loss"],
+                "response": "loss",
+                "against": "proba",
+                "n_points": 5,
+                "ax": None,
+            },
+            {"targets": "numbers"},
+            weight=0.5,
+        )
+    )
+    out.append(
+        Call(
+            "LossCurveDisplay",
+            _plotted(displays.LossCurveDisplay),
+            {
+                "x": np.linspace(0.1, 0.9, 5),
+                "curves": {("log_loss", 0.0): np.ones(5)},
+                "response": "loss",
+                "against": "proba",
+                "ax": None,
+            },
+            weight=0.3,
+        )
+    )
+    for function, extra in (
+        (displays.SampleLossDisplay, {"n_worst": 2}),
+        (displays.TargetProbabilityDisplay, {"n_bins": 3}),
+    ):
+        out.append(
+            Call(
+                f"{function.__name__}.from_estimator",
+                _display(function.from_estimator),
+                {"estimator": fitted("ints"), "X": X, "y": D["y"], "ax": None, **extra},
+                {"X": "X", "y": "y"},
+                weight=0.5,
+            )
+        )
+    out.append(
+        Call(
+            "SampleLossDisplay",
+            _plotted(displays.SampleLossDisplay),
+            {
+                "losses": D["w"],
+                "codes": D["y"],
+                "classes": ["a", "b", "c"],
+                "n_worst": 2,
+                "ax": None,
+            },
+            weight=0.3,
+        )
+    )
+    out.append(
+        Call(
+            "TargetProbabilityDisplay",
+            _plotted(displays.TargetProbabilityDisplay),
+            {
+                "y_true": D["P"],
+                "y_proba": D["Q"],
+                "classes": ["a", "b", "c"],
+                "n_bins": 3,
+                "ax": None,
+            },
+            weight=0.3,
+        )
+    )
+    out.append(
+        Call(
+            "ConvergenceDisplay.from_estimator",
+            _display(displays.ConvergenceDisplay.from_estimator),
+            {
+                "estimator": fitted("ints"),
+                "against": "iteration",
+                "minimum": None,
+                "name": None,
+                "ax": None,
+            },
+            weight=0.3,
+        )
+    )
+    out.append(
+        Call(
+            "ConvergenceDisplay",
+            _plotted(displays.ConvergenceDisplay),
+            {
+                "x": np.arange(3),
+                "gap": np.array([1.0, 0.1, 0.01]),
+                "against": "time",
+                "name": "a",
+                "ax": None,
+            },
+            weight=0.3,
+        )
+    )
+    out.append(
+        Call(
+            "RegularizationPathDisplay.from_estimator",
+            _display(displays.RegularizationPathDisplay.from_estimator),
+            {"estimator": fitted("ints", True), "response": "score", "l1_ratio": None, "ax": None},
+            weight=0.3,
+        )
+    )
     paths = softmax_path(X, D["y"], Cs=2)
-    out.append(Call("RegularizationPathDisplay.from_path", _display(displays.RegularizationPathDisplay.from_path), {"path": paths, "names": None, "ax": None}, weight=0.3))
-    out.append(Call("RegularizationPathDisplay", _plotted(displays.RegularizationPathDisplay), {"Cs": paths.Cs, "coefs": paths.coefs, "scores": None, "score_name": "score", "marked": {"a": 1.0}, "names": None, "ax": None}, weight=0.3))
+    out.append(
+        Call(
+            "RegularizationPathDisplay.from_path",
+            _display(displays.RegularizationPathDisplay.from_path),
+            {"path": paths, "names": None, "ax": None},
+            weight=0.3,
+        )
+    )
+    out.append(
+        Call(
+            "RegularizationPathDisplay",
+            _plotted(displays.RegularizationPathDisplay),
+            {
+                "Cs": paths.Cs,
+                "coefs": paths.coefs,
+                "scores": None,
+                "score_name": "score",
+                "marked": {"a": 1.0},
+                "names": None,
+                "ax": None,
+            },
+            weight=0.3,
+        )
+    )
     return out  # fmt: skip
 
 
