@@ -20,6 +20,7 @@ from sklearn.utils._param_validation import Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._callbacks import CallbackSupportMixin, begin, iterations, with_callbacks
+from ._certain import at_limit, certain
 from ._checks import (
     LARGEST,
     VERBOSE,
@@ -48,6 +49,8 @@ from ._targets import (
 
 #: Logits held at a time while labels are predicted.
 _PREDICT_BLOCK = 2**22
+#: exp(-800) is 0.
+_BEYOND_EXP = 800.0
 
 
 #: Rows that tell whether coefficients are far off, and logits that no fit ends with.
@@ -118,8 +121,9 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Class labels; for a 2-D `y` its column names if it is a data frame, else
-        ``arange(n_classes)``.
+        Class labels, sorted; for a 2-D `y` its column names if it is a data frame, sorted too
+        where they can be (else, and for multilabel targets, in the order of the columns), or
+        ``arange(n_classes)``. `coef_` and what is predicted are in this order.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
         Coefficients, in the dtype of X. One row for a binary loss on two classes.
     intercept_ : ndarray of shape (1,) or (n_classes,)
@@ -255,9 +259,11 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             Class labels, or target probabilities: rows that sum to 1 within 1e-4 (and are
             renormalised), or with ``loss="binary"`` a probability of class 1 (1-D) or of each
             label (2-D). Counts per class are passed as ``Y / m`` with ``sample_weight=m``, m being
-            the sums of the rows.
+            the sums of the rows. A data frame whose columns are not sorted is read in their order
+            block by block, without a copy.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights of the rows; 1 each if not given.
+            Non-negative weights of the rows; 1 each if not given. A class whose rows all weigh
+            zero is still a class; its probability tends to zero.
 
         Returns
         -------
@@ -370,7 +376,8 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
-            Labels, or probability targets as `fit` takes them.
+            Labels, or probability targets as `fit` takes them. Columns of a data frame are matched
+            with `classes_` by name.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
 
@@ -428,6 +435,8 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             A :class:`~sklearn.linear_model.LogisticRegression`; a
             :class:`~sklearn.multiclass.OneVsRestClassifier` of them where no single one is equal,
             which is for one-vs-rest and for multilabel targets. The latter numbers its labels.
+            `C`, `l1_ratio`, `fit_intercept` and `class_weight` are kept as parameters, but for the
+            class weights of one-vs-rest, which one of its classifiers cannot have.
 
         Examples
         --------
@@ -443,13 +452,14 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if self._form == "softmax" and len(intercept) == 2:
             coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
         if self._form in ("softmax", "sigmoid"):
-            return self._as_logistic_regression(self.classes_, coef, intercept)
+            return self._as_logistic_regression(self.classes_, coef, intercept, self.class_weight)
         columns = np.arange(len(coef)).reshape(-1, 1)
-        model = OneVsRestClassifier(
-            LogisticRegression(C=self._inverse_penalty, fit_intercept=self.fit_intercept)
-        )
+        weights = self._class_weights_of_labels()
+        shared = weights[0] if isinstance(weights[0], str) else None
+        model = OneVsRestClassifier(self._new_logistic_regression(shared))
         model.estimators_ = [
-            self._as_logistic_regression(np.array([0, 1]), coef[k], intercept[k]) for k in columns
+            self._as_logistic_regression(np.array([0, 1]), coef[k], intercept[k], w)
+            for k, w in zip(columns, weights, strict=True)
         ]
         seen = np.eye(len(coef), dtype=int) if self._form == "multilabel" else self.classes_
         model.label_binarizer_ = LabelBinarizer(sparse_output=True).fit(seen)
@@ -465,9 +475,24 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return tags
 
     @property
+    def penalty(self) -> str:
+        """Kind of the penalty: "l1" if `l1_ratio` is 1, "l2" if it is 0, "elasticnet" between.
+
+        It is no parameter. :class:`~sklearn.feature_selection.SelectFromModel` asks for it, and
+        with "l1" keeps every feature that has a coefficient above 1e-5.
+        """
+        share = self._l1_share
+        return "l1" if np.isclose(share, 1) else "elasticnet" if share > 0 else "l2"
+
+    @property
     def _inverse_penalty(self) -> float:
         """C of the fit."""
         return self.C
+
+    @property
+    def _l1_share(self) -> float:
+        """l1_ratio of the fit."""
+        return self.l1_ratio
 
     @property
     def _output(self) -> Any:
@@ -559,10 +584,17 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         )
 
     def _start(self, objective: Objective) -> NDArray:
-        """Zeros, or the previous coefficients."""
-        targets = objective.targets
+        """Zeros, or the previous coefficients.
+
+        If all outputs are certain, the start is where they have their probabilities to rounding:
+        step by step the solver would take as long as exp(-n) takes to become 0.
+        """
+        targets, cold = objective.targets, np.zeros(objective.size)
+        never, always = certain(objective)
+        if objective.ridge + objective.lasso > 0 and (never | always).all():
+            cold = at_limit(objective, cold, never, always, far=_BEYOND_EXP)
         if not (self.warm_start and hasattr(self, "coef_")):
-            return np.zeros(objective.size)
+            return cold
         shape = (targets.n_outputs, objective.rows.n_columns)
         W = check_numbers(self._dense_coef(), "coef_").astype(np.float64)
         classes = check_y(self.classes_, "classes_").tolist()
@@ -587,7 +619,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                     "warm_start=False or use a new estimator."
                 )
         theta = objective.pack(W, b)
-        return theta if _is_better_than_zeros(objective, theta) else np.zeros(objective.size)
+        return theta if _is_better_than_zeros(objective, theta) else cold
 
     def _store(self, objective: Objective, report: Report) -> None:
         """Set the fitted attributes."""
@@ -611,12 +643,36 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         check_sparse(self.coef_, "coef_")
         return self.coef_.toarray() if sp.issparse(self.coef_) else self.coef_
 
+    def _class_weights_of_labels(self) -> list[dict | str | None]:
+        """Return class weights of the classifier of each label."""
+        if self._form != "multilabel":
+            return [None] * len(self.classes_)
+        if not isinstance(self.class_weight, dict):
+            return [self.class_weight] * len(self.classes_)
+        return [{0: 1, 1: self.class_weight.get(label, 1)} for label in self.classes_.tolist()]
+
+    def _new_logistic_regression(self, class_weight: dict | str | None) -> LogisticRegression:
+        """Return an unfitted LogisticRegression with the parameters that both have."""
+        params: dict[str, Any] = {
+            "C": self._inverse_penalty,
+            "fit_intercept": self.fit_intercept,
+            "class_weight": class_weight,
+            "max_iter": self.max_iter,
+        }
+        if self._l1_share > 0:
+            params |= {"l1_ratio": self._l1_share, "solver": "saga"}
+            if LogisticRegression().get_params().get("penalty") == "l2":  # before scikit-learn 1.8
+                params["penalty"] = "elasticnet"
+        return LogisticRegression(**params)
+
     def _as_logistic_regression(
-        self, classes: NDArray, coef: NDArray, intercept: NDArray
+        self,
+        classes: NDArray,
+        coef: NDArray,
+        intercept: NDArray,
+        class_weight: dict | str | None,
     ) -> LogisticRegression:
-        model = LogisticRegression(
-            C=self._inverse_penalty, fit_intercept=self.fit_intercept, max_iter=self.max_iter
-        )
+        model = self._new_logistic_regression(class_weight)
         model.classes_ = classes
         model.coef_ = coef.copy()
         model.intercept_ = intercept.copy()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import dataclass
+from inspect import signature
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -17,6 +19,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
+from ._certain import at_limit, certain
 from ._checks import N_JOBS, Number, check_folds, check_number, check_numbers
 from ._classifier import SoftmaxClassifier, unchanged_on_error
 from ._objective import Objective
@@ -24,7 +27,8 @@ from ._rows import as_rows
 from ._solvers import Report, minimize, warn_if_not_converged
 from ._target_mass import fold_weights
 from ._targets import RawTargets, check_y, column_names
-from .metrics import make_log_loss_scorer
+from ._warnings import warn
+from .metrics import LogLossScorer, make_log_loss_scorer
 from .model_selection import StratifiedProbabilityKFold
 
 #: The weakest penalty of a path that is made from a number, as a multiple of the strongest.
@@ -38,6 +42,9 @@ _SCORED_TOL = 1e-3
 #: Accuracy of the fit that says where the first coefficient leaves zero, and a step below that.
 _ZERO_TOL = 1e-12
 _JUST_BELOW = 1 - 1e-9
+#: How far the logit of a class without mass is put below the others. A probability of exp(-50) is
+#: below the epsilon that log-loss clips to, exp(-36).
+_NEVER = 50.0
 
 #: Parameters that `SoftmaxClassifierCV` passes on.
 _SHARED = (
@@ -160,7 +167,7 @@ def _fits(
     model: SoftmaxClassifier, objective: Objective, Cs: NDArray, l1_ratio: float, tol: float
 ) -> Iterable[Report]:
     """Fits for ascending values of C, each from the one before."""
-    theta, variables = np.zeros(objective.size), None
+    theta, variables = model._start(objective), None
     for C in Cs:
         report = minimize(
             objective.penalised(float(C), l1_ratio),
@@ -232,7 +239,9 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         :class:`~skce.model_selection.StratifiedProbabilityKFold`.
     scoring : str or callable, default=None
         Score to choose by, greater being better; None for the negative log-loss, taken from the
-        logits, which needs no clipping (for one-vs-rest from the probabilities).
+        logits, which needs no clipping (for one-vs-rest, and where the training rows of a fold lack
+        a class, from the probabilities). A metric that takes `labels` gets all classes, as in
+        :class:`~sklearn.linear_model.LogisticRegressionCV`, since test rows may lack some.
     refit : bool, default=True
         Whether to fit the best to all rows. If False, `coef_`, `intercept_`, `C_` and `l1_ratio_`
         are means over folds of each fold's best.
@@ -279,7 +288,7 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
     n_iter_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
         Iterations of all fits.
     classes_ : ndarray of shape (n_classes,)
-        Class labels.
+        Class labels, as in :class:`SoftmaxClassifier`.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
         Coefficients of the last fit.
     intercept_ : ndarray of shape (1,) or (n_classes,)
@@ -297,6 +306,13 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
     --------
     SoftmaxClassifier : With a given C.
     sklearn.linear_model.LogisticRegressionCV : For labels only.
+
+    Notes
+    -----
+    A class that has no mass in the training rows of a fold gets probability zero there: its
+    coefficients are zero, and its intercept is 50 below those of the other classes. Its rows then
+    cost the same for every C, and the others choose. Without an intercept, or with label smoothing,
+    such a class has a probability that depends on C, and is fitted as any other.
 
     Examples
     --------
@@ -384,13 +400,15 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         Raises
         ------
         ValueError
-            If a parameter, X, y or `sample_weight` is not as described, or the training rows of a
-            fold lack a class.
+            If a parameter, X, y or `sample_weight` is not as described, all training rows of a fold
+            weigh zero, or no candidate has a score that is finite in every fold.
 
         Warns
         -----
         ConvergenceWarning
             If `tol` was not reached.
+        UserWarning
+            If some candidates have scores that are not finite; they are not chosen.
         """
         with unchanged_on_error(self):
             X, raw, weights = self._read_raw(X, y, sample_weight)
@@ -409,10 +427,10 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
             found = Parallel(n_jobs=self.n_jobs)(
                 delayed(fold)(i, train, test) for i, (train, test) in enumerate(folds)
             )
-            scores, paths, n_iters = zip(*found, strict=True)
+            scores, paths, n_iters, complete = zip(*found, strict=True)
             self.scores_, self.n_iter_ = np.array(scores), np.array(n_iters)
             self.coefs_paths_ = np.array(paths)
-            report = self._refit(objective, self._choose())
+            report = self._refit(objective, self._choose(), np.array(complete))
         if report is not None:
             warn_if_not_converged(report, tol=self.tol, unpenalised=False, dtype=X.dtype)
         return self
@@ -441,7 +459,10 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         if self.scoring is None:
             return super().score(X, y, sample_weight)
         _, for_score = self._routed(sample_weight, params, caller="score")
-        return float(self._scorer()(self, X, y, **for_score))
+        scorer = self._scorer()
+        if np.ndim(y) == 1:
+            scorer = _knowing(scorer, self.classes_)
+        return float(scorer(self, X, y, **for_score))
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return what metadata goes where, as scikit-learn asks for it.
@@ -477,6 +498,10 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         return self.C_
 
     @property
+    def _l1_share(self) -> float:
+        return self.l1_ratio_
+
+    @property
     def _cv_splits(self) -> bool:
         """Whether `cv` makes folds, or else is an iterable of them."""
         is_number = isinstance(self.cv, Integral) or self.cv is None
@@ -500,7 +525,7 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
 
         Return the coefficients that each fold has there.
         """
-        scores, n_folds = self.scores_, len(self.scores_)
+        scores, n_folds = self._finite_scores(), len(self.scores_)
         mean = scores.mean(axis=0)
         j, i = np.unravel_index(int(mean.argmax()), mean.shape)
         error = scores[:, j, i].std(ddof=1) / np.sqrt(n_folds) if n_folds > 1 else 0.0
@@ -510,14 +535,40 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         self.C_, self.l1_ratio_ = float(self.Cs_[i].mean()), float(self.l1_ratios_[j].mean())
         return self.coefs_paths_[np.arange(n_folds), j, i]
 
-    def _refit(self, objective: Objective, best: NDArray) -> Report | None:
-        """Fit the best to all rows, from the mean of the folds; or take that mean."""
-        mean = best.mean(axis=0)
-        p = objective.rows.n_columns
-        theta = objective.pack(mean[:, :p], mean[:, p] if self.fit_intercept else np.zeros(0))
+    def _finite_scores(self) -> NDArray:
+        """Scores, minus infinity in all folds of a candidate that has none in some fold."""
+        bad = ~np.isfinite(self.scores_)
+        if not bad.any():
+            return self.scores_
+        candidates = bad.any(axis=0)
+        k, j, i = np.argwhere(bad)[0]
+        what = (
+            f"scoring gave {self.scores_[k, j, i]:g} on the test rows of fold {k} for "
+            f"C={self.Cs_[i]:g}, l1_ratio={self.l1_ratios_[j]:g}"
+        )
+        if candidates.all():
+            raise ValueError(
+                f"No C can be chosen: {what}, and no candidate has a finite score in every fold. "
+                "Pass folds in which the score exists as cv, stratified ones say, or another "
+                "scoring."
+            )
+        warn(
+            f"{what}, and {candidates.sum()} of {candidates.size} candidates have such a score in "
+            "some fold. They are not chosen.",
+            UserWarning,
+        )
+        return np.where(candidates, -np.inf, self.scores_)
+
+    def _refit(self, objective: Objective, best: NDArray, complete: NDArray) -> Report | None:
+        """Fit the best to all rows, or take the mean of the folds.
+
+        The fit starts from the mean of the folds whose training rows have all classes.
+        """
         if not self.refit:
-            self.__dict__.update(self._attributes(objective, theta))
+            self.__dict__.update(self._attributes(objective, self._packed(objective, best)))
             return None
+        start = best[complete] if complete.any() else np.zeros_like(best)
+        theta = self._packed(objective, start)
         report = minimize(
             objective.penalised(self.C_, self.l1_ratio_),
             theta,
@@ -530,6 +581,11 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         self._store(objective, report)
         self.n_iter_ = n_iter
         return report
+
+    def _packed(self, objective: Objective, coefs: NDArray) -> NDArray:
+        """Mean of the coefficients of folds, as variables of the objective."""
+        mean, p = coefs.mean(axis=0), objective.rows.n_columns
+        return objective.pack(mean[:, :p], mean[:, p] if self.fit_intercept else np.zeros(0))
 
 
 def _shares(l1_ratios: ArrayLike) -> NDArray:
@@ -567,18 +623,20 @@ class _Fold:
     scorer: Any
     metadata: dict[str, Any]
 
-    def __call__(self, number: int, train: NDArray, test: NDArray) -> tuple[list, list, list]:
-        """Scores, coefficients and iterations, by l1_ratio and C."""
-        model, X, raw = clone(self.model), self.X[train], self.raw.take(train)
-        missing = np.setdiff1d(np.arange(len(raw.classes)), raw.values)
-        if raw.kind == "codes" and len(missing):
-            raise ValueError(
-                f"The training rows of fold {number} hold no row of class "
-                f"{raw.classes[missing[0]]}. Pass a stratified splitter or fewer folds as cv."
-            )
+    def __call__(self, number: int, train: NDArray, test: NDArray) -> tuple[list, list, list, bool]:
+        """Scores, coefficients and iterations, by l1_ratio and C; whether no class lacks mass."""
+        model, X = clone(self.model), self.X[train]
         weights = None if self.weights is None else self.weights[train]
-        objective = model._objective(X, model._fold_weights(raw, weights, X))
-        score = self._loss(test) if self.scorer is None else self._score(model, test)
+        if weights is not None and not weights.any():
+            raise ValueError(
+                f"sample_weight is zero in all training rows of fold {number}. Pass other folds as "
+                "cv."
+            )
+        objective = model._objective(X, model._fold_weights(self.raw.take(train), weights, X))
+        never, always = certain(objective)
+        complete = not (never.any() or always.any())
+        by_loss = self.scorer is None and complete
+        score = self._loss(test) if by_loss else self._score(model, test)
         scores: list[list] = []
         paths: list[list] = []
         n_iters: list[list] = []
@@ -587,11 +645,14 @@ class _Fold:
                 rows.append([])
             tol = max(float(model.tol), _SCORED_TOL)
             for report in _fits(model, objective, self.Cs, l1_ratio, tol):
+                if not complete:
+                    theta = report.result.x
+                    report.result.x = at_limit(objective, theta, never, always, far=_NEVER)
                 scores[-1].append(score(objective, report))
                 parts = objective.unpack(report.result.x)
                 paths[-1].append(np.column_stack(parts if model.fit_intercept else parts[:1]))
                 n_iters[-1].append(report.result.nit)
-        return scores, paths, n_iters
+        return scores, paths, n_iters, complete
 
     def _loss(self, test: NDArray) -> Callable[[Objective, Report], float]:
         """Return the function that takes a fit to its negative log-loss, averaged over labels."""
@@ -610,6 +671,9 @@ class _Fold:
     ) -> Callable[[Objective, Report], float]:
         """Return the function that takes a fit to what the scorer says of it."""
         X, y = self.X[test], _safe_indexing(self.y, test)
+        scorer = make_log_loss_scorer() if self.scorer is None else self.scorer
+        if np.ndim(self.y) == 1:
+            scorer = _knowing(scorer, self.raw.classes)
         metadata = {
             name: value if np.ndim(value) == 0 else _safe_indexing(value, test)
             for name, value in self.metadata.items()
@@ -617,6 +681,28 @@ class _Fold:
 
         def score(objective: Objective, report: Report) -> float:
             model._store(objective, report)
-            return check_number(self.scorer(model, X, y, **metadata), "the score of scoring")
+            return check_number(scorer(model, X, y, **metadata), "the score of scoring")
 
         return score
+
+
+def _knowing(scorer: Any, classes: NDArray) -> Any:
+    """Return a scorer of scikit-learn that passes all classes to its metric, if it asks for them.
+
+    Test rows may lack some. This is what LogisticRegressionCV does. A metric for one class of two
+    that would not find its own among them gets the second.
+    """
+    metric = getattr(scorer, "_score_func", None)
+    if metric is None or isinstance(scorer, LogLossScorer):
+        return scorer
+    asked = signature(metric).parameters
+    if "labels" not in asked:
+        return scorer
+    known: dict[str, Any] = {"labels": classes}
+    average = {"average": getattr(asked.get("average"), "default", "binary"), **scorer._kwargs}
+    one_of_two = "pos_label" in asked and len(classes) == 2 and average["average"] == "binary"
+    if one_of_two and asked["pos_label"].default not in classes.tolist():
+        known["pos_label"] = classes[-1]
+    scorer = copy(scorer)
+    scorer._kwargs = {**known, **scorer._kwargs}
+    return scorer

@@ -21,7 +21,7 @@ from sklearn.utils import compute_class_weight
 
 from ._checks import check_number, naming
 from ._rows import blocks
-from ._targets import RawTargets, raise_one_class
+from ._targets import RawTargets
 
 ClassWeight = dict | str | None
 
@@ -148,6 +148,7 @@ class Targets:
         self.dtype = np.dtype(dtype)
         self._blocks: dict[tuple[int, int], TargetBlock] = {}
         self._values = raw.values
+        self._columns = raw.columns
         self._row_sum = raw.row_sum
         if sample_weight is None:
             self.weights: NDArray = np.broadcast_to(np.ones((), self.dtype), len(raw.values))
@@ -155,9 +156,6 @@ class Targets:
         else:
             self.weights = sample_weight.astype(self.dtype, copy=False)
             self.total_weight = float(sample_weight.sum(dtype=np.float64))
-            present = self._present(sample_weight)
-            if present.sum() < 2:
-                raise_one_class(self.classes[present.argmax()], " with a positive sample_weight")
         self._fold(class_weight, label_smoothing)
 
     def block(self, start: int, stop: int) -> TargetBlock:
@@ -187,12 +185,21 @@ class Targets:
         raise NotImplementedError
 
     def _mass(self, weights: NDArray) -> NDArray:
-        """Target mass of each column when rows weigh `weights`."""
+        """Target mass of each class when rows weigh `weights`."""
         raise NotImplementedError
 
-    def _present(self, sample_weight: NDArray) -> NDArray:
-        """Which classes have mass in rows that weigh something."""
-        return self._mass(sample_weight) > 0
+    def _matrix(self, rows: slice) -> NDArray:
+        """Rows of probabilities, columns in the order of the classes."""
+        values = self._values[rows]
+        return values if self._columns is None else values[:, self._columns]
+
+    def _column_mass(self, weights: NDArray, *, complement: bool = False) -> NDArray:
+        """Sum of rows of probabilities y, or of 1 - y, that weigh `weights`."""
+        mass = np.zeros(self._values.shape[1])
+        for start, stop in blocks(len(self._values), _CHUNK):
+            y = self._matrix(slice(start, stop))
+            mass += weights[start:stop].astype(np.float64) @ (1 - y if complement else y)
+        return mass
 
     def _class_weights(self, class_weight: ClassWeight) -> NDArray | None:
         """Weights in the order of the classes."""
@@ -228,6 +235,7 @@ class LabelTargets(Targets):
             self._spread = self.weights
             background = (np.ones(K) if w is None else w) * (eps / K)
             self._total = self._on + self._spread * float(background.sum())
+        _check_some_mass(self._total)
         self._background = background.astype(self.dtype) if eps else None
 
     def _mass(self, weights: NDArray) -> NDArray:
@@ -241,7 +249,7 @@ class DistributionTargets(Targets):
 
     def _read(self, start: int, stop: int) -> SoftBlock:
         rows = slice(start, stop)
-        t = np.array(self._values[rows].T, dtype=self.dtype, order="C")
+        t = np.array(self._matrix(rows).T, dtype=self.dtype, order="C")
         t *= self._scale[:, None]
         t *= self._row_scale[rows]
         if self._background is not None:
@@ -262,13 +270,14 @@ class DistributionTargets(Targets):
         self._reference = np.empty(n, np.min_scalar_type(K - 1))
         for start, stop in blocks(n, _CHUNK):
             rows = slice(start, stop)
-            t = self._values[rows] * scale
+            t = self._matrix(rows) * scale
             self._total[rows] = self._row_scale[rows] * t.sum(axis=1)
             self._reference[rows] = t.argmax(axis=1)
         self._total += self.weights * float(background.sum())
+        _check_some_mass(self._total)
 
     def _mass(self, weights: NDArray) -> NDArray:
-        return _column_mass(self._values, self._renormalised(weights))
+        return self._column_mass(self._renormalised(weights))
 
     def _renormalised(self, weights: NDArray) -> NDArray:
         return weights if self._row_sum is None else weights / self._row_sum
@@ -280,7 +289,7 @@ class OutputTargets(Targets):
     def _read(self, start: int, stop: int) -> SoftBlock:
         rows = slice(start, stop)
         s = self.weights[rows]
-        t = np.array(self._values[rows].T, dtype=self.dtype, order="C")
+        t = np.array(self._matrix(rows).T, dtype=self.dtype, order="C")
         t *= 1 - self._eps
         t += self._eps / 2
         if self._factors is None:
@@ -295,23 +304,22 @@ class OutputTargets(Targets):
         w = self._factors_of_0_and_1(class_weight)
         self._factors = None if w is None else np.asarray(w, self.dtype)[:, :, None]
 
-    def _factors_of_0_and_1(self, class_weight: ClassWeight) -> tuple[NDArray, NDArray] | None:
+    def _factors_of_0_and_1(self, class_weight: ClassWeight) -> tuple[NDArray, ...] | None:
         if class_weight is None:
             return None
+        # Of 0 and of 1, neither as a difference, which would round to more than nothing.
+        mass = self._column_mass(self.weights, complement=True), self._mass(self.weights)
         if isinstance(class_weight, str):
-            mass, total = self._mass(self.weights), self.total_weight
-            return balanced_weights(total - mass, total, 2), balanced_weights(mass, total, 2)
+            return tuple(balanced_weights(side, self.total_weight, 2) for side in mass)
         w = weights_from_dict(class_weight, self.classes)
-        return (w[:1], w[1:]) if self.form == "sigmoid" else (np.ones(len(w)), w)
+        if self.form == "multilabel":
+            return np.ones(len(w)), w
+        if not self._eps:
+            _check_some_mass(w * np.concatenate(mass))
+        return w[:1], w[1:]
 
     def _mass(self, weights: NDArray) -> NDArray:
-        return _column_mass(self._values, weights)
-
-    def _present(self, sample_weight: NDArray) -> NDArray:
-        if self.form == "multilabel":
-            return np.ones(len(self.classes), dtype=bool)
-        y = self._values[sample_weight > 0]
-        return np.array([(y < 1).any(), (y > 0).any()])
+        return self._column_mass(weights)
 
 
 #: Arrays by row that all targets have.
@@ -335,11 +343,12 @@ def fold_weights(
 _NO_ROWS = np.empty(0, dtype=np.intp)
 
 
-def _column_mass(values: NDArray, weights: NDArray) -> NDArray:
-    mass = np.zeros(values.shape[1])
-    for start, stop in blocks(len(values), _CHUNK):
-        mass += weights[start:stop].astype(np.float64) @ values[start:stop]
-    return mass
+def _check_some_mass(mass: NDArray) -> None:
+    if not mass.any():
+        raise ValueError(
+            "class_weight is zero for every class with target mass in rows of positive weight: at "
+            "least one class must count."
+        )
 
 
 def balanced_weights(mass: NDArray, total: float, n_classes: int) -> NDArray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, NoReturn
 
 import numpy as np
@@ -40,6 +41,9 @@ class RawTargets:
         (n_samples, K), the user's own array where it holds numbers.
     row_sum : ndarray of shape (n_samples,), or None
         What to divide the rows of distributions by; None where they sum to 1 to rounding.
+    columns : ndarray of int, shape (n_classes,), or None
+        The column of `values` that each class has; None where they are in order. `values` is not
+        copied to put them in order.
     """
 
     classes: NDArray
@@ -47,6 +51,7 @@ class RawTargets:
     kind: str
     values: NDArray
     row_sum: NDArray | None = None
+    columns: NDArray | None = None
 
     @property
     def loss(self) -> str:
@@ -68,11 +73,27 @@ def column_names(y: Any) -> NDArray | None:
         return None
     if len({*map(_hashable, names)}) < len(names):
         raise ValueError(f"The columns of y must have different names, but they are {names}.")
+    return as_names(names)
+
+
+def as_names(names: list) -> NDArray:
+    """Turn names into an array, of objects unless all are strings or all are whole numbers."""
     if len({type(name) for name in names}) == 1 and isinstance(names[0], (str, int)):
         return np.asarray(names)
     classes = np.empty(len(names), dtype=object)
     classes[:] = names
     return classes
+
+
+def sorting(names: NDArray) -> NDArray | None:
+    """Positions that sort names; None where they are in order, or have none (1 and "a", NaN)."""
+    values = names.tolist()
+    try:
+        order = sorted(range(len(values)), key=values.__getitem__)
+        ordered = all(values[i] < values[j] for i, j in pairwise(order))
+    except TypeError:
+        return None
+    return None if not ordered or order == [*range(len(order))] else np.array(order)
 
 
 def _hashable(name: Any) -> Any:
@@ -234,20 +255,23 @@ def _check_unit_interval(y: NDArray) -> NDArray:
 def _read_matrix(y: NDArray, loss: str, names: NDArray | None) -> RawTargets:
     matrix, total = check_probabilities(y, distributions=loss != "binary", loss=loss)
     classes = np.arange(y.shape[1]) if names is None else names
-    if loss == "binary":
+    if loss == "binary":  # an indicator matrix has columns, not classes, for scikit-learn too
         return RawTargets(classes, "multilabel", "outputs", matrix)
     present = matrix.max(axis=0) > 0
     if present.sum() < 2:
         raise_one_class(classes[present.argmax()])
     rounding = len(classes) * np.finfo(np.float64).eps
     row_sum = None if np.abs(total - 1).max() <= rounding else total
-    return RawTargets(classes, "softmax", "distributions", matrix, row_sum)
+    columns = sorting(classes)
+    if columns is not None:
+        classes = classes[columns]
+    return RawTargets(classes, "softmax", "distributions", matrix, row_sum, columns)
 
 
-def raise_one_class(label: Any, where: str = "") -> NoReturn:
+def raise_one_class(label: Any) -> NoReturn:
     """Refuse targets that have all their mass on one class."""
     raise ValueError(
-        f"SoftmaxClassifier needs target mass on at least 2 classes, but y has one class{where}: "
+        "SoftmaxClassifier needs target mass on at least 2 classes, but y has one class: "
         f"{getattr(label, 'item', lambda: label)()!r}. Check how y was made or split."
     )
 
@@ -409,36 +433,49 @@ def expected_accuracy(y: ArrayLike, codes: NDArray, classes: NDArray, form: str)
             return None
         matrix = _check_unit_interval(array)
         return np.where(codes == 1, matrix, 1 - matrix)
-    _check_columns(array, names, classes)
+    if array.shape[1] != len(classes):
+        raise ValueError(f"y has {array.shape[1]} columns, but the fit had {len(classes)} classes.")
+    columns = columns_of_classes(names, classes)
     if form == "multilabel":
         matrix, _ = check_probabilities(array, distributions=False)
+        matrix = matrix if columns is None else matrix[:, columns]
         return np.where(codes == 1, matrix, 1.0 - matrix).prod(axis=1)
     matrix, total = check_probabilities(array, distributions=True)
-    return matrix[np.arange(len(codes)), codes] / total
+    predicted = codes if columns is None else columns[codes]
+    return matrix[np.arange(len(codes)), predicted] / total
 
 
-def check_class_columns(y: Any, classes: NDArray) -> None:
-    """Check that the columns of a matrix of targets are the classes of a fit, in order."""
-    if len(np.shape(y)) == 2:
-        _check_columns(np.asarray(y), column_names(y), classes)
-
-
-def _check_columns(y: NDArray, names: NDArray | None, classes: NDArray) -> None:
-    """Columns of y must be the classes of the fit, in order.
+def columns_of_classes(
+    names: NDArray | None, classes: NDArray, *, y: str = "y", known: str = "the classes of the fit"
+) -> NDArray | None:
+    """Find the columns of y that hold the classes, by name.
 
     A fit on an array has no names, only numbers, which other names do not contradict.
+
+    Parameters
+    ----------
+    names : ndarray of shape (n_classes,), or None
+        Names of the columns of y, if it has any.
+    classes : ndarray of shape (n_classes,)
+    y, known : str
+        What the message calls y and the classes.
+
+    Returns
+    -------
+    ndarray of int, shape (n_classes,), or None
+        The column of each class; None where they are in order, or have no names.
     """
-    n_classes = len(classes)
-    if y.shape[1] != n_classes:
-        raise ValueError(f"y has {y.shape[1]} columns, but the fit had {n_classes} classes.")
     if names is None or names.tolist() == classes.tolist():
-        return
-    unnamed = np.array_equal(classes, np.arange(n_classes))
-    if not unnamed or set(names.tolist()) == set(classes.tolist()):
-        raise ValueError(
-            f"The columns of y are {names.tolist()}, but the classes of the fit are "
-            f"{classes.tolist()}. Pass y[{classes.tolist()}]."
-        )
+        return None
+    position = {name: k for k, name in enumerate(names.tolist())}
+    if position.keys() == set(classes.tolist()):
+        return np.array([position[label] for label in classes.tolist()])
+    if np.array_equal(classes, np.arange(len(classes))):
+        return None
+    raise ValueError(
+        f"The columns of {y} are {names.tolist()}, but {known} are {classes.tolist()}. Rename the "
+        f"columns, or pass {y} as an array with its columns in that order."
+    )
 
 
 def check_lengths(n_rows: int, n_targets: int) -> None:

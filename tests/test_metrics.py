@@ -554,7 +554,7 @@ P3 = np.array([[0.2, 0.3, 0.5], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2]])
         (pd.Series([0, 1, None], dtype="Int64"), {}, "y_true has no label in row 2"),
         (np.ma.array([0, 1, 2], mask=[0, 0, 1]), {}, "y_true is a masked array"),
         (sp.csr_array(np.eye(3)), {}, "y_true"),
-        ([0.5, 0.5, 0.5], {"labels": [0, 1, 2]}, "probability of the second of two classes"),
+        ([0.5, 0.5, 0.5], {"labels": [0, 1, 2]}, "labels must name the 2 columns of y_true"),
         ([["1", "0", "0"]] * 3, {}, "2-D y_true must hold target probabilities"),
     ],
 )

@@ -91,7 +91,8 @@ def log_loss_decomposition(
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights of the rows.
     labels : array-like of shape (n_classes,), default=None
-        For labels in `y_true`: all of them, sorted, if some may be missing from it.
+        Names of the columns of predictions, in their order; for labels in `y_true` all of them,
+        if some may be missing from it. Not needed where the columns have names or are sorted.
 
     Returns
     -------

@@ -84,9 +84,11 @@ def log_loss(
         floats in [0, 1] that are no labels holds the probability of the second of two classes.
         With ``loss="binary"`` a matrix holds the probability of each label.
     y_proba : array-like of shape (n_samples,) or (n_samples, n_classes)
-        Predicted probabilities, as `predict_proba` returns them: columns in the order of those of
-        `y_true`, or for labels in that of the sorted labels. One column stands for the second of
-        two classes.
+        Predicted probabilities, as `predict_proba` returns them: columns in the order of the
+        sorted labels, or of the sorted column names where `y_true` is a data frame; in that of
+        the columns of `y_true` where it is an array, or with ``loss="binary"``. Another order is
+        said by `labels`, or by the column names of a data frame. One column stands for the second
+        of two classes.
     loss : {"categorical", "binary"}, default="categorical"
         Whether the classes exclude each other, or each column is an output of its own
         (multilabel; for labels of three or more classes, one against the rest).
@@ -95,7 +97,8 @@ def log_loss(
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights of the rows.
     labels : array-like of shape (n_classes,), default=None
-        For labels in `y_true`: all of them, sorted, if some may be missing from it.
+        Names of the columns of predictions, in their order; for labels in `y_true` all of them,
+        if some may be missing from it. Not needed where the columns have names or are sorted.
     class_weight : dict or "balanced", default=None
         Factors ``{class: weight}`` on the target mass of classes, as
         :class:`~skce.SoftmaxClassifier` has it. The mean is over what they leave of the mass, as
@@ -127,7 +130,8 @@ def log_loss(
     Warns
     -----
     UserWarning
-        If rows of `y_proba` do not sum to 1, or `labels` is not sorted.
+        If rows of `y_proba` do not sum to 1, or `labels` is not sorted, which it need not be here
+        but must be in scikit-learn.
 
     See Also
     --------
@@ -138,7 +142,8 @@ def log_loss(
 
     Notes
     -----
-    Computed in float64 by blocks of rows. scikit-learn also clips ones, so that a perfect
+    Computed in float64 by blocks of rows, in which columns are put in order; nothing is copied as a
+    whole. scikit-learn also clips ones, so that a perfect
     prediction has a loss of epsilon there and of 0 here.
 
     Examples
@@ -200,7 +205,8 @@ def log_loss_samples(
     loss : {"categorical", "binary"}, default="categorical"
         Whether the classes exclude each other, or each column is an output of its own.
     labels : array-like of shape (n_classes,), default=None
-        For labels in `y_true`: all of them, sorted, if some may be missing from it.
+        Names of the columns of predictions, in their order; for labels in `y_true` all of them,
+        if some may be missing from it. Not needed where the columns have names or are sorted.
     class_weight : dict or "balanced", default=None
         Factors on the target mass of classes.
     label_smoothing : float, default=0.0
@@ -262,7 +268,8 @@ def log_loss_gradient(
     loss : {"categorical", "binary"}, default="categorical"
         Whether the classes exclude each other, or each column is an output of its own.
     labels : array-like of shape (n_classes,), default=None
-        For labels in `y_true`: all of them, sorted, if some may be missing from it.
+        Names of the columns of predictions, in their order; for labels in `y_true` all of them,
+        if some may be missing from it. Not needed where the columns have names or are sorted.
     class_weight : dict or "balanced", default=None
         Factors on the target mass of classes.
     label_smoothing : float, default=0.0
@@ -330,7 +337,8 @@ def log_loss_from_logits(
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights of the rows.
     labels : array-like of shape (n_classes,), default=None
-        For labels in `y_true`: all of them, sorted, if some may be missing from it.
+        Names of the columns of predictions, in their order; for labels in `y_true` all of them,
+        if some may be missing from it. Not needed where the columns have names or are sorted.
     class_weight : dict or "balanced", default=None
         Factors on the target mass of classes.
     label_smoothing : float, default=0.0
@@ -389,7 +397,8 @@ def log_loss_samples_from_logits(
     loss : {"categorical", "binary"}, default="categorical"
         Whether the classes exclude each other, or each column is an output of its own.
     labels : array-like of shape (n_classes,), default=None
-        For labels in `y_true`: all of them, sorted, if some may be missing from it.
+        Names of the columns of predictions, in their order; for labels in `y_true` all of them,
+        if some may be missing from it. Not needed where the columns have names or are sorted.
     class_weight : dict or "balanced", default=None
         Factors on the target mass of classes.
     label_smoothing : float, default=0.0
@@ -447,7 +456,8 @@ def log_loss_gradient_from_logits(
     loss : {"categorical", "binary"}, default="categorical"
         Whether the classes exclude each other, or each column is an output of its own.
     labels : array-like of shape (n_classes,), default=None
-        For labels in `y_true`: all of them, sorted, if some may be missing from it.
+        Names of the columns of predictions, in their order; for labels in `y_true` all of them,
+        if some may be missing from it. Not needed where the columns have names or are sorted.
     class_weight : dict or "balanced", default=None
         Factors on the target mass of classes.
     label_smoothing : float, default=0.0
@@ -560,7 +570,8 @@ def kl_divergence(
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights of the rows.
     labels : array-like of shape (n_classes,), default=None
-        For labels in `y_true`: all of them, sorted, if some may be missing from it.
+        Names of the columns of predictions, in their order; for labels in `y_true` all of them,
+        if some may be missing from it. Not needed where the columns have names or are sorted.
     clip : bool, default=True
         Take a predicted zero for the epsilon of the dtype; otherwise the divergence is infinite
         where target mass meets probability zero.
@@ -627,7 +638,8 @@ def d2_log_loss_score(
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights of the rows.
     labels : array-like of shape (n_classes,), default=None
-        For labels in `y_true`: all of them, sorted, if some may be missing from it.
+        Names of the columns of predictions, in their order; for labels in `y_true` all of them,
+        if some may be missing from it. Not needed where the columns have names or are sorted.
     y_pred : array-like of shape (n_samples,) or (n_samples, n_classes)
         Old name of `y_proba`.
 

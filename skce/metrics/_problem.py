@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_consistent_length
 
 from .._checks import naming, refuse_sparse
-from .._targets import check_sample_weight
+from .._targets import check_sample_weight, column_names
 from ._array_api import to_numpy
 from ._terms import (
     MetricTargets,
@@ -90,11 +90,14 @@ def read(
     **options: Any,
 ) -> Problem:
     """Read and check what a metric is given; for the parameters see `log_loss`."""
+    names = _names(predicted)
     y_true, predicted, labels = to_numpy(y_true), to_numpy(predicted), to_numpy(labels)
     name = "logits" if logits else "y_proba"
     check_lengths_of(**{name: predicted}, y_true=y_true, sample_weight=sample_weight)
     weights = check_sample_weight(to_numpy(sample_weight), len(predicted))
-    targets = read_targets(y_true, loss, labels, sample_weight=weights, **options)
+    targets = read_targets(
+        y_true, loss, labels, sample_weight=weights, predicted_names=names, **options
+    )
     distributions = not isinstance(targets, Outputs)
     predictions: Predictions = (
         read_logits(predicted)
@@ -103,3 +106,12 @@ def read(
     )
     check_columns(targets, predictions, labels, name)
     return Problem(targets, predictions, weights)
+
+
+def _names(predicted: Any) -> NDArray | None:
+    """Names of the columns of predictions; numbers in order, and names that repeat, are none."""
+    try:
+        names = column_names(predicted)
+    except (TypeError, ValueError):
+        return None
+    return None if names is None or np.array_equal(names, np.arange(len(names))) else names

@@ -7,23 +7,35 @@ from types import NoneType
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
+from sklearn.metrics._scorer import _BaseScorer  # the only class that ScoringMonitor takes
 from sklearn.utils.metadata_routing import UNUSED
 
 from .._checks import refuse_sparse
-from .._targets import check_class_columns, check_y, column_names
+from .._targets import (
+    as_names,
+    check_y,
+    column_names,
+    columns_of_classes,
+    kind_of_labels,
+    sorting,
+)
+from ._array_api import to_numpy
 from ._log_loss import d2_log_loss_score, kl_divergence, log_loss
 
 #: The sign that makes greater better.
 _SIGNS: dict[Callable[..., float], int] = {log_loss: -1, kl_divergence: -1, d2_log_loss_score: 1}
 
 
-class LogLossScorer(BaseEstimator):
+class LogLossScorer(BaseEstimator, _BaseScorer):
     """Callable ``(estimator, X, y, sample_weight=None)`` that scores `predict_proba`.
 
     Made by :func:`make_log_loss_scorer`. Ask for sample weights with
     ``set_score_request(sample_weight=True)`` where metadata routing is enabled.
+
+    Columns of probabilities and classes are matched by name. A class that only `y` has, because the
+    estimator was fitted on rows without it, has probability zero, which the metric clips.
 
     Parameters
     ----------
@@ -45,10 +57,20 @@ class LogLossScorer(BaseEstimator):
 
     #: `set_score_request` can ask for what `score` takes, but for the estimator.
     __metadata_request__score = {"estimator": UNUSED}  # noqa: RUF012
+    # By the signature of `score`, and not as scikit-learn's scorers have it by that of the metric.
+    _get_metadata_request = BaseEstimator._get_metadata_request
 
     def __init__(self, metric: Callable[..., float], options: dict[str, Any] | None = None):
         self.metric = metric
         self.options = options
+        sign = next((sign for known, sign in _SIGNS.items() if known is metric), 1)
+        kwargs = options if isinstance(options, dict) else {}
+        super().__init__(metric, sign, kwargs, "predict_proba")
+
+    @property
+    def __name__(self) -> str:
+        """Name that displays show, such as "neg_log_loss"."""
+        return ("neg_" if self._sign < 0 else "") + getattr(self.metric, "__name__", "score")
 
     def score(
         self, estimator: Any, X: Any, y: Any, sample_weight: ArrayLike | None = None
@@ -84,14 +106,69 @@ class LogLossScorer(BaseEstimator):
             proba = np.column_stack([p[:, -1] for p in proba])
         options = {"sample_weight": sample_weight, **(self.options or {})}
         classes = getattr(estimator, "classes_", None)
-        if np.ndim(y) == 1 and classes is not None:
-            options.setdefault("labels", classes)
-        elif isinstance(classes, np.ndarray):
-            check_class_columns(y, classes)
-        return _SIGNS[self.metric] * self.metric(y, proba, **options)
+        if isinstance(classes, np.ndarray) and "labels" not in options:
+            y, proba, options["labels"] = _beside(y, proba, classes)
+        return self._sign * self.metric(y, proba, **options)
+
+    def _score(self, method_caller: Any, estimator: Any, X: Any, y: Any, **kwargs: Any) -> float:
+        """Score, as scikit-learn calls a scorer among several."""
+        return self.score(estimator, X, y, **kwargs)
 
     # scikit-learn calls scorers, and routes metadata to their `score`.
     __call__ = score
+
+
+def _beside(y: Any, proba: NDArray, classes: NDArray) -> tuple[Any, NDArray, NDArray | None]:
+    """Return y and the probabilities of all classes that either has, and their names if y has any.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,) or (n_samples, n_classes)
+    proba : ndarray of shape (n_samples,) or (n_samples, n_classes)
+    classes : ndarray of shape (n_classes,)
+        Those of the estimator, which the columns of `proba` are.
+    """
+    if np.ndim(y) == 1:
+        labels = check_y(to_numpy(y))
+        if kind_of_labels(labels) == "continuous":  # probabilities of the second class
+            return y, proba, classes
+        proba, classes = _with_unseen(proba, classes, _unseen(labels, classes))
+        order = sorting(classes)
+        return (y, proba, classes) if order is None else (y, proba[:, order], classes[order])
+    names = column_names(y)
+    if names is not None and set(names.tolist()) >= set(classes.tolist()):
+        return y, *_with_unseen(proba, classes, set(names.tolist()) - set(classes.tolist()))
+    if np.shape(y)[1] != len(classes):
+        raise ValueError(f"y has {np.shape(y)[1]} columns, but the fit had {len(classes)} classes.")
+    columns_of_classes(names, classes)  # raises unless the fit knew no names
+    return y if names is None else check_y(y), proba, None
+
+
+def _unseen(labels: NDArray, classes: NDArray) -> set:
+    """Labels that the estimator does not know."""
+    numbers = labels.dtype.kind in "biuf" and classes.dtype.kind in "biuf"
+    if numbers and np.isin(labels, classes).all():
+        return set()
+    return set(labels.tolist()) - set(classes.tolist())
+
+
+def _with_unseen(proba: NDArray, classes: NDArray, unseen: set) -> tuple[NDArray, NDArray]:
+    """Add a column of zeros for each class that the estimator has not seen."""
+    if not unseen:
+        return proba, classes
+    try:
+        names = sorted([*classes.tolist(), *unseen])
+    except TypeError:
+        raise ValueError(
+            f"y holds {next(iter(unseen))!r}, which is no label beside the classes of the fit, "
+            f"{classes.tolist()}. Pass labels of the same type."
+        ) from None
+    if proba.ndim == 1 or proba.shape[1] == 1:
+        proba = np.column_stack([1 - proba.reshape(-1), proba.reshape(-1)])
+    position = {name: k for k, name in enumerate(names)}
+    wider = np.zeros((len(proba), len(names)), dtype=proba.dtype)
+    wider[:, [position[label] for label in classes.tolist()]] = proba
+    return wider, as_names(names)
 
 
 def make_log_loss_scorer(metric: Callable[..., float] = log_loss, **options: Any) -> LogLossScorer:

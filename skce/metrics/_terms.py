@@ -35,7 +35,9 @@ from .._targets import (
     check_probabilities,
     check_y,
     column_names,
+    columns_of_classes,
     kind_of_labels,
+    sorting,
 )
 from .._threads import threads
 from .._warnings import warn
@@ -291,6 +293,8 @@ class MetricTargets:
     label_smoothing : float
     sample_weight : ndarray of shape (n_samples,) or None
         What "balanced" weighs rows by.
+    columns : ndarray of int, shape (n_classes,), or None
+        The column of `values` that each class has; None where they are in order.
     """
 
     def __init__(
@@ -300,9 +304,11 @@ class MetricTargets:
         class_weight: ClassWeight = None,
         label_smoothing: float = 0.0,
         sample_weight: NDArray | None = None,
+        columns: NDArray | None = None,
     ):
         self.classes = classes
         self.values = values
+        self.columns = columns
         self.smoothing = label_smoothing
         self.weighted = class_weight is not None
         self._fold(class_weight, sample_weight)
@@ -332,6 +338,10 @@ class MetricTargets:
         """Sum of the losses of predicting the mean target everywhere, clipped as scikit-learn's."""
         mass, total = self.column_mass(sample_weight), self._total(sample_weight)
         return float(-mass @ np.log(np.clip(mass / total, eps, 1 - eps)))
+
+    def _in_order(self, y: NDArray) -> NDArray:
+        """Return y with its columns in the order of the classes."""
+        return y if self.columns is None else y[:, self.columns]
 
     def _total(self, sample_weight: NDArray | None) -> float:
         return float(len(self.values) if sample_weight is None else sample_weight.sum())
@@ -414,9 +424,8 @@ class Distributions(MetricTargets):
     def distribution(self, rows: slice) -> NDArray:
         """Return y as a distribution over the classes, shape (r, n_classes)."""
         y = self.values[rows].astype(np.float64, copy=False)
-        if y.ndim == 1:
-            return np.stack([1 - y, y], axis=1)
-        if self._is_indicator:
+        y = self._in_order(np.stack([1 - y, y], axis=1) if y.ndim == 1 else y)
+        if self.values.ndim == 1 or self._is_indicator:
             return y
         total = y @ np.ones(y.shape[1])
         error = np.abs(total - 1)
@@ -472,7 +481,7 @@ class Outputs(MetricTargets):
         if not (y.min() >= 0 and y.max() <= 1):
             check_y(self.values, "y_true")
             check_probabilities(self.values, distributions=False, name="y_true")
-        return y.astype(np.float64, copy=False)
+        return self._in_order(y.astype(np.float64, copy=False))
 
     def _fold(self, class_weight: ClassWeight, sample_weight: NDArray | None) -> None:
         K = self.n_classes
@@ -595,6 +604,7 @@ def read_targets(
     label_smoothing: float = 0.0,
     sample_weight: NDArray | None = None,
     one_label: bool = False,
+    predicted_names: NDArray | None = None,
 ) -> MetricTargets:
     """Decide what y_true means, in scikit-learn's way where it holds labels.
 
@@ -603,15 +613,19 @@ def read_targets(
     y_true : array-like of shape (n_samples,) or (n_samples, n_classes)
     loss : {"categorical", "binary"}
     labels : array-like or None
-        All classes, for labels.
+        All classes, in the order of the columns of the predictions.
     class_weight, label_smoothing, sample_weight
         As in `MetricTargets`.
     one_label : bool
         Whether labels may all be the same.
+    predicted_names : ndarray of shape (n_columns,), or None
+        Names of the columns of the predictions, if they have any. Where these are the classes they
+        say the order.
 
     Returns
     -------
     MetricTargets
+        With classes in the order of the columns of the predictions.
     """
     options = class_weight, label_smoothing, sample_weight
     names = column_names(y_true)
@@ -628,8 +642,11 @@ def read_targets(
     if y.ndim == 2:
         if y.dtype.kind not in "iuf":
             y, _ = check_probabilities(y, distributions=False, name="y_true")
-        classes = _columns(y, names, labels)
-        return (Distributions if loss == "categorical" else Outputs)(classes, y, *options)
+        kind = Distributions if loss == "categorical" else Outputs
+        classes, columns = _columns(
+            y.shape[1], names, labels, predicted_names, in_order=kind is Outputs
+        )
+        return kind(classes, y, *options, columns)
     if y.dtype.kind == "f" and kind_of_labels(y, "y_true") == "continuous":
         bad = (y < 0) | (y > 1)
         if bad.any():
@@ -638,45 +655,63 @@ def read_targets(
                 "Unknown label type: continuous. A 1-D y_true of floats is the probability of the "
                 f"second class and must lie in [0, 1], but row {row} of y_true is {y[row]:g}."
             )
-        classes = np.array([0, 1]) if labels is None else _classes(labels)[0]
-        if len(classes) != 2:
-            raise ValueError(
-                "A 1-D y_true of floats is the probability of the second of two classes, but "
-                f"labels names {len(classes)}: {classes.tolist()}."
-            )
-        return Distributions(classes, y, *options)
-    classes, codes = _encode(y, labels, one_label)
+        classes, columns = _columns(2, None, labels, predicted_names)
+        return Distributions(classes, y, *options, columns)
+    classes, codes = _encode(y, labels, one_label, predicted_names)
     if loss == "binary" and len(classes) > 2:
         return Outputs(classes, codes, *options)
     return Labels(classes, codes, *options)
 
 
-def _columns(y: NDArray, names: NDArray | None, labels: ArrayLike | None) -> NDArray:
-    if labels is None:
-        return np.arange(y.shape[1]) if names is None else names
-    classes = check_y(labels, "labels")
-    if classes.shape != (y.shape[1],):
+def _columns(
+    n_columns: int,
+    names: NDArray | None,
+    labels: ArrayLike | None,
+    predicted_names: NDArray | None,
+    *,
+    in_order: bool = False,
+) -> tuple[NDArray, NDArray | None]:
+    """Classes in the order of the columns of the predictions, and the columns of y that hold them.
+
+    That order is said by the names of the predictions or by `labels`. Without these it is that of
+    the estimators: names sorted, except for an indicator matrix, which is `in_order`.
+    """
+    given = None if labels is None else _check_labels(labels)
+    if given is not None and given.shape != (n_columns,):
         raise ValueError(
-            f"labels must name the {y.shape[1]} columns of y_true, but has shape {classes.shape}."
+            f"labels must name the {n_columns} columns of y_true, but has shape {given.shape}."
         )
-    return classes
+    own = given if names is None else names
+    if own is None:
+        return np.arange(n_columns), None
+    if predicted_names is not None and set(predicted_names.tolist()) == set(own.tolist()):
+        return predicted_names, columns_of_classes(own, predicted_names)
+    if given is not None:
+        return given, columns_of_classes(names, given, y="y_true", known="labels")
+    columns = None if in_order else sorting(own)
+    return own if columns is None else own[columns], columns
 
 
-def _classes(labels: Any) -> tuple[NDArray, LabelEncoder]:
-    """Sorted labels, and what encodes them."""
+def _check_labels(labels: Any) -> NDArray:
+    """Return labels as an array, none of them missing."""
     if isinstance(labels, (list, tuple)) and not labels:
         raise ValueError("labels must name at least two classes, but is empty.")
-    labels = check_y(labels, "labels")
-    if labels.ndim != 1:
-        raise ValueError(f"labels must be a list of classes, but has shape {labels.shape}.")
-    with naming("labels", None):  # what cannot be sorted
-        encoder = LabelEncoder().fit(labels)
-    return encoder.classes_, encoder
+    checked = check_y(labels, "labels")
+    if checked.ndim != 1:
+        raise ValueError(f"labels must be a list of classes, but has shape {checked.shape}.")
+    return checked
 
 
-def _encode(y: NDArray, labels: Any, one_label: bool) -> tuple[NDArray, NDArray]:
+def _encode(
+    y: NDArray, labels: Any, one_label: bool, predicted_names: NDArray | None
+) -> tuple[NDArray, NDArray]:
     """Classes and codes, with the errors and warnings of `sklearn.metrics.log_loss`."""
-    if labels is None:
+    given = None if labels is None else _check_labels(labels)
+    if predicted_names is not None:
+        seen = predicted_names if given is None else given
+        if set(y.tolist()) <= set(seen.tolist()) <= set(predicted_names.tolist()):
+            return _encode_in_order(y, predicted_names)
+    if given is None:
         if y.dtype.kind in "biuf":
             classes = np.unique(y)
             codes = _codes(y, classes)
@@ -691,14 +726,9 @@ def _encode(y: NDArray, labels: Any, one_label: bool) -> tuple[NDArray, NDArray]
                 "expected class labels explicitly through the labels argument."
             )
         return classes, codes
-    classes, encoder = _classes(labels)
-    if len(classes) == len(labels) and not np.all(classes == np.asarray(labels)):
-        warn(
-            f"Labels passed were {labels}. But this function assumes labels are ordered "
-            f"lexicographically. Pass the ordered labels={classes.tolist()} and ensure that the "
-            "columns of y_prob correspond to this ordering.",
-            UserWarning,
-        )
+    with naming("labels", None):  # what cannot be sorted
+        encoder = LabelEncoder().fit(given)
+    classes = encoder.classes_
     with naming("y_true", None):  # what cannot be compared
         known = np.isin(y, classes)
         unknown = set(y[~known].tolist())
@@ -708,7 +738,23 @@ def _encode(y: NDArray, labels: Any, one_label: bool) -> tuple[NDArray, NDArray]
         )
     if len(classes) == 1:
         raise ValueError(f"The labels array needs to contain at least two labels, got {classes}.")
-    return classes, encoder.transform(y)
+    if len(classes) != len(given) or np.all(classes == given):
+        return classes, encoder.transform(y)
+    warn(
+        f"Labels passed were {labels}. But this function assumes labels are ordered "
+        f"lexicographically. Pass the ordered labels={classes.tolist()} and ensure that the "
+        "columns of y_prob correspond to this ordering. So says scikit-learn's function, which "
+        "sorts them; here the columns of y_proba are taken in the order of labels as passed.",
+        UserWarning,
+    )
+    return _encode_in_order(y, given)
+
+
+def _encode_in_order(y: NDArray, classes: NDArray) -> tuple[NDArray, NDArray]:
+    """Classes as they are, and the position of each label in them."""
+    encoder = LabelEncoder().fit(classes)
+    position = np.argsort(encoder.transform(classes))
+    return classes, position[encoder.transform(y)]
 
 
 def _codes(y: NDArray, classes: NDArray) -> NDArray:

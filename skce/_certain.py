@@ -1,0 +1,73 @@
+"""Outputs that the targets are certain of: what has no mass has probability zero.
+
+With an intercept b_k that nothing holds back, the objective has no minimum where class k has no
+target mass: its infimum is at W_k = 0 and b_k = -inf. Such outputs are what the rows of a fold or a
+bootstrap leave of a rare class.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._objective import Objective
+from ._rows import blocks
+
+#: Rows at a time; the first few tell of most targets that nothing is certain.
+_CHUNK = 4096
+
+
+def certain(objective: Objective) -> tuple[NDArray, NDArray]:
+    """Find the outputs that have no target mass, and those that have all of it.
+
+    Parameters
+    ----------
+    objective : Objective
+
+    Returns
+    -------
+    never, always : ndarray of bool, shape (n_outputs,)
+        Outputs whose probability tends to 0 and to 1. There are none without an intercept.
+    """
+    targets = objective.targets
+    holds, fails = np.zeros((2, targets.n_outputs), dtype=bool)
+    if not objective.fit_intercept:
+        return holds, fails
+    for start, stop in blocks(objective.rows.n_rows, _CHUNK):
+        block = targets.block(start, stop)
+        t = block.dense(targets.n_outputs)
+        holds |= (t > 0).any(axis=1)
+        fails |= (block.mass > t).any(axis=1)
+        if holds.all() and fails.all():
+            break
+    return ~holds & fails, holds & ~fails
+
+
+def at_limit(
+    objective: Objective, theta: NDArray, never: NDArray, always: NDArray, far: float
+) -> NDArray:
+    """Return variables where certain outputs have their limits, as far as one wants to go.
+
+    Parameters
+    ----------
+    objective : Objective
+    theta : ndarray of shape (n_variables,)
+        What the other outputs keep.
+    never, always : ndarray of bool, shape (n_outputs,)
+        What `certain` found.
+    far : float
+        Distance of the logits that stands for infinity.
+
+    Returns
+    -------
+    ndarray of shape (n_variables,)
+    """
+    W, b = (part.copy() for part in objective.unpack(theta))
+    W[never | always] = 0
+    if objective.targets.loss == "categorical":
+        b[never] = b[~never].mean() - far
+    else:
+        b[never], b[always] = -far, far
+    if objective.bounds is not None:
+        W = np.clip(W, *objective.bounds)
+    return objective.pack(W, b)
