@@ -132,6 +132,10 @@ def check_y(y: ArrayLike, name: str = "y") -> NDArray:
         if getattr(array, "dtype", None) == np.longdouble:
             array = np.asarray(array, dtype=np.float64)
         array = check_array(array, ensure_2d=False, dtype=None, input_name=name)
+    if array.dtype.kind == "V":
+        raise ValueError(
+            f"{name} holds records of dtype {array.dtype}, but must hold labels or probabilities."
+        )
     if array.dtype.kind == "c":
         raise ValueError(
             f"Complex data not supported: {name} must hold labels or real probabilities."

@@ -547,9 +547,18 @@ def _plotted(cls: type) -> Callable:
     return _display(lambda ax=None, **arguments: cls(**arguments).plot(ax=ax))
 
 
+def _dispatches() -> bool:
+    """Whether scikit-learn takes arrays of other libraries here."""
+    try:
+        with sklearn.config_context(array_api_dispatch=True):
+            return True
+    except ImportError:
+        return False
+
+
 def _configured(function: Callable) -> Callable:
     def call(**arguments: Any) -> Any:
-        with sklearn.config_context(array_api_dispatch=True):
+        with sklearn.config_context(array_api_dispatch=_dispatches()):
             return function(**arguments)
 
     return call
@@ -1042,6 +1051,8 @@ def _print_of(value: Any) -> Any:
         return _print_of(vars(value))
     if isinstance(value, Iterator):
         return None  # may be used up
+    if type(value).__name__ == "LazyFrame":
+        return None  # a plan, not data
     if isinstance(value, np.ma.MaskedArray):
         return value.dtype, value.shape, value.data.tobytes(), np.ma.getmaskarray(value).tobytes()
     if isinstance(value, pd.DataFrame):  # what pickle makes of these depends on what was cached

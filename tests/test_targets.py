@@ -331,6 +331,7 @@ def test_nullable_labels_keep_their_type_and_do_not_merge():
         ([{}, {}], ValueError, "Unknown label type"),
         ([["0", "1"], ["1", "0"]], ValueError, "2-D y must hold target probabilities"),
         ([], ValueError, r"y: .*0 sample\(s\)"),
+        (np.zeros(3, dtype=[("a", int)]), ValueError, "y holds records of dtype"),
         (np.full(3, np.longdouble("1e4000")), ValueError, "y contains infinity"),
     ],
 )
