@@ -113,7 +113,8 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     max_iter : int, default=1000
         Iterations of the solver at most.
     warm_start : bool, default=False
-        Whether to start from the coefficients of the previous fit.
+        Whether to start from the coefficients of the previous fit. Where these are worse than
+        zeros, because they were set to something far off, the fit starts as without it.
     verbose : int, default=0
         Whether to print a line per iteration: objective, estimated relative gap, passes over the
         data, seconds.
@@ -317,6 +318,11 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             Logits; for two classes the log-odds of ``classes_[1]``, positive where it is predicted.
             For multilabel targets the log-odds of each label.
+
+        Raises
+        ------
+        ValueError
+            If X is not as described, or so large that its logits are out of range.
         """
         return self._output.decision(self._logits(X))
 
@@ -333,6 +339,11 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             Class labels; for multilabel targets an indicator matrix with 1 where the probability
             of a label is above 1/2.
+
+        Raises
+        ------
+        ValueError
+            If X is not as described, or so large that its logits are out of range.
         """
         codes = self._predict_codes(X)
         return codes if codes.ndim == 2 else self.classes_[codes]
@@ -350,6 +361,11 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ndarray of shape (n_samples, n_classes)
             Probabilities in the order of `classes_`. Rows sum to 1, except that for multilabel
             targets each element is the probability of a label.
+
+        Raises
+        ------
+        ValueError
+            If X is not as described, or so large that its logits are out of range.
         """
         return self._output.proba(self._logits(X))
 
@@ -365,6 +381,11 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_classes)
             Log-probabilities in the order of `classes_`, computed from the logits.
+
+        Raises
+        ------
+        ValueError
+            If X is not as described, or so large that its logits are out of range.
         """
         return self._output.log_proba(self._logits(X))
 

@@ -236,7 +236,8 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         Shares of the L1 penalty to try.
     cv : int, splitter or iterable, default=None
         Folds; None means 5. An int makes stratified ones: for probability targets those of
-        :class:`~skce.model_selection.StratifiedProbabilityKFold`.
+        :class:`~skce.model_selection.StratifiedProbabilityKFold`. An iterable gives pairs
+        (train, test) of row numbers, or of masks of all rows.
     scoring : str or callable, default=None
         Score to choose by, greater being better; None for the negative log-loss, taken from the
         logits, which needs no clipping (for one-vs-rest, and where the training rows of a fold lack
@@ -459,10 +460,10 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         if self.scoring is None:
             return super().score(X, y, sample_weight)
         _, for_score = self._routed(sample_weight, params, caller="score")
-        scorer = self._scorer()
-        if np.ndim(y) == 1:
-            scorer = _knowing(scorer, self.classes_)
-        return float(scorer(self, X, y, **for_score))
+        scorer, targets = self._scorer(), check_y(y)
+        if targets.ndim == 1:
+            scorer, y = _knowing(scorer, self.classes_), targets
+        return check_number(scorer(self, X, y, **for_score), "the score of scoring")
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return what metadata goes where, as scikit-learn asks for it.
@@ -499,6 +500,9 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
 
     @property
     def _l1_share(self) -> float:
+        """l1_ratio of the fit, or of all fits to come if there is only one to choose from."""
+        if not hasattr(self, "l1_ratio_") and len(set(_shares(self.l1_ratios))) == 1:
+            return float(_shares(self.l1_ratios)[0])
         return self.l1_ratio_
 
     @property
@@ -627,14 +631,16 @@ class _Fold:
         """Scores, coefficients and iterations, by l1_ratio and C; whether no class lacks mass."""
         model, X = clone(self.model), self.X[train]
         weights = None if self.weights is None else self.weights[train]
+        way_out = "Drop rows without weight, or pass other folds as cv."
         if weights is not None and not weights.any():
             raise ValueError(
-                f"sample_weight is zero in all training rows of fold {number}. Pass other folds as "
-                "cv."
+                f"sample_weight is zero in all training rows of fold {number}. {way_out}"
             )
         objective = model._objective(X, model._fold_weights(self.raw.take(train), weights, X))
         never, always = certain(objective)
         complete = not (never.any() or always.any())
+        if self.scorer is None and self.weights is not None and not self.weights[test].any():
+            raise ValueError(f"sample_weight is zero in all test rows of fold {number}. {way_out}")
         by_loss = self.scorer is None and complete
         score = self._loss(test) if by_loss else self._score(model, test)
         scores: list[list] = []
@@ -671,8 +677,11 @@ class _Fold:
     ) -> Callable[[Objective, Report], float]:
         """Return the function that takes a fit to what the scorer says of it."""
         X, y = self.X[test], _safe_indexing(self.y, test)
-        scorer = make_log_loss_scorer() if self.scorer is None else self.scorer
-        if np.ndim(self.y) == 1:
+        multilabel = self.raw.form == "multilabel"
+        scorer = self.scorer
+        if scorer is None:
+            scorer = make_log_loss_scorer(loss="binary" if multilabel else "categorical")
+        elif np.ndim(self.y) == 1:
             scorer = _knowing(scorer, self.raw.classes)
         metadata = {
             name: value if np.ndim(value) == 0 else _safe_indexing(value, test)

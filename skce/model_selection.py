@@ -23,7 +23,7 @@ from ._checks import (
     naming,
     refuse_masked,
 )
-from ._targets import check_y, column_names, kind_of_labels
+from ._targets import check_y, column_names, kind_of_labels, sorting
 
 __all__ = ["StratifiedProbabilityKFold", "cross_val_predict_proba"]
 
@@ -93,7 +93,10 @@ class StratifiedProbabilityKFold(StratifiedKFold):
         return super().split(X, self._strata(y), groups)
 
     def _strata(self, y: ArrayLike) -> Any:
-        values = check_y(y)
+        names, values = column_names(y), check_y(y)
+        columns = None if names is None else sorting(names)
+        if columns is not None:  # so that their order changes no fold
+            values = values[:, columns]
         if values.ndim == 1 and kind_of_labels(values) != "continuous":
             return values
         values = values if values.dtype.kind in "biuf" else check_numbers(values, "y")
@@ -184,7 +187,8 @@ def cross_val_predict_proba(
     Returns
     -------
     ndarray of shape (n_samples, n_classes)
-        Probabilities, columns in the order of `y`, or for labels in sorted order.
+        Probabilities, columns in the order of `classes_`: of the sorted labels or column names, or
+        of the columns of `y` where it is an array or has labels that can hold together.
 
     See Also
     --------

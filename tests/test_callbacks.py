@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 from sklearn.datasets import load_wine
 
 from skce import SoftmaxClassifier, log_loss
+from skce.metrics import d2_log_loss_scorer, neg_log_loss_scorer
 
 X, y = load_wine(return_X_y=True)
 NEW = find_spec("sklearn.callback") is not None
@@ -87,3 +88,28 @@ def test_scoring_monitor_and_pipelines_work():
     clf = SoftmaxClassifier().set_callbacks(monitor)
     make_pipeline(StandardScaler(), clf).fit(X, y)
     assert monitor.get_logs() is not None
+
+
+@new
+@pytest.mark.parametrize("kind", ["labels", "soft", "unsorted columns"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_scoring_monitor_takes_our_scorers(kind, weighted):
+    pd = pytest.importorskip("pandas")
+    from sklearn.callback import ScoringMonitor
+
+    targets = {
+        "labels": y,
+        "soft": 0.9 * np.eye(3)[y] + 0.1 / 3,
+        "unsorted columns": pd.DataFrame(0.9 * np.eye(3)[y] + 0.1 / 3, columns=[*"cab"]),
+    }[kind]
+    weights = np.linspace(0.5, 2, len(y)) if weighted else None
+    monitor = ScoringMonitor(scoring=neg_log_loss_scorer)
+    both = ScoringMonitor(scoring={"loss": neg_log_loss_scorer, "d2": d2_log_loss_scorer})
+    clf = SoftmaxClassifier().set_callbacks(monitor, both).fit(X, targets, sample_weight=weights)
+    scores = [row["score"] for row in monitor.get_logs().data if "score" in row]
+    last = neg_log_loss_scorer(clf, X, targets, sample_weight=weights)
+    assert len(scores) >= clf.n_iter_[0]
+    assert_allclose(max(scores), last, rtol=1e-3)
+    row = both.get_logs().data[0]
+    assert row["loss"] == scores[0]
+    assert np.isfinite(row["d2"])

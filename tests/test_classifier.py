@@ -12,9 +12,12 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.special import expit, log_expit
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, f1_score, get_scorer
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 
@@ -287,6 +290,121 @@ def test_to_sklearn_predicts_the_same(fitted):
             assert_allclose(model.decision_function(X), clf.decision_function(X), atol=1e-12)
 
 
+@pytest.mark.parametrize("form", ["two classes", "three classes", "multilabel"])
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("class_weight", [None, "balanced", "dict"])
+def test_to_sklearn_keeps_the_penalty_and_class_weights(form, l1_ratio, class_weight, problem):
+    X, y, _ = problem
+    y = {"two classes": y == 1, "three classes": y, "multilabel": np.eye(3)[y]}[form]
+    weights = {0: 2.0, 1: 0.5} if class_weight == "dict" else class_weight
+    loss = "binary" if form == "multilabel" else "auto"
+    clf = SoftmaxClassifier(0.5, l1_ratio=l1_ratio, class_weight=weights, loss=loss).fit(X, y)
+    exported = clf.to_sklearn()
+    for k, model in enumerate(getattr(exported, "estimators_", [exported])):
+        assert (model.C, model.l1_ratio or 0.0) == (0.5, l1_ratio)
+        factors = [{0: 1, 1: 2.0}, {0: 1, 1: 0.5}, {0: 1, 1: 1}][k]
+        assert model.class_weight == (
+            factors if form == "multilabel" and class_weight == "dict" else weights
+        )
+    # The parameters are those of the fit: it finds the same.
+    again = clone(exported)
+    if form == "multilabel":
+        if class_weight == "dict":
+            return  # it has one estimator for all labels
+        again.estimator.set_params(tol=1e-10, max_iter=10_000)
+    else:
+        again.set_params(tol=1e-10, max_iter=10_000)
+    assert_allclose(again.fit(X, y).predict_proba(X), clf.predict_proba(X), atol=1e-4)
+
+
+def test_to_sklearn_of_one_against_the_rest_keeps_the_penalty(problem):
+    X, y, _ = problem
+    clf = SoftmaxClassifier(loss="binary", l1_ratio=1.0, class_weight="balanced").fit(X, y)
+    exported = clf.to_sklearn()
+    assert exported.estimator.l1_ratio == exported.estimators_[0].l1_ratio == 1
+    assert exported.estimator.class_weight is None
+
+
+@pytest.mark.parametrize(
+    ("l1_ratio", "kind"), [(0.0, "l2"), (0.5, "elasticnet"), (1.0, "l1"), (1 - 1e-9, "l1")]
+)
+def test_penalty_says_its_kind_and_is_no_parameter(l1_ratio, kind):
+    clf = SoftmaxClassifier(l1_ratio=l1_ratio)
+    assert clf.penalty == kind
+    assert "penalty" not in clf.get_params()
+
+
+ORDERS = [["a", "b", "c"], ["c", "a", "b"], ["b", "a", "c"]]
+
+
+@pytest.mark.parametrize("params", [{}, {"l1_ratio": 1.0}, {"C": np.inf}, {"label_smoothing": 0.1}])
+@pytest.mark.parametrize("class_weight", [None, "balanced", {"c": 3.0}])
+def test_the_order_of_target_columns_changes_nothing(params, class_weight, problem):
+    X, _, Y = problem
+    frame = pd.DataFrame(Y, columns=["a", "b", "c"])
+    fits = [
+        SoftmaxClassifier(class_weight=class_weight, **params).fit(X, frame[order])
+        for order in ORDERS
+    ]
+    for clf in fits:
+        assert_array_equal(clf.classes_, ["a", "b", "c"])
+        assert_array_equal(clf.coef_, fits[0].coef_)
+        assert_array_equal(clf.predict_proba(X), fits[0].predict_proba(X))
+        assert {clf.score(X, frame[order]) for order in ORDERS} == {fits[0].score(X, frame)}
+
+
+def test_bounds_are_in_the_order_of_classes(problem):
+    X, _, Y = problem
+    high = np.array([[0.0], [np.inf], [np.inf]])
+    clf = SoftmaxClassifier(coef_bounds=(None, high)).fit(X, pd.DataFrame(Y, columns=[*"cab"]))
+    assert clf.coef_[0].max() <= 0 < clf.coef_[1:].max()
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_labels_scorers_and_meta_estimators_find_classes_sorted(n_classes, problem):
+    X, y, _ = problem
+    y = np.minimum(y, n_classes - 1)
+    labels = np.array([*"abc"])[y]
+    targets = pd.DataFrame(
+        0.9 * np.eye(n_classes)[y] + 0.1 / n_classes, columns=[*"abc"[:n_classes]]
+    )
+    ours, other = (SoftmaxClassifier().fit(X, frame) for frame in (targets, targets.iloc[:, ::-1]))
+    assert_array_equal(other.classes_, np.unique(labels))
+    names = ["neg_log_loss", "accuracy", "roc_auc_ovr" if n_classes == 3 else "roc_auc"]
+    for name in names:
+        score = get_scorer(name)
+        assert score(other, X, labels) == score(ours, X, labels)
+    calibrated = [
+        CalibratedClassifierCV(FrozenEstimator(clf)).fit(X, labels).predict_proba(X)
+        for clf in (ours, other)
+    ]
+    assert_array_equal(*calibrated)
+    assert_array_equal(other.to_sklearn().predict(X), other.predict(X))
+
+
+def test_a_warm_start_goes_from_columns_to_labels_and_back(problem):
+    X, y, Y = problem
+    frame = pd.DataFrame(Y, columns=[*"cab"])
+    labels = np.array([*"cab"])[y]
+    clf = SoftmaxClassifier(warm_start=True).fit(X, frame)
+    for target in (labels, frame[[*"abc"]], frame):
+        warm = clf.fit(X, target)
+        assert_allclose(warm.coef_, SoftmaxClassifier().fit(X, target).coef_, atol=1e-4)
+    assert clf.fit(X, frame).n_iter_[0] == 0
+    with pytest.raises(ValueError, match="warm_start=True needs the classes"):
+        clf.fit(X, frame.rename(columns={"a": "d"}))
+
+
+def test_columns_of_labels_that_hold_together_keep_their_order(problem):
+    X, y, _ = problem
+    frame = pd.DataFrame(np.eye(3, dtype=int)[y], columns=[*"cab"])
+    clf = SoftmaxClassifier(loss="binary").fit(X, frame)
+    assert_array_equal(clf.classes_, [*"cab"])
+    assert f1_score(frame, clf.predict(X), average="micro") > 0.5
+    assert clf.score(X, frame) == clf.score(X, frame[[*"abc"]])
+    assert clf.score(X, frame) == accuracy_score(frame, clf.predict(X))
+
+
 def test_to_sklearn_keeps_feature_names(problem):
     X, y, _ = problem
     frame = pd.DataFrame(X, columns=list("abcd"))
@@ -328,21 +446,20 @@ def test_score_is_expected_accuracy(fitted):
         assert_allclose(clf.score(X, y, sample_weight=weights), want)
 
 
-def test_score_weighs_rows_and_checks_columns(problem):
+def test_score_weighs_rows_and_finds_columns_by_name(problem):
     X, _, Y = problem
     frame = pd.DataFrame(Y, columns=["x", "z", "a"])
     clf = SoftmaxClassifier().fit(X, frame)
-    assert_array_equal(clf.classes_, ["x", "z", "a"])
     weights = np.arange(60.0)
-    mass = Y[np.arange(60), clf.predict_proba(X).argmax(axis=1)]
+    mass = Y[np.arange(60), np.array([2, 0, 1])[clf.predict_proba(X).argmax(axis=1)]]
     want = np.average(mass, weights=weights)
-    assert_allclose(clf.score(X, frame, sample_weight=weights), want)
-    assert_allclose(clf.score(X, Y, sample_weight=weights), want)
-    with pytest.raises(ValueError, match=r"columns of y are \['a', 'z', 'x'\].*Pass y\["):
-        clf.score(X, frame[["a", "z", "x"]])
+    for order in (["x", "z", "a"], ["a", "x", "z"], ["z", "a", "x"]):
+        assert_allclose(clf.score(X, frame[order], sample_weight=weights), want)
+    assert_allclose(clf.score(X, Y[:, [2, 0, 1]], sample_weight=weights), want)
+    with pytest.raises(ValueError, match=r"columns of y are \['x', 'z', 'b'\], but the classes of"):
+        clf.score(X, frame.rename(columns={"a": "b"}))
     numbered = SoftmaxClassifier().fit(X, pd.DataFrame(Y))
-    with pytest.raises(ValueError, match=r"columns of y are \[2, 1, 0\]"):
-        numbered.score(X, pd.DataFrame(Y)[[2, 1, 0]])
+    assert numbered.score(X, pd.DataFrame(Y)[[2, 1, 0]]) == numbered.score(X, Y)
     assert numbered.score(X, frame) == numbered.score(X, Y)
     with pytest.raises(ValueError, match="y has 2 columns, but the fit had 3 classes"):
         clf.score(X, Y[:, :2] / Y[:, :2].sum(axis=1, keepdims=True))

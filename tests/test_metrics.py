@@ -413,6 +413,88 @@ def test_other_bad_input_is_named(proba):
         log_loss_decomposition(LABELS, proba, method="isotonic")
 
 
+BY_NAME = {
+    "log_loss": log_loss,
+    "logits": lambda y, p, **options: log_loss_from_logits(y, logarithms(p), **options),
+    "samples": lambda y, p, **options: log_loss_samples(y, p, **options).sum(),
+    "gradient": lambda y, p, **options: np.square(log_loss_gradient(y, p, **options)).sum(),
+    "divergence": kl_divergence,
+    "d2": d2_log_loss_score,
+    "decomposition": lambda y, p, **options: log_loss_decomposition(y, p, **options).refinement,
+    "binary": lambda y, p, **options: log_loss(y, p, loss="binary", **options),
+    "weighted": lambda y, p, **options: log_loss(
+        y, p, class_weight={"b": 3.0}, label_smoothing=0.1, **options
+    ),
+}
+NO_WEIGHTS_BY_NAME = {"weighted"}
+
+
+def logarithms(p):
+    return np.log(p)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_columns_are_matched_by_name(name, proba):
+    metric = BY_NAME[name]
+    targets = pd.DataFrame(TARGETS, columns=[*"abc"])
+    predicted = pd.DataFrame(proba, columns=[*"abc"])
+    want = metric(targets, proba)
+    for order in ([*"abc"], [*"cab"], [*"bac"]):
+        in_order = predicted[order].to_numpy()
+        assert_allclose(metric(targets, in_order, labels=order), want, rtol=1e-12)
+        assert_allclose(metric(targets, predicted[order]), want, rtol=1e-12)
+        assert_allclose(metric(targets, predicted[order], labels=[*"abc"]), want, rtol=1e-12)
+        if name not in NO_WEIGHTS_BY_NAME:
+            got = metric(targets[order].to_numpy(), in_order, labels=order)
+            assert_allclose(got, want, rtol=1e-12)
+            got = metric(targets[order].to_numpy(), predicted, labels=order)
+            assert_allclose(got, want, rtol=1e-12)
+        for other in ([*"abc"], [*"bca"]):
+            assert_allclose(metric(targets[other], predicted[order]), want, rtol=1e-12)
+            got = metric(targets[other], in_order, labels=order)
+            assert_allclose(got, want, rtol=1e-12)
+        if name != "binary":  # without names predictions have those of an estimator, sorted
+            assert_allclose(metric(targets[order], proba), want, rtol=1e-12)
+        else:
+            assert_allclose(metric(targets[order], in_order), want, rtol=1e-12)
+    with pytest.raises(
+        ValueError, match=r"columns of y_true are \['a', 'b', 'c'\], but labels are"
+    ):
+        metric(targets, proba, labels=[*"abd"])
+
+
+@pytest.mark.parametrize("name", [name for name in BY_NAME if name != "divergence"])
+def test_labels_name_the_columns_that_they_are_given_for(name, proba):
+    metric, y = BY_NAME[name], np.array([*"abc"])[LABELS]
+    predicted = pd.DataFrame(proba, columns=[*"abc"])
+    want = metric(y, proba)
+    for order in ([*"cab"], [*"bac"]):
+        with pytest.warns(UserWarning, match=r"Labels passed were .* here the columns of y_proba"):
+            got = metric(y, predicted[order].to_numpy(), labels=order)
+        assert_allclose(got, want, rtol=1e-12)
+        assert_allclose(metric(y, predicted[order]), want, rtol=1e-12)
+        assert_allclose(metric(y, predicted[order], labels=[*"abc"]), want, rtol=1e-12)
+
+
+def test_names_that_are_not_the_classes_are_not_matched(proba):
+    want = log_loss(LABELS, proba)
+    for names in ([2, 1, 3], ["p", "q", "r"], [0, 1, 2]):
+        assert log_loss(LABELS, pd.DataFrame(proba, columns=names)) == want
+    other = pd.DataFrame(proba[:, [2, 0, 1]], columns=[2, 0, 1])
+    assert log_loss(LABELS, other) == want
+    assert log_loss(TARGETS, other) == log_loss(TARGETS, proba[:, [2, 0, 1]])
+
+
+def test_labels_of_one_probability_name_its_class_in_their_order():
+    y, p = [0.2, 0.9, 0.5], [0.3, 0.8, 0.6]
+    both = np.column_stack([np.subtract(1, p), p])
+    for labels, weights in ((["no", "yes"], {"yes": 3.0}), (["yes", "no"], {"no": 3.0})):
+        want = log_loss(np.column_stack([np.subtract(1, y), y]), both, class_weight={1: 3.0})
+        assert_allclose(log_loss(y, p, labels=labels, class_weight=weights), want)
+    swapped = pd.DataFrame(both[:, ::-1], columns=["yes", "no"])
+    assert_allclose(log_loss(y, swapped, labels=["no", "yes"]), log_loss(y, p))
+
+
 def test_predictions_that_do_not_sum_to_one_warn():
     for function in (log_loss, log_loss_samples, kl_divergence):
         with pytest.warns(UserWarning, match="y_prob values do not sum to one") as caught:

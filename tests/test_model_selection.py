@@ -1,5 +1,8 @@
 """Scorers, cross-validated probabilities and stratified folds, for probability targets."""
 
+import pickle
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,11 +13,14 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.inspection import permutation_importance
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.metrics import check_scoring
 from sklearn.model_selection import (
     GridSearchCV,
     KFold,
+    LearningCurveDisplay,
     StratifiedKFold,
+    ValidationCurveDisplay,
     cross_val_predict,
     cross_val_score,
     cross_validate,
@@ -157,7 +163,148 @@ def test_scorers_check_what_they_are_given(soft):
     frame = pd.DataFrame(Y, columns=["a", "b", "c"])
     clf = SoftmaxClassifier().fit(X, frame)
     with pytest.raises(ValueError, match="classes of the fit"):
-        neg_log_loss_scorer(clf, X, frame[["b", "a", "c"]])
+        neg_log_loss_scorer(clf, X, frame.rename(columns={"a": "d"}))
+    with pytest.raises(ValueError, match="y has 2 columns, but the fit had 3 classes"):
+        neg_log_loss_scorer(clf, X, Y[:, :2])
+    with pytest.raises(ValueError, match=r"y holds 0, which is no label beside.*\['a', 'b', 'c'\]"):
+        neg_log_loss_scorer(clf, X, np.zeros(len(X), dtype=int))
+
+
+SCORERS = {
+    "neg_log_loss": neg_log_loss_scorer,
+    "d2_log_loss_score": d2_log_loss_scorer,
+    "neg_kl_divergence": make_log_loss_scorer(kl_divergence),
+    "neg_log_loss, smoothed": make_log_loss_scorer(label_smoothing=0.1),
+}
+
+
+@pytest.mark.parametrize("name", SCORERS)
+def test_scorers_find_columns_by_name(name, soft):
+    X, Y, w = soft
+    scorer = SCORERS[name]
+    frame = pd.DataFrame(Y, columns=["a", "b", "c"])
+    want = scorer(SoftmaxClassifier().fit(X, frame), X, frame, sample_weight=w)
+    for fitted in (["a", "b", "c"], ["c", "a", "b"]):
+        clf = SoftmaxClassifier().fit(X, frame[fitted])
+        for order in (["a", "b", "c"], ["c", "a", "b"], ["b", "a", "c"]):
+            assert_allclose(scorer(clf, X, frame[order], sample_weight=w), want, rtol=1e-12)
+    unnamed = SoftmaxClassifier().fit(X, frame[["c", "a", "b"]].to_numpy())
+    assert_allclose(scorer(unnamed, X, frame[["c", "a", "b"]], sample_weight=w), want, rtol=1e-6)
+
+
+class Unsorted(LogisticRegression):
+    """An estimator with classes in another order than scikit-learn's."""
+
+    def fit(self, X, y):
+        super().fit(X, y)
+        order = np.arange(len(self.classes_))[::-1]
+        self.classes_, self.coef_ = self.classes_[order], self.coef_[order]
+        self.intercept_ = self.intercept_[order]
+        return self
+
+
+@pytest.mark.parametrize("name", SCORERS)
+def test_scorers_find_classes_of_an_estimator_in_any_order(name, soft):
+    X, Y, _ = soft
+    labels = np.array(["a", "b", "c"])[Y.argmax(axis=1)]
+    frame = pd.DataFrame(Y, columns=["a", "b", "c"])
+    one, other = (kind(max_iter=1000).fit(X, labels) for kind in (LogisticRegression, Unsorted))
+    assert one.classes_.tolist() == other.classes_.tolist()[::-1]
+    for y in (labels, frame, frame[["c", "b", "a"]]):
+        assert_allclose(SCORERS[name](other, X, y), SCORERS[name](one, X, y), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["strings", "integers", "objects", "floats", "bools"])
+def test_a_class_that_only_the_test_rows_have_costs_what_a_predicted_zero_costs(kind, soft):
+    X, Y, _ = soft
+    names = {
+        "strings": np.array(["a", "b", "longer"]),
+        "integers": np.array([7, -3, 2]),
+        "objects": np.array(["a", "b", "longer"], dtype=object),
+        "floats": np.array([2.0, 0.0, 1.0]),
+        "bools": np.array([True, False, 2], dtype=object),
+    }[kind]
+    y = names[Y.argmax(axis=1)]
+    seen = y != names[2]
+    clf = SoftmaxClassifier().fit(X[seen], y[seen].astype(bool) if kind == "bools" else y[seen])
+    score = neg_log_loss_scorer(clf, X, y)
+    known = -neg_log_loss_scorer(clf, X[seen], y[seen])
+    cost = -np.log(np.finfo(float).eps)
+    assert_allclose(-score, seen.mean() * known + (1 - seen.mean()) * cost, rtol=1e-12)
+    only = neg_log_loss_scorer(clf, X[~seen], y[~seen])
+    assert_allclose(only, -cost)
+    assert make_log_loss_scorer(clip=False)(clf, X, y) == -np.inf
+    assert d2_log_loss_scorer(clf, X, y) < 0
+    frame = pd.DataFrame(np.eye(3)[Y.argmax(axis=1)], columns=pd.Index(names, dtype=object))
+    assert_allclose(neg_log_loss_scorer(clf, X, frame), score, rtol=1e-12)
+
+
+def test_a_search_is_decided_by_the_classes_that_its_fits_have_seen(rng):
+    X = rng.normal(size=(200, 4))
+    y = (X[:, 0] + 0.5 * rng.normal(size=200) > 0).astype(int)
+    y[-1] = 2
+    grid = {"C": [1e-4, 1.0, 100.0]}
+    search = GridSearchCV(SoftmaxClassifier(), grid, scoring=neg_log_loss_scorer, cv=KFold(5))
+    search.fit(X, y)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    others = [search.cv_results_[f"split{k}_test_score"] for k in range(4)]
+    assert search.best_index_ == np.mean(others, axis=0).argmax()
+
+
+@pytest.mark.parametrize(
+    ("scorer", "name", "shown"),
+    [
+        (neg_log_loss_scorer, "neg_log_loss", "Negative log loss"),
+        (d2_log_loss_scorer, "d2_log_loss_score", "D2 log loss score"),
+        (make_log_loss_scorer(kl_divergence), "neg_kl_divergence", "Negative kl divergence"),
+    ],
+)
+def test_scorers_have_a_name_that_displays_show(scorer, name, shown, soft):
+    plt = pytest.importorskip("matplotlib.pyplot")
+    plt.switch_backend("agg")
+    X, Y, _ = soft
+    assert (
+        scorer.__name__
+        == clone(scorer).__name__
+        == pickle.loads(pickle.dumps(scorer)).__name__
+        == name
+    )
+    options = {"scoring": scorer, "cv": CV}
+    for y in (Y, Y.argmax(axis=1)):
+        display = LearningCurveDisplay.from_estimator(
+            SoftmaxClassifier(), X, y, shuffle=True, random_state=0, **options
+        )
+        assert display.ax_.get_ylabel() == shown
+        display = ValidationCurveDisplay.from_estimator(
+            SoftmaxClassifier(), X, y, param_name="C", param_range=[0.1, 1], **options
+        )
+        assert display.ax_.get_ylabel() == shown
+    plt.close("all")
+
+
+def test_scorers_are_one_of_several_and_in_scikit_learns_own_choice_of_c(soft):
+    X, Y, w = soft
+    y = Y.argmax(axis=1)
+    several = check_scoring(
+        SoftmaxClassifier(), scoring={"a": neg_log_loss_scorer, "b": "accuracy"}
+    )
+    clf = SoftmaxClassifier().fit(X, y)
+    found = several(clf, X, y, sample_weight=w)
+    assert found["a"] == neg_log_loss_scorer(clf, X, y, sample_weight=w)
+    model = LogisticRegressionCV(Cs=[0.1, 1], scoring=neg_log_loss_scorer, max_iter=1000, cv=CV)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        ours, theirs = model.fit(X, y), clone(model).set_params(scoring="neg_log_loss").fit(X, y)
+        assert_allclose(np.array([*ours.scores_.values()]), np.array([*theirs.scores_.values()]))
+
+
+def test_folds_and_predictions_of_unsorted_columns(soft):
+    X, Y, _ = soft
+    frame = pd.DataFrame(Y, columns=["a", "b", "c"])
+    for cv in (CV, StratifiedProbabilityKFold(3)):
+        want = cross_val_predict_proba(SoftmaxClassifier(), X, frame, cv=cv)
+        got = cross_val_predict_proba(SoftmaxClassifier(), X, frame[["c", "a", "b"]], cv=cv)
+        assert_array_equal(got, want)
 
 
 def test_cross_validated_probabilities(soft):

@@ -5,13 +5,21 @@ import warnings
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegressionCV
-from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, StratifiedKFold
+from sklearn.metrics import get_scorer, make_scorer
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    PredefinedSplit,
+    StratifiedKFold,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -321,10 +329,228 @@ def test_cv_names_bad_parameters_and_changes_nothing(iris, params, message):
     assert not hasattr(clf, "C_")
 
 
-def test_cv_fold_without_a_class_says_so(iris):
+COST = -np.log(np.finfo(float).eps)  # of a predicted zero
+
+RARE = {
+    "labels": lambda y: (np.array([*"abc"])[y], {}),
+    "labels, one class left": lambda y: (np.array([*"aab"])[y], {}),
+    "one against the rest": lambda y: (y, {"loss": "binary"}),
+    "two classes, softmax": lambda y: (y == 2, {"loss": "categorical"}),
+    "one-hot": lambda y: (np.eye(3)[y], {}),
+    "soft": lambda y: (np.array([[0.8, 0.2, 0], [0.3, 0.7, 0], [0, 0.1, 0.9]])[y], {}),
+    "probability of class 1": lambda y: (np.array([0.0, 0.0, 0.9])[y], {"loss": "binary"}),
+    "multilabel": lambda y: (np.eye(3)[y], {"loss": "binary"}),
+}
+
+
+@pytest.fixture
+def rare(rng):
+    """Rows of a rare class, all in the test rows of one fold."""
+    X = rng.normal(size=(90, 3))
+    y = (X[:, 0] + rng.normal(size=90) > 0).astype(int)
+    y[60:65] = 2
+    return X, y
+
+
+@pytest.mark.parametrize("kind", RARE)
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+def test_cv_fits_folds_that_lack_a_class(kind, l1_ratio, rare):
+    X, y = rare
+    Y, params = RARE[kind](y)
+    cv = KFold(3)
+    clf = SoftmaxClassifierCV(Cs=[1e-3, 0.1, 10], l1_ratios=[l1_ratio], cv=cv, **params).fit(X, Y)
+    n_outputs = len(clf.coef_)
+    assert clf.coefs_paths_.shape == (3, 1, 3, n_outputs, 4)
+    assert np.isfinite(clf.coefs_paths_).all()
+    assert (clf.scores_ > -COST).all()
+    assert clf.score(X, Y) > 0.5
+    assert clf.optimize_result_.gap <= clf.tol
+    # The fold of the rare rows: the log-loss of its coefficients, and of those that know no class.
+    model = SoftmaxClassifier(**params).fit(X, Y)
+    for i in range(3):
+        model.coef_, model.intercept_ = np.split(clf.coefs_paths_[2, 0, i], [3], axis=1)
+        model.intercept_ = model.intercept_.ravel()
+        score = neg_log_loss_scorer if kind != "multilabel" else make_log_loss_scorer(loss="binary")
+        want = score(model, X[60:], Y[60:])
+        assert_allclose(clf.scores_[2, 0, i], want, rtol=1e-12)
+    probability = model.predict_proba(X)[:, -1]
+    assert probability.max() < 1e-20
+
+
+def test_cv_fold_without_a_class_is_fitted_as_if_there_were_none(rare):
+    X, y = rare
+    Cs = [1e-3, 0.1, 10]
+    clf = SoftmaxClassifierCV(Cs=Cs, cv=KFold(3)).fit(X, y)
+    for C, coefs, score in zip(Cs, clf.coefs_paths_[2, 0], clf.scores_[2, 0], strict=True):
+        part = SoftmaxClassifier(C=C, loss="categorical").fit(X[:60], y[:60])
+        assert_allclose(coefs[:2, :3], part.coef_, atol=0.02)
+        assert not coefs[2, :3].any()
+        known = y[60:] < 2
+        loss = log_loss(y[60:][known], part.predict_proba(X[60:][known]), normalize=False)
+        assert_allclose(-score, (loss + COST * (~known).sum()) / 30, atol=1e-3)
+
+
+@pytest.mark.parametrize("scoring", [None, "neg_log_loss", neg_log_loss_scorer])
+def test_cv_is_decided_by_the_classes_that_the_fits_have_seen(scoring, rare):
+    X, y = rare
+    clf = SoftmaxClassifierCV(Cs=[1e-3, 0.1, 10], cv=KFold(3), scoring=scoring).fit(X, y)
+    assert (clf.scores_ > -COST).all()
+    # With one class left nothing is to be chosen: all candidates cost the same.
+    y = np.repeat(["a", "b"], 45)
+    clf = SoftmaxClassifierCV(Cs=[1e-3, 0.1, 10], cv=KFold(2), scoring=scoring).fit(X, y)
+    assert_allclose(clf.scores_, -COST, rtol=1e-12)
+    assert clf.C_ == 1e-3
+
+
+@pytest.mark.parametrize("n_rare", [1, 3])
+@pytest.mark.parametrize("cv", [None, 5, 2])
+def test_cv_takes_a_class_with_fewer_rows_than_folds(n_rare, cv, rng):
+    X = rng.normal(size=(200, 4))
+    y = (X[:, 0] + 0.5 * rng.normal(size=200) > 0).astype(int)
+    y[-n_rare:] = 2
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class in y:UserWarning")
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        clf = SoftmaxClassifierCV(Cs=3, cv=cv).fit(X, y)
+        again = SoftmaxClassifierCV(Cs=3, cv=cv, scoring="neg_log_loss").fit(X, y)
+    assert clf.C_ == again.C_ > clf.Cs_[0]
+    assert np.isfinite(clf.scores_).all()
+
+
+def test_cv_without_refit_averages_folds_that_lack_a_class(rare):
+    X, y = rare
+    clf = SoftmaxClassifierCV(Cs=[0.1, 1], cv=KFold(3), refit=False).fit(X, y)
+    assert np.isfinite(clf.coef_).all()
+    assert np.isfinite(clf.intercept_).all()
+
+
+def test_cv_without_an_intercept_or_with_smoothing_has_no_certain_class(rare):
+    X, y = rare
+    for params in ({"fit_intercept": False}, {"label_smoothing": 0.1}):
+        clf = SoftmaxClassifierCV(Cs=[0.1, 1], cv=KFold(3), **params).fit(X, y)
+        assert (clf.scores_ > -5).all()
+
+
+def test_cv_of_iris_in_order_scores_as_logistic_regression_cv_does(iris):
+    # scikit-learn's test_multinomial_cv_iris: each fold tests on a class that it has not seen.
     X, y = iris
-    with pytest.raises(ValueError, match="fold 0 hold no row of class 0"):
-        SoftmaxClassifierCV(Cs=3, cv=KFold(3)).fit(X, y)
+    accuracy = SoftmaxClassifierCV(cv=KFold(3), scoring="accuracy").fit(X, y)
+    assert not accuracy.scores_.any()
+    if not hasattr(sklearn, "callback") and sklearn.__version__ < "1.9":
+        return  # no labels of brier_score_loss
+    clf = SoftmaxClassifierCV(cv=KFold(3), scoring="neg_brier_score", Cs=np.logspace(-6, 3, 10))
+    clf.fit(X, y)
+    assert clf.C_ == 1e-6
+    assert (-clf.scores_ > 1.4).all()
+    assert -clf.scores_.max() < 1.6
+
+
+@pytest.mark.parametrize("scoring", ["neg_log_loss", "f1_macro", "precision_weighted", "accuracy"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_cv_passes_all_classes_to_the_metrics_that_ask_for_them(scoring, n_classes, rng):
+    X = rng.normal(size=(60, 3))
+    y = np.array([*"abc"])[rng.integers(n_classes, size=60)]
+    y[40:] = "a"
+    options = {"labels": np.unique(y)} if scoring != "accuracy" else {}
+    if scoring in ("f1_macro", "precision_weighted"):
+        options["zero_division"] = 0
+    known = get_scorer(scoring)
+    metric = make_scorer(
+        known._score_func,
+        greater_is_better=known._sign > 0,
+        response_method=known._response_method,
+        **{**known._kwargs, **options},
+    )
+    given = (
+        metric
+        if "zero_division" not in options
+        else make_scorer(known._score_func, zero_division=0, **known._kwargs)
+    )
+    clf = SoftmaxClassifierCV(Cs=[0.1, 1], cv=KFold(3), scoring=given if options else scoring)
+    clf.fit(X, y)
+    for k, (train, test) in enumerate(KFold(3).split(X)):
+        for i, C in enumerate([0.1, 1]):
+            one = SoftmaxClassifier(C=C).fit(X[train], y[train])
+            assert_allclose(clf.scores_[k, 0, i], metric(one, X[test], y[test]), atol=1e-3)
+
+
+@pytest.mark.parametrize("scoring", ["f1", "precision", "recall"])
+def test_cv_scores_the_second_of_two_classes_with_names(scoring, rng):
+    X = rng.normal(size=(60, 3))
+    y = (X[:, 0] + rng.normal(size=60) > 0).astype(int)
+    numbers = SoftmaxClassifierCV(Cs=[0.1, 1], scoring=scoring).fit(X, y)
+    names = SoftmaxClassifierCV(Cs=[0.1, 1], scoring=scoring).fit(X, np.array(["no", "yes"])[y])
+    assert_array_equal(names.scores_, numbers.scores_)
+    assert names.score(X, np.array(["no", "yes"])[y]) == numbers.score(X, y)
+    if scoring == "f1":  # numbers that the metric knows stay what GridSearchCV makes of them
+        other = SoftmaxClassifierCV(Cs=[0.1, 1], scoring=scoring).fit(X, y + 1)
+        grid = GridSearchCV(SoftmaxClassifier(), {"C": [0.1, 1]}, scoring=scoring).fit(X, y + 1)
+        assert_allclose(other.scores_.mean(axis=0)[0], grid.cv_results_["mean_test_score"])
+
+
+class Scorer:
+    """Scores that are not finite where it is told."""
+
+    def __init__(self, bad, value=np.nan):
+        self.bad = bad
+        self.value = value
+
+    def __call__(self, estimator, X, y):
+        fold = int(X[0, 0])
+        size = np.abs(estimator.coef_).sum()
+        return self.value if self.bad(fold, size) else -size
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("refit", [True, False])
+def test_cv_does_not_choose_a_score_that_is_not_finite(value, refit, iris):
+    X, y = iris
+    folds = np.arange(150) % 3
+    X = np.column_stack([folds, X])  # so that a scorer knows the fold
+    cv = PredefinedSplit(folds)
+    Cs = [1e-3, 1e-2, 1e-1]
+    least = SoftmaxClassifierCV(Cs=Cs, cv=cv, scoring=Scorer(lambda fold, size: False)).fit(X, y)
+    assert least.C_ == 1e-3
+    between = np.abs(least.coefs_paths_[1, 0, :2, :, :-1]).sum(axis=(1, 2)).mean()
+    bad = Scorer(lambda fold, size: fold == 1 and size < between, value)
+    with pytest.warns(
+        UserWarning, match=rf"scoring gave {value:g} .* fold 1 for C=0\.001.* 1 of 3"
+    ):
+        clf = SoftmaxClassifierCV(Cs=Cs, cv=cv, scoring=bad, refit=refit).fit(X, y)
+    assert clf.C_ == 1e-2
+    assert not np.isfinite(clf.scores_[1, 0, 0])
+    assert clf.C_1se_ == 1e-2
+    never = SoftmaxClassifierCV(
+        Cs=Cs, cv=cv, refit=refit, scoring=Scorer(lambda fold, size: fold == 2, value)
+    )
+    with pytest.raises(ValueError, match=rf"No C can be chosen: scoring gave {value:g} .* fold 2"):
+        never.fit(X, y)
+    assert not hasattr(never, "C_")
+
+
+def test_cv_names_folds_whose_rows_weigh_nothing(iris):
+    X, y = iris
+    folds = np.arange(150) % 3
+    cv = [(np.flatnonzero(folds != k), np.flatnonzero(folds == k)) for k in (1, 0, 2)]
+    with pytest.raises(ValueError, match="zero in all training rows of fold 0"):
+        SoftmaxClassifierCV(cv=cv).fit(X, y, sample_weight=(folds == 1).astype(float))
+    with pytest.raises(ValueError, match="zero in all test rows of fold 1"):
+        SoftmaxClassifierCV(cv=cv).fit(X, y, sample_weight=(folds != 0).astype(float))
+
+
+def test_cv_of_target_columns_in_any_order(soft_iris):
+    pd = pytest.importorskip("pandas")
+    X, Y = soft_iris
+    frame = pd.DataFrame(Y, columns=[*"abc"])
+    for scoring in (None, neg_log_loss_scorer):
+        one, other = (
+            SoftmaxClassifierCV(Cs=3, scoring=scoring).fit(X, frame[order])
+            for order in ([*"abc"], [*"cab"])
+        )
+        assert_array_equal(other.classes_, [*"abc"])
+        assert_array_equal(other.scores_, one.scores_)
+        assert_array_equal(other.coefs_paths_, one.coefs_paths_)
+        assert other.score(X, frame) == one.score(X, frame[[*"bca"]])
 
 
 def test_cv_warns_of_what_did_not_converge():

@@ -7,7 +7,7 @@ import sklearn
 from numpy.testing import assert_allclose
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import StackingClassifier
+from sklearn.ensemble import BaggingClassifier, StackingClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.feature_selection import SelectFromModel
 from sklearn.linear_model import LogisticRegression
@@ -112,6 +112,50 @@ def test_meta_estimators(search, problem):
     labels = np.array(["a", "b", "c"])[y]
     assert search.fit(X, labels).score(X, labels) > 0.5
     assert_allclose(search.predict_proba(X).sum(axis=1), 1)
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_select_from_model_takes_the_threshold_of_logistic_regression(l1_ratio, n_classes, problem):
+    X, y, _ = problem
+    X, y = np.hstack([X, X[::-1]]), np.minimum(y, n_classes - 1)
+    ours = SoftmaxClassifier(C=0.1, l1_ratio=l1_ratio).fit(X, y)
+    theirs = ours.to_sklearn()
+    if l1_ratio == 1 and getattr(theirs, "penalty", "deprecated") != "deprecated":
+        theirs.penalty = "l1"  # what scikit-learn looks at before version 1.8
+    # Their coefficients are those of the second class less those of the first.
+    selected, want = (SelectFromModel(clf, prefit=True).fit(X) for clf in (ours, theirs))
+    assert_allclose(selected.threshold_, want.threshold_)
+    if l1_ratio == 1:
+        assert selected.threshold_ == 1e-5
+        used = (ours.coef_ != 0).any(axis=0)
+        assert 0 < used.sum() < 8
+        assert (selected.get_support() == used).all()
+
+
+@pytest.mark.parametrize("refit", [True, False])
+def test_select_from_model_knows_what_the_choice_of_c_chose(refit, problem):
+    X, y, _ = problem
+    for l1_ratios, lasso in (([1.0], True), ([0.0], False), ([0.5], False)):
+        clf = SoftmaxClassifierCV(Cs=[0.1, 1], l1_ratios=l1_ratios, refit=refit)
+        assert (SelectFromModel(clf).fit(X, y).threshold_ == 1e-5) == lasso
+    clf = SoftmaxClassifierCV(Cs=[0.1, 1], l1_ratios=[0.0, 1.0])
+    assert not hasattr(clf, "penalty")
+    clf.fit(X, y)
+    threshold = SelectFromModel(clf, prefit=True).fit(X).threshold_
+    assert (threshold == 1e-5) == (clf.l1_ratio_ == 1)
+
+
+@pytest.mark.parametrize("loss", ["auto", "categorical", "binary"])
+def test_bagging_of_a_rare_class(loss, rng):
+    X = rng.normal(size=(200, 3))
+    y = np.zeros(200, dtype=int)
+    y[:3] = 1
+    ours, theirs = (
+        BaggingClassifier(clf, n_estimators=30, random_state=0).fit(X, y).predict_proba(X)
+        for clf in (SoftmaxClassifier(loss=loss), LogisticRegression(tol=1e-8))
+    )
+    assert_allclose(ours, theirs, atol=1e-2 if loss == "categorical" else 1e-4)
 
 
 def test_grid_search_picks_what_logistic_regression_picks(problem):

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.exceptions import DataConversionWarning
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, cross_val_predict
 
 from skce import SoftmaxClassifier
@@ -99,12 +100,69 @@ def test_rounding_above_1_and_coarse_dtypes_are_renormalised(rng):
 def test_columns_of_a_data_frame_become_classes():
     Y = np.eye(3)[[0, 1, 2, 0]]
     frame = pd.DataFrame(Y, columns=["rain", "sun", "fog"])
-    assert_array_equal(read_targets(frame, "auto").classes, ["rain", "sun", "fog"])
+    assert_array_equal(read_targets(frame, "auto").classes, ["fog", "rain", "sun"])
     assert read_targets(pd.DataFrame(Y), "auto").classes.tolist() == [0, 1, 2]
-    mixed = read_targets(pd.DataFrame(Y, columns=["a", 1, (2, 3)]), "auto").classes
-    assert mixed.tolist() == ["a", 1, (2, 3)]
     with pytest.raises(ValueError, match="columns of y must have different names"):
         read_targets(pd.DataFrame(Y, columns=["a", "b", "a"]), "auto")
+
+
+NAMES = {
+    "strings": ["sun", "fog", "rain"],
+    "one of them in order": ["fog", "sun", "rain"],
+    "integers": [7, -1, 3],
+    "floats": [2.5, -1.0, 0.5],
+    "numbers of two types": [2, 0.5, 1],
+    "bools and numbers": [3, False, True],
+    "tuples": [("b", 1), ("a", 2), ("a", 1)],
+    "dates": [pd.Timestamp("2021-01-01"), pd.Timestamp("2019-01-01"), pd.Timestamp("2020-01-01")],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "class_weight"),
+    [
+        *((kind, weight) for kind in NAMES for weight in (None, "balanced")),
+        ("strings", "dict"),
+        ("integers", "dict"),
+    ],
+)
+def test_columns_are_read_in_the_order_of_their_names_without_a_copy(kind, class_weight, rng):
+    names = NAMES[kind]
+    Y = rng.dirichlet(np.ones(3), size=20) * 1.00005
+    columns = pd.Index(names, dtype=object, tupleize_cols=False)
+    frame = pd.DataFrame(Y, columns=columns)
+    raw = read_targets(frame, "auto")
+    order = sorted(range(3), key=names.__getitem__)
+    assert raw.classes.tolist() == sorted(names)
+    assert np.shares_memory(raw.values, frame.to_numpy())
+    weights = {"dict": {names[0]: 2.0}}.get(class_weight, class_weight)
+    want = {"dict": {order.index(0): 2.0}}.get(class_weight, class_weight)
+    args = np.arange(20.0), 0.1, np.float64
+    found = fold_weights(raw, args[0], weights, *args[1:])
+    sorted_ = fold_weights(read_targets(Y[:, order], "auto"), args[0], want, *args[1:])
+    for some in (found, found.take(np.arange(20))):
+        block, other = some.block(3, 12), sorted_.block(3, 12)
+        assert_allclose(block.t, other.t, rtol=1e-14)
+        assert_allclose(block.mass, other.mass, rtol=1e-14)
+        assert_array_equal(block.reference, other.reference)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["b", 1, (2, 3)], ["b", "a", None], ["b", np.nan, "a"], [2.0, np.nan, 1.0], ["b", pd.NA, "a"]],
+)
+def test_names_that_have_no_order_keep_that_of_the_columns(names):
+    frame = pd.DataFrame(np.eye(3)[[0, 1, 2, 0]], columns=pd.Index(names, dtype=object))
+    raw = read_targets(frame, "auto")
+    assert raw.columns is None
+    assert all(a is b or a == b for a, b in zip(raw.classes.tolist(), names, strict=True))
+
+
+def test_columns_of_an_indicator_matrix_keep_their_order():
+    frame = pd.DataFrame([[1, 0, 1], [0, 1, 1], [0, 0, 0]], columns=["c", "a", "b"])
+    raw = read_targets(frame, "binary")
+    assert raw.classes.tolist() == ["c", "a", "b"]
+    assert_array_equal(raw.values, frame)
 
 
 def test_columns_of_a_polars_frame_become_classes():
@@ -255,19 +313,104 @@ def test_bad_sample_weights_are_named(weights, message, problem):
         SoftmaxClassifier().fit(X, y, sample_weight=weights(len(X)))
 
 
-@pytest.mark.parametrize("form", ["softmax", "one-vs-rest", "sigmoid", "probabilities", "one-hot"])
-def test_weights_that_leave_one_class_are_refused(form, problem):
+FORMS = {
+    "softmax": lambda y: (y, "auto"),
+    "one-vs-rest": lambda y: (y, "binary"),
+    "sigmoid": lambda y: (y == 1, "auto"),
+    "two classes, softmax": lambda y: (y == 1, "categorical"),
+    "probabilities": lambda y: (np.where(y == 1, 1.0, 0.5 * (y == 2)), "binary"),
+    "one-hot": lambda y: (np.eye(3)[y], "auto"),
+    "multilabel": lambda y: (np.eye(3)[y], "binary"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"solver": "lbfgs"},
+        {"l1_ratio": 1.0},
+        {"l1_ratio": 0.5},
+        {"C": 1e-6},
+        {"C": 1e6},
+        {"class_weight": "balanced"},
+        {"class_weight": "balanced", "label_smoothing": 0.1},
+        {"fit_intercept": False},
+        {"coef_bounds": (0.1, 1)},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("present", [[1], [0, 2]])
+def test_a_class_whose_rows_weigh_zero_is_a_class(form, params, present, problem):
     X, y, _ = problem
-    weights = (y == 1).astype(float)
-    targets, loss = {
-        "softmax": (y, "auto"),
-        "one-vs-rest": (y, "binary"),
-        "sigmoid": (y == 1, "auto"),
-        "probabilities": (np.where(y == 1, 1.0, 0.5), "binary"),
-        "one-hot": (np.eye(3)[y], "auto"),
-    }[form]
-    with pytest.raises(ValueError, match="one class with a positive sample_weight"):
-        SoftmaxClassifier(loss=loss).fit(X, targets, sample_weight=weights)
+    targets, loss = FORMS[form](y)
+    weights = np.isin(y, present).astype(float)
+    clf = SoftmaxClassifier(loss=loss, **params).fit(X, targets, sample_weight=weights)
+    assert clf.optimize_result_.success
+    assert clf.n_iter_[0] < 100
+    P = clf.predict_proba(X)
+    assert np.isfinite(P).all()
+    if form in ("softmax", "one-hot", "one-vs-rest"):
+        assert P.shape == (60, 3)
+        if "label_smoothing" not in params and params.get("fit_intercept", True):
+            absent = np.setdiff1d(range(3), present)
+            assert P[:, absent].max() < 1e-6
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("present", [[1], [0], [0, 2], [1, 2]])
+def test_a_class_whose_rows_weigh_zero_is_what_logistic_regression_makes_of_it(
+    n_classes, present, problem
+):
+    X, y, _ = problem
+    y = np.minimum(y, n_classes - 1)
+    weights = np.isin(y, present).astype(float)
+    ours = SoftmaxClassifier().fit(X, y, sample_weight=weights)
+    theirs = LogisticRegression(tol=1e-10, max_iter=10_000).fit(X, y, sample_weight=weights)
+    assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-4)
+
+
+def test_without_the_rows_that_weigh_zero_the_rest_is_the_same(problem):
+    X, y, _ = problem
+    kept = y != 1
+    whole = SoftmaxClassifier(tol=1e-12).fit(X, y, sample_weight=kept.astype(float))
+    part = SoftmaxClassifier(tol=1e-12, loss="categorical").fit(X[kept], y[kept])
+    assert_allclose(whole.predict_proba(X)[:, [0, 2]], part.predict_proba(X), atol=1e-6)
+    assert_allclose(whole.coef_[[0, 2]], part.coef_, atol=1e-5)
+    assert_allclose(whole.coef_[1], 0, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_without_a_penalty_what_has_one_class_is_separable(form, problem):
+    X, y, _ = problem
+    targets, loss = FORMS[form](y)
+    clf = SoftmaxClassifier(C=np.inf, loss=loss)
+    with pytest.warns(ConvergenceWarning):
+        clf.fit(X, targets, sample_weight=(y == 1).astype(float))
+    P = clf.predict_proba(X[y == 1])
+    assert_allclose(P[:, 1] if P.shape[1] > 1 else P, 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["softmax", "one-vs-rest", "sigmoid", "one-hot"])
+def test_weights_of_rows_and_classes_that_leave_nothing_are_refused(form, problem):
+    X, y, _ = problem
+    targets, loss = FORMS[form](y)
+    only = {True: 0} if form == "sigmoid" else {1: 0}
+    clf = SoftmaxClassifier(loss=loss, class_weight=only)
+    with pytest.raises(ValueError, match="class_weight is zero for every class with target mass"):
+        clf.fit(X, targets, sample_weight=(y == 1).astype(float))
+    assert not hasattr(clf, "coef_")
+
+
+def test_balanced_weights_of_a_side_without_mass_are_1(rng):
+    # 0.1 + 0.1 + ... is not n * 0.1: as a difference the mass of class 0 was 1e-16, its weight 1e15.
+    y, weights = np.ones(1000), np.where(np.arange(1000) < 10, 0, 0.1)
+    y[:10] = 0
+    raw = read_targets(y, "binary")
+    block = fold_weights(raw, weights, "balanced", 0.1, np.float64).block(0, 1000)
+    assert_allclose(block.t[0, 10:], 0.1 * 0.95 / 2)
+    assert_allclose((block.mass - block.t)[0, 10:], 0.1 * 0.05)
 
 
 def test_a_number_weighs_every_row(problem):
