@@ -301,7 +301,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 )
                 self._store(objective, report)
             warn_if_not_converged(
-                report, tol=self.tol, unpenalised=bool(np.isinf(self.C)), dtype=X.dtype
+                report, tol=self.tol, unpenalised=bool(np.isinf(float(self.C))), dtype=X.dtype
             )
         return self
 
@@ -549,6 +549,8 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
+        if X is None:
+            raise ValueError("X must hold features, one column for each, but is None.")
         check_sparse(X, "X")
         refuse_masked(X, "X")
         with naming("X", X):
@@ -579,9 +581,9 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """Logits of rows, which fall out of the range of their dtype where X is far too large."""
         with np.errstate(over="ignore", invalid="ignore"):
             z = logits(X, self.coef_, self.intercept_)
-        finite = np.isfinite(z)
-        if not finite.all():
-            row = first_row + int(finite.all(axis=1).argmin())
+        within = np.abs(z) <= np.finfo(z.dtype).max / 4  # their differences are in range too
+        if not within.all():
+            row = first_row + int(within.all(axis=1).argmin())
             raise ValueError(
                 f"The logits of row {row} of X are outside the range of {z.dtype}: its values are "
                 "too large for coef_. Check the units of X, or pass it as float64."

@@ -425,7 +425,7 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
             fold = _Fold(model, X, y, raw, weights, self.Cs_, self.l1_ratios_, scorer, for_score)
             cv = self._splitter().split(X, y, **for_split) if self._cv_splits else self.cv
             folds = check_folds(cv, len(raw.values))
-            found = Parallel(n_jobs=self.n_jobs)(
+            found = Parallel(n_jobs=None if self.n_jobs is None else int(self.n_jobs))(
                 delayed(fold)(i, train, test) for i, (train, test) in enumerate(folds)
             )
             scores, paths, n_iters, complete = zip(*found, strict=True)

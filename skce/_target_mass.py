@@ -25,6 +25,8 @@ from ._targets import RawTargets
 
 ClassWeight = dict | str | None
 
+#: Class weights at most; sums of their products with other weights are in range.
+_LARGEST_WEIGHT = 1e100
 #: Rows at a time where a weight needs a temporary as wide as y.
 _CHUNK = 4096
 #: Numbers of shape (K, n_samples), up to which blocks are kept.
@@ -353,7 +355,14 @@ def _check_some_mass(mass: NDArray) -> None:
 
 def balanced_weights(mass: NDArray, total: float, n_classes: int) -> NDArray:
     """Weights total / (n_classes * mass_k); 1 for a class without mass, which weighs nothing."""
-    return np.divide(total, n_classes * mass, out=np.ones_like(mass), where=mass > 0)
+    with np.errstate(over="ignore"):
+        weights = np.divide(total / n_classes, mass, out=np.ones_like(mass), where=mass > 0)
+    if weights.max() > _LARGEST_WEIGHT:
+        raise ValueError(
+            f"class_weight='balanced' gives the class at position {int(weights.argmax())} the "
+            f"weight {weights.max():g}: its rows weigh next to nothing. Give them weight zero."
+        )
+    return weights
 
 
 def weights_from_dict(class_weight: dict, classes: NDArray) -> NDArray:
@@ -373,4 +382,10 @@ def weights_from_dict(class_weight: dict, classes: NDArray) -> NDArray:
         )
     if not weights.any():
         raise ValueError("class_weight must give at least one class a weight above zero.")
+    if weights.max() > _LARGEST_WEIGHT:
+        k = int(weights.argmax())
+        raise ValueError(
+            f"class_weight[{classes.tolist()[k]!r}] is {weights[k]:g}: divide class weights by "
+            "their maximum, and multiply C by it."
+        )
     return weights

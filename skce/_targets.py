@@ -141,8 +141,21 @@ def check_y(y: ArrayLike, name: str = "y") -> NDArray:
             f"Complex data not supported: {name} must hold labels or real probabilities."
         )
     if array.ndim == 2 and array.shape[1] == 1:
-        return column_or_1d(array, warn=True)
+        array = column_or_1d(array, warn=True)
+    if array.ndim == 1 and array.dtype.kind == "O":
+        _check_labels_are_keys(array, name)
     return array
+
+
+def _check_labels_are_keys(y: NDArray, name: str) -> None:
+    """Refuse lists, dicts and arrays as labels."""
+    for row, label in enumerate(y):
+        try:
+            hash(label)
+        except TypeError:
+            raise ValueError(
+                f"Unknown label type: row {row} of {name} holds {label!r:.100}, which is no label."
+            ) from None
 
 
 def _array_of(values: Any, name: str) -> NDArray:
@@ -239,12 +252,10 @@ def _read_probabilities(y: NDArray, loss: str) -> RawTargets:
             f"{loss!r} a 1-D y must hold class labels, but row {row} of y is {y[row]:g}. If y is "
             "the probability of class 1, set loss='binary'; if it is a quantity, use a regressor."
         )
-    return RawTargets(
-        np.array([0, 1]), "sigmoid", "outputs", _check_unit_interval(y).reshape(-1, 1)
-    )
+    return RawTargets(np.array([0, 1]), "sigmoid", "outputs", check_unit_interval(y).reshape(-1, 1))
 
 
-def _check_unit_interval(y: NDArray) -> NDArray:
+def check_unit_interval(y: NDArray) -> NDArray:
     outside = (y < 0) | (y > 1)
     if outside.any():
         row = int(outside.argmax())
@@ -435,7 +446,7 @@ def expected_accuracy(y: ArrayLike, codes: NDArray, classes: NDArray, form: str)
     if array.ndim == 1:
         if form != "sigmoid" or kind_of_labels(array) != "continuous":
             return None
-        matrix = _check_unit_interval(array)
+        matrix = check_unit_interval(array)
         return np.where(codes == 1, matrix, 1 - matrix)
     if array.shape[1] != len(classes):
         raise ValueError(f"y has {array.shape[1]} columns, but the fit had {len(classes)} classes.")

@@ -579,6 +579,10 @@ class ConvergenceDisplay(_Display):
         seconds = estimator.optimize_result_.seconds
         x = np.arange(1, len(curve) + 1) if against == "iteration" else seconds
         least = curve.min() if minimum is None else float(minimum)
+        if not 0 < least < np.inf:
+            raise ValueError(
+                f"The gap is relative to minimum, which must be positive and finite, got {least:g}."
+            )
         gap = (curve - least) / least
         if (gap < -np.sqrt(np.finfo(float).eps)).any():
             raise ValueError(

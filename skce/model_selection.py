@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.utils import check_random_state, get_tags
+from sklearn.utils import check_random_state, get_tags, indexable
 from sklearn.utils._param_validation import validate_params
 
 from ._checks import (
@@ -23,7 +23,7 @@ from ._checks import (
     naming,
     refuse_masked,
 )
-from ._targets import check_y, column_names, kind_of_labels, sorting
+from ._targets import check_unit_interval, check_y, column_names, kind_of_labels, sorting
 
 __all__ = ["StratifiedProbabilityKFold", "cross_val_predict_proba"]
 
@@ -211,8 +211,8 @@ def cross_val_predict_proba(
     options = {
         "groups": groups,
         "cv": cv,
-        "n_jobs": n_jobs,
-        "verbose": verbose,
+        "n_jobs": None if n_jobs is None else int(n_jobs),
+        "verbose": int(verbose),
         "params": params,
         "pre_dispatch": pre_dispatch,
     }
@@ -223,11 +223,19 @@ def cross_val_predict_proba(
             raise TypeError(f"params must have strings as keys, but one is {name!r:.100}.")
         check_sparse(value, name)
         refuse_masked(value, name)
+    with naming("X", None):
+        (X,) = indexable(X)
+    with naming("groups", None):
+        (options["groups"],) = indexable(groups)
     labels = check_y(y)
     if cv is not None and not isinstance(cv, Integral) and not hasattr(cv, "get_n_splits"):
         options["cv"] = check_folds(cv, len(labels))
     if labels.ndim == 1 and kind_of_labels(labels) != "continuous":
+        if labels.dtype.kind == "f":  # scikit-learn's casts overflow where these are large
+            labels = np.unique(labels, return_inverse=True)[1]
         return cross_val_predict(estimator, X, labels, method="predict_proba", **options)
+    if labels.ndim == 1:
+        check_unit_interval(labels)
     if column_names(y) is None:
         y = labels
     return cross_val_predict(_ProbabilityPredictor(estimator), X, y, **options)

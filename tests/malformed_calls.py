@@ -285,6 +285,9 @@ SPOILT: list[Spoilt] = [
     Spoilt("times 1e30", _numeric(lambda a: a * 1e30)),
     Spoilt("times 1e-300", _numeric(lambda a: a * 1e-300)),
     Spoilt("times 1e-30", _numeric(lambda a: a * 1e-30)),
+    Spoilt("largest", _numeric(lambda a: np.where(a > np.mean(a), 1e308, -1e308)), frozenset({"proba"})),
+    Spoilt("zeros and ones", _numeric(lambda a: np.where(a == a.max(axis=-1, keepdims=True), 1.0, 0.0) if a.ndim and a.size else a)),
+    Spoilt("mostly zeros", _numeric(lambda a: np.where(np.arange(a.size).reshape(a.shape) == 0, 1.0, 0.0))),
     Spoilt("read-only", _of(lambda a: a.setflags(write=False) or a)),
     Spoilt("Fortran", _of(lambda a: np.asfortranarray(a))),
     Spoilt("strided", _of(lambda a: np.concatenate([np.atleast_1d(a)] * 2)[::2])),
@@ -732,6 +735,7 @@ def calls() -> list[Call]:
         "sample_weight": "weights",
         "labels": "labels",
         "label_smoothing": "number",
+        "class_weight": "class_weight",
     }
     both = {"loss": "categorical", "labels": None, "class_weight": None, "label_smoothing": 0.0}
     mean = {"normalize": True, "sample_weight": w}
@@ -1025,6 +1029,11 @@ SPECIAL: dict[str, list[Spoilt]] = {
         Spoilt("folds generator", lambda v, rng: iter([(np.arange(9), np.arange(9, 12))])),
         Spoilt("folds that fail", lambda v, rng: (1 / i for i in range(3))) if False else Spoilt("folds empty generator", lambda v, rng: iter([])),
     ],
+    "class_weight": _replace("weights", *(
+        dict(zip(keys, values, strict=False))
+        for keys in ((0, 1, 2), ("u", "v", "w"), (False, True))
+        for values in ((0, 1, 1), (1, 0, 0), (0, 0, 0), (1e308,) * 3, (1e-320,) * 3, (1e50, 1, 1), (-1, 1, 1), (np.inf, 1, 1), (np.nan, 1, 1), ("1", 1, 1), (None, 1, 1), (10**400, 1, 1), (1e-300, 1e-300, 1))
+    )),
     "jobs": _replace("jobs", 0, 1, None, "a", 0.5, 10**400, -(10**400), np.nan, [1], np.array([1, 2]), pd.NA, 1j),
     "scoring": _replace("scoring", "r2", "nothing", "accuracy", "roc_auc", "f1", lambda *a: "a", lambda *a: np.nan, lambda *a: None, lambda *a: 1j, lambda *a: [1, 2], {"a": "accuracy"}),
 }  # fmt: skip

@@ -715,3 +715,51 @@ def test_a_scorer_names_what_it_cannot_score(rng):
     for metric in (None, [], sklearn.metrics.log_loss):
         with pytest.raises(ValueError, match="metric must be one of"):
             skce.metrics.make_log_loss_scorer(metric)
+
+
+# ------------------------------------------------------------------- weights of zero, and overflow
+def test_rows_and_classes_of_weight_zero_may_have_infinite_losses():
+    y, p = [0, 1, 2], np.vstack([[0.0, 0.5, 0.5], P3[1:]])
+    rows = {"sample_weight": [0, 1, 1]}
+    classes = {"class_weight": {0: 0, 1: 1, 2: 1}}
+    for metric in (log_loss, skce.metrics.kl_divergence):
+        expected = metric(y[1:], p[1:], labels=y)
+        assert metric(y, p, clip=False) == np.inf
+        assert_allclose(metric(y, p, clip=False, **rows), expected)
+    expected = log_loss(y[1:], p[1:], labels=y)
+    assert_allclose(log_loss(y, p, clip=False, **classes), expected)
+    smooth = log_loss(y, p, clip=False, label_smoothing=0.1, **classes)
+    T = 0.9 * np.eye(3) + 0.1 / 3
+    T[:, 0] = 0
+    by_hand = -np.sum(T[:, 1:] * np.log(p[:, 1:])) / np.sum([0, 1, 1])
+    assert_allclose(smooth, by_hand)
+
+
+@pytest.mark.parametrize("options", [{}, {"sample_weight": [1, 0, 0]}])
+def test_weights_that_leave_no_row_have_no_mean(options):
+    weights = {"class_weight": {0: 0, 1: 1, 2: 1}, "labels": [0, 1, 2], **options}
+    for y in ([0, 0, 0], np.eye(3)[[0, 0, 0]]):
+        y = np.asarray(y)
+        with pytest.raises(ValueError, match="leave no row of y_true any weight"):
+            log_loss(y, P3, **{**weights, "labels": None if y.ndim == 2 else [0, 1, 2]})
+        total = log_loss(
+            y, P3, normalize=False, **{**weights, "labels": None if y.ndim == 2 else [0, 1, 2]}
+        )
+        assert total == 0
+
+
+def test_losses_overflow_to_infinity_and_not_to_nan():
+    z = np.array([[1e308, -1e308], [-1e308, 1e308]])
+    assert log_loss_from_logits([0, 1], z) == 0
+    assert log_loss_from_logits([1, 0], z) == np.inf
+    assert log_loss_from_logits([[0, 1], [1, 0]], z, loss="binary") == np.inf
+    assert_array_equal(skce.metrics.log_loss_gradient_from_logits([1, 0], z), [[1, -1], [-1, 1]])
+    assert log_loss([0, 1], [[0.5, 0.5]] * 2, sample_weight=[8e307, 8e307], normalize=False) > 1e308
+    assert log_loss([0, 1], np.eye(2)[[1, 0]], sample_weight=[8e307] * 2, normalize=False) == np.inf
+
+
+def test_class_weights_beyond_use_are_named():
+    with pytest.raises(ValueError, match=r"class_weight\[1\] is 1e\+200: divide class weights"):
+        log_loss([0, 1, 2], P3, class_weight={0: 1, 1: 1e200, 2: 1})
+    with pytest.raises(ValueError, match="'balanced' gives the class at position 0"):
+        log_loss([0, 1, 2], P3, class_weight="balanced", sample_weight=[1e-200, 1, 1])

@@ -23,6 +23,7 @@ from ._terms import (
     read_logits,
     read_probabilities,
     read_targets,
+    times,
 )
 
 
@@ -42,16 +43,26 @@ class Problem:
         def one(rows: slice) -> tuple[float, float]:
             values = of_rows(self.predictions, rows)
             counts = self.targets.weight(rows) if self.targets.weighted else None
-            if self.sample_weight is None:
-                total = len(values) if counts is None else counts.sum()
-                return float(values.sum()), float(total)
-            w = self.sample_weight[rows].astype(np.float64, copy=False)
-            return float(w @ values), float(w.sum() if counts is None else w @ counts)
+            with np.errstate(over="ignore"):  # a sum of losses may be infinite
+                if self.sample_weight is None:
+                    total = len(values) if counts is None else counts.sum()
+                    return float(values.sum()), float(total)
+                w = self.sample_weight[rows].astype(np.float64, copy=False)
+                total = w.sum() if counts is None else w @ counts
+                return float(times(w, values).sum()), float(total)
 
         parts = by_blocks(self.shape, one)
         self.predictions.finish()
-        total = math.fsum(part[0] for part in parts)
-        return total / math.fsum(part[1] for part in parts) if normalize else total
+        total, mass = (_sum([part[i] for part in parts]) for i in (0, 1))
+        if not normalize:
+            return total
+        if not mass > 0:
+            raise ValueError(
+                "class_weight and sample_weight leave no row of y_true any weight, so that there "
+                "is no mean: give a class that is in y_true a weight above zero, or set "
+                "normalize=False."
+            )
+        return total / mass
 
     def rows(self, of_rows: Callable[[Predictions, slice], NDArray], shape: tuple) -> NDArray:
         """Return what a method of the targets returns for all rows."""
@@ -70,9 +81,19 @@ class Problem:
         return self.predictions.values.shape
 
 
+def _sum(parts: list[float]) -> float:
+    """Exact sum, infinite where it overflows."""
+    try:
+        return math.fsum(parts)
+    except OverflowError:
+        return math.inf
+
+
 def check_lengths_of(**arrays: Any) -> None:
-    """Check that arrays that can be read, None left out, have the same number of rows."""
+    """Check that all arrays but for `sample_weight` are there, and have equally many rows."""
     for name, array in arrays.items():
+        if array is None and name != "sample_weight":
+            raise TypeError(f"{name} is missing.")
         refuse_sparse(array, name)
     with naming(" and ".join(arrays), None):
         check_consistent_length(*arrays.values())

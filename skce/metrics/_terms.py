@@ -211,7 +211,8 @@ class Logits(Predictions):
 
     def log(self, rows: slice) -> NDArray:
         """Return log p of all classes, shape (r, n_classes)."""
-        return log_softmax(np.ascontiguousarray(self._read(rows).T)).T
+        with np.errstate(over="ignore"):  # differences of large logits
+            return log_softmax(np.ascontiguousarray(self._read(rows).T)).T
 
     def log_at(self, rows: slice, codes: NDArray) -> NDArray:
         """Return log p of one class per row, shape (r,)."""
@@ -229,7 +230,9 @@ class Logits(Predictions):
         rest = T.copy()
         rest[reference, np.arange(len(t))] = 0
         block = SoftBlock(mass, reference, rest.sum(axis=0), T)
-        _, g = LOSSES["categorical"].value_gradient(np.ascontiguousarray(self._read(rows).T), block)
+        z = np.ascontiguousarray(self._read(rows).T)
+        with np.errstate(over="ignore", invalid="ignore"):  # the value may overflow
+            _, g = LOSSES["categorical"].value_gradient(z, block)
         return g.T[:, 1:] if self.one_column else g.T
 
     def gradient_of_both(self, rows: slice, t: NDArray, u: NDArray) -> NDArray:
@@ -378,16 +381,17 @@ class Labels(MetricTargets):
         codes = self.values[rows]
         if not self.smoothing:
             loss = 0 - predictions.log_at(rows, codes)
-            return self._on[codes] * loss if self.weighted else loss
-        log_p = predictions.log(rows)
-        return 0 - self._on[codes] * log_p[np.arange(len(log_p)), codes] - log_p @ self._spread
+            return times(self._on[codes], loss) if self.weighted else loss
+        return _cross_entropy(self._t(codes), predictions.log(rows))
 
     def gradient(self, predictions: Predictions, rows: slice) -> NDArray:
         """Gradient of that loss in what was predicted, shape (r, n_columns)."""
-        codes = self.values[rows]
+        return predictions.gradient(rows, self._t(self.values[rows]))
+
+    def _t(self, codes: NDArray) -> NDArray:
         t = np.tile(self._spread, (len(codes), 1))
         t[np.arange(len(codes)), codes] += self._on[codes]
-        return predictions.gradient(rows, t)
+        return t
 
     def distribution(self, rows: slice) -> NDArray:
         """Return y as a distribution over the classes, shape (r, n_classes)."""
@@ -563,15 +567,23 @@ def _log_of_targets(y: NDArray) -> NDArray:
     return np.log(np.where(y > 0, y, 1))
 
 
+def times(weights: NDArray, losses: NDArray) -> NDArray:
+    """Return weights * losses, and 0 where a weight is 0, of an infinite loss too."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        products = weights * losses
+    products[weights == 0] = 0
+    return products
+
+
 def _cross_entropy(t: NDArray, log_p: NDArray) -> NDArray:
     """Return -sum_k t_k * log(p_k) of each row, in place of log_p; 0 * log(0) is 0."""
     ones = np.ones(t.shape[1])
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         terms = np.multiply(t, log_p, out=log_p)
-    total = terms @ ones
-    if np.isnan(total).any():
-        terms[t == 0] = 0
         total = terms @ ones
+        if np.isnan(total).any():
+            terms[t == 0] = 0
+            total = terms @ ones
     return 0 - total  # and not the negative, which would make -0 of 0
 
 
