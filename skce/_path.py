@@ -69,7 +69,8 @@ class SoftmaxPath(NamedTuple):
     Cs : ndarray of shape (n_Cs,)
         Values of C, from the strongest penalty to the weakest.
     coefs : ndarray of shape (n_Cs, n_outputs, n_features)
-        Coefficients at each of them.
+        Coefficients at each of them, outputs in the order that `classes_` of a
+        :class:`SoftmaxClassifier` has.
     intercepts : ndarray of shape (n_Cs, n_outputs)
         Intercepts at each of them.
     n_iters : ndarray of int, shape (n_Cs,)

@@ -137,38 +137,40 @@ def _beside(y: Any, proba: NDArray, classes: NDArray) -> tuple[Any, NDArray, NDA
         return (y, proba, classes) if order is None else (y, proba[:, order], classes[order])
     names = column_names(y)
     if names is not None and set(names.tolist()) >= set(classes.tolist()):
-        return y, *_with_unseen(proba, classes, set(names.tolist()) - set(classes.tolist()))
+        return y, *_with_unseen(proba, classes, _unseen(names, classes))
     if np.shape(y)[1] != len(classes):
         raise ValueError(f"y has {np.shape(y)[1]} columns, but the fit had {len(classes)} classes.")
     columns_of_classes(names, classes)  # raises unless the fit knew no names
     return y if names is None else check_y(y), proba, None
 
 
-def _unseen(labels: NDArray, classes: NDArray) -> set:
+def _unseen(labels: NDArray, classes: NDArray) -> NDArray:
     """Labels that the estimator does not know."""
-    numbers = labels.dtype.kind in "biuf" and classes.dtype.kind in "biuf"
-    if numbers and np.isin(labels, classes).all():
-        return set()
-    return set(labels.tolist()) - set(classes.tolist())
+    if labels.dtype.kind in "biuf" and classes.dtype.kind in "biuf":
+        return labels[~np.isin(labels, classes)]
+    known = set(classes.tolist())
+    return labels[np.array([label not in known for label in labels.tolist()], dtype=bool)]
 
 
-def _with_unseen(proba: NDArray, classes: NDArray, unseen: set) -> tuple[NDArray, NDArray]:
+def _with_unseen(proba: NDArray, classes: NDArray, unseen: NDArray) -> tuple[NDArray, NDArray]:
     """Add a column of zeros for each class that the estimator has not seen."""
-    if not unseen:
+    if not len(unseen):
         return proba, classes
     try:
-        names = sorted([*classes.tolist(), *unseen])
+        names = as_names(sorted({*classes.tolist(), *unseen.tolist()}))
     except TypeError:
         raise ValueError(
-            f"y holds {next(iter(unseen))!r}, which is no label beside the classes of the fit, "
+            f"y holds {unseen.tolist()[0]!r}, which is no label beside the classes of the fit, "
             f"{classes.tolist()}. Pass labels of the same type."
         ) from None
+    if unseen.dtype.kind == classes.dtype.kind == "M":  # dates of which Python knows a number only
+        names = np.unique(np.concatenate([classes, unseen]))
     if proba.ndim == 1 or proba.shape[1] == 1:
         proba = np.column_stack([1 - proba.reshape(-1), proba.reshape(-1)])
-    position = {name: k for k, name in enumerate(names)}
+    position = {name: k for k, name in enumerate(names.tolist())}
     wider = np.zeros((len(proba), len(names)), dtype=proba.dtype)
     wider[:, [position[label] for label in classes.tolist()]] = proba
-    return wider, as_names(names)
+    return wider, names
 
 
 def make_log_loss_scorer(metric: Callable[..., float] = log_loss, **options: Any) -> LogLossScorer:
