@@ -382,7 +382,7 @@ def weights_from_dict(class_weight: dict, classes: NDArray) -> NDArray:
         )
     if not weights.any():
         raise ValueError("class_weight must give at least one class a weight above zero.")
-    if weights.max() > _LARGEST_WEIGHT:
+    if not 1 / _LARGEST_WEIGHT < weights.max() < _LARGEST_WEIGHT:
         k = int(weights.argmax())
         raise ValueError(
             f"class_weight[{classes.tolist()[k]!r}] is {weights[k]:g}: divide class weights by "

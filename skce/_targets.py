@@ -325,7 +325,8 @@ def check_probabilities(
             raise ValueError(f"Input {name} contains NaN or infinity in row {row}.")
     if y.dtype.kind == "b":
         y = y.view(np.uint8)
-    total = y.sum(axis=1, dtype=np.float64)
+    with np.errstate(over="ignore"):  # in rows that are refused
+        total = y.sum(axis=1, dtype=np.float64)
     bad = y.min(axis=1) < 0
     if distributions:
         rounding = np.finfo(y.dtype).eps if y.dtype.kind == "f" else 0

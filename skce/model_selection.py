@@ -236,6 +236,8 @@ def cross_val_predict_proba(
         return cross_val_predict(estimator, X, labels, method="predict_proba", **options)
     if labels.ndim == 1:
         check_unit_interval(labels)
+    elif labels.dtype.kind not in "biuf":
+        check_numbers(labels, "y")
     if column_names(y) is None:
         y = labels
     return cross_val_predict(_ProbabilityPredictor(estimator), X, y, **options)

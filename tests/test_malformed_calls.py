@@ -11,7 +11,7 @@ import skce
 
 # Calls of a run and seconds that it may take, by profile of Hypothesis; "long" is run by hand:
 # pytest tests/test_malformed_calls.py --hypothesis-profile=long
-PROFILES = {"long": (20_000, 3600), "default": (500, 300)}
+PROFILES = {"long": (100_000, 7200), "default": (500, 300)}
 
 
 @pytest.fixture

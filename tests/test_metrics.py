@@ -761,5 +761,11 @@ def test_losses_overflow_to_infinity_and_not_to_nan():
 def test_class_weights_beyond_use_are_named():
     with pytest.raises(ValueError, match=r"class_weight\[1\] is 1e\+200: divide class weights"):
         log_loss([0, 1, 2], P3, class_weight={0: 1, 1: 1e200, 2: 1})
+    with pytest.raises(ValueError, match=r"class_weight\[0\] is .*e-321: divide class weights"):
+        log_loss([0, 1, 2], P3, class_weight=dict.fromkeys(range(3), 1e-320))
+    huge = np.full((3, 3), 1e308)
+    for arguments in ((huge, P3), ([0, 1, 2], huge)):
+        with pytest.raises(ValueError, match=r"1e\+308|inf"):
+            log_loss(*arguments)
     with pytest.raises(ValueError, match="'balanced' gives the class at position 0"):
         log_loss([0, 1, 2], P3, class_weight="balanced", sample_weight=[1e-200, 1, 1])

@@ -134,7 +134,8 @@ class Probabilities(Predictions):
         least = p.min()
         if self.distributions and least >= 0:
             eps = np.finfo(p.dtype).eps
-            total = p @ np.ones(p.shape[1], np.promote_types(p.dtype, np.float32))
+            with np.errstate(over="ignore"):  # in rows that are refused
+                total = p @ np.ones(p.shape[1], np.promote_types(p.dtype, np.float32))
             most = total.max()
             self._off |= bool(max(most - 1, 1 - total.min()) > np.sqrt(eps) + 1e-8)
             if most <= 1 + p.shape[1] * eps:  # so that none is above 1
@@ -431,7 +432,8 @@ class Distributions(MetricTargets):
         y = self._in_order(np.stack([1 - y, y], axis=1) if y.ndim == 1 else y)
         if self.values.ndim == 1 or self._is_indicator:
             return y
-        total = y @ np.ones(y.shape[1])
+        with np.errstate(over="ignore"):  # in rows that are refused
+            total = y @ np.ones(y.shape[1])
         error = np.abs(total - 1)
         worst = error.max()
         if not (y.min() >= 0 and worst <= _sum_tolerance(self.values)):
