@@ -23,6 +23,9 @@ from ._checks import check_numbers, naming, raise_missing, refuse_masked, refuse
 #: real ones carry four to six digits.
 SUM_TOLERANCE = 1e-4
 
+#: Sum of sample weights at most; what class weights may make of it is in the range of float64.
+_LARGEST_TOTAL = 1e200
+
 
 @dataclass(frozen=True)
 class RawTargets:
@@ -418,10 +421,10 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray
         raise ValueError("sample_weight is zero in every row: at least one must be positive.")
     with np.errstate(over="ignore"):
         total = weights.sum(dtype=np.float64)
-    if not np.finfo(np.float64).tiny <= total < np.inf:
+    if not 1 / _LARGEST_TOTAL <= total <= _LARGEST_TOTAL:
         raise ValueError(
-            f"sample_weight sums to {total:g}, outside the range of float64: divide it by its "
-            "maximum."
+            f"sample_weight sums to {total:g}, which leaves no room for products in float64: "
+            "divide it by its maximum."
         )
     return weights
 

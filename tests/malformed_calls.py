@@ -1140,7 +1140,12 @@ def _said(error: BaseException) -> str:
 
 
 #: Numbers at the edge of float64, which the tests of solvers try: argument and name of a value.
-EDGE = {("C", "number 1e-320"), ("C", "number 1e+308")}
+EDGE = {
+    ("C", "number 1e-320"),
+    ("C", "number 1e+308"),
+    ("Cs", "times 1e300"),
+    ("X", "times 1e300"),
+}
 #: scikit-learn's own, when a fold lacks a class.
 _SAID_ON_PURPOSE = "Number of classes in training fold"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ from sklearn.base import BaseEstimator
 from sklearn.metrics._scorer import _BaseScorer  # the only class that ScoringMonitor takes
 from sklearn.utils.metadata_routing import UNUSED
 
-from .._checks import refuse_sparse
 from .._targets import (
     as_names,
     check_y,
@@ -94,8 +92,9 @@ class LogLossScorer(BaseEstimator, _BaseScorer):
             The metric, with the sign that makes greater better.
         """
         _check_metric(self.metric)
-        if not isinstance(self.options, (dict, NoneType)):
-            raise TypeError(f"options must be a dict or None, got {self.options!r:.100}.")
+        options = {} if self.options is None else self.options
+        if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
+            raise TypeError(f"options must be a dict of keywords or None, got {options!r:.100}.")
         if not hasattr(estimator, "predict_proba"):
             raise TypeError(
                 f"The estimator must have predict_proba, but {type(estimator).__name__} has not."
@@ -104,7 +103,7 @@ class LogLossScorer(BaseEstimator, _BaseScorer):
         proba = estimator.predict_proba(X)
         if isinstance(proba, list):  # one array of two columns per label
             proba = np.column_stack([p[:, -1] for p in proba])
-        options = {"sample_weight": sample_weight, **(self.options or {})}
+        options = {"sample_weight": sample_weight, **options}
         classes = getattr(estimator, "classes_", None)
         if isinstance(classes, np.ndarray) and "labels" not in options:
             y, proba, options["labels"] = _beside(y, proba, classes)
@@ -230,8 +229,8 @@ def _check_metric(metric: Any) -> None:
 
 def _as_targets(y: Any) -> Any:
     """Return y as an array, but a data frame, whose columns have names, as it is."""
-    refuse_sparse(y, "y")
-    return check_y(y) if column_names(y) is None else y
+    array = check_y(y)
+    return array if column_names(y) is None else y
 
 
 #: Negative log-loss, for ``scoring=``.
