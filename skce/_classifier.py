@@ -501,6 +501,11 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
         It is no parameter. :class:`~sklearn.feature_selection.SelectFromModel` asks for it, and
         with "l1" keeps every feature that has a coefficient above 1e-5.
+
+        Returns
+        -------
+        {"l1", "l2", "elasticnet"}
+            The kind.
         """
         share = self._l1_share
         return "l1" if np.isclose(share, 1) else "elasticnet" if share > 0 else "l2"

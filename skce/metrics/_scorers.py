@@ -67,7 +67,13 @@ class LogLossScorer(BaseEstimator, _BaseScorer):
 
     @property
     def __name__(self) -> str:
-        """Name that displays show, such as "neg_log_loss"."""
+        """Name that displays show.
+
+        Returns
+        -------
+        str
+            Such as "neg_log_loss".
+        """
         return ("neg_" if self._sign < 0 else "") + getattr(self.metric, "__name__", "score")
 
     def score(
