@@ -34,8 +34,9 @@ __all__ = [
 ]
 
 
-#: Points, bins or marks at most.
+#: Points, bins or marks at most, and the largest number that axes have room for.
 _MOST = 10**6
+_LARGEST_DRAWN = 1e300
 
 
 def _axes(ax: Any) -> Any:
@@ -292,8 +293,8 @@ def _finite(name: str, values: Any, shape: tuple[int | None, ...]) -> NDArray:
     ):
         text = ", ".join("any" if length is None else str(length) for length in shape)
         raise ValueError(f"{name} must have shape ({text}), but has {array.shape}.")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite.")
+    if not (np.abs(array) <= _LARGEST_DRAWN).all():
+        raise ValueError(f"{name} must be finite, and at most {_LARGEST_DRAWN:g} to be drawn.")
     return array
 
 

@@ -1145,6 +1145,8 @@ EDGE = {
     ("C", "number 1e+308"),
     ("Cs", "times 1e300"),
     ("X", "times 1e300"),
+    ("penalty_weights", "huge number somewhere"),
+    ("penalty_weights", "times 1e300"),
 }
 #: scikit-learn's own, when a fold lacks a class.
 _SAID_ON_PURPOSE = "Number of classes in training fold"
