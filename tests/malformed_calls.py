@@ -612,7 +612,14 @@ def calls() -> list[Call]:
         }
         options = {k: v for k, v in options.items() if k in shared}
         arguments = {"X": X, "y": y, "sample_weight": w, **chosen, **shared, **options}
-        kind = {**kinds, "Cs": "numbers", "l1_ratios": "numbers", "cv": "cv", "n_jobs": "jobs"}
+        kind = {
+            **kinds,
+            "Cs": "numbers",
+            "l1_ratios": "numbers",
+            "cv": "cv",
+            "n_jobs": "jobs",
+            "scoring": "scoring",
+        }
         out.append(Call(f"fit CV {name}", _fit_cv, arguments, kind, weight=0.5))
     folds = [(np.arange(6), np.arange(6, 12)), (np.arange(6, 12), np.arange(6))]
     arguments = {"X": X, "y": D["y"], "cv": folds, "Cs": [1.0]}

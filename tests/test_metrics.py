@@ -767,3 +767,8 @@ def test_class_weights_beyond_use_are_named():
             log_loss(*arguments)
     with pytest.raises(ValueError, match="'balanced' gives the class at position 0"):
         log_loss([0, 1, 2], P3, class_weight="balanced", sample_weight=[1e-200, 1, 1])
+
+
+def test_d2_of_targets_without_mass_is_named():
+    with pytest.raises(ValueError, match="y_true has no target mass"):
+        d2_log_loss_score(np.zeros((3, 3)), P3)

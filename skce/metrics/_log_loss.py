@@ -672,4 +672,7 @@ def d2_log_loss_score(
     problem = read(y_true, y_proba, sample_weight, loss=loss, labels=labels)
     explained = problem.average(problem.targets.loss, normalize=False)
     eps = np.finfo(problem.predictions.values.dtype).eps
-    return 1 - explained / problem.targets.loss_of_mean(problem.sample_weight, eps)
+    of_mean = problem.targets.loss_of_mean(problem.sample_weight, eps)
+    if of_mean == 0:
+        raise ValueError("y_true has no target mass in rows that weigh something.")
+    return 1 - explained / of_mean
