@@ -29,6 +29,8 @@ __all__ = ["StratifiedProbabilityKFold", "cross_val_predict_proba"]
 
 #: Strata at most; a larger number balances no better, and takes longer.
 _STRATA = 500
+#: Numbers in a matrix of targets at most: up to here they fit the integers of scikit-learn's checks.
+_LARGEST_TARGET = 2.0**53
 
 
 class StratifiedProbabilityKFold(StratifiedKFold):
@@ -236,8 +238,8 @@ def cross_val_predict_proba(
         return cross_val_predict(estimator, X, labels, method="predict_proba", **options)
     if labels.ndim == 1:
         check_unit_interval(labels)
-    elif labels.dtype.kind not in "biuf":
-        check_numbers(labels, "y")
+    elif np.abs(check_numbers(labels, "y")).max() > _LARGEST_TARGET:
+        raise ValueError(f"y holds {np.abs(labels).max():g}: target probabilities are in [0, 1].")
     if column_names(y) is None:
         y = labels
     return cross_val_predict(_ProbabilityPredictor(estimator), X, y, **options)

@@ -1042,7 +1042,7 @@ SPECIAL: dict[str, list[Spoilt]] = {
         for values in ((0, 1, 1), (1, 0, 0), (0, 0, 0), (1e308,) * 3, (1e-320,) * 3, (1e50, 1, 1), (-1, 1, 1), (np.inf, 1, 1), (np.nan, 1, 1), ("1", 1, 1), (None, 1, 1), (10**400, 1, 1), (1e-300, 1e-300, 1))
     )),
     "jobs": _replace("jobs", 0, 1, None, "a", 0.5, 10**400, -(10**400), np.nan, [1], np.array([1, 2]), pd.NA, 1j),
-    "scoring": _replace("scoring", "r2", "nothing", "accuracy", "roc_auc", "f1", lambda *a: "a", lambda *a: np.nan, lambda *a: None, lambda *a: 1j, lambda *a: [1, 2], {"a": "accuracy"}),
+    "scoring": _replace("scoring", "nothing", "accuracy", "roc_auc", "f1", lambda *a, **k: "a", lambda *a, **k: np.nan, lambda *a, **k: None, lambda *a, **k: 1j, lambda *a, **k: [1, 2], {"a": "accuracy"}),
 }  # fmt: skip
 
 
