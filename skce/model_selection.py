@@ -29,7 +29,7 @@ __all__ = ["StratifiedProbabilityKFold", "cross_val_predict_proba"]
 
 #: Strata at most; a larger number balances no better, and takes longer.
 _STRATA = 500
-#: Numbers in a matrix of targets at most: up to here they fit the integers of scikit-learn's checks.
+#: Numbers in a matrix of targets at most: to here they fit the integers that scikit-learn casts to.
 _LARGEST_TARGET = 2.0**53
 
 
