@@ -14,11 +14,22 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._callbacks import CallbackSupportMixin, begin, iterations, with_callbacks
 from ._certain import at_limit, certain
+from ._checks import (
+    LARGEST,
+    VERBOSE,
+    Number,
+    check_numbers,
+    check_numbers_or_none,
+    check_sparse,
+    naming,
+    refuse_dates,
+    refuse_masked,
+)
 from ._interrupts import unchanged_on_error
 from ._objective import Objective
 from ._outputs import OUTPUTS
@@ -30,8 +41,8 @@ from ._targets import (
     RawTargets,
     check_lengths,
     check_sample_weight,
+    check_y,
     expected_accuracy,
-    raise_with_first_bad_row,
     read_targets,
 )
 
@@ -96,7 +107,8 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     max_iter : int, default=1000
         Iterations of the solver at most.
     warm_start : bool, default=False
-        Whether to start from the coefficients of the previous fit.
+        Whether to start from the coefficients of the previous fit. Where these are worse than
+        zeros, because they were set to something far off, the fit starts as without it.
     verbose : int, default=0
         Whether to print a line per iteration: objective, estimated relative gap, passes over the
         data, seconds.
@@ -183,19 +195,19 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     )
 
     _parameter_constraints: dict = {  # noqa: RUF012
-        "C": [Interval(Real, 0, None, closed="right")],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both")],
+        "C": [Number(Real, 0, LARGEST, closed="right"), Options(Real, {np.inf})],
+        "l1_ratio": [Number(Real, 0, 1, closed="both")],
         "loss": [StrOptions({"auto", "categorical", "binary"})],
         "fit_intercept": ["boolean"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
-        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "label_smoothing": [Number(Real, 0, 1, closed="left")],
         "coef_bounds": [tuple, list, None],
         "penalty_weights": ["array-like", None],
         "solver": [StrOptions({"auto", "newton-cg", "lbfgs"})],
-        "tol": [Interval(Real, 0, None, closed="neither")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Number(Real, 0, LARGEST, closed="right")],
+        "max_iter": [Number(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
-        "verbose": ["verbose"],
+        "verbose": VERBOSE,
     }
 
     def __init__(
@@ -278,7 +290,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 objective,
                 self._start(objective),
                 solver=self.solver,
-                tol=self.tol,
+                tol=float(self.tol),
                 max_iter=self.max_iter,
                 verbose=self.verbose,
                 on_iteration=on_iteration,
@@ -287,7 +299,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         warn_if_not_converged(
             report,
             tol=self.tol,
-            unpenalised=bool(np.isinf(self.C)),
+            unpenalised=bool(np.isinf(float(self.C))),
             dtype=X.dtype,
             classes=targets.classes,
             features=getattr(self, "feature_names_in_", None),
@@ -307,6 +319,11 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             Logits; for two classes the log-odds of ``classes_[1]``, positive where it is predicted.
             For multilabel targets the log-odds of each label.
+
+        Raises
+        ------
+        ValueError
+            If X is not as described, or so large that its logits are out of range.
         """
         return self._output.decision(self._logits(X))
 
@@ -323,6 +340,11 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             Class labels; for multilabel targets an indicator matrix with 1 where the probability
             of a label is above 1/2.
+
+        Raises
+        ------
+        ValueError
+            If X is not as described, or so large that its logits are out of range.
         """
         codes = self._predict_codes(X)
         return codes if codes.ndim == 2 else self.classes_[codes]
@@ -340,6 +362,11 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ndarray of shape (n_samples, n_classes)
             Probabilities in the order of `classes_`. Rows sum to 1, except that for multilabel
             targets each element is the probability of a label.
+
+        Raises
+        ------
+        ValueError
+            If X is not as described, or so large that its logits are out of range.
         """
         return self._output.proba(self._logits(X))
 
@@ -355,6 +382,11 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n_samples, n_classes)
             Log-probabilities in the order of `classes_`, computed from the logits.
+
+        Raises
+        ------
+        ValueError
+            If X is not as described, or so large that its logits are out of range.
         """
         return self._output.log_proba(self._logits(X))
 
@@ -380,10 +412,14 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             independent; for 0/1 indicators this is scikit-learn's subset accuracy.
         """
         codes = self._predict_codes(X)
+        weights = check_sample_weight(sample_weight, len(codes))
         share = expected_accuracy(y, codes, self.classes_, self._form)
         if share is None:
-            return float(accuracy_score(y, self.classes_[codes], sample_weight=sample_weight))
-        return float(np.average(share, weights=check_sample_weight(sample_weight, len(share))))
+            with naming("y", None):
+                return float(
+                    accuracy_score(check_y(y), self.classes_[codes], sample_weight=weights)
+                )
+        return float(np.average(share, weights=weights))
 
     def sparsify(self) -> SoftmaxClassifier:
         """Turn `coef_` into a CSR matrix.
@@ -500,7 +536,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _fold_weights(
         self, raw: RawTargets, weights: NDArray | None, X: NDArray | sp.csr_array
     ) -> Targets:
-        return fold_weights(raw, weights, self.class_weight, self.label_smoothing, X.dtype)
+        return fold_weights(raw, weights, self.class_weight, float(self.label_smoothing), X.dtype)
 
     def _read_raw(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None
@@ -515,17 +551,22 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """X as float64 or float32, dense or CSR; on the way in y is only asked to be there."""
         if not reset:
             check_is_fitted(self)
-        try:
-            return validate_data(
-                self,
-                X,
-                None if y is None else "no_validation",
-                reset=reset,
-                accept_sparse="csr",
-                dtype=[np.float64, np.float32],
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
-        except ValueError as error:
-            raise_with_first_bad_row(error, X, "X")
+        if X is None:
+            raise ValueError("X must hold features, one column for each, but is None.")
+        check_sparse(X, "X")
+        refuse_masked(X, "X")
+        with naming("X", X):
+            X = np.asarray(X) if isinstance(X, (list, tuple)) else X
+            refuse_dates(X, "X")
+            checked = validate_data(
+                self, X, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32]
+            )
+        # Sparse columns of pandas keep their dtype.
+        return checked if checked.dtype.kind == "f" else checked.astype(np.float64)
 
     def _predict_codes(self, X: Any) -> NDArray:
         """Positions in `classes_`, or an indicator matrix, block by block."""
@@ -534,24 +575,41 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         predict = self._output.predict
         return np.concatenate(
             [
-                predict(logits(X[start:stop], self.coef_, self.intercept_))
+                predict(self._finite_logits(X[start:stop], start))
                 for start, stop in blocks(X.shape[0], size)
             ]
         )
 
     def _logits(self, X: Any) -> NDArray:
-        return logits(self._check_features(X), self.coef_, self.intercept_)
+        return self._finite_logits(self._check_features(X))
+
+    def _finite_logits(self, X: NDArray | sp.csr_array, first_row: int = 0) -> NDArray:
+        """Logits of rows, which fall out of the range of their dtype where X is far too large."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = logits(X, self.coef_, self.intercept_)
+        within = np.abs(z) <= np.finfo(z.dtype).max / 4  # their differences are in range too
+        if not within.all():
+            row = first_row + int(within.all(axis=1).argmin())
+            raise ValueError(
+                f"The logits of row {row} of X are outside the range of {z.dtype}: its values are "
+                "too large for coef_. Check the units of X, or pass it as float64."
+            )
+        return z
 
     def _objective(self, X: NDArray | sp.csr_array, targets: Targets) -> Objective:
         n_features = X.shape[1]
         return Objective(
             as_rows(X, centred=self.fit_intercept),
             targets,
-            C=self.C,
+            C=float(self.C),  # arithmetic in float16 overflows
             fit_intercept=self.fit_intercept,
-            l1_ratio=self.l1_ratio,
-            factors=check_penalty_weights(self.penalty_weights, n_features),
-            bounds=check_bounds(self.coef_bounds, (targets.n_outputs, n_features)),
+            l1_ratio=float(self.l1_ratio),
+            factors=check_penalty_weights(
+                check_numbers_or_none(self.penalty_weights, "penalty_weights"), n_features
+            ),
+            bounds=check_bounds(
+                _bounds_as_numbers(self.coef_bounds), (targets.n_outputs, n_features)
+            ),
         )
 
     def _start(self, objective: Objective) -> NDArray:
@@ -560,22 +618,35 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         If all outputs are certain, the start is where they have their probabilities to rounding:
         step by step the solver would take as long as exp(-n) takes to become 0.
         """
-        targets, zeros = objective.targets, np.zeros(objective.size)
+        targets, cold = objective.targets, np.zeros(objective.size)
+        never, always = certain(objective)
+        if objective.ridge + objective.lasso > 0 and (never | always).all():
+            cold = at_limit(objective, cold, never, always, far=_BEYOND_EXP)
         if not (self.warm_start and hasattr(self, "coef_")):
-            never, always = certain(objective)
-            if objective.ridge + objective.lasso > 0 and (never | always).all():
-                return at_limit(objective, zeros, never, always, far=_BEYOND_EXP)
-            return zeros
+            return cold
         shape = (targets.n_outputs, objective.rows.n_columns)
-        same_classes = np.array_equal(self.classes_, targets.classes)
-        if self.coef_.shape != shape or not same_classes or self._form != targets.form:
+        W = check_numbers(self._dense_coef(), "coef_").astype(np.float64)
+        classes = check_y(self.classes_, "classes_").tolist()
+        if W.shape != shape or classes != targets.classes.tolist() or self._form != targets.form:
             raise ValueError(
                 "warm_start=True needs the classes, the number of features and the loss of the "
-                f"previous fit: it had coef_ of shape {self.coef_.shape} for classes "
-                f"{self.classes_.tolist()}, this one has shape {shape} for classes "
-                f"{targets.classes.tolist()}. Set warm_start=False or use a new estimator."
+                f"previous fit: it had coef_ of shape {W.shape} for classes {classes}, this one "
+                f"has shape {shape} for classes {targets.classes.tolist()}. Set warm_start=False "
+                "or use a new estimator."
             )
-        W, b = self._dense_coef().astype(np.float64), self.intercept_.astype(np.float64)
+        b = check_numbers(self.intercept_, "intercept_").astype(np.float64)
+        if b.shape != shape[:1]:
+            raise ValueError(
+                f"warm_start=True starts from intercept_, which has shape {b.shape} in place of "
+                f"{shape[:1]}. Set warm_start=False or use a new estimator."
+            )
+        for name, values in (("coef_", W), ("intercept_", b)):
+            if not np.isfinite(values).all():
+                raise ValueError(
+                    f"warm_start=True starts from {name}, which is not finite in row "
+                    f"{int(np.argmin(np.isfinite(values).reshape(len(b), -1).all(axis=1)))}. Set "
+                    "warm_start=False or use a new estimator."
+                )
         return objective.pack(W, b)
 
     def _store(self, objective: Objective, report: Report) -> None:
@@ -596,6 +667,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         }
 
     def _dense_coef(self) -> NDArray:
+        check_sparse(self.coef_, "coef_")
         return self.coef_.toarray() if sp.issparse(self.coef_) else self.coef_
 
     def _class_weights_of_labels(self) -> list[dict | str | None]:
@@ -639,3 +711,13 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             if hasattr(self, name):
                 setattr(model, name, getattr(self, name))
         return model
+
+
+def _bounds_as_numbers(bounds: Any) -> Any:
+    """Return the pair of bounds as arrays; what is no pair is left to who checks it."""
+    if bounds is None or len(bounds) != 2:
+        return bounds
+    return tuple(
+        check_numbers_or_none(value, f"coef_bounds: {name}")
+        for name, value in zip(("low", "high"), bounds, strict=True)
+    )

@@ -16,11 +16,11 @@ from sklearn.base import _fit_context, clone
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing
-from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
 from ._certain import at_limit, certain
+from ._checks import N_JOBS, Number, check_folds, check_number, check_numbers
 from ._classifier import SoftmaxClassifier
 from ._interrupts import restored_on_error, unchanged_on_error
 from ._objective import Objective
@@ -34,6 +34,8 @@ from .model_selection import StratifiedProbabilityKFold
 
 #: The weakest penalty of a path that is made from a number, as a multiple of the strongest.
 _RANGE = 1e4
+#: Values of C at most, so that a value of C in place of their number is found out.
+_MOST_CS = 100_000
 #: With less L1 than this no C makes all coefficients zero; that of this share is taken instead.
 _LEAST_L1 = 1e-3
 #: `tol` of the fits that are only scored. The Newton step that ends a fit left gaps below 1e-6.
@@ -152,7 +154,7 @@ def softmax_path(
     X, targets = model._read(X, y, sample_weight)
     objective = model._objective(X, targets)
     values = _grid(Cs, objective, model.l1_ratio)
-    reports = list(_fits(model, objective, values, model.l1_ratio, model.tol))
+    reports = list(_fits(model, objective, values, float(model.l1_ratio), float(model.tol)))
     for C, report in zip(values, reports, strict=True):
         warn_if_not_converged(
             report,
@@ -193,16 +195,20 @@ def _fits(
 def _grid(Cs: Any, objective: Objective, l1_ratio: float) -> NDArray:
     """Sorted values of C."""
     if not isinstance(Cs, Integral):
-        try:
-            values = np.unique(np.asarray(Cs, dtype=np.float64))
-        except (TypeError, ValueError):
-            values = np.zeros(0)
-        if np.ndim(Cs) != 1 or not len(values) or not (values > 0).all():
-            raise ValueError(f"Cs must be a number of values or hold positive ones, got {Cs!r}.")
-        return values
+        numbers = np.zeros(0) if isinstance(Cs, str) else check_numbers(Cs, "Cs")
+        if numbers.ndim != 1 or not len(numbers) or not (numbers > 0).all():
+            raise ValueError(
+                f"Cs must be a number of values or hold positive ones, got {Cs!r:.100}."
+            )
+        return np.unique(numbers.astype(np.float64))
     count = int(Cs)
     if count < 1:
         raise ValueError(f"Cs must be at least 1, got {count}.")
+    if count > _MOST_CS:
+        raise ValueError(
+            f"Cs is the number of values, which is at most {_MOST_CS}, got {count}. Pass values "
+            "of C as a list."
+        )
     least = _zero_until(objective, max(l1_ratio, _LEAST_L1))
     return np.geomspace(least, _RANGE * least, count) if count > 1 else np.array([least])
 
@@ -240,7 +246,8 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         Shares of the L1 penalty to try.
     cv : int, splitter or iterable, default=None
         Folds; None means 5. An int makes stratified ones: for probability targets those of
-        :class:`~skce.model_selection.StratifiedProbabilityKFold`.
+        :class:`~skce.model_selection.StratifiedProbabilityKFold`. An iterable gives pairs
+        (train, test) of row numbers, or of masks of all rows.
     scoring : str or callable, default=None
         Score to choose by, greater being better; None for the negative log-loss, taken from the
         logits, which needs no clipping (for one-vs-rest, and where the training rows of a fold lack
@@ -332,12 +339,12 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
 
     _parameter_constraints: dict = {  # noqa: RUF012
         **{name: SoftmaxClassifier._parameter_constraints[name] for name in _SHARED},
-        "Cs": [Interval(Integral, 1, None, closed="left"), "array-like"],
+        "Cs": [Number(Integral, 1, _MOST_CS, closed="both"), "array-like"],
         "l1_ratios": ["array-like"],
         "cv": ["cv_object"],
         "scoring": [str, callable, None],
         "refit": ["boolean"],
-        "n_jobs": [Integral, None],
+        "n_jobs": N_JOBS,
     }
 
     def __init__(
@@ -426,9 +433,10 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         by_logits = self.scoring is None and raw.form != "one-vs-rest"
         scorer = None if by_logits else self._scorer()
         fold = _Fold(model, X, y, raw, weights, self.Cs_, self.l1_ratios_, scorer, for_score)
-        folds = enumerate(self._splitter(y).split(X, y, **for_split))
-        found = Parallel(n_jobs=self.n_jobs)(
-            delayed(fold)(i, train, test) for i, (train, test) in folds
+        cv = self._splitter().split(X, y, **for_split) if self._cv_splits else self.cv
+        folds = check_folds(cv, len(raw.values))
+        found = Parallel(n_jobs=None if self.n_jobs is None else int(self.n_jobs))(
+            delayed(fold)(i, train, test) for i, (train, test) in enumerate(folds)
         )
         scores, paths, n_iters, complete = zip(*found, strict=True)
         self.scores_, self.n_iter_ = np.array(scores), np.array(n_iters)
@@ -469,10 +477,10 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         if self.scoring is None:
             return super().score(X, y, sample_weight)
         _, for_score = self._routed(sample_weight, params, caller="score")
-        scorer = self._scorer()
-        if np.ndim(y) == 1:
-            scorer = _knowing(scorer, self.classes_)
-        return float(scorer(self, X, y, **for_score))
+        scorer, targets = self._scorer(), check_y(y)
+        if targets.ndim == 1:
+            scorer, y = _knowing(scorer, self.classes_), targets
+        return check_number(scorer(self, X, y, **for_score), "the score of scoring")
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return what metadata goes where, as scikit-learn asks for it.
@@ -514,10 +522,16 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
             return float(_shares(self.l1_ratios)[0])
         return self.l1_ratio_
 
-    def _splitter(self, y: Any = None) -> Any:
+    @property
+    def _cv_splits(self) -> bool:
+        """Whether `cv` makes folds, or else is an iterable of them."""
+        is_number = isinstance(self.cv, Integral) or self.cv is None
+        return is_number or hasattr(self.cv, "get_n_splits")
+
+    def _splitter(self) -> Any:
         if isinstance(self.cv, Integral) or self.cv is None:
             return StratifiedProbabilityKFold(5 if self.cv is None else int(self.cv))
-        return check_cv(self.cv, y, classifier=True)
+        return self.cv if self._cv_splits else check_cv(())  # which routes nothing
 
     def _scorer(self) -> Any:
         if self.scoring is not None:
@@ -580,7 +594,7 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
             objective.penalised(self.C_, self.l1_ratio_),
             theta,
             solver=self.solver,
-            tol=self.tol,
+            tol=float(self.tol),
             max_iter=self.max_iter,
             verbose=self.verbose,
         )
@@ -597,7 +611,7 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
 
 def _shares(l1_ratios: ArrayLike) -> NDArray:
     """Values of l1_ratio, checked."""
-    shares = np.atleast_1d(np.asarray(l1_ratios, dtype=np.float64))
+    shares = np.atleast_1d(check_numbers(l1_ratios, "l1_ratios").astype(np.float64))
     bad = ~((shares >= 0) & (shares <= 1))
     if shares.ndim != 1 or not len(shares) or bad.any():
         what = f"one is {shares[bad].flat[0]:g}" if bad.any() else f"got shape {shares.shape}"
@@ -652,7 +666,7 @@ class _Fold:
         for l1_ratio in self.l1_ratios.tolist():
             for rows in (scores, paths, n_iters):
                 rows.append([])
-            tol = max(model.tol, _SCORED_TOL)
+            tol = max(float(model.tol), _SCORED_TOL)
             for report in _fits(model, objective, self.Cs, l1_ratio, tol):
                 if not complete:
                     theta = report.result.x
@@ -697,7 +711,7 @@ class _Fold:
 
         def score(objective: Objective, report: Report) -> float:
             model._store(objective, report)
-            return float(scorer(model, X, y, **metadata))
+            return check_number(scorer(model, X, y, **metadata), "the score of scoring")
 
         return score
 

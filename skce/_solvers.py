@@ -195,7 +195,8 @@ class _Fit:
         """Evaluate the start; zeros are a better one than coefficients far off."""
         if np.abs(theta).max(initial=0) > np.sqrt(np.finfo(self.objective.rows.dtype).max):
             return self.evaluate(np.zeros_like(theta))
-        point = self.evaluate(theta)
+        with np.errstate(over="ignore", invalid="ignore"):
+            point = self.evaluate(theta)
         if not point.value <= _FAR_OFF * np.log(self.objective.targets.n_outputs + 1):
             zeros = self.evaluate(np.zeros_like(theta))
             if not point.value <= zeros.value:

@@ -19,11 +19,14 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from sklearn.utils import compute_class_weight
 
+from ._checks import check_number, naming
 from ._rows import blocks
 from ._targets import RawTargets
 
 ClassWeight = dict | str | None
 
+#: Class weights at most; sums of their products with other weights are in range.
+_LARGEST_WEIGHT = 1e100
 #: Rows at a time where a weight needs a temporary as wide as y.
 _CHUNK = 4096
 #: Numbers of shape (K, n_samples), up to which blocks are kept.
@@ -352,12 +355,24 @@ def _check_some_mass(mass: NDArray) -> None:
 
 def balanced_weights(mass: NDArray, total: float, n_classes: int) -> NDArray:
     """Weights total / (n_classes * mass_k); 1 for a class without mass, which weighs nothing."""
-    return np.divide(total, n_classes * mass, out=np.ones_like(mass), where=mass > 0)
+    with np.errstate(over="ignore"):
+        weights = np.divide(total / n_classes, mass, out=np.ones_like(mass), where=mass > 0)
+    if weights.max() > _LARGEST_WEIGHT:
+        raise ValueError(
+            f"class_weight='balanced' gives the class at position {int(weights.argmax())} the "
+            f"weight {weights.max():g}: its rows weigh next to nothing. Give them weight zero."
+        )
+    return weights
 
 
 def weights_from_dict(class_weight: dict, classes: NDArray) -> NDArray:
     """Weights in the order of `classes`; 1 for a class that the dictionary leaves out."""
-    weights = compute_class_weight(class_weight, classes=classes, y=classes)
+    numbers = {
+        label: check_number(weight, f"class_weight[{label!r}]")
+        for label, weight in class_weight.items()
+    }
+    with naming("class_weight", None):
+        weights = compute_class_weight(numbers, classes=classes, y=classes)
     bad = ~(np.isfinite(weights) & (weights >= 0))
     if bad.any():
         k = int(bad.argmax())
@@ -367,4 +382,10 @@ def weights_from_dict(class_weight: dict, classes: NDArray) -> NDArray:
         )
     if not weights.any():
         raise ValueError("class_weight must give at least one class a weight above zero.")
+    if not 1 / _LARGEST_WEIGHT < weights.max() < _LARGEST_WEIGHT:
+        k = int(weights.argmax())
+        raise ValueError(
+            f"class_weight[{classes.tolist()[k]!r}] is {weights[k]:g}: divide class weights by "
+            "their maximum, and multiply C by it."
+        )
     return weights

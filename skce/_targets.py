@@ -6,9 +6,9 @@ and weights is `_target_mass.py`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from numbers import Real
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,9 +17,14 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
+from ._checks import check_numbers, naming, raise_missing, refuse_masked, refuse_sparse, to_numpy
+
 #: Rows of probabilities may miss a sum of 1 by this much, or by the epsilon of a coarser dtype;
 #: real ones carry four to six digits.
 SUM_TOLERANCE = 1e-4
+
+#: Sum of sample weights at most; what class weights may make of it is in the range of float64.
+_LARGEST_TOTAL = 1e200
 
 
 @dataclass(frozen=True)
@@ -64,10 +69,12 @@ class RawTargets:
 
 def column_names(y: Any) -> NDArray | None:
     """Column names of a data frame with two columns or more, all different, else None."""
-    names = list(getattr(y, "columns", ()))
+    # A table of Arrow has column_names, and its columns are data.
+    names = getattr(y, "column_names", None)
+    names = list(getattr(y, "columns", ()) if names is None else names)
     if len(names) < 2:
         return None
-    if len(set(names)) < len(names):
+    if len({*map(_hashable, names)}) < len(names):
         raise ValueError(f"The columns of y must have different names, but they are {names}.")
     return as_names(names)
 
@@ -92,41 +99,74 @@ def sorting(names: NDArray) -> NDArray | None:
     return None if not ordered or order == [*range(len(order))] else np.array(order)
 
 
-def check_y(y: ArrayLike, name: str = "y") -> NDArray:
-    """Turn y into a finite array of one or two dimensions; a single column becomes 1-D."""
+def _hashable(name: Any) -> Any:
+    """Return a name, or the spelling of what cannot be a key."""
     try:
-        array = check_array(y, ensure_2d=False, dtype=None, input_name=name)
-    except (TypeError, ValueError) as error:  # a TypeError is what pandas.NA leads to
-        labels = np.asarray(y, dtype=object)
-        if any(isinstance(label, str) for label in labels.ravel()):
-            _check_no_label_is_missing(labels)
-        raise_with_first_bad_row(error, y, name)
+        hash(name)
+    except TypeError:
+        return repr(name)
+    return name
+
+
+def check_y(y: ArrayLike, name: str = "y") -> NDArray:
+    """Turn y into a finite array of one or two dimensions; a single column becomes 1-D.
+
+    Parameters
+    ----------
+    y : array-like
+        Labels or target probabilities in any container.
+    name : str
+        What messages call it.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,) or (n_samples, n_columns)
+    """
+    refuse_sparse(y, name)
+    refuse_masked(y, name)
+    if y is None:
+        raise ValueError(f"{name} must hold labels or target probabilities, but is None.")
+    with naming(name, y):
+        array = to_numpy(y, name)
+        if not isinstance(array, np.ndarray) and not hasattr(array, "__array__"):
+            array = _array_of(array, name)
+        if getattr(getattr(array, "dtype", None), "kind", None) in ("O", "m", "M"):
+            _check_no_label_is_missing(np.asarray(array), name)
+        if getattr(array, "dtype", None) == np.longdouble:
+            array = np.asarray(array, dtype=np.float64)
+        array = check_array(array, ensure_2d=False, dtype=None, input_name=name)
+    if array.dtype.kind == "V":
+        raise ValueError(
+            f"{name} holds records of dtype {array.dtype}, but must hold labels or probabilities."
+        )
     if array.dtype.kind == "c":
         raise ValueError(
             f"Complex data not supported: {name} must hold labels or real probabilities."
         )
     if array.ndim == 2 and array.shape[1] == 1:
-        return column_or_1d(array, warn=True)
+        array = column_or_1d(array, warn=True)
+    if array.ndim == 1 and array.dtype.kind == "O":
+        _check_labels_are_keys(array, name)
     return array
 
 
-def raise_with_first_bad_row(error: Exception, values: Any, name: str) -> NoReturn:
-    """Raise scikit-learn's error again, with the first row of `values` that is not finite."""
-    try:
-        array = check_array(
-            values, accept_sparse="csr", dtype="numeric", ensure_2d=False, ensure_all_finite=False
-        )
-        finite = np.isfinite(array.data if hasattr(array, "indptr") else array)
-    except (ValueError, TypeError):
-        raise error from None
-    if finite.all():
-        raise error from None
-    first = int(np.argmin(finite.ravel()))
-    if hasattr(array, "indptr"):
-        row = int(np.searchsorted(array.indptr, first, side="right")) - 1
-    else:
-        row = first // max(finite[0].size, 1)
-    raise ValueError(f"{error}\nThe first bad row of {name} is row {row}.") from None
+def _check_labels_are_keys(y: NDArray, name: str) -> None:
+    """Refuse lists, dicts and arrays as labels."""
+    for row, label in enumerate(y):
+        try:
+            hash(label)
+        except TypeError:
+            raise ValueError(
+                f"Unknown label type: row {row} of {name} holds {label!r:.100}, which is no label."
+            ) from None
+
+
+def _array_of(values: Any, name: str) -> NDArray:
+    """Make an array of a sequence of labels, none of them missing."""
+    array = np.asarray(values)
+    if array.dtype.kind in "US":  # NumPy spells NaN as a string beside strings
+        _check_no_label_is_missing(np.asarray(values, dtype=object), name)
+    return array
 
 
 def read_targets(y: ArrayLike, loss: str) -> RawTargets:
@@ -147,16 +187,23 @@ def read_targets(y: ArrayLike, loss: str) -> RawTargets:
         Naming the first bad row of y and the way out.
     """
     names = column_names(y)
-    array = check_y(y)
+    try:
+        array = check_y(y)
+    except ValueError as error:
+        is_missing = re.search("NaN|no label", str(error))
+        if loss == "binary" and is_missing and len(getattr(y, "shape", np.shape(y))) == 2:
+            raise ValueError(
+                f"{error} If NaN says that a label is not known, fit a classifier for each column "
+                "of y, on the rows where that is known."
+            ) from None
+        raise
     if array.ndim == 1:
         return _read_labels(array, loss)
     return _read_matrix(array, loss, names)
 
 
 def _read_labels(y: NDArray, loss: str) -> RawTargets:
-    if y.dtype.kind in "OmM":
-        _check_no_label_is_missing(y)
-    kind = type_of_target(y, input_name="y")
+    kind = kind_of_labels(y)
     if kind == "continuous":
         return _read_probabilities(y, loss)
     if kind not in ("binary", "multiclass"):
@@ -165,7 +212,8 @@ def _read_labels(y: NDArray, loss: str) -> RawTargets:
         classes, codes = np.unique(y, return_inverse=True)
     else:
         encoder = LabelEncoder()
-        codes = encoder.fit_transform(y)
+        with naming("y", None):  # what cannot be sorted
+            codes = encoder.fit_transform(y)
         classes = encoder.classes_
     n_classes = len(classes)
     if n_classes < 2:
@@ -176,18 +224,27 @@ def _read_labels(y: NDArray, loss: str) -> RawTargets:
     return RawTargets(classes, "one-vs-rest" if loss == "binary" else "softmax", "codes", codes)
 
 
-def _check_no_label_is_missing(y: NDArray) -> None:
-    missing = np.fromiter(map(_is_missing, y.ravel()), dtype=bool, count=y.size)
+def kind_of_labels(y: NDArray, name: str = "y") -> str:
+    """Return scikit-learn's type of target of a checked array."""
+    with naming(name, None):
+        return type_of_target(y, input_name=name)
+
+
+def _check_no_label_is_missing(y: NDArray, name: str) -> None:
+    """Refuse None, NaN, NaT and pandas.NA."""
+    if y.dtype.kind in "mM":
+        missing = np.isnat(y)
+    else:
+        missing = np.fromiter(map(_is_missing, y.flat), dtype=bool, count=y.size)
     if missing.any():
-        row = int(missing.argmax()) // max(y[0:1].size, 1)
-        raise ValueError(f"Input y has no label in row {row}: drop such rows.")
+        raise_missing(name, int(missing.argmax()) // max(y[0:1].size, 1))
 
 
 def _is_missing(label: Any) -> bool:
     try:
         return label is None or not bool(label == label)
-    except TypeError:  # the truth of pandas.NA
-        return True
+    except (TypeError, ValueError):  # the truth of pandas.NA, and of an array
+        return not isinstance(label, np.ndarray)
 
 
 def _read_probabilities(y: NDArray, loss: str) -> RawTargets:
@@ -198,12 +255,10 @@ def _read_probabilities(y: NDArray, loss: str) -> RawTargets:
             f"{loss!r} a 1-D y must hold class labels, but row {row} of y is {y[row]:g}. If y is "
             "the probability of class 1, set loss='binary'; if it is a quantity, use a regressor."
         )
-    return RawTargets(
-        np.array([0, 1]), "sigmoid", "outputs", _check_unit_interval(y).reshape(-1, 1)
-    )
+    return RawTargets(np.array([0, 1]), "sigmoid", "outputs", check_unit_interval(y).reshape(-1, 1))
 
 
-def _check_unit_interval(y: NDArray) -> NDArray:
+def check_unit_interval(y: NDArray) -> NDArray:
     outside = (y < 0) | (y > 1)
     if outside.any():
         row = int(outside.argmax())
@@ -262,15 +317,19 @@ def check_probabilities(
     """
     if y.dtype.kind not in "biuf":
         try:
-            y = y.astype(np.float64)
-        except (TypeError, ValueError):
+            y = check_numbers(y, name)
+        except (TypeError, ValueError) as error:
             raise ValueError(
-                "A 2-D y must hold target probabilities, one column per class, but it has "
-                f"dtype {y.dtype}. Pass labels as a 1-D array."
+                f"A 2-D {name} must hold target probabilities, one column per class, but it has "
+                f"dtype {y.dtype}. Pass labels as a 1-D array. ({error})"
             ) from None
+        if not np.isfinite(y).all():
+            row = int((~np.isfinite(y)).any(axis=1).argmax())
+            raise ValueError(f"Input {name} contains NaN or infinity in row {row}.")
     if y.dtype.kind == "b":
         y = y.view(np.uint8)
-    total = y.sum(axis=1, dtype=np.float64)
+    with np.errstate(over="ignore"):  # in rows that are refused
+        total = y.sum(axis=1, dtype=np.float64)
     bad = y.min(axis=1) < 0
     if distributions:
         rounding = np.finfo(y.dtype).eps if y.dtype.kind == "f" else 0
@@ -337,21 +396,20 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray
     """
     if sample_weight is None:
         return None
-    if isinstance(sample_weight, Real):
-        sample_weight = np.full(n_rows, sample_weight)
-    try:
-        weights = check_array(
-            sample_weight,
-            ensure_2d=False,
-            dtype=[np.float64, np.float32],
-            input_name="sample_weight",
-        )
-    except ValueError as error:
-        raise_with_first_bad_row(error, sample_weight, "sample_weight")
+    weights = check_numbers(sample_weight, "sample_weight")
+    if weights.ndim == 0:
+        weights = np.full(n_rows, weights)
     if weights.shape != (n_rows,):
         raise ValueError(
             f"sample_weight must have shape ({n_rows},), one weight per row of X, but has shape "
             f"{weights.shape}."
+        )
+    if not np.isfinite(weights).all():
+        row = int(np.isfinite(weights).argmin())
+        what = "NaN" if np.isnan(weights[row]) else "infinity"
+        raise ValueError(
+            f"Input sample_weight contains {what}.\nThe first bad row of sample_weight is row "
+            f"{row}: drop such rows."
         )
     if weights.min() < 0:
         row = int((weights < 0).argmax())
@@ -363,10 +421,10 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray
         raise ValueError("sample_weight is zero in every row: at least one must be positive.")
     with np.errstate(over="ignore"):
         total = weights.sum(dtype=np.float64)
-    if not np.finfo(np.float64).tiny <= total < np.inf:
+    if not 1 / _LARGEST_TOTAL <= total <= _LARGEST_TOTAL:
         raise ValueError(
-            f"sample_weight sums to {total:g}, outside the range of float64: divide it by its "
-            "maximum."
+            f"sample_weight sums to {total:g}, which leaves no room for products in float64: "
+            "divide it by its maximum."
         )
     return weights
 
@@ -390,9 +448,9 @@ def expected_accuracy(y: ArrayLike, codes: NDArray, classes: NDArray, form: str)
     array = check_y(y)
     check_lengths(len(codes), len(array))
     if array.ndim == 1:
-        if form != "sigmoid" or type_of_target(array) != "continuous":
+        if form != "sigmoid" or kind_of_labels(array) != "continuous":
             return None
-        matrix = _check_unit_interval(array)
+        matrix = check_unit_interval(array)
         return np.where(codes == 1, matrix, 1 - matrix)
     if array.shape[1] != len(classes):
         raise ValueError(f"y has {array.shape[1]} columns, but the fit had {len(classes)} classes.")

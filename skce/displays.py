@@ -8,6 +8,7 @@ drawn is in the attributes that the constructor takes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted
 
+from ._checks import check_number, check_numbers, is_date, refuse_sparse, to_numpy
 from .metrics import (
     log_loss_gradient,
     log_loss_gradient_from_logits,
@@ -32,13 +34,32 @@ __all__ = [
 ]
 
 
+#: Points, bins or marks at most, and the largest number that axes have room for.
+_MOST = 10**6
+_LARGEST_DRAWN = 1e300
+
+
 def _axes(ax: Any) -> Any:
     """Return the axes to draw on, new ones if none are given."""
     try:
         import matplotlib.pyplot as plt
+        from matplotlib.axes import Axes
     except ImportError as error:
         raise ImportError("Displays need matplotlib: pip install 'skce[plot]'.") from error
-    return plt.subplots(layout="constrained")[1] if ax is None else ax
+    if ax is None:
+        return plt.subplots(layout="constrained")[1]
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be matplotlib Axes or None, got {ax!r:.100}.")
+    return ax
+
+
+def _fitted_with(estimator: Any, name: str) -> None:
+    """Check that an estimator is fitted and has what a display shows."""
+    if not hasattr(estimator, "fit"):
+        raise TypeError(f"estimator must be an estimator, got {type(estimator).__name__}.")
+    check_is_fitted(estimator)
+    if not hasattr(estimator, name):
+        raise TypeError(f"estimator must have {name}, but {type(estimator).__name__} has not.")
 
 
 class _Display:
@@ -119,8 +140,10 @@ class LossCurveDisplay(_Display):
     def __init__(
         self, *, x: NDArray, curves: dict[tuple[str, float], NDArray], response: str, against: str
     ):
-        self.x = x
-        self.curves = curves
+        _one_of("response", response, ("loss", "gradient"))
+        _one_of("against", against, tuple(_RANGES))
+        self.x = _finite("x", x, (None,))
+        self.curves = _check_curves(curves, len(self.x))
         self.response = response
         self.against = against
 
@@ -169,8 +192,12 @@ class LossCurveDisplay(_Display):
         """
         _one_of("response", response, ("loss", "gradient"))
         _one_of("against", against, tuple(_RANGES))
+        _count("n_points", n_points, 2)
+        if not isinstance(losses, (list, tuple)):
+            raise ValueError(f"losses must be a list of names, got {losses!r:.100}.")
         for loss in losses:
             _one_of("losses", loss, tuple(_CURVES))
+        targets = _finite("targets", targets, (None,)).tolist()
         bad = [y for y in targets if not 0 <= y <= 1]
         if bad:
             raise ValueError(f"targets must be probabilities in [0, 1], but one is {bad[0]:g}.")
@@ -223,9 +250,63 @@ class LossCurveDisplay(_Display):
         return self
 
 
+def _check_curves(curves: Any, n_points: int) -> dict[tuple[str, float], NDArray]:
+    if not isinstance(curves, dict):
+        raise ValueError(f"curves must be a dict, got {curves!r:.100}.")
+    for key in curves:
+        if not isinstance(key, tuple) or len(key) != 2:
+            raise ValueError(f"curves must have keys (loss, target), but one is {key!r:.100}.")
+        _one_of("the losses of curves", key[0], tuple(_CURVES))
+        check_number(key[1], "the target of a curve")
+    return {key: _finite(f"curve {key}", values, (n_points,)) for key, values in curves.items()}
+
+
 def _one_of(name: str, value: Any, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}.")
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r:.100}.")
+
+
+def _text(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, got {type(value).__name__}.")
+
+
+def _count(name: str, value: Any, least: int = 1) -> None:
+    if not isinstance(value, Integral) or is_date(value) or not least <= int(value) <= _MOST:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r:.100}.")
+
+
+def _classes(classes: Any) -> Any:
+    """Return classes, of which each has a name."""
+    if not isinstance(classes, (list, tuple)):
+        array = np.asarray(to_numpy(classes, "classes"))
+        if array.ndim != 1:
+            raise ValueError(f"classes must be a list of classes, got {classes!r:.100}.")
+    return classes
+
+
+def _finite(name: str, values: Any, shape: tuple[int | None, ...]) -> NDArray:
+    """Return an array of finite numbers, of a shape of which None is any length."""
+    array = check_numbers(values, name)
+    if len(array.shape) != len(shape) or any(
+        want not in (None, has) for has, want in zip(array.shape, shape, strict=True)
+    ):
+        text = ", ".join("any" if length is None else str(length) for length in shape)
+        raise ValueError(f"{name} must have shape ({text}), but has {array.shape}.")
+    if not (np.abs(array) <= _LARGEST_DRAWN).all():
+        raise ValueError(f"{name} must be finite, and at most {_LARGEST_DRAWN:g} to be drawn.")
+    return array
+
+
+def _names(name: str, values: Any, length: int) -> list[str]:
+    """Return names as strings, one for each of what they name."""
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
+        raise ValueError(f"{name} must be a sequence of names, got {values!r:.100}.")
+    refuse_sparse(values, name)
+    names = [str(value) for value in np.asarray(to_numpy(values, name), dtype=object).ravel()]
+    if len(names) != length:
+        raise ValueError(f"{name} must hold {length} names, but holds {len(names)}.")
+    return names
 
 
 # ----------------------------------------------------------------------------- losses of samples
@@ -275,11 +356,15 @@ class SampleLossDisplay(_Display):
     """
 
     def __init__(self, *, losses: NDArray, codes: NDArray, classes: Any, n_worst: int = 5):
-        self.losses = losses
-        self.codes = codes
-        self.classes = classes
+        _count("n_worst", n_worst, 0)
+        self.losses = _finite("losses", losses, (None,))
+        codes = _finite("codes", codes, self.losses.shape)
+        self.classes = _classes(classes)
+        if ((codes != np.floor(codes)) | (codes < 0) | (codes >= len(self.classes))).any():
+            raise ValueError(f"codes must be positions in classes, 0 to {len(self.classes) - 1}.")
+        self.codes = codes.astype(np.intp)
         self.n_worst = n_worst
-        self.worst_ = np.argsort(-losses, kind="stable")[:n_worst]
+        self.worst_ = np.argsort(-self.losses, kind="stable")[:n_worst]
 
     @classmethod
     def from_estimator(
@@ -314,7 +399,7 @@ class SampleLossDisplay(_Display):
         SampleLossDisplay
             The display, drawn.
         """
-        check_is_fitted(estimator)
+        _fitted_with(estimator, "predict_proba")
         return cls.from_predictions(
             y,
             estimator.predict_proba(X),
@@ -439,8 +524,11 @@ class ConvergenceDisplay(_Display):
     """
 
     def __init__(self, *, x: NDArray, gap: NDArray, against: str, name: str | None = None):
-        self.x = x
-        self.gap = gap
+        _one_of("against", against, ("iteration", "time"))
+        self.x = _finite("x", x, (None,))
+        self.gap = _finite("gap", gap, self.x.shape)
+        if name is not None:
+            _text("name", name)
         self.against = against
         self.name = name
 
@@ -485,11 +573,17 @@ class ConvergenceDisplay(_Display):
             If `minimum` is not below every objective of the fit, to rounding.
         """
         _one_of("against", against, ("iteration", "time"))
-        check_is_fitted(estimator, "loss_curve_")
+        if minimum is not None:
+            minimum = check_number(minimum, "minimum")
+        _fitted_with(estimator, "loss_curve_")
         curve = np.asarray(estimator.loss_curve_)
         seconds = estimator.optimize_result_.seconds
         x = np.arange(1, len(curve) + 1) if against == "iteration" else seconds
         least = curve.min() if minimum is None else float(minimum)
+        if not 0 < least < np.inf:
+            raise ValueError(
+                f"The gap is relative to minimum, which must be positive and finite, got {least:g}."
+            )
         gap = (curve - least) / least
         if (gap < -np.sqrt(np.finfo(float).eps)).any():
             raise ValueError(
@@ -596,12 +690,23 @@ class RegularizationPathDisplay(_Display):
         marked: dict[str, float] | None = None,
         names: Sequence[str] | None = None,
     ):
-        self.Cs = Cs
-        self.coefs = coefs
-        self.scores = scores
+        self.Cs = check_numbers(Cs, "Cs")
+        if self.Cs.ndim != 1 or not len(self.Cs) or not (self.Cs > 0).all():
+            raise ValueError("Cs must hold positive numbers.")
+        if (coefs is None) == (scores is None):
+            raise ValueError("Pass either coefs or scores.")
+        n_Cs = len(self.Cs)
+        self.coefs = None if coefs is None else _finite("coefs", coefs, (n_Cs, None, None))
+        self.scores = None if scores is None else _finite("scores", scores, (None, n_Cs))
+        _text("score_name", score_name)
         self.score_name = score_name
-        self.marked = marked
+        if marked is not None and not isinstance(marked, dict):
+            raise ValueError(f"marked must be a dict of values of C, got {marked!r:.100}.")
+        self.marked = marked and {k: check_number(C, f"marked {k}") for k, C in marked.items()}
         self.names = names
+        if names is not None and self.coefs is not None:
+            n_outputs, n_features = self.coefs.shape[1:]
+            self.names = _names("names", names, n_features if n_outputs == 1 else n_outputs)
 
     @classmethod
     def from_estimator(
@@ -642,7 +747,9 @@ class RegularizationPathDisplay(_Display):
             If `l1_ratio` is none of the `l1_ratios_`.
         """
         _one_of("response", response, ("score", "coefficients"))
-        check_is_fitted(estimator, "coefs_paths_")
+        _fitted_with(estimator, "coefs_paths_")
+        if l1_ratio is not None:
+            l1_ratio = check_number(l1_ratio, "l1_ratio")
         share = estimator.l1_ratio_ if l1_ratio is None else l1_ratio
         if share not in estimator.l1_ratios_:
             raise ValueError(
@@ -692,6 +799,8 @@ class RegularizationPathDisplay(_Display):
         RegularizationPathDisplay
             The display, drawn.
         """
+        if not (hasattr(path, "Cs") and hasattr(path, "coefs")):
+            raise TypeError(f"path must be what softmax_path returned, got {path!r:.100}.")
         return cls(Cs=path.Cs, coefs=path.coefs, names=names).plot(ax=ax, **kwargs)
 
     def plot(self, ax: Any = None, **kwargs: Any) -> RegularizationPathDisplay:
@@ -811,13 +920,15 @@ class TargetProbabilityDisplay(_Display):
     """
 
     def __init__(self, *, y_true: NDArray, y_proba: NDArray, classes: Any, n_bins: int = 10):
-        self.y_true = y_true
-        self.y_proba = y_proba
-        self.classes = classes
+        _count("n_bins", n_bins)
+        self.classes = _classes(classes)
+        self.y_true = _finite("y_true", y_true, (None, len(self.classes)))
+        self.y_proba = _finite("y_proba", y_proba, self.y_true.shape)
         self.n_bins = n_bins
-        bins = [_bins(p, n_bins) for p in y_proba.T]
-        self.predicted_ = [_means(b, p) for b, p in zip(bins, y_proba.T, strict=True)]
-        self.target_ = [_means(b, t) for b, t in zip(bins, y_true.T, strict=True)]
+        pairs = list(zip(self.y_proba.T, self.y_true.T, strict=True))
+        bins = [_bins(p, n_bins) for p, _ in pairs]
+        self.predicted_ = [_means(b, p) for b, (p, _) in zip(bins, pairs, strict=True)]
+        self.target_ = [_means(b, t) for b, (_, t) in zip(bins, pairs, strict=True)]
 
     @classmethod
     def from_estimator(
@@ -852,7 +963,7 @@ class TargetProbabilityDisplay(_Display):
         TargetProbabilityDisplay
             The display, drawn.
         """
-        check_is_fitted(estimator)
+        _fitted_with(estimator, "predict_proba")
         return cls.from_predictions(
             y,
             estimator.predict_proba(X),

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.utils import get_tags
-from sklearn.utils.multiclass import type_of_target
+from sklearn.utils import check_random_state, get_tags, indexable
+from sklearn.utils._param_validation import validate_params
 
-from ._targets import check_y, column_names, sorting
+from ._checks import (
+    N_JOBS,
+    VERBOSE,
+    check_folds,
+    check_numbers,
+    check_sparse,
+    is_date,
+    naming,
+    refuse_masked,
+)
+from ._targets import check_unit_interval, check_y, column_names, kind_of_labels, sorting
 
 __all__ = ["StratifiedProbabilityKFold", "cross_val_predict_proba"]
 
 #: Strata at most; a larger number balances no better, and takes longer.
 _STRATA = 500
+#: Numbers in a matrix of targets at most: to here they fit the integers that scikit-learn casts to.
+_LARGEST_TARGET = 2.0**53
 
 
 class StratifiedProbabilityKFold(StratifiedKFold):
@@ -52,6 +65,10 @@ class StratifiedProbabilityKFold(StratifiedKFold):
     """
 
     def __init__(self, n_splits: int = 5, *, shuffle: bool = False, random_state: Any = None):
+        if not isinstance(n_splits, Integral) or is_date(n_splits):
+            raise ValueError(f"n_splits must be an integer of at least 2, got {n_splits!r:.100}.")
+        if not isinstance(shuffle, (bool, np.bool_)):
+            raise ValueError(f"shuffle must be True or False, got {shuffle!r:.100}.")
         super().__init__(n_splits, shuffle=shuffle, random_state=random_state)
 
     def split(self, X: Any, y: ArrayLike, groups: Any = None) -> Iterator[tuple[NDArray, NDArray]]:
@@ -71,6 +88,12 @@ class StratifiedProbabilityKFold(StratifiedKFold):
         iterator of (train, test)
             Indices of the rows to fit on and of those to score on, fold by fold.
         """
+        check_sparse(X, "X")
+        check_sparse(groups, "groups")
+        with naming("X", None):
+            (X,) = indexable(X)
+        with naming("random_state", None):
+            check_random_state(self.random_state)
         return super().split(X, self._strata(y), groups)
 
     def _strata(self, y: ArrayLike) -> Any:
@@ -78,13 +101,14 @@ class StratifiedProbabilityKFold(StratifiedKFold):
         columns = None if names is None else sorting(names)
         if columns is not None:  # so that their order changes no fold
             values = values[:, columns]
-        if values.ndim == 1 and type_of_target(values) != "continuous":
+        if values.ndim == 1 and kind_of_labels(values) != "continuous":
             return values
+        values = values if values.dtype.kind in "biuf" else check_numbers(values, "y")
         if values.ndim == 1:
             order = np.argsort(values, kind="stable")
         else:
             first = values.argmax(axis=1)
-            rest = values.copy()
+            rest = values.astype(np.float64)
             rest[np.arange(len(rest)), first] = -1
             order = np.lexsort((values.max(axis=1), rest.argmax(axis=1), first))
         n_strata = max(1, min(_STRATA, len(order) // self.n_splits))
@@ -113,6 +137,16 @@ class _ProbabilityPredictor(ClassifierMixin, BaseEstimator):
         return self.estimator_.predict_proba(X)
 
 
+@validate_params(
+    {
+        "cv": ["cv_object"],
+        "n_jobs": N_JOBS,
+        "verbose": VERBOSE,
+        "params": [dict, None],
+        "pre_dispatch": [Integral, str],
+    },
+    prefer_skip_nested_validation=False,  # the estimator's parameters are its own
+)
 def cross_val_predict_proba(
     estimator: Any,
     X: Any,
@@ -181,11 +215,33 @@ def cross_val_predict_proba(
     options = {
         "groups": groups,
         "cv": cv,
-        "n_jobs": n_jobs,
-        "verbose": verbose,
+        "n_jobs": None if n_jobs is None else int(n_jobs),
+        "verbose": int(verbose),
         "params": params,
         "pre_dispatch": pre_dispatch,
     }
-    if np.ndim(y) == 1 and type_of_target(y) != "continuous":
-        return cross_val_predict(estimator, X, y, method="predict_proba", **options)
+    if not hasattr(estimator, "fit") or not hasattr(estimator, "predict_proba"):
+        raise TypeError(f"estimator must have fit and predict_proba, got {estimator!r:.100}.")
+    for name, value in {"X": X, "groups": groups, **(params or {})}.items():
+        if not isinstance(name, str):
+            raise TypeError(f"params must have strings as keys, but one is {name!r:.100}.")
+        check_sparse(value, name)
+        refuse_masked(value, name)
+    with naming("X", None):
+        (X,) = indexable(X)
+    with naming("groups", None):
+        (options["groups"],) = indexable(groups)
+    labels = check_y(y)
+    if cv is not None and not isinstance(cv, Integral) and not hasattr(cv, "get_n_splits"):
+        options["cv"] = check_folds(cv, len(labels))
+    if labels.ndim == 1 and kind_of_labels(labels) != "continuous":
+        if labels.dtype.kind == "f":  # scikit-learn's casts overflow where these are large
+            labels = np.unique(labels, return_inverse=True)[1]
+        return cross_val_predict(estimator, X, labels, method="predict_proba", **options)
+    if labels.ndim == 1:
+        check_unit_interval(labels)
+    elif np.abs(check_numbers(labels, "y")).max() > _LARGEST_TARGET:
+        raise ValueError(f"y holds {np.abs(labels).max():g}: target probabilities are in [0, 1].")
+    if column_names(y) is None:
+        y = labels
     return cross_val_predict(_ProbabilityPredictor(estimator), X, y, **options)

@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from fractions import Fraction
 
 import joblib
 import numpy as np
@@ -21,7 +22,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 
 import skce._classifier
-from skce import SoftmaxClassifier
+from skce import SoftmaxClassifier, SoftmaxClassifierCV, softmax_path
 
 DATA = {
     "iris": load_iris(return_X_y=True),
@@ -649,3 +650,166 @@ def test_class_weight_equals_sample_weight_on_labels(problem):
         by_class = SoftmaxClassifier(loss=loss, class_weight=weight, tol=1e-12).fit(X, y)
         by_row = SoftmaxClassifier(loss=loss, tol=1e-12).fit(X, y, sample_weight=per_row)
         assert_same_fit(by_class, by_row)
+
+
+# ------------------------------------------------------------------- what is refused at the door
+def set_by_hand(problem, **attributes):
+    X, y, _ = problem
+    clf = SoftmaxClassifier(warm_start=True).fit(X, y)
+    vars(clf).update(attributes)
+    return clf
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"coef_": np.full((3, 4), np.nan)}, "warm_start=True starts from coef_, which is not finite in row 0"),
+        ({"intercept_": np.array([0, np.inf, 0])}, "warm_start=True starts from intercept_.*row 1"),
+        ({"coef_": np.zeros((2, 4))}, r"warm_start=True needs.*coef_ of shape \(2, 4\)"),
+        ({"coef_": np.zeros(4)}, r"warm_start=True needs.*coef_ of shape \(4,\)"),
+        ({"coef_": None}, "coef_ must be a number, got None"),
+        ({"coef_": [["a"] * 4] * 3}, "coef_ must hold numbers"),
+        ({"intercept_": np.zeros(2)}, r"intercept_, which has shape \(2,\)"),
+        ({"classes_": None}, "classes_"),
+        ({"classes_": np.array([0, 1, 9])}, r"for classes \[0, 1, 9\]"),
+    ],
+)  # fmt: skip
+def test_a_warm_start_from_what_is_no_start_is_refused(attributes, message, problem):
+    clf = set_by_hand(problem, **attributes)
+    before = dict(vars(clf))
+    with pytest.raises(ValueError, match=message):
+        clf.fit(problem[0], problem[1])
+    assert vars(clf) == before
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+@pytest.mark.parametrize("factor", [-1e3, 1e8, 1e100, 1e300])
+def test_a_warm_start_far_off_ends_where_a_cold_one_does(factor, l1_ratio, problem):
+    X, y, _ = problem
+    cold = SoftmaxClassifier(l1_ratio=l1_ratio).fit(X, y)
+    far = set_by_hand(problem, coef_=cold.coef_ * factor, l1_ratio=l1_ratio).fit(X, y)
+    assert_allclose(far.coef_, cold.coef_, atol=1e-5)
+    shifted = set_by_hand(problem, intercept_=factor * np.array([1.0, 0, -1]), l1_ratio=l1_ratio)
+    assert_allclose(shifted.fit(X, y).coef_, cold.coef_, atol=1e-5)
+
+
+def inconsistent(kind):
+    X = sp.csr_array(np.ones((60, 4))).asformat(kind)
+    if kind == "coo":
+        X.row[3] = 10**6
+    else:
+        X.indices[3] = 10**6
+    return X
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo"])
+def test_sparse_x_with_indices_out_of_range_is_refused_before_it_is_read(kind, problem):
+    X, y, _ = problem
+    bad, clf = inconsistent(kind), SoftmaxClassifier().fit(X, y)
+    calls = [
+        lambda: SoftmaxClassifier().fit(bad, y),
+        lambda: SoftmaxClassifierCV(Cs=2).fit(bad, y),
+        lambda: softmax_path(bad, y, Cs=2),
+        lambda: clf.score(bad, y),
+        *(
+            lambda name=name: getattr(clf, name)(bad)
+            for name in ("predict", "predict_proba", "predict_log_proba", "decision_function")
+        ),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"X is a sparse .* index 1000000 at position 3"):
+            call()
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int64, np.uint8, np.float32, np.float64])
+def test_sparse_columns_of_pandas_equal_dense_ones(dtype, rng):
+    dense = pd.get_dummies(pd.Series(rng.choice(list("abcd"), 60)), dtype=dtype)
+    y = rng.integers(0, 3, 60)
+    for loss, t in (("categorical", y), ("binary", y > 0)):
+        one, other = (
+            SoftmaxClassifier(loss=loss).fit(X, t)
+            for X in (dense.astype(pd.SparseDtype(dtype, dtype(0))), dense)
+        )
+        assert_allclose(one.coef_, other.coef_, rtol=1e-4, atol=1e-6)
+        assert_allclose(one.predict_proba(dense), other.predict_proba(dense), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda X: np.ma.array(X, mask=X > 1), ValueError, "X is a masked array"),
+        (lambda X: X.astype("datetime64[s]"), TypeError, "X has dtype datetime64"),
+        (lambda X: pd.DataFrame(X).astype("datetime64[s]"), TypeError, "column 0 of X has dtype"),
+        (lambda X: [[10**400] * 4] * 60, ValueError, "X holds a number outside the range"),
+        (lambda X: np.full(X.shape, np.longdouble("1e4000")), ValueError, "X.*(infinity|outside)"),
+        (lambda X: X.astype(object) * 1j, (TypeError, ValueError), "X: "),
+        (lambda X: [["a"] * 4] * 60, ValueError, "X: could not convert"),
+        (lambda X: [{}] * 60, TypeError, "X: "),
+        (lambda X: [[1.0, 2.0], [1.0]], ValueError, "X: .*inhomogeneous"),
+        (lambda X: X[:, :0], ValueError, r"X: .*0 feature\(s\)"),
+        (lambda X: sp.csr_array(X * 1j), ValueError, "X: Complex data"),
+    ],
+)
+def test_x_that_holds_no_numbers_is_named(change, error, message, problem):
+    X, y, _ = problem
+    clf = SoftmaxClassifier().fit(X, y)
+    with pytest.raises(error, match=message):
+        SoftmaxClassifier().fit(change(X), y)
+    with pytest.raises(error, match=message):
+        clf.predict(change(X))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_logits_out_of_range_are_an_error_and_no_nan(dtype, problem):
+    X, y, _ = problem
+    clf = SoftmaxClassifier().fit(X.astype(dtype), y)
+    X = X.astype(dtype)
+    X[5] = np.finfo(dtype).max
+    for name in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+        with pytest.raises(
+            ValueError, match=rf"logits of row 5 of X are outside.*{dtype.__name__}"
+        ):
+            getattr(clf, name)(X)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"C": 10**400}, "'C' parameter"),
+        ({"tol": 10**400}, "'tol' parameter"),
+        ({"l1_ratio": np.timedelta64(0, "s")}, "'l1_ratio' parameter"),
+        ({"label_smoothing": Fraction(1, 3)}, "'label_smoothing' parameter"),
+        ({"max_iter": np.timedelta64(9, "s")}, "'max_iter' parameter"),
+        ({"verbose": np.timedelta64(0, "s")}, "'verbose' parameter"),
+        ({"coef_bounds": (0, 10**400)}, "coef_bounds: high"),
+        ({"coef_bounds": (np.datetime64("2020"), None)}, "coef_bounds: low has dtype datetime64"),
+        ({"coef_bounds": (None, "1")}, "coef_bounds: high must hold numbers"),
+        ({"penalty_weights": [1, 1, 1, 10**400]}, "penalty_weights at position 3"),
+        (
+            {"penalty_weights": np.ones(4, "timedelta64[s]")},
+            "penalty_weights has dtype timedelta64",
+        ),
+        ({"class_weight": {0: "a"}}, r"class_weight\[0\] must be a number, got 'a'"),
+        ({"class_weight": {0: 10**400}}, r"class_weight\[0\] is outside the range"),
+        ({"class_weight": {0: None}}, r"class_weight\[0\] must be a number, got None"),
+    ],
+)
+def test_parameters_that_are_no_numbers_are_named(parameters, message, problem):
+    X, y, _ = problem
+    with pytest.raises((ValueError, TypeError), match=message):
+        SoftmaxClassifier(**parameters).fit(X, y)
+
+
+def test_float16_parameters_are_numbers(problem):
+    X, y, _ = problem
+    half = SoftmaxClassifier(C=np.float16(0.5), l1_ratio=np.float16(0.5), tol=np.float16(1e-4))
+    same = SoftmaxClassifier(C=0.5, l1_ratio=0.5, tol=float(np.float16(1e-4)))
+    assert_array_equal(half.fit(X, y).coef_, same.fit(X, y).coef_)
+
+
+def test_negative_weights_are_refused_in_score(problem):
+    X, y, Y = problem
+    for target in (y, Y):
+        clf = SoftmaxClassifier().fit(X, target)
+        with pytest.raises(ValueError, match="sample_weight must not be negative, but row 0"):
+            clf.score(X, target, -np.ones(len(X)))

@@ -241,3 +241,56 @@ def test_path_of_another_score_has_its_name(fitted):
 def test_path_of_an_l1_ratio_that_was_not_tried(chosen):
     with pytest.raises(ValueError, match=r"one of l1_ratios_, \[0.0, 1.0\], got 0.3"):
         RegularizationPathDisplay.from_estimator(chosen, l1_ratio=0.3)
+
+
+ARRAYS = {"losses": np.ones(4), "codes": [0, 1, 1, 0], "classes": ["a", "b"]}
+BOTH = {"y_true": np.eye(2), "y_proba": np.eye(2), "classes": ["a", "b"]}
+PATH = {"Cs": [0.1, 1.0], "coefs": np.ones((2, 1, 3))}
+
+
+@pytest.mark.parametrize(
+    ("make", "valid", "bad", "message"),
+    [
+        (LossCurveDisplay.from_targets, {}, {"targets": 1}, r"targets must have shape \(any\)"),
+        (LossCurveDisplay.from_targets, {}, {"targets": ["a"]}, "targets must hold numbers"),
+        (LossCurveDisplay.from_targets, {}, {"losses": "log_loss"}, "losses must be a list"),
+        (LossCurveDisplay.from_targets, {}, {"n_points": 2.5}, "n_points must be an integer"),
+        (LossCurveDisplay.from_targets, {}, {"ax": "here"}, "ax must be matplotlib Axes"),
+        (SampleLossDisplay, ARRAYS, {"losses": [np.nan] * 4}, "losses must be finite"),
+        (SampleLossDisplay, ARRAYS, {"codes": [0, 1, 2, 0]}, "codes must be positions"),
+        (SampleLossDisplay, ARRAYS, {"codes": [0, 1]}, r"codes must have shape \(4\)"),
+        (SampleLossDisplay, ARRAYS, {"n_worst": None}, "n_worst must be an integer"),
+        (SampleLossDisplay, ARRAYS, {"classes": 2}, "classes must be a list"),
+        (TargetProbabilityDisplay, BOTH, {"n_bins": 10**400}, "n_bins must be an integer"),
+        (
+            TargetProbabilityDisplay,
+            BOTH,
+            {"y_proba": np.eye(3)},
+            r"y_proba must have shape \(2, 2\)",
+        ),
+        (RegularizationPathDisplay, PATH, {"Cs": [-1, 1]}, "Cs must hold positive numbers"),
+        (RegularizationPathDisplay, PATH, {"scores": [[1, 2]]}, "either coefs or scores"),
+        (RegularizationPathDisplay, PATH, {"names": ["a"]}, "names must hold 3 names"),
+        (RegularizationPathDisplay, PATH, {"names": 3}, "names must be a sequence of names"),
+        (RegularizationPathDisplay, PATH, {"marked": [1]}, "marked must be a dict"),
+        (RegularizationPathDisplay, PATH, {"score_name": 1}, "score_name must be a string"),
+        (RegularizationPathDisplay.from_path, {}, {"path": None}, "what softmax_path returned"),
+        (ConvergenceDisplay, {"x": [1], "gap": [0.1]}, {"against": "units"}, "against must be"),
+        (ConvergenceDisplay.from_estimator, {}, {"estimator": None}, "must be an estimator"),
+        (
+            ConvergenceDisplay.from_estimator,
+            {},
+            {"estimator": LogisticRegression().fit([[0], [1]], [0, 1])},
+            "must have loss_curve_, but LogisticRegression has not",
+        ),
+    ],
+)
+def test_bad_arguments_of_displays_are_named(make, valid, bad, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        make(**{**valid, **bad})
+
+
+@pytest.mark.parametrize("minimum", [0, -np.inf, np.nan, -1.0])
+def test_a_gap_is_relative_to_a_positive_minimum(minimum, fitted):
+    with pytest.raises(ValueError, match="minimum, which must be positive and finite"):
+        ConvergenceDisplay.from_estimator(fitted[3], minimum=minimum)

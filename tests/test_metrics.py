@@ -13,6 +13,7 @@ import pytest
 import scipy.sparse as sp
 import sklearn.metrics
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.svm import LinearSVC
 
 import skce
 from skce.metrics import (
@@ -606,3 +607,168 @@ def test_array_api():
     pytest.importorskip("scipy", minversion="1.14")  # scikit-learn dispatches from there on
     environment = {**os.environ, "SCIPY_ARRAY_API": "1"}
     subprocess.run([sys.executable, "-c", ARRAY_API], check=True, env=environment)
+
+
+# ------------------------------------------------------------------- what is refused at the door
+ON_LABELS = [
+    log_loss,
+    skce.metrics.log_loss_samples,
+    skce.metrics.log_loss_gradient,
+    skce.metrics.kl_divergence,
+    skce.metrics.log_loss_decomposition,
+    d2_log_loss_score,
+]
+P3 = np.array([[0.2, 0.3, 0.5], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2]])
+
+
+@pytest.mark.parametrize("metric", ON_LABELS)
+@pytest.mark.parametrize(
+    ("y_true", "options", "message"),
+    [
+        ([0, 1, 2], {"labels": []}, "labels must name at least two classes, but is empty"),
+        ([0, 1, 2], {"labels": [0, 1, None]}, "labels has no label in row 2"),
+        ([0, 1, 2], {"labels": [[0, 1], [2]]}, "labels: .*inhomogeneous"),
+        ([0, 1, None], {}, "y_true has no label in row 2"),
+        (["a", "b", None], {}, "y_true has no label in row 2"),
+        (["a", "b", np.nan], {}, "y_true has no label in row 2"),
+        ([0, 1, np.nan], {}, "(?s)y_true contains NaN.*row 2"),
+        ([0, 1, pd.NA], {}, "y_true has no label in row 2"),
+        (pd.Series([0, 1, None], dtype="Int64"), {}, "y_true has no label in row 2"),
+        (np.ma.array([0, 1, 2], mask=[0, 0, 1]), {}, "y_true is a masked array"),
+        (sp.csr_array(np.eye(3)), {}, "y_true"),
+        ([0.5, 0.5, 0.5], {"labels": [0, 1, 2]}, "labels must name the 2 columns of y_true"),
+        ([["1", "0", "0"]] * 3, {}, "2-D y_true must hold target probabilities"),
+    ],
+)
+def test_bad_targets_of_metrics_are_named(metric, y_true, options, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        metric(y_true, P3, **options)
+
+
+@pytest.mark.parametrize("metric", ON_LABELS)
+@pytest.mark.parametrize(
+    ("y_proba", "message"),
+    [
+        (None, "y_proba"),
+        (np.ma.array(P3, mask=P3 > 0.7), "y_proba is a masked array"),
+        (sp.csr_array(P3), "y_proba"),
+        ((P3 * 100).astype("datetime64[s]"), "y_proba has dtype datetime64"),
+        (P3 * 1j, "y_proba: Complex"),
+        (np.full(P3.shape, 10**400, dtype=object), "y_proba holds a number outside"),
+        ([[0.5, 0.5], [1.0]], "y_"),
+        ([["a"] * 3] * 3, "y_proba: could not convert"),
+    ],
+)
+def test_bad_predictions_are_named(metric, y_proba, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        metric([0, 1, 2], y_proba)
+
+
+def test_predictions_are_asked_for():
+    for metric in (log_loss, d2_log_loss_score):
+        with pytest.raises(TypeError, match="y_proba is missing"):
+            metric([0, 1])
+
+
+@pytest.mark.parametrize("weight", ["1", "a", None, 10**400, 1j, [1]])
+def test_class_weights_that_are_no_numbers_are_named(weight):
+    with pytest.raises(ValueError, match=r"class_weight\[0\]"):
+        log_loss([0, 1, 2], P3, class_weight={0: weight})
+
+
+def test_nullable_labels_do_not_merge():
+    ids = pd.Series([2**53, 2**53 + 1, 2**53 + 2], dtype="Int64")
+    assert log_loss(ids, P3) == log_loss([0, 1, 2], P3)
+    assert log_loss(ids, P3, labels=ids.array) == log_loss([0, 1, 2], P3)
+
+
+def test_zero_weights_in_a_decomposition_equal_rows_left_out(rng):
+    p, y = rng.uniform(size=30).round(1), rng.integers(0, 2, 30)
+    y[:2] = 0, 1
+    decomposition = skce.metrics.log_loss_decomposition
+    for weights in (
+        np.r_[np.ones(20), np.zeros(10)],
+        (p < 0.5).astype(float),  # the others lie outside of those that weigh
+        (y == 0).astype(float),
+        np.r_[1.0, np.zeros(29)],
+    ):
+        rows = weights > 0
+        some = decomposition(y, p, sample_weight=weights)
+        left = decomposition(y[rows], p[rows], labels=[0, 1])
+        assert_allclose(some, left, rtol=1e-12, atol=1e-12)
+    with pytest.raises(ValueError, match="sample_weight is zero in every row"):
+        decomposition(y, p, sample_weight=np.zeros(30))
+
+
+def test_a_scorer_names_what_it_cannot_score(rng):
+    X, y = rng.normal(size=(30, 2)), np.arange(30) % 3
+    clf = skce.SoftmaxClassifier().fit(X, y)
+    score = skce.metrics.neg_log_loss_scorer
+    with pytest.raises(TypeError, match="sparse y is not supported"):
+        score(clf, X, sp.csr_array(np.eye(3)[y]))
+    with pytest.raises(TypeError, match="must have predict_proba, but LinearSVC has not"):
+        score(LinearSVC(), X, y)
+    with pytest.raises(ValueError, match="y has no label in row 0"):
+        score(clf, X, [None, *y[1:]])
+    with pytest.raises(TypeError, match="options must be a dict"):
+        skce.metrics.LogLossScorer(log_loss, [1])(clf, X, y)
+    for metric in (None, [], sklearn.metrics.log_loss):
+        with pytest.raises(ValueError, match="metric must be one of"):
+            skce.metrics.make_log_loss_scorer(metric)
+
+
+# ------------------------------------------------------------------- weights of zero, and overflow
+def test_rows_and_classes_of_weight_zero_may_have_infinite_losses():
+    y, p = [0, 1, 2], np.vstack([[0.0, 0.5, 0.5], P3[1:]])
+    rows = {"sample_weight": [0, 1, 1]}
+    classes = {"class_weight": {0: 0, 1: 1, 2: 1}}
+    for metric in (log_loss, skce.metrics.kl_divergence):
+        expected = metric(y[1:], p[1:], labels=y)
+        assert metric(y, p, clip=False) == np.inf
+        assert_allclose(metric(y, p, clip=False, **rows), expected)
+    expected = log_loss(y[1:], p[1:], labels=y)
+    assert_allclose(log_loss(y, p, clip=False, **classes), expected)
+    smooth = log_loss(y, p, clip=False, label_smoothing=0.1, **classes)
+    T = 0.9 * np.eye(3) + 0.1 / 3
+    T[:, 0] = 0
+    by_hand = -np.sum(T[:, 1:] * np.log(p[:, 1:])) / np.sum([0, 1, 1])
+    assert_allclose(smooth, by_hand)
+
+
+@pytest.mark.parametrize("options", [{}, {"sample_weight": [1, 0, 0]}])
+def test_weights_that_leave_no_row_have_no_mean(options):
+    weights = {"class_weight": {0: 0, 1: 1, 2: 1}, "labels": [0, 1, 2], **options}
+    for y in ([0, 0, 0], np.eye(3)[[0, 0, 0]]):
+        y = np.asarray(y)
+        with pytest.raises(ValueError, match="leave no row of y_true any weight"):
+            log_loss(y, P3, **{**weights, "labels": None if y.ndim == 2 else [0, 1, 2]})
+        total = log_loss(
+            y, P3, normalize=False, **{**weights, "labels": None if y.ndim == 2 else [0, 1, 2]}
+        )
+        assert total == 0
+
+
+def test_losses_overflow_to_infinity_and_not_to_nan():
+    z = np.array([[1e308, -1e308], [-1e308, 1e308]])
+    assert log_loss_from_logits([0, 1], z) == 0
+    assert log_loss_from_logits([1, 0], z) == np.inf
+    assert log_loss_from_logits([[0, 1], [1, 0]], z, loss="binary") == np.inf
+    assert_array_equal(skce.metrics.log_loss_gradient_from_logits([1, 0], z), [[1, -1], [-1, 1]])
+
+
+def test_class_weights_beyond_use_are_named():
+    with pytest.raises(ValueError, match=r"class_weight\[1\] is 1e\+200: divide class weights"):
+        log_loss([0, 1, 2], P3, class_weight={0: 1, 1: 1e200, 2: 1})
+    with pytest.raises(ValueError, match=r"class_weight\[0\] is .*e-321: divide class weights"):
+        log_loss([0, 1, 2], P3, class_weight=dict.fromkeys(range(3), 1e-320))
+    huge = np.full((3, 3), 1e308)
+    for arguments in ((huge, P3), ([0, 1, 2], huge)):
+        with pytest.raises(ValueError, match=r"1e\+308|inf"):
+            log_loss(*arguments)
+    with pytest.raises(ValueError, match="'balanced' gives the class at position 0"):
+        log_loss([0, 1, 2], P3, class_weight="balanced", sample_weight=[1e-200, 1, 1])
+
+
+def test_d2_of_targets_without_mass_is_named():
+    with pytest.raises(ValueError, match="y_true has no target mass"):
+        d2_log_loss_score(np.zeros((3, 3)), P3)

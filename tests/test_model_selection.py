@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
@@ -355,3 +356,50 @@ def test_folds_have_nearly_the_same_target_mass(rng):
         SoftmaxClassifier(), Y, Y, cv=StratifiedProbabilityKFold(3), scoring=neg_log_loss_scorer
     )
     assert np.isfinite(score).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"cv": []}, "cv gives no folds"),
+        ({"cv": [([0.0], [1])]}, "must be a list of row numbers"),
+        ({"cv": [(range(12), range(99))]}, "hold 12, but X has rows 0 to 11"),
+        ({"cv": "folds"}, "'cv' parameter"),
+        ({"y": scipy.sparse.csr_array(np.eye(12))}, "sparse y is not supported"),
+        ({"y": [None] * 12}, "y has no label in row 0"),
+        ({"estimator": "none"}, "estimator must have fit and predict_proba"),
+        ({"n_jobs": 10**400}, "'n_jobs' parameter"),
+        ({"params": {0: 1}}, "params must have strings as keys"),
+        ({"X": np.ma.array(np.ones((12, 2)), mask=True)}, "X is a masked array"),
+    ],
+)
+def test_bad_arguments_of_cross_validation_are_named(arguments, message):
+    valid = {"estimator": SoftmaxClassifier(), "X": np.eye(12), "y": np.arange(12) % 2, "cv": 2}
+    with pytest.raises((ValueError, TypeError), match=message):
+        cross_val_predict_proba(**{**valid, **arguments})
+
+
+@pytest.mark.parametrize("argument", ["X", "groups"])
+def test_cross_validation_refuses_inconsistent_sparse_matrices_before_it_slices_them(argument):
+    bad = scipy.sparse.csc_array(np.ones((12, 2)))
+    bad.indices[0] = 10**6
+    y = np.arange(12) % 2
+    arguments = {"X": np.ones((12, 2)), "groups": None, argument: bad}
+    with pytest.raises(ValueError, match=f"{argument} is a sparse CSC matrix"):
+        cross_val_predict_proba(SoftmaxClassifier(), y=y, **arguments)
+    with pytest.raises(ValueError, match=f"{argument} is a sparse CSC matrix"):
+        list(StratifiedProbabilityKFold().split(y=y, **arguments))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_splits": "2"}, "n_splits must be an integer"),
+        ({"n_splits": np.timedelta64(2, "s")}, "n_splits must be an integer"),
+        ({"shuffle": "yes"}, "shuffle must be True or False"),
+        ({"random_state": 10**400, "shuffle": True}, "random_state: "),
+    ],
+)
+def test_bad_parameters_of_folds_are_named(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        list(StratifiedProbabilityKFold(**parameters).split(np.eye(12), np.arange(12) % 2))

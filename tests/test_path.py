@@ -560,3 +560,68 @@ def test_cv_warns_of_what_did_not_converge():
         warnings.simplefilter("always")
         SoftmaxClassifierCV(Cs=[100.0], max_iter=1, cv=2).fit(X, y)
     assert any(issubclass(w.category, ConvergenceWarning) for w in caught)
+
+
+# ----------------------------------------------------------------------------------------- folds
+TRAIN, TEST = np.arange(0, 150, 2), np.arange(1, 150, 2)
+
+
+@pytest.mark.parametrize(
+    ("cv", "message"),
+    [
+        ([], "cv gives no folds"),
+        (iter([]), "cv gives no folds"),
+        ([([], TEST)], "the training rows of fold 0 are empty"),
+        ([(TRAIN, TEST), (TRAIN, [])], "the test rows of fold 1 are empty"),
+        ([(TRAIN.astype(float), TEST)], "training rows of fold 0 must be a list.*float64"),
+        ([(TRAIN, TEST + 1)], "the test rows of fold 0 hold 150, but X has rows 0 to 149"),
+        ([(TRAIN - 1, TEST)], "the training rows of fold 0 hold -1"),
+        ([(np.ones(3, bool), TEST)], "mask of all 150 rows, but have.*bool"),
+        ([(TRAIN, None)], "the test rows of fold 0 are None"),
+        ([(TRAIN, TEST, TEST)], "cv must give pairs .* but fold 0 is"),
+        ([0, 1], "cv must give pairs .* but fold 0 is 0"),
+        ([(["0"], ["1"])], "must be a list of row numbers"),
+        ([([10**400], TEST)], "must be a list of row numbers"),
+        (sp.eye_array(150, format="bsr"), "cv must give pairs"),
+        ("folds", "'cv' parameter"),
+    ],
+)
+def test_bad_folds_are_named(iris, cv, message):
+    with pytest.raises(ValueError, match=message):
+        SoftmaxClassifierCV(Cs=2, cv=cv).fit(*iris)
+
+
+def test_folds_are_lists_ranges_or_masks(iris):
+    mask = np.arange(150) % 2 == 0
+    scores = [
+        SoftmaxClassifierCV(Cs=[1.0], cv=cv).fit(*iris).scores_
+        for cv in (
+            [(TRAIN, TEST)],
+            iter([(TRAIN.tolist(), range(1, 150, 2))]),
+            [(mask, ~mask)],
+        )
+    ]
+    assert_array_equal(scores[0], scores[1])
+    assert_array_equal(scores[0], scores[2])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"l1_ratios": ["a"]}, "l1_ratios must hold numbers"),
+        ({"l1_ratios": ["0.5"]}, "l1_ratios must hold numbers"),
+        ({"l1_ratios": [10**400]}, "l1_ratios at position 0 is outside"),
+        ({"l1_ratios": [None]}, "l1_ratios at position 0 must be a number"),
+        ({"Cs": [10**400]}, "Cs at position 0 is outside"),
+        ({"Cs": 10**400}, "'Cs' parameter"),
+        ({"Cs": np.array(["2020"], "datetime64[Y]")}, "Cs has dtype datetime64"),
+        ({"Cs": [1j]}, "Cs must hold numbers"),
+        ({"n_jobs": 10**400}, "'n_jobs' parameter"),
+        ({"n_jobs": 0}, "'n_jobs' parameter"),
+        ({"scoring": lambda *_: "good"}, "the score of scoring must be a number, got 'good'"),
+        ({"scoring": lambda *_: [1, 2]}, "the score of scoring must be a number"),
+    ],
+)
+def test_bad_parameters_of_the_choice_are_named(iris, parameters, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        SoftmaxClassifierCV(**{"Cs": 2, "cv": 2, **parameters}).fit(*iris)

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.linear_model import LogisticRegression
@@ -424,3 +425,75 @@ def test_messages_read_well():
     message = str(error.value)
     assert message.startswith("Row 0 of y sums to 4: with loss='auto' each row of a 2-D y is a")
     assert not re.search(r"\s{2,}|\.\.", message)
+
+
+# ------------------------------------------------------------------------- containers of targets
+MISSING = {
+    "None among ints": [0, 1, None],
+    "None among strings": ["a", "b", None],
+    "NaN among ints": [0, 1, np.nan],
+    "NaN among strings": ["a", "b", np.nan],
+    "NaN among objects": np.array([0, 1, np.nan], dtype=object),
+    "pandas.NA": [0, 1, pd.NA],
+    "pandas.NaT": [0, 1, pd.NaT],
+    "NaT": np.array(["2020", "2021", "NaT"], "datetime64[Y]"),
+    "nullable ints": pd.Series([0, 1, None], dtype="Int64"),
+    "nullable bools": pd.Series([True, False, None], dtype="boolean"),
+    "strings": pd.Series(["a", "b", None], dtype="string"),
+    "categories": pd.Series(["a", "b", None], dtype="category"),
+    "a column": pd.DataFrame({"a": pd.array([0, 1, None], dtype="Int64")}),
+}
+
+
+@pytest.mark.parametrize("kind", MISSING)
+def test_a_missing_label_is_named_with_its_row(kind):
+    with pytest.raises(ValueError, match="row 2: drop such rows"):
+        read_targets(MISSING[kind], "auto")
+
+
+def test_nullable_labels_keep_their_type_and_do_not_merge():
+    ids = [2**53 + i for i in range(3)]
+    for y in (pd.Series(ids, dtype="Int64"), pd.Index(ids, dtype="Int64"), pd.array(ids)):
+        classes = read_targets(y, "auto").classes
+        assert classes.dtype == np.int64
+        assert classes.tolist() == ids
+    assert read_targets(pd.Series([True, False], dtype="boolean"), "auto").classes.dtype == bool
+
+
+@pytest.mark.parametrize(
+    ("y", "error", "message"),
+    [
+        (sp.csr_array(np.eye(3)), TypeError, r"sparse y is not supported: pass y\.toarray\(\)"),
+        (np.ma.array([0, 1, 2], mask=[0, 0, 1]), ValueError, "y is a masked array"),
+        (None, ValueError, "y must hold labels or target probabilities, but is None"),
+        ("abc", (ValueError, TypeError), "y"),
+        ({0, 1}, (ValueError, TypeError), "y"),
+        ({"a": [1]}, (ValueError, TypeError), "y"),
+        ([[0], [1, 2]], ValueError, "y: .*inhomogeneous"),
+        ([10**400, 1], ValueError, "Unknown label type"),
+        ([{}, {}], ValueError, "Unknown label type"),
+        ([["0", "1"], ["1", "0"]], ValueError, "2-D y must hold target probabilities"),
+        ([], ValueError, r"y: .*0 sample\(s\)"),
+        (np.zeros(3, dtype=[("a", int)]), ValueError, "y holds records of dtype"),
+        (np.full(3, np.longdouble("1e4000")), ValueError, "y contains infinity"),
+    ],
+)
+def test_what_are_no_targets_is_named(y, error, message):
+    with pytest.raises(error, match=message):
+        read_targets(y, "auto")
+
+
+def test_missing_multilabel_targets_are_told_a_way_out():
+    way = "(?s)row 1.*fit a classifier for each column of y, on the rows where that is known"
+    Y = np.array([[1.0, 0], [np.nan, 1]])
+    for y in (Y, pd.DataFrame(Y), pd.DataFrame(Y).convert_dtypes()):
+        with pytest.raises(ValueError, match=way):
+            read_targets(y, "binary")
+
+
+def test_tables_with_column_names_are_data_frames():
+    pa = pytest.importorskip("pyarrow")
+    raw = read_targets(pa.table({"rain": [1.0, 0.5], "sun": [0.0, 0.5]}), "auto")
+    assert raw.classes.tolist() == ["rain", "sun"]
+    assert_array_equal(raw.values, [[1, 0], [0.5, 0.5]])
+    assert read_targets(pa.array(["b", "a", "c"]), "auto").values.tolist() == [1, 0, 2]

@@ -147,8 +147,12 @@ def _isotonic(problem: Problem) -> tuple[Predictions, float]:
     predictions = problem.predictions
     p = predictions.values.reshape(len(predictions.values), -1)[:, -1].astype(np.float64)
     t = problem.targets.distribution(slice(None))[:, 1]
-    regression = IsotonicRegression(y_min=0, y_max=1)
-    values = regression.fit_transform(p, t, sample_weight=problem.sample_weight)
+    # Rows of weight zero say nothing of the map, and may lie outside of those that do.
+    weights = problem.sample_weight
+    some = slice(None) if weights is None else weights > 0
+    regression = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+    regression.fit(p[some], t[some], None if weights is None else weights[some])
+    values = regression.predict(p)
     return Probabilities(values, distributions=False, clip=True), np.nan
 
 

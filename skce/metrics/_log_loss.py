@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils import check_consistent_length
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import StrOptions, validate_params
 
+from .._checks import Number
 from .._target_mass import ClassWeight
 from .._targets import check_sample_weight
 from .._warnings import warn
 from ._array_api import like, to_numpy
-from ._problem import Problem, read
+from ._problem import Problem, check_lengths_of, read
 from ._terms import Predictions, read_targets
 
 _LOSS = {"loss": [StrOptions({"categorical", "binary"})]}
@@ -25,7 +25,7 @@ _TARGETS = {
     **_LOSS,
     "labels": ["array-like", None],
     "class_weight": [dict, StrOptions({"balanced"}), None],
-    "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+    "label_smoothing": [Number(Real, 0, 1, closed="left")],
 }
 _PROBA = {"y_proba": ["array-like"], "clip": ["boolean"]}
 _LOGITS = {"logits": ["array-like"]}
@@ -37,6 +37,8 @@ _RENAMED = {"y_proba": ["array-like", None], "y_pred": ["array-like", StrOptions
 def _renamed(y_proba: Any, y_pred: Any) -> Any:
     """Return y_proba; y_pred is the name that it had before scikit-learn 1.9."""
     if isinstance(y_pred, str) and y_pred == "deprecated":
+        if y_proba is None:
+            raise TypeError("y_proba is missing: pass predicted probabilities beside y_true.")
         return y_proba
     if y_proba is not None:
         raise ValueError(
@@ -529,9 +531,8 @@ def entropy(
     >>> round(entropy([[0.5, 0.5], [1.0, 0.0]]), 4)
     0.3466
     """
-    y_true = to_numpy(y_true)
-    weights = check_sample_weight(to_numpy(sample_weight), len(y_true))
-    targets = read_targets(y_true, loss, None, one_label=True)
+    targets = read_targets(to_numpy(y_true), loss, None, one_label=True)
+    weights = check_sample_weight(to_numpy(sample_weight), len(targets.values))
     return Problem(targets, Predictions(targets.values), weights).average(
         targets.entropy, normalize=normalize
     )
@@ -661,7 +662,7 @@ def d2_log_loss_score(
     0.0
     """
     y_true, y_proba = to_numpy(y_true), to_numpy(_renamed(y_proba, y_pred))
-    check_consistent_length(y_proba, y_true, sample_weight)
+    check_lengths_of(y_proba=y_proba, y_true=y_true, sample_weight=sample_weight)
     if len(y_proba) < 2:
         warn(
             "D^2 score is not well-defined with less than two samples.",
@@ -671,4 +672,7 @@ def d2_log_loss_score(
     problem = read(y_true, y_proba, sample_weight, loss=loss, labels=labels)
     explained = problem.average(problem.targets.loss, normalize=False)
     eps = np.finfo(problem.predictions.values.dtype).eps
-    return 1 - explained / problem.targets.loss_of_mean(problem.sample_weight, eps)
+    of_mean = problem.targets.loss_of_mean(problem.sample_weight, eps)
+    if of_mean == 0:
+        raise ValueError("y_true has no target mass in rows that weigh something.")
+    return 1 - explained / of_mean

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_consistent_length
 
+from .._checks import naming, refuse_sparse
 from .._targets import check_sample_weight, column_names
 from ._array_api import to_numpy
 from ._terms import (
@@ -22,6 +23,7 @@ from ._terms import (
     read_logits,
     read_probabilities,
     read_targets,
+    times,
 )
 
 
@@ -41,16 +43,26 @@ class Problem:
         def one(rows: slice) -> tuple[float, float]:
             values = of_rows(self.predictions, rows)
             counts = self.targets.weight(rows) if self.targets.weighted else None
-            if self.sample_weight is None:
-                total = len(values) if counts is None else counts.sum()
-                return float(values.sum()), float(total)
-            w = self.sample_weight[rows].astype(np.float64, copy=False)
-            return float(w @ values), float(w.sum() if counts is None else w @ counts)
+            with np.errstate(over="ignore"):  # a sum of losses may be infinite
+                if self.sample_weight is None:
+                    total = len(values) if counts is None else counts.sum()
+                    return float(values.sum()), float(total)
+                w = self.sample_weight[rows].astype(np.float64, copy=False)
+                total = w.sum() if counts is None else w @ counts
+                return float(times(w, values).sum()), float(total)
 
         parts = by_blocks(self.shape, one)
         self.predictions.finish()
-        total = math.fsum(part[0] for part in parts)
-        return total / math.fsum(part[1] for part in parts) if normalize else total
+        total, mass = (_sum([part[i] for part in parts]) for i in (0, 1))
+        if not normalize:
+            return total
+        if not mass > 0:
+            raise ValueError(
+                "class_weight and sample_weight leave no row of y_true any weight, so that there "
+                "is no mean: give a class that is in y_true a weight above zero, or set "
+                "normalize=False."
+            )
+        return total / mass
 
     def rows(self, of_rows: Callable[[Predictions, slice], NDArray], shape: tuple) -> NDArray:
         """Return what a method of the targets returns for all rows."""
@@ -69,6 +81,24 @@ class Problem:
         return self.predictions.values.shape
 
 
+def _sum(parts: list[float]) -> float:
+    """Exact sum, infinite where it overflows."""
+    try:
+        return math.fsum(parts)
+    except OverflowError:
+        return math.inf
+
+
+def check_lengths_of(**arrays: Any) -> None:
+    """Check that all arrays but for `sample_weight` are there, and have equally many rows."""
+    for name, array in arrays.items():
+        if array is None and name != "sample_weight":
+            raise TypeError(f"{name} is missing.")
+        refuse_sparse(array, name)
+    with naming(" and ".join(arrays), None):
+        check_consistent_length(*arrays.values())
+
+
 def read(
     y_true: Any,
     predicted: Any,
@@ -83,7 +113,8 @@ def read(
     """Read and check what a metric is given; for the parameters see `log_loss`."""
     names = _names(predicted)
     y_true, predicted, labels = to_numpy(y_true), to_numpy(predicted), to_numpy(labels)
-    check_consistent_length(predicted, y_true, sample_weight)
+    name = "logits" if logits else "y_proba"
+    check_lengths_of(**{name: predicted}, y_true=y_true, sample_weight=sample_weight)
     weights = check_sample_weight(to_numpy(sample_weight), len(predicted))
     targets = read_targets(
         y_true, loss, labels, sample_weight=weights, predicted_names=names, **options
@@ -94,7 +125,7 @@ def read(
         if logits
         else read_probabilities(predicted, distributions=distributions, clip=clip)
     )
-    check_columns(targets, predictions, labels, "logits" if logits else "y_proba")
+    check_columns(targets, predictions, labels, name)
     return Problem(targets, predictions, weights)
 
 

@@ -10,9 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.metrics._scorer import _BaseScorer  # the only class that ScoringMonitor takes
 from sklearn.utils.metadata_routing import UNUSED
-from sklearn.utils.multiclass import type_of_target
 
-from .._targets import as_names, check_y, column_names, columns_of_classes, sorting
+from .._targets import (
+    as_names,
+    check_y,
+    column_names,
+    columns_of_classes,
+    kind_of_labels,
+    sorting,
+)
 from ._array_api import to_numpy
 from ._log_loss import d2_log_loss_score, kl_divergence, log_loss
 
@@ -55,7 +61,9 @@ class LogLossScorer(BaseEstimator, _BaseScorer):
     def __init__(self, metric: Callable[..., float], options: dict[str, Any] | None = None):
         self.metric = metric
         self.options = options
-        super().__init__(metric, _SIGNS.get(metric, 1), options or {}, "predict_proba")
+        sign = next((sign for known, sign in _SIGNS.items() if known is metric), 1)
+        kwargs = options if isinstance(options, dict) else {}
+        super().__init__(metric, sign, kwargs, "predict_proba")
 
     @property
     def __name__(self) -> str:
@@ -64,9 +72,9 @@ class LogLossScorer(BaseEstimator, _BaseScorer):
         Returns
         -------
         str
-            That of the metric, after "neg_" if it is negated.
+            Such as "neg_log_loss".
         """
-        return ("neg_" if self._sign < 0 else "") + self.metric.__name__
+        return ("neg_" if self._sign < 0 else "") + getattr(self.metric, "__name__", "score")
 
     def score(
         self, estimator: Any, X: Any, y: Any, sample_weight: ArrayLike | None = None
@@ -89,10 +97,19 @@ class LogLossScorer(BaseEstimator, _BaseScorer):
         float
             The metric, with the sign that makes greater better.
         """
+        _check_metric(self.metric)
+        options = {} if self.options is None else self.options
+        if not isinstance(options, dict) or not all(isinstance(name, str) for name in options):
+            raise TypeError(f"options must be a dict of keywords or None, got {options!r:.100}.")
+        if not hasattr(estimator, "predict_proba"):
+            raise TypeError(
+                f"The estimator must have predict_proba, but {type(estimator).__name__} has not."
+            )
+        y = _as_targets(y)
         proba = estimator.predict_proba(X)
         if isinstance(proba, list):  # one array of two columns per label
             proba = np.column_stack([p[:, -1] for p in proba])
-        options = {"sample_weight": sample_weight, **(self.options or {})}
+        options = {"sample_weight": sample_weight, **options}
         classes = getattr(estimator, "classes_", None)
         if isinstance(classes, np.ndarray) and "labels" not in options:
             y, proba, options["labels"] = _beside(y, proba, classes)
@@ -118,7 +135,7 @@ def _beside(y: Any, proba: NDArray, classes: NDArray) -> tuple[Any, NDArray, NDA
     """
     if np.ndim(y) == 1:
         labels = check_y(to_numpy(y))
-        if type_of_target(labels) == "continuous":  # probabilities of the second class
+        if kind_of_labels(labels) == "continuous":  # probabilities of the second class
             return y, proba, classes
         proba, classes = _with_unseen(proba, classes, _unseen(labels, classes))
         order = sorting(classes)
@@ -203,13 +220,23 @@ def make_log_loss_scorer(metric: Callable[..., float] = log_loss, **options: Any
     >>> cross_val_score(SoftmaxClassifier(), X[::2], Y[::2], scoring=scorer, cv=3).shape
     (3,)
     """
-    if metric not in _SIGNS:
+    _check_metric(metric)
+    return LogLossScorer(metric, options or None)
+
+
+def _check_metric(metric: Any) -> None:
+    if not any(metric is function for function in _SIGNS):
         names = ", ".join(function.__name__ for function in _SIGNS)
         raise ValueError(
             f"metric must be one of the functions {names}, got {metric!r}. Use "
             "sklearn.metrics.make_scorer for other metrics."
         )
-    return LogLossScorer(metric, options or None)
+
+
+def _as_targets(y: Any) -> Any:
+    """Return y as an array, but a data frame, whose columns have names, as it is."""
+    array = check_y(y)
+    return array if column_names(y) is None else y
 
 
 #: Negative log-loss, for ``scoring=``.

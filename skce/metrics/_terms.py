@@ -24,8 +24,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_array
-from sklearn.utils.multiclass import type_of_target
 
+from .._checks import naming, raise_with_first_bad_row, refuse_dates, refuse_masked
 from .._interrupts import restored_on_error
 from .._losses import LOSSES
 from .._losses._categorical import log_softmax
@@ -37,7 +37,7 @@ from .._targets import (
     check_y,
     column_names,
     columns_of_classes,
-    raise_with_first_bad_row,
+    kind_of_labels,
     sorting,
 )
 from .._threads import threads
@@ -136,7 +136,8 @@ class Probabilities(Predictions):
         least = p.min()
         if self.distributions and least >= 0:
             eps = np.finfo(p.dtype).eps
-            total = p @ np.ones(p.shape[1], np.promote_types(p.dtype, np.float32))
+            with np.errstate(over="ignore"):  # in rows that are refused
+                total = p @ np.ones(p.shape[1], np.promote_types(p.dtype, np.float32))
             most = total.max()
             self._off |= bool(max(most - 1, 1 - total.min()) > np.sqrt(eps) + 1e-8)
             if most <= 1 + p.shape[1] * eps:  # so that none is above 1
@@ -213,7 +214,8 @@ class Logits(Predictions):
 
     def log(self, rows: slice) -> NDArray:
         """Return log p of all classes, shape (r, n_classes)."""
-        return log_softmax(np.ascontiguousarray(self._read(rows).T)).T
+        with np.errstate(over="ignore"):  # differences of large logits
+            return log_softmax(np.ascontiguousarray(self._read(rows).T)).T
 
     def log_at(self, rows: slice, codes: NDArray) -> NDArray:
         """Return log p of one class per row, shape (r,)."""
@@ -231,7 +233,9 @@ class Logits(Predictions):
         rest = T.copy()
         rest[reference, np.arange(len(t))] = 0
         block = SoftBlock(mass, reference, rest.sum(axis=0), T)
-        _, g = LOSSES["categorical"].value_gradient(np.ascontiguousarray(self._read(rows).T), block)
+        z = np.ascontiguousarray(self._read(rows).T)
+        with np.errstate(over="ignore", invalid="ignore"):  # the value may overflow
+            _, g = LOSSES["categorical"].value_gradient(z, block)
         return g.T[:, 1:] if self.one_column else g.T
 
     def gradient_of_both(self, rows: slice, t: NDArray, u: NDArray) -> NDArray:
@@ -242,22 +246,28 @@ class Logits(Predictions):
 
 def read_probabilities(values: ArrayLike, *, distributions: bool, clip: bool) -> Probabilities:
     """Read predicted probabilities; rows are checked when they are used."""
-    p = check_array(
-        values,
-        ensure_2d=False,
-        dtype=_FLOATS,
-        ensure_all_finite=False,
-        input_name="y_proba",
-    )
+    p = _read_floats(values, "y_proba", ensure_all_finite=False)
     return Probabilities(p, distributions=distributions, clip=clip)
 
 
 def read_logits(values: ArrayLike) -> Logits:
     """Read logits, and check that they are finite."""
-    try:
-        return Logits(check_array(values, ensure_2d=False, dtype=_FLOATS, input_name="logits"))
-    except ValueError as error:
-        raise_with_first_bad_row(error, values, "logits")
+    return Logits(_read_floats(values, "logits", ensure_all_finite=True))
+
+
+def _read_floats(values: ArrayLike, name: str, *, ensure_all_finite: bool) -> NDArray:
+    if values is None:
+        raise ValueError(f"{name} is missing.")
+    refuse_masked(values, name)
+    refuse_dates(values, name)
+    with naming(name, values):
+        return check_array(
+            values,
+            ensure_2d=False,
+            dtype=_FLOATS,
+            ensure_all_finite=ensure_all_finite,
+            input_name=name,
+        )
 
 
 def _raise_no_probabilities(p: NDArray) -> NoReturn:
@@ -374,16 +384,17 @@ class Labels(MetricTargets):
         codes = self.values[rows]
         if not self.smoothing:
             loss = 0 - predictions.log_at(rows, codes)
-            return self._on[codes] * loss if self.weighted else loss
-        log_p = predictions.log(rows)
-        return 0 - self._on[codes] * log_p[np.arange(len(log_p)), codes] - log_p @ self._spread
+            return times(self._on[codes], loss) if self.weighted else loss
+        return _cross_entropy(self._t(codes), predictions.log(rows))
 
     def gradient(self, predictions: Predictions, rows: slice) -> NDArray:
         """Gradient of that loss in what was predicted, shape (r, n_columns)."""
-        codes = self.values[rows]
+        return predictions.gradient(rows, self._t(self.values[rows]))
+
+    def _t(self, codes: NDArray) -> NDArray:
         t = np.tile(self._spread, (len(codes), 1))
         t[np.arange(len(codes)), codes] += self._on[codes]
-        return predictions.gradient(rows, t)
+        return t
 
     def distribution(self, rows: slice) -> NDArray:
         """Return y as a distribution over the classes, shape (r, n_classes)."""
@@ -423,7 +434,8 @@ class Distributions(MetricTargets):
         y = self._in_order(np.stack([1 - y, y], axis=1) if y.ndim == 1 else y)
         if self.values.ndim == 1 or self._is_indicator:
             return y
-        total = y @ np.ones(y.shape[1])
+        with np.errstate(over="ignore"):  # in rows that are refused
+            total = y @ np.ones(y.shape[1])
         error = np.abs(total - 1)
         worst = error.max()
         if not (y.min() >= 0 and worst <= _sum_tolerance(self.values)):
@@ -559,15 +571,23 @@ def _log_of_targets(y: NDArray) -> NDArray:
     return np.log(np.where(y > 0, y, 1))
 
 
+def times(weights: NDArray, losses: NDArray) -> NDArray:
+    """Return weights * losses, and 0 where a weight is 0, of an infinite loss too."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        products = weights * losses
+    products[weights == 0] = 0
+    return products
+
+
 def _cross_entropy(t: NDArray, log_p: NDArray) -> NDArray:
     """Return -sum_k t_k * log(p_k) of each row, in place of log_p; 0 * log(0) is 0."""
     ones = np.ones(t.shape[1])
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         terms = np.multiply(t, log_p, out=log_p)
-    total = terms @ ones
-    if np.isnan(total).any():
-        terms[t == 0] = 0
         total = terms @ ones
+        if np.isnan(total).any():
+            terms[t == 0] = 0
+            total = terms @ ones
     return 0 - total  # and not the negative, which would make -0 of 0
 
 
@@ -626,7 +646,14 @@ def read_targets(
     options = class_weight, label_smoothing, sample_weight
     names = column_names(y_true)
     # Floats are checked when they are used.
-    lazily = isinstance(y_true, np.ndarray) and y_true.ndim == 2 and y_true.dtype.kind == "f"
+    lazily = (
+        isinstance(y_true, np.ndarray)
+        and not isinstance(y_true, (np.matrix, np.ma.MaskedArray))
+        and y_true.ndim == 2
+        and len(y_true) > 0
+        and y_true.dtype.kind == "f"
+        and y_true.dtype.itemsize <= 8
+    )
     y = y_true if lazily and y_true.shape[1] > 1 else check_y(y_true, "y_true")
     if y.ndim == 2:
         if y.dtype.kind not in "iuf":
@@ -636,7 +663,7 @@ def read_targets(
             y.shape[1], names, labels, predicted_names, in_order=kind is Outputs
         )
         return kind(classes, y, *options, columns)
-    if y.dtype.kind == "f" and type_of_target(y, input_name="y_true") == "continuous":
+    if y.dtype.kind == "f" and kind_of_labels(y, "y_true") == "continuous":
         bad = (y < 0) | (y > 1)
         if bad.any():
             row = int(bad.argmax())
@@ -665,7 +692,7 @@ def _columns(
     That order is said by the names of the predictions or by `labels`. Without these it is that of
     the estimators: names sorted, except for an indicator matrix, which is `in_order`.
     """
-    given = None if labels is None else np.asarray(labels)
+    given = None if labels is None else _check_labels(labels)
     if given is not None and given.shape != (n_columns,):
         raise ValueError(
             f"labels must name the {n_columns} columns of y_true, but has shape {given.shape}."
@@ -681,26 +708,33 @@ def _columns(
     return own if columns is None else own[columns], columns
 
 
-def _classes(labels: Any) -> tuple[NDArray, LabelEncoder]:
-    encoder = LabelEncoder().fit(labels)
-    return encoder.classes_, encoder
+def _check_labels(labels: Any) -> NDArray:
+    """Return labels as an array, none of them missing."""
+    if isinstance(labels, (list, tuple)) and not labels:
+        raise ValueError("labels must name at least two classes, but is empty.")
+    checked = check_y(labels, "labels")
+    if checked.ndim != 1:
+        raise ValueError(f"labels must be a list of classes, but has shape {checked.shape}.")
+    return checked
 
 
 def _encode(
     y: NDArray, labels: Any, one_label: bool, predicted_names: NDArray | None
 ) -> tuple[NDArray, NDArray]:
     """Classes and codes, with the errors and warnings of `sklearn.metrics.log_loss`."""
+    given = None if labels is None else _check_labels(labels)
     if predicted_names is not None:
-        seen = predicted_names if labels is None else np.asarray(labels)
+        seen = predicted_names if given is None else given
         if set(y.tolist()) <= set(seen.tolist()) <= set(predicted_names.tolist()):
             return _encode_in_order(y, predicted_names)
-    if labels is None:
+    if given is None:
         if y.dtype.kind in "biuf":
             classes = np.unique(y)
             codes = _codes(y, classes)
         else:
             encoder = LabelEncoder()
-            codes = encoder.fit_transform(y)
+            with naming("y_true", None):  # what cannot be sorted
+                codes = encoder.fit_transform(y)
             classes = encoder.classes_
         if len(classes) == 1 and not one_label:
             raise ValueError(
@@ -708,15 +742,18 @@ def _encode(
                 "expected class labels explicitly through the labels argument."
             )
         return classes, codes
-    classes, encoder = _classes(labels)
-    if not np.isin(y, classes).all():
-        unknown = set(y.tolist()) - set(classes.tolist())
+    with naming("labels", None):  # what cannot be sorted
+        encoder = LabelEncoder().fit(given)
+    classes = encoder.classes_
+    with naming("y_true", None):  # what cannot be compared
+        known = np.isin(y, classes)
+        unknown = set(y[~known].tolist())
+    if unknown:
         raise ValueError(
             f"y_true contains values {unknown} not belonging to the passed labels {labels}."
         )
     if len(classes) == 1:
         raise ValueError(f"The labels array needs to contain at least two labels, got {classes}.")
-    given = np.asarray(labels)
     if len(classes) != len(given) or np.all(classes == given):
         return classes, encoder.transform(y)
     warn(

@@ -1,0 +1,423 @@
+"""Arrays at the door: containers become NumPy arrays, and what no part behind can read is refused.
+
+Nothing here knows what the numbers mean. Every error names the argument, and what can be done.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from decimal import Decimal
+from itertools import chain
+from numbers import Integral, Real
+from typing import Any, NoReturn
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval
+
+#: The largest number that arithmetic can hold.
+LARGEST = float(np.finfo(np.float64).max)
+
+
+@contextmanager
+def naming(name: str, values: Any) -> Iterator[None]:
+    """Make every error of the block a ValueError or TypeError that names the argument.
+
+    Parameters
+    ----------
+    name : str
+    values : object
+        What the caller passed; where it holds what is not finite, the first row of it is told.
+    """
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # finiteness is checked
+            yield
+    except (ValueError, TypeError) as error:
+        raise_with_first_bad_row(error, values, name)
+    except OverflowError:
+        raise ValueError(f"{name} holds a number outside the range of float64.") from None
+    except Exception as error:  # whatever __array__ and its like of a foreign container raise
+        raise TypeError(
+            f"{name} cannot be read as an array: {type(error).__name__}: {error}"
+        ) from error
+
+
+def raise_with_first_bad_row(error: Exception, values: Any, name: str) -> NoReturn:
+    """Raise an error again, with the argument and its first row that is not finite, if any."""
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    message = str(error)
+    if not re.search(rf"\b{re.escape(name)}\b", message):
+        message = f"{name}: {message}"
+    row = _first_not_finite(values)
+    if row is None or f"row {row}" in message:
+        raise kind(message) from None
+    raise ValueError(
+        f"{message}\nThe first bad row of {name} is row {row}: drop such rows, or fill in what is "
+        "missing."
+    ) from None
+
+
+def _first_not_finite(values: Any) -> int | None:
+    """First row with a number that is not finite; None where there is none, or none can be read."""
+    try:
+        array = check_array(
+            values, accept_sparse="csr", dtype="numeric", ensure_2d=False, ensure_all_finite=False
+        )
+        finite = np.isfinite(array.data if sp.issparse(array) else array)
+    except Exception:
+        return None
+    if finite.all():
+        return None
+    first = int(np.argmin(finite.ravel()))
+    if sp.issparse(array):
+        return int(np.searchsorted(array.indptr, first, side="right")) - 1
+    return first // max(finite[0].size, 1)
+
+
+def refuse_masked(values: Any, name: str) -> None:
+    """Refuse a masked array, or a sequence of them, whose mask hides something."""
+    parts = values if isinstance(values, (list, tuple)) else [values]
+    for part in parts:
+        if isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part):
+            raise ValueError(
+                f"{name} is a masked array that hides {int(np.ma.getmaskarray(part).sum())} of its "
+                "elements, and masks are not read. Drop or fill them: "
+                f"{name}.filled(value), or {name}.data to use what lies under the mask."
+            )
+
+
+def refuse_dates(values: Any, name: str) -> None:
+    """Refuse an array or data frame of dates or durations, which are numbers in no known unit."""
+    dtypes = _dtypes(values)
+    for j, dtype in enumerate(dtypes):
+        if str(dtype).lower().startswith(_DATES):
+            where = f"column {j} of {name}" if len(dtypes) > 1 else name
+            raise TypeError(
+                f"{where} has dtype {dtype}: dates and durations are not numbers. Convert it, for "
+                "example to days: (dates - dates.min()) / numpy.timedelta64(1, 'D')."
+            )
+
+
+#: How NumPy, pandas, polars and Arrow begin the names of types of dates and durations.
+_DATES = ("date", "time", "duration", "period", "interval")
+
+
+def _dtypes(values: Any) -> list:
+    """Types of the columns of any container, or of the objects in an array."""
+    if np.iterable(getattr(values, "dtypes", None)):  # data frames
+        return list(values.dtypes)
+    if hasattr(values, "itercolumns"):  # tables of Arrow
+        return [column.type for column in values.itercolumns()]
+    dtype = getattr(values, "dtype", getattr(values, "type", None))
+    if isinstance(values, np.ndarray) and values.dtype.kind == "O":
+        kinds = {type(value) for value in values.flat}
+        return [np.dtype(kind) for kind in kinds & {np.datetime64, np.timedelta64}]
+    return [dtype]
+
+
+def refuse_sparse(values: Any, name: str) -> None:
+    """Refuse a sparse matrix where only dense arrays make sense."""
+    if sp.issparse(values):
+        raise TypeError(
+            f"{name} is a sparse matrix, but sparse {name} is not supported: pass {name}.toarray()."
+        )
+
+
+def is_date(value: Any) -> bool:
+    """Whether a scalar is a date or a duration of NumPy, which count as integers for Python."""
+    return isinstance(value, (np.datetime64, np.timedelta64))
+
+
+class Number(Interval):
+    """Interval of the numbers that arithmetic takes, which exact fractions are not."""
+
+    def is_satisfied_by(self, val: Any) -> bool:
+        """Whether a value is one of them."""
+        if isinstance(val, np.floating):
+            val = float(val)  # comparisons in float16 overflow
+        return (
+            isinstance(val, (Integral, float)) and not is_date(val) and super().is_satisfied_by(val)
+        )
+
+
+#: Constraints of parameters that several functions share; `n_jobs` is what joblib can count.
+N_JOBS = [
+    Number(Integral, 1, 2**31 - 1, closed="both"),
+    Number(Integral, -(2**31), -1, closed="both"),
+    None,
+]
+VERBOSE = [Number(Integral, 0, None, closed="left"), "boolean"]
+
+
+# -------------------------------------------------------------------------------- sparse matrices
+def check_sparse(X: Any, name: str) -> None:
+    """Check that the index arrays of a sparse matrix fit its shape, before compiled code does not.
+
+    SciPy's `check_format` does this for some formats, but edits the matrix while it does.
+
+    Parameters
+    ----------
+    X : object
+        Anything; only sparse matrices are looked at.
+    name : str
+    """
+    if not sp.issparse(X):
+        return
+    fault = None
+    if X.format in ("csr", "csc", "bsr"):
+        fault = _fault_of_compressed(X)
+    elif X.format == "coo":
+        fault = _fault_of_coordinates(X)
+    elif X.format == "lil":
+        if any(len(row) != len(data) for row, data in zip(X.rows, X.data, strict=True)):
+            fault = "rows and data of different lengths"
+        elif len(X.rows) != X.shape[0]:
+            fault = f"{len(X.rows)} rows of indices"
+        elif X.nnz:
+            indices = np.fromiter(chain.from_iterable(X.rows), dtype=np.int64, count=X.nnz)
+            fault = _fault_of_indices(indices, X.shape[1], "column")
+    elif X.format == "dia" and (X.data.ndim != 2 or len(X.data) != len(X.offsets)):
+        fault = f"{len(X.offsets)} offsets for data of shape {X.data.shape}"
+    if fault:
+        raise ValueError(
+            f"{name} is a sparse {X.format.upper()} matrix of shape {X.shape} that is not "
+            f"consistent: it has {fault}. Check how its arrays were made."
+        )
+
+
+def _fault_of_compressed(X: Any) -> str | None:
+    n_major, n_minor = X.shape if X.format != "csc" else X.shape[::-1]
+    if X.format == "bsr":
+        if X.data.ndim != 3:
+            return f"data of shape {X.data.shape}"
+        height, width = X.data.shape[1:]
+        n_major, n_minor = n_major // max(height, 1), n_minor // max(width, 1)
+    indptr, indices = X.indptr, X.indices
+    for part in ("indptr", "indices"):
+        array = getattr(X, part)
+        if array.ndim != 1 or array.dtype.kind not in "iu":
+            return f"{part} of shape {array.shape} and dtype {array.dtype}"
+    if len(indptr) != n_major + 1:
+        return f"indptr of length {len(indptr)} in place of {n_major + 1}"
+    if indptr[0] != 0:
+        return f"indptr that starts at {indptr[0]} in place of 0"
+    falls = indptr[1:] < indptr[:-1]
+    if falls.any():
+        return f"indptr that falls after position {int(falls.argmax())}"
+    if indptr[-1] > min(len(indices), len(X.data)):
+        return (
+            f"indptr that ends at {indptr[-1]}, beyond its {len(indices)} indices and "
+            f"{len(X.data)} numbers"
+        )
+    return _fault_of_indices(
+        indices[: int(indptr[-1])], n_minor, "row" if X.format == "csc" else "column"
+    )
+
+
+def _fault_of_coordinates(X: Any) -> str | None:
+    # SciPy 1.12 has no coords.
+    coords = getattr(X, "coords", None) or (X.row, X.col)
+    if len(coords) != len(X.shape):
+        return f"{len(coords)} arrays of coordinates"
+    for axis, (indices, size) in enumerate(zip(coords, X.shape, strict=True)):
+        if indices.shape != X.data.shape or indices.dtype.kind not in "iu":
+            return (
+                f"coordinates of shape {indices.shape} and dtype {indices.dtype} for "
+                f"{len(X.data)} numbers"
+            )
+        fault = _fault_of_indices(indices, size, ("row", "column")[axis % 2])
+        if fault:
+            return fault
+    return None
+
+
+def _fault_of_indices(indices: NDArray, size: int, what: str) -> str | None:
+    """Read the indices once: seen without their sign, negative ones are beyond every size."""
+    unsigned = indices.view(f"u{indices.dtype.itemsize}") if indices.dtype.isnative else indices
+    if not len(indices) or (unsigned.max() < size and indices.dtype.isnative):
+        return None
+    bad = (indices < 0) | (indices >= size)
+    if not bad.any():
+        return None
+    return f"{what} index {indices[bad.argmax()]} at position {int(bad.argmax())}"
+
+
+# -------------------------------------------------------------------------------------- numbers
+def check_numbers(values: Any, name: str) -> NDArray:
+    """Return real numbers as an array of float64, or of float32 if that is what they are.
+
+    Strings, dates, complex numbers, masks, and what is missing are refused; NaN and infinities are
+    left to the caller.
+
+    Parameters
+    ----------
+    values : array-like
+    name : str
+
+    Returns
+    -------
+    ndarray of float64 or float32
+    """
+    refuse_sparse(values, name)
+    refuse_masked(values, name)
+    with naming(name, None):
+        array = np.asarray(to_numpy(values, name, what="number"))
+    if array.dtype.kind == "O":
+        return _numbers_of_objects(array, name)
+    if array.dtype.kind not in "biuf":
+        refuse_dates(array, name)
+        raise ValueError(f"{name} must hold numbers, got {_short(values)} of dtype {array.dtype}.")
+    if array.dtype == np.float32:
+        return array
+    with np.errstate(over="ignore"):
+        return array.astype(np.float64, copy=False)
+
+
+def check_numbers_or_none(values: Any, name: str) -> NDArray | None:
+    """Return None for None, else what `check_numbers` returns."""
+    return None if values is None else check_numbers(values, name)
+
+
+def check_number(value: Any, name: str) -> float:
+    """Return a real number as a float; for what is refused see `check_numbers`."""
+    if not isinstance(value, (Real, Decimal, np.bool_)) or is_date(value):
+        raise ValueError(f"{name} must be a number, got {_short(value)}.")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is outside the range of float64.") from None
+
+
+def _numbers_of_objects(array: NDArray, name: str) -> NDArray:
+    numbers = np.empty(array.shape)
+    for i, value in enumerate(array.flat):
+        numbers.flat[i] = check_number(value, f"{name} at position {i}" if array.ndim else name)
+    return numbers
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+# ------------------------------------------------------------------------------------- containers
+def to_numpy(values: Any, name: str, what: str = "label") -> Any:
+    """Return what pandas, polars and Arrow hold as a NumPy array, and anything else as it is.
+
+    Nullable integers and bools stay what they are, which NumPy's own conversion turns into floats.
+
+    Parameters
+    ----------
+    values : object
+    name : str
+    what : str
+        What the message calls an element that is missing.
+
+    Returns
+    -------
+    ndarray, or `values`
+
+    Raises
+    ------
+    ValueError
+        If something is missing, naming the first row.
+    """
+    if isinstance(values, (np.ndarray, list, tuple)) or sp.issparse(values):
+        return values
+    columns = _columns(values)
+    if columns is None:
+        return _column_to_numpy(values, name, what)
+    if all(isinstance(getattr(column, "dtype", None), np.dtype) for column in columns):
+        return np.asarray(values)  # pandas with NumPy inside, in one piece
+    arrays = [np.asarray(_column_to_numpy(column, name, what)) for column in columns]
+    if not arrays:
+        return np.empty((len(values), 0))
+    if len({array.dtype.kind in "biuf" for array in arrays}) > 1:
+        arrays = [array.astype(object) for array in arrays]
+    return np.stack(arrays, axis=1)
+
+
+def _columns(values: Any) -> list | None:
+    """Columns of a data frame or table, else None."""
+    if hasattr(values, "itercolumns"):  # Arrow
+        return list(values.itercolumns())
+    if hasattr(values, "get_columns"):  # polars
+        return list(values.get_columns())
+    if hasattr(values, "iloc") and np.ndim(getattr(values, "shape", ())) and len(values.shape) == 2:
+        return [values.iloc[:, j] for j in range(values.shape[1])]
+    return None
+
+
+def _column_to_numpy(values: Any, name: str, what: str) -> Any:
+    if isinstance(values, np.ndarray) or not hasattr(values, "to_numpy"):
+        return values
+    if hasattr(values, "isna"):  # pandas
+        missing = np.asarray(values.isna(), dtype=bool)
+    elif hasattr(values, "is_null"):  # polars and Arrow
+        missing = np.asarray(values.is_null(), dtype=bool)
+    else:
+        return values
+    if missing.any() and getattr(getattr(values, "dtype", None), "kind", "O") != "f":
+        raise_missing(name, int(missing.argmax()), what)
+    numpy_dtype = getattr(getattr(values, "dtype", None), "numpy_dtype", None)
+    if numpy_dtype is not None:
+        return values.to_numpy(dtype=numpy_dtype)
+    try:
+        return values.to_numpy()
+    except (TypeError, ValueError):  # Arrow's, where it cannot lend its own memory
+        return values.to_numpy(zero_copy_only=False)
+
+
+def raise_missing(name: str, row: int, what: str = "label") -> NoReturn:
+    """Refuse an argument in which something is missing."""
+    raise ValueError(f"Input {name} has no {what} in row {row}: drop such rows.")
+
+
+# ------------------------------------------------------------------------------------------ folds
+def check_folds(folds: Any, n_rows: int) -> list[tuple[NDArray, NDArray]]:
+    """Check what a splitter or an iterable gives as folds: pairs of row numbers, or of masks."""
+    if isinstance(folds, (str, bytes)) or sp.issparse(folds) or not isinstance(folds, Iterable):
+        raise ValueError(f"cv must give pairs (train, test) of row numbers, got {folds!r:.100}.")
+    with naming("cv", None):
+        folds = list(folds)
+    checked = []
+    for number, fold in enumerate(folds):
+        if not isinstance(fold, (tuple, list)) or len(fold) != 2:
+            raise ValueError(
+                f"cv must give pairs (train, test) of row numbers, but fold {number} is "
+                f"{fold!r:.100}."
+            )
+        train, test = (
+            _check_rows(rows, n_rows, f"cv: the {name} rows of fold {number}")
+            for rows, name in zip(fold, ("training", "test"), strict=True)
+        )
+        checked.append((train, test))
+    if not checked:
+        raise ValueError("cv gives no folds: pass at least one pair (train, test) of row numbers.")
+    return checked
+
+
+def _check_rows(rows: Any, n_rows: int, name: str) -> NDArray:
+    """Return row numbers, from themselves or from a mask of all rows."""
+    if rows is None:
+        raise ValueError(f"{name} are None.")
+    numbers = np.asarray(rows) if isinstance(rows, range) else rows
+    with naming(name, None):
+        numbers = np.asarray(to_numpy(numbers, name, "number"))
+    if numbers.dtype.kind == "b" and numbers.shape == (n_rows,):
+        numbers = np.flatnonzero(numbers)
+    if numbers.ndim == 1 and not len(numbers):
+        raise ValueError(f"{name} are empty.")
+    if numbers.ndim != 1 or numbers.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} must be a list of row numbers, or a mask of all {n_rows} rows, but have "
+            f"shape {numbers.shape} and dtype {numbers.dtype}."
+        )
+    bad = (numbers < 0) | (numbers >= n_rows)
+    if bad.any():
+        raise ValueError(f"{name} hold {numbers[bad.argmax()]}, but X has rows 0 to {n_rows - 1}.")
+    return numbers.astype(np.intp, copy=False)
