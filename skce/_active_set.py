@@ -50,6 +50,13 @@ _SMALL_BYTES = 2**22
 #: which large products of matrices make far more in the same time.
 _BYTES = 2**27
 _WORTH_PRODUCTS = 3000
+#: Bytes of X up to which a fit has a limit to its work, and that, in multiplications; those of
+#: sparse rows count several times.
+_FEW_BYTES = 2**23
+_MOST_WORK = 1.5e10
+_SPARSE = 5
+#: `_WORTH_PRODUCTS` for every product that a model took.
+_MORE = 30
 #: Standard deviations that columns without an intercept may be away from zero: their products lose
 #: twice as many digits.
 _TOO_FAR = 1e5
@@ -82,6 +89,12 @@ class ActiveSet:
         self.damping = 0.0
         self._inside = np.zeros(objective.size, dtype=bool)
         self._samples: dict[int, Objective] = {}
+        #: Work done for models, and how much is enough: for X of a few numbers some seconds.
+        self.work = 0.0
+        few = objective.rows.nbytes < _FEW_BYTES
+        self.most_work = _MOST_WORK if few else np.inf
+        #: Most products that a model took.
+        self._products = 0
 
     @property
     def sees_all(self) -> bool:
@@ -170,8 +183,10 @@ class ActiveSet:
         model, made = self._model(theta, some)
         for _ in range(_MOST_DAMPINGS):
             damped = model(self.damping * self.curvature[some], *rest)
+            damped.most_work = self.most_work - self.work
             with np.errstate(all="ignore"):  # then the gain is not finite
                 x, gain, solved = damped.minimum(limit, most)
+            self.work += damped.work
             if 0 <= gain <= most and np.isfinite(x).all():
                 break
             self.damping = max(_CHANGE * self.damping, _FIRST_DAMPING)
@@ -186,7 +201,17 @@ class ActiveSet:
 
     def _too_many(self, size: int) -> bool:
         """Whether a model of so many is one by products, which cost the same for any number."""
-        return not _is_worth_an_array(self._sample(size), size)
+        return not self._is_worth_an_array(self._sample(size), size)
+
+    def _is_worth_an_array(self, objective: Objective, size: int) -> bool:
+        """Whether a Hessian of some coefficients costs little more than products with it.
+
+        A model that took many products says that the next may, too.
+        """
+        rows = objective.rows
+        product = 2 * rows.n_rows * objective.targets.n_outputs * rows._work_per_logit
+        worth = max(_WORTH_PRODUCTS, _MORE * self._products) * product
+        return 8 * size**2 <= _BYTES and (rows.n_rows + size) * size**2 <= worth
 
     def judge(self, share: float) -> None:
         """Take more curvature after a step that gained little of what the model did, or less.
@@ -215,7 +240,7 @@ class ActiveSet:
         """Return what makes the model, from a damping and the rest, and what counts its passes."""
         made = 1
         objective = self._sample(len(some))
-        if _is_worth_an_array(objective, len(some)):
+        if self._is_worth_an_array(objective, len(some)):
             H = self._hessian(*_restricted(objective, theta, some))
             return lambda damping, *rest: Dense(H + np.diag(damping), *rest), lambda: made
         objective, theta, own, columns = _restricted(self.objective, theta, some)
@@ -224,15 +249,22 @@ class ActiveSet:
         diagonal = _diagonal(objective, theta, mean)[own]
         centred = Whitened(objective, mean, 1.0)
 
+        rows = objective.rows
+        cost = 4.0 * rows.n_rows * rows._work_per_logit * objective.targets.n_outputs
+        cost *= _SPARSE if rows.is_sparse else 1
+
         def product(v: NDArray) -> NDArray:
             nonlocal made
             made += 1
+            self._products = max(self._products, made)
             whole = np.zeros(objective.size)
             whole[own] = v
             return centred.product(hessian, whole)[0][own]
 
         def by_products(damping: NDArray, *rest: Any) -> Quadratic:
-            return ByProducts(diagonal + damping, lambda v: product(v) + damping * v, *rest)
+            model = ByProducts(diagonal + damping, lambda v: product(v) + damping * v, *rest)
+            model.cost = cost
+            return model
 
         return by_products, lambda: made
 
@@ -357,10 +389,3 @@ def _restricted(
     W, b = objective.unpack(theta)
     own = np.concatenate([classes * len(columns) + places, intercepts])
     return part, part.pack(W[:, columns], b), own, columns
-
-
-def _is_worth_an_array(objective: Objective, size: int) -> bool:
-    """Whether a Hessian of some coefficients costs little more than products with it."""
-    rows = objective.rows
-    product = 2 * rows.n_rows * objective.targets.n_outputs * rows._work_per_logit
-    return 8 * size**2 <= _BYTES and (rows.n_rows + size) * size**2 <= _WORTH_PRODUCTS * product

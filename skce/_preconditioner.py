@@ -281,11 +281,13 @@ def _moments(objective: Objective) -> tuple[NDArray, NDArray]:
 def whiten_columns(objective: Objective) -> Whitened:
     """Whiten by the covariance of the columns."""
     if objective.rows.distance:
-        return whiten_far_columns(objective)
+        return whiten_collinear_columns(objective)
     mean, covariance = _moments(objective)
     M = objective.loss.curvature_bound(objective.targets.n_outputs) * covariance
     M[np.diag_indices(len(M))] += objective.ridge * objective.factors
     Q = _inverse_root(M, unpenalised=objective.unpenalised)
+    if Q is None:
+        return whiten_collinear_columns(objective)
     return Whitened(objective, mean, Q, _spread(objective, covariance.diagonal()))
 
 
@@ -315,31 +317,36 @@ def _spread(objective: Objective, variance: NDArray) -> float:
     return np.inf if objective.unpenalised else float((variance / objective.factors).sum())
 
 
-def whiten_far_columns(objective: Objective) -> Whitened:
-    """Whiten columns far from zero without an intercept that could take up their means.
+def whiten_collinear_columns(objective: Objective) -> Whitened:
+    """Whiten columns that are nearly collinear, as those far from zero are without an intercept.
 
-    They are nearly collinear. By a QR decomposition of the rows in place of their products, whose
-    condition is the square.
+    By a QR decomposition of the rows in place of their products, whose condition is the square.
+    Directions that change no logit are left out: nothing but rounding would move them.
     """
     p, h = (
         objective.rows.n_columns,
         objective.loss.curvature_bound(objective.targets.n_outputs),
     )
     if "far" not in objective.shared:
+        chunks = _sample(objective, _SAMPLE)
+        mean = _mean(objective, chunks)
         R: NDArray = np.zeros((0, p))
-        for indices, share in _sample(objective, _SAMPLE):
-            X = objective.rows.dense(indices) * np.sqrt(share)[:, None]
+        for indices, share in chunks:
+            X = (objective.rows.dense(indices) - mean) * np.sqrt(share)[:, None]
             R = np.asarray(np.linalg.qr(np.concatenate([R, X]), mode="r"))
         check_squares(np.einsum("ij,ij->j", R, R))
-        objective.shared["far"] = R
+        constant = are_constant(objective, mean, np.einsum("ij,ij->j", R, R))
+        R[:, constant] = 0
+        objective.shared["far"] = mean, R
+    mean, R = objective.shared["far"]
     penalty = np.diag(np.sqrt(objective.ridge * objective.factors))
-    A = np.concatenate([np.sqrt(h) * objective.shared["far"], penalty])
+    A = np.concatenate([np.sqrt(h) * R, penalty])
     norms = np.linalg.norm(A, axis=0)
     scale = np.where(norms > 0, norms, 1.0)
     _, D, B = np.linalg.svd(A / scale, full_matrices=False)
     kept = _COLLINEAR * len(D) * D.max(initial=0) < D
     Q = (B[kept] / D[kept, None]).T / scale[:, None]
-    return Whitened(objective, None, Q, _spread(objective, norms**2 / h))
+    return Whitened(objective, mean, Q, _spread(objective, norms**2 / h))
 
 
 def whiten_rows(objective: Objective) -> Whitened:
@@ -419,7 +426,7 @@ def check_squares(squares: NDArray) -> None:
 def only_centre(objective: Objective) -> Whitened:
     """Return variables for `Jointly` at every point, which does the rest."""
     if objective.rows.distance:
-        return whiten_far_columns(objective)
+        return whiten_collinear_columns(objective)
     mean, square = objective.rows.moments(objective.targets.weights)
     check_squares(square)
     mean = mean if objective.fit_intercept else np.zeros_like(mean)
@@ -655,17 +662,16 @@ def _covariance(
     return covariance
 
 
-def _inverse_root(M: NDArray, *, unpenalised: bool) -> NDArray:
+def _inverse_root(M: NDArray, *, unpenalised: bool) -> NDArray | None:
     """Q with Q Q' = M^-1; M is scaled to a unit diagonal first.
 
     Constant and collinear columns make directions that change no logit. The penalty fixes them;
-    without one they are left out, for nothing but rounding would move them.
+    without one there is no Q.
     """
     diagonal = np.diagonal(M)
     scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     values, U = np.linalg.eigh(M / np.multiply.outer(scale, scale))
     rounding = _COLLINEAR * len(values) * max(values[-1], 1)
-    null = values <= rounding
-    root = np.sqrt(np.where(null, rounding, values))
-    kept = np.where(null & unpenalised, 0, 1)
-    return U * (kept / root) / scale[:, None]
+    if unpenalised and values[0] <= rounding:
+        return None
+    return U / np.sqrt(np.maximum(values, rounding)) / scale[:, None]

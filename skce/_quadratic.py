@@ -48,6 +48,11 @@ _PROXIMAL_STEPS = 5
 #: Conjugate gradients end once an iteration gains less than this share of what they gained on
 #: average.
 _TRUNCATION = 0.1
+#: Multiplications in the time that a call takes, and those of a Cholesky factor in that of one.
+_CALL = 1e5
+_CHOLESKY = 50
+#: Products in one Newton step, at most.
+_PRODUCTS = 100
 
 
 class Quadratic(ABC):
@@ -87,6 +92,8 @@ class Quadratic(ABC):
         self.slopes = gradient / self.scale
         self.gain = 0.0
         self.limit = 0.0
+        #: Work done, in multiplications of a product with an array, and where to stop.
+        self.work, self.most_work = 0.0, np.inf
 
     @abstractmethod
     def times(self, v: NDArray) -> NDArray:
@@ -127,6 +134,8 @@ class Quadratic(ABC):
             small = self.rough * self.gain if self.gain > limit else _SMALL * limit
             left = float(pull @ pull) / 2
             if left <= small:
+                break
+            if self.work > self.most_work:
                 break
             before = self.gain
             self.look_around(pull)
@@ -219,6 +228,7 @@ class Dense(Quadratic):
 
     def times(self, v: NDArray) -> NDArray:
         """H v."""
+        self.work += _CALL + self.H.size
         return self.H @ v
 
     def look_around(self, pull: NDArray) -> None:
@@ -239,6 +249,7 @@ class Dense(Quadratic):
     ) -> NDArray:
         """Newton step of some coefficients; along shifts, which have no curvature, it gets some."""
         M = self.H[np.ix_(some, some)]
+        self.work += len(M) ** 3 / _CHOLESKY
         M[np.diag_indices(len(M))] += damping
         places = np.searchsorted(some, shifts)
         units = self.scale[shifts]
@@ -276,10 +287,13 @@ class ByProducts(Quadratic):
     ):
         super().__init__(diagonal, gradient, corners, start, shifts)
         self.product = product
+        #: Multiplications in a product.
+        self.cost = 0.0
         self.length = 1.0
 
     def times(self, v: NDArray) -> NDArray:
         """H v."""
+        self.work += _CALL + self.cost
         return self.product(v / self.scale) / self.scale + _JITTER * v
 
     def look_around(self, pull: NDArray) -> None:
@@ -322,4 +336,5 @@ class ByProducts(Quadratic):
             lambda residual: np.inf,
             limit=_SMALL * max(self.gain, self.limit),
             truncation=_TRUNCATION,
+            max_products=_PRODUCTS,
         ).step

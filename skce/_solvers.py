@@ -235,7 +235,9 @@ class _Fit:
 
     @property
     def is_slow(self) -> bool:
-        """Whether many iterations together gained next to nothing."""
+        """Whether many iterations together gained next to nothing, or took too much work."""
+        if self.active.work > self.active.most_work:
+            return True
         if self.n_iter < 2 * _LONG:
             return False
         return self.values[-_LONG] - self.point.value <= _SLOW * self.point.value
@@ -812,7 +814,7 @@ SOLVERS = {"auto": newton_cg, "lbfgs": lbfgs, "newton-cg": newton_cg}
 MAX_ITER = "max_iter was reached"
 STOPPED = "a callback ended the fit"
 PRECISION = "the line search found nothing lower in the precision of X"
-SLOW = "the last 100 iterations gained next to nothing"
+SLOW = "iterations gain next to nothing for the work that they take"
 STORED = "the intercepts that go with columns far from zero have no more digits"
 SEPARABLE = "the classes are separable and the loss goes to zero as the coefficients grow"
 QUASI_SEPARABLE = "some coefficients grow without bound, while the loss hardly changes"
