@@ -109,7 +109,7 @@ class ActiveSet:
     def _variance(self) -> NDArray:
         """Variance of each column, or mean square without an intercept; zero for constants."""
         mean, square = self._moments
-        check_squares(square)
+        check_squares(self.objective, square)
         if not self.objective.fit_intercept:
             return square
         variance = np.maximum(square - mean**2, 0)

@@ -79,6 +79,8 @@ _LITTLE_CURVATURE = 0.03
 #: How far the bound of what conjugate gradients miss is above it in whitened variables; embeddings
 #: in float32 took a quarter more passes with 1.
 _TRUST = 1e3
+#: A mean square that has lost digits.
+_SMALLEST_SQUARE = 1e-305
 #: A standard deviation below this share of the mean, or in `scale_columns` a variance below this
 #: share of the mean square, is rounding: the column is constant.
 _CONSTANT = 1e-14
@@ -304,6 +306,20 @@ def columns_whitening_cost(base: Whitened, objective: Objective) -> float:
     return 2 * p**2 * (min(rows.n_rows, _SAMPLE) + p) / (_WORTH[rows.is_sparse] * product)
 
 
+def _vary(objective: Objective, columns: NDArray) -> NDArray:
+    """Whether values of columns differ in rows of positive weight; without an intercept from 0."""
+    part, seen = objective.rows.columns(columns), objective.targets.weights > 0
+    start = np.inf if objective.fit_intercept else 0.0
+    low, high = np.full(len(columns), start), np.full(len(columns), -start)
+    for first, last in blocks(part.n_rows, _CHUNK):
+        X = part.dense(np.arange(first, last)[seen[first:last]])
+        low, high = (
+            np.minimum(low, X.min(0, initial=start)),
+            np.maximum(high, X.max(0, initial=-start)),
+        )
+    return low < high
+
+
 def whiten_many_columns(objective: Objective) -> Whitened:
     """Whiten by the covariance of the columns, with a Cholesky factor in place of eigenvectors."""
     mean, covariance = _moments(objective)
@@ -334,7 +350,7 @@ def whiten_collinear_columns(objective: Objective) -> Whitened:
         for indices, share in chunks:
             X = (objective.rows.dense(indices) - mean) * np.sqrt(share)[:, None]
             R = np.asarray(np.linalg.qr(np.concatenate([R, X]), mode="r"))
-        check_squares(np.einsum("ij,ij->j", R, R))
+        check_squares(objective, np.einsum("ij,ij->j", R, R))
         constant = are_constant(objective, mean, np.einsum("ij,ij->j", R, R))
         R[:, constant] = 0
         objective.shared["far"] = mean, R
@@ -366,7 +382,7 @@ def whiten_rows(objective: Objective) -> Whitened:
             X = (objective.rows.dense(indices) - mean) * np.sqrt(share)[:, None]
             A[:, start : start + len(indices)] = (X * units).T
             start += len(indices)
-        check_squares(np.einsum("jn,jn->j", A, A))
+        check_squares(objective, np.einsum("jn,jn->j", A, A))
         B, R = np.linalg.qr(A)
         inner, D, _ = np.linalg.svd(R)
         kept = np.finfo(np.float64).eps * len(D) * D.max(initial=0) < D
@@ -385,7 +401,7 @@ def scale_columns(objective: Objective) -> Whitened:
     """
     if "scales" not in objective.shared:
         mean, square = objective.rows.moments(objective.targets.weights)
-        check_squares(square)
+        check_squares(objective, square)
         if not objective.fit_intercept:
             mean = np.zeros_like(mean)
         elif objective.rows.is_sparse:  # a mean costs time that only pays where it is large
@@ -413,14 +429,23 @@ def are_constant(objective: Objective, mean: NDArray, variance: NDArray) -> NDAr
     return variance <= (_CONSTANT * far) ** 2
 
 
-def check_squares(squares: NDArray) -> None:
-    """Refuse X if squares of its columns are not finite."""
+def check_squares(objective: Objective, squares: NDArray) -> None:
+    """Refuse X if squares of its columns are not finite, or too small where nothing else counts."""
     if not np.isfinite(squares).all():
         column = int(np.argmin(np.isfinite(squares)))
         raise ValueError(
             f"X holds values whose squares overflow, first in column {column}: divide it by a "
             "power of ten."
         )
+    small = np.flatnonzero((squares < _SMALLEST_SQUARE) & objective.free)
+    if len(small):
+        lost = _vary(objective, small)
+        if lost.any():
+            raise ValueError(
+                f"X holds values whose squares underflow, first in column {small[lost.argmax()]}, "
+                "which has no penalty that would make its coefficients zero: multiply it by a "
+                "power of ten."
+            )
 
 
 def only_centre(objective: Objective) -> Whitened:
@@ -428,7 +453,7 @@ def only_centre(objective: Objective) -> Whitened:
     if objective.rows.distance:
         return whiten_collinear_columns(objective)
     mean, square = objective.rows.moments(objective.targets.weights)
-    check_squares(square)
+    check_squares(objective, square)
     mean = mean if objective.fit_intercept else np.zeros_like(mean)
     variance = np.maximum(square - mean**2, 0)
     variance[are_constant(objective, mean, variance)] = 0
@@ -655,7 +680,7 @@ def _covariance(
             X = (objective.rows.dense(indices) - mean) * np.sqrt(share)[:, None]
             covariance += X.T @ X
     variance = np.diagonal(covariance)
-    check_squares(variance)
+    check_squares(objective, variance)
     constant = are_constant(objective, mean, variance)
     covariance[constant] = 0
     covariance[:, constant] = 0
