@@ -68,6 +68,7 @@ def newton_decrement(
     limit: float,
     truncation: float,
     missing: float = MISSING,
+    white: bool = True,
     max_products: int = PRODUCTS,
 ) -> Decrement:
     """Sum g' H^-1 g / 2 by conjugate gradients: until it has settled, or is a step above `limit`.
@@ -95,6 +96,8 @@ def newton_decrement(
         How small the last term of a sum above `limit` need be; 0 to let every sum settle.
     missing : float
         The part of the gap that a sum may still miss.
+    white : bool, default=True
+        Whether the variables were whitened, so that the smallest Ritz value is worth something.
     max_products : int
         Hessian products at most.
 
@@ -133,7 +136,7 @@ def newton_decrement(
         if bound < np.inf:
             enough = max(_BOUND * np.sqrt(missing) * found.gap, limit - found.gap)
             return bound <= enough or norms[-1] <= rounded_away * norms[0]
-        return settled or norms[-1] <= _SOLVED_WITHOUT_BOUND * norms[0]
+        return (settled and white) or norms[-1] <= _SOLVED_WITHOUT_BOUND * norms[0]
 
     found.complete = False
     for _ in range(max_products):

@@ -340,6 +340,7 @@ class _Fit:
             lambda residual: self.variables.missed(residual) / self.variables.trust,
             limit=self.limit,
             truncation=truncation,
+            white=self.variables.trust > 1,
             missing=_MISSING_SINGLE if self.objective.rows.dtype == np.float32 else missing,
             max_products=max_products,
         )

@@ -1,0 +1,352 @@
+"""A fit that says nothing is within tol, on data of kinds that once broke it.
+
+Gaps are those of `certificate.py`, which shares no code with the package.
+"""
+
+import re
+import signal
+import sys
+import threading
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from certificate import Problem, certify
+from numpy.testing import assert_allclose
+from sklearn.exceptions import ConvergenceWarning
+
+from skce import SoftmaxClassifier
+from skce._active_set import ActiveSet
+from skce._objective import Objective
+from skce._quadratic import Dense
+from skce._rows import as_rows
+from skce._target_mass import fold_weights
+from skce._targets import read_targets
+
+SOLVERS = ["newton-cg", "lbfgs"]
+CONTAINERS = {"dense": np.asarray, "csr": sp.csr_array}
+
+
+def gap_of(clf, X, y):
+    """Proven relative gap of a fit on labels, by its float64 parameters."""
+    K, p = clf.coef_.shape
+    T = np.eye(len(clf.classes_))[np.searchsorted(clf.classes_, y)]
+    T = T[:, 1:] if K == 1 else T
+    low, high = clf.coef_bounds or (None, None)
+    problem = Problem(
+        np.asarray(X, dtype=np.float64),
+        T,
+        np.ones((len(X), 1)),
+        "sigmoid" if K == 1 else "softmax",
+        C=clf.C,
+        l1_ratio=clf.l1_ratio,
+        factors=None if clf.penalty_weights is None else np.asarray(clf.penalty_weights),
+        low=None if low is None else np.full((K, p), float(low)),
+        high=None if high is None else np.full((K, p), float(high)),
+        fit_intercept=clf.fit_intercept,
+    )
+    theta = clf.optimize_result_.x
+    b = theta[K * p :] if clf.fit_intercept else np.zeros(K)
+    return float(certify(problem, theta[: K * p].reshape(K, p), b, accuracy=clf.tol).gap)
+
+
+def assert_kept(X, y, given=None, *, may_warn=False, **params):
+    """Fit, and check that a gap above tol is said; without a warning unless `may_warn`."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        clf = SoftmaxClassifier(**params).fit(X if given is None else given, y)
+    assert all(issubclass(one.category, ConvergenceWarning) for one in caught), caught[0].message
+    assert may_warn or not caught, caught[0].message
+    dtype = (X if given is None else given).dtype
+    assert caught or gap_of(clf, X, y) <= clf.tol + np.finfo(dtype).eps
+    return clf
+
+
+@pytest.fixture(autouse=True)
+def _ends():
+    """No test here may take a minute."""
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_):
+        raise TimeoutError("the fit does not end")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(120)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+# ------------------------------------------------------------- wide X, and columns of any units
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_words_and_a_time_in_wide_x(container, solver):
+    rng = np.random.default_rng(0)
+    words = rng.random((60, 100)) < 0.05
+    X = np.column_stack([words, 1.6e9 * (1 + 0.006 * rng.normal(size=60))])
+    y = rng.integers(0, 3, size=60)
+    clf = assert_kept(X, y, CONTAINERS[container](X), solver=solver)
+    assert_allclose(clf.optimize_result_.fun, 34.47556378563806, rtol=1e-9)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("deviation", [1e-6, 1e5, 1e7, 1e9])
+@pytest.mark.parametrize(("n", "p"), [(60, 100), (40, 300), (150, 140)])
+def test_one_column_of_other_units(n, p, deviation, container):
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(n, p))
+    X[:, 0] *= deviation
+    X[:, 1] += 10 * deviation
+    y = rng.integers(0, 3, size=n)
+    for C in (1e-2, 1.0, 1e4):
+        assert_kept(X, y, CONTAINERS[container](X), C=C)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_units_of_every_size_with_too_many_rows_and_columns_to_whiten(
+    container, solver, monkeypatch
+):
+    for name in ("_WHITEN_UP_TO", "_WHITEN_ANY"):
+        monkeypatch.setattr(f"skce._preconditioner.{name}", 5)
+    monkeypatch.setattr("skce._preconditioner._WHITEN_LATE", 0)
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(120, 60)) * 10 ** rng.uniform(-4, 6, 60)
+    y = rng.integers(0, 3, size=120)
+    assert_kept(X, y, CONTAINERS[container](X), solver=solver, C=0.1, may_warn=solver == "lbfgs")
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_many_columns_are_whitened_once_conjugate_gradients_take_long(container, monkeypatch):
+    for name in ("_WHITEN_UP_TO", "_WHITEN_ANY"):
+        monkeypatch.setattr(f"skce._preconditioner.{name}", 5)
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(400, 3)) @ rng.normal(size=(3, 40)) + 1e-3 * rng.normal(size=(400, 40))
+    y = (X[:, :4] + rng.gumbel(size=(400, 4))).argmax(axis=1)
+    given = CONTAINERS[container](X)
+    clf = assert_kept(X, y, given, C=np.inf)
+    monkeypatch.setattr("skce._preconditioner._WHITEN_LATE", 0)
+    monkeypatch.setattr("skce._preconditioner._CLASS_MATRICES", 0)
+    monkeypatch.setattr("skce._preconditioner._JOINT_MATRIX", 0)
+    plain = assert_kept(X, y, given, C=np.inf, may_warn=True)
+    assert clf.optimize_result_.passes < plain.optimize_result_.passes / 2
+
+
+def test_nearly_equal_columns_without_a_penalty():
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(200, 3))
+    X = np.column_stack([x, x[:, 0] + 1e-8 * rng.normal(size=200)])
+    y = (x[:, 1] + rng.normal(size=200) > 0).astype(int)
+    assert_kept(X, y, C=np.inf)
+
+
+# ------------------------------------------------------------------------- columns far from zero
+@pytest.mark.parametrize("params", [{}, {"coef_bounds": (-1, 1)}, {"l1_ratio": 1.0, "C": 0.1}])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_offsets(container, dtype, params):
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(100, 30)) + 1000).astype(dtype)
+    y = rng.integers(0, 4, size=100)
+    tol = 1e-4 if dtype == np.float32 else 1e-9
+    assert_kept(X, y, CONTAINERS[container](X), tol=tol, **params)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_float32_in_many_units_far_from_zero(container, solver):
+    rng = np.random.default_rng(0)
+    X = ((rng.normal(size=(100, 250)) + 1000) * 10 ** rng.uniform(-3, 3, 250)).astype(np.float32)
+    y = rng.integers(0, 4, size=100)
+    assert_kept(X, y, CONTAINERS[container](X), tol=1e-3, solver=solver)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("offset", [10.0, 1e3, 1e5, 1e7])
+def test_elastic_net_far_from_zero_ends_at_once(offset, container):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(33, 2)) + offset, np.arange(33) % 4
+    clf = assert_kept(X, y, CONTAINERS[container](X), C=100, l1_ratio=0.5)
+    assert clf.n_iter_[0] < 20
+
+
+@pytest.mark.parametrize("params", [{}, {"l1_ratio": 0.5}, {"coef_bounds": (-1, 1)}])
+def test_offsets_without_an_intercept(params):
+    rng = np.random.default_rng(5)
+    for offset in (1e2, 1e4, 1e7, 1e9):
+        X, y = rng.normal(size=(50, 3)) + offset, np.arange(50) % 3
+        assert_kept(X, y, fit_intercept=False, may_warn=bool(params), tol=1e-6, **params)
+
+
+def test_intercepts_whose_digits_do_not_suffice_are_said():
+    rng = np.random.default_rng(6)
+    X = rng.normal(size=(60, 1)) * 1e-4 + 1e10
+    y = (X[:, 0] - 1e10 + 1e-4 * rng.normal(size=60) > 0).astype(int)
+    with pytest.warns(ConvergenceWarning, match="columns far from zero"):
+        SoftmaxClassifier(C=1e12, tol=1e-11).fit(X, y)
+
+
+# ----------------------------------------------------------------------------- loops and numbers
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"l1_ratio": 0.5, "penalty_weights": [0, 1, 1, 1, 1, 1]},
+        {"l1_ratio": 1.0, "penalty_weights": [0, 1, 1, 1, 1, 1]},
+        {"coef_bounds": (0, None), "C": np.inf},
+        {"coef_bounds": (-1, 1), "penalty_weights": [0, 1, 1, 1, 1, 1]},
+    ],
+)
+def test_a_constant_column_without_a_penalty(params, n_classes, fit_intercept):
+    rng = np.random.default_rng(0)
+    for constant in (3.0, 0.1, -1e8):
+        X = np.column_stack([np.full(48, constant), rng.normal(size=(48, 5))])
+        y = rng.integers(0, n_classes, size=48)
+        assert_kept(X, y, fit_intercept=fit_intercept, **params)
+
+
+def test_bounds_in_many_units():
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(16, 3)) * [1e-5, 1, 1e4], np.arange(16) % 4
+    for bounds in ((0, None), (-1, 1), (None, 0.5), (-0.3, None)):
+        assert assert_kept(X, y, C=20.0, coef_bounds=bounds).n_iter_[0] < 30
+
+
+def test_logits_that_bounds_keep_far_off():
+    rng = np.random.default_rng(7)
+    X, y = rng.normal(size=(14, 3)) * 3e9 + 4e9, np.arange(14) % 2
+    assert_kept(X, y, C=1e-3, l1_ratio=1.0, coef_bounds=(0.0016, 0.03), may_warn=True)
+
+
+def test_a_model_that_was_not_solved_certifies_nothing():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 3)), np.arange(40) % 3
+    targets = fold_weights(read_targets(y, "auto"), None, None, 0.0, np.float64)
+    objective = Objective(as_rows(X), targets, C=1.0, fit_intercept=True, bounds=(-1.0, 1.0))
+    active = ActiveSet(objective, objective.corners)
+    theta = np.zeros(objective.size)
+    value, gradient = objective.value_gradient(theta)
+    some, _ = active.choose(theta, gradient)
+    lost = np.full((len(some), len(some)), np.nan)
+    active._model = lambda theta, some: (lambda damping, *rest: Dense(lost, *rest), lambda: 1)
+    target, gain, solved, _ = active.minimum(theta, gradient, some, limit=1e-9, most=value)
+    assert not solved
+    assert gain == np.inf
+    assert (target == theta).all()
+
+
+@pytest.mark.parametrize("factor", [1e3, 1e8, 1e30, 1e200, 1e307])
+def test_a_warm_start_far_off(factor):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 3)), np.arange(60) % 3
+    for params in ({}, {"l1_ratio": 0.5}, {"coef_bounds": (-1, 1)}, {"solver": "lbfgs"}):
+        cold = SoftmaxClassifier(**params).fit(X, y)
+        warm = SoftmaxClassifier(warm_start=True, **params).fit(X, y)
+        warm.coef_ = factor * warm.coef_
+        warm.fit(X, y)
+        assert_allclose(warm.optimize_result_.fun, cold.optimize_result_.fun, rtol=2e-9)
+
+
+@pytest.mark.parametrize("C", [1e-320, 1e-200, 1e305])
+def test_c_whose_squares_leave_float64_is_refused(C):
+    X, y = np.arange(12.0).reshape(6, 2), np.arange(6) % 2
+    for params in ({}, {"l1_ratio": 1.0}, {"coef_bounds": (0, 1)}):
+        with pytest.raises(ValueError, match=r"C=.* is out of range"):
+            SoftmaxClassifier(C=C, **params).fit(X, y)
+
+
+@pytest.mark.parametrize("size", [1e-320, 1e-200, 1e-160])
+def test_columns_whose_squares_underflow(size):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90, 2)) * [1, size]
+    y = (X[:, 1] / size + rng.normal(size=90) > 0).astype(int)
+    for params in ({"C": np.inf}, {"penalty_weights": [1, 0]}):
+        for given in (X, sp.csr_array(X)):
+            with pytest.raises(ValueError, match="underflow, first in column 1"):
+                SoftmaxClassifier(**params).fit(given, y)
+    assert_kept(X, y)
+    assert_kept(X, y, l1_ratio=1.0)
+
+
+# ------------------------------------------------------------------------------------ separation
+def separated_column(seed=0):
+    """A column that is 1 in rows of one class only, four others, and labels."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(200, 4))
+    x = (rng.random(200) < 0.1).astype(float)
+    return np.c_[X[:, :2], x, X[:, 2:]], np.where(x == 1, 2, rng.integers(0, 3, 200))
+
+
+@pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-9, 1e-12])
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    ("params", "advice"),
+    [
+        ({"C": np.inf}, "set a finite C"),
+        ({"penalty_weights": [1, 1, 0, 1, 1]}, "set no weight to zero"),
+        ({"penalty_weights": [1, 1, 0, 1, 1], "l1_ratio": 1.0}, "set no weight to zero"),
+        ({"C": np.inf, "coef_bounds": (None, 1e9)}, "set a finite C"),
+    ],
+)
+def test_quasi_separation_is_said_with_its_column(params, advice, solver, tol):
+    pd = pytest.importorskip("pandas")
+    X, y = separated_column()
+    X = pd.DataFrame(X, columns=[*"abcde"])
+    with pytest.warns(ConvergenceWarning, match=r"grow.*features \['c'\]") as caught:
+        clf = SoftmaxClassifier(solver=solver, tol=tol, **params).fit(X, y)
+    assert advice in str(caught[0].message)
+    assert not clf.optimize_result_.success
+    assert np.isfinite(clf.coef_).all()
+
+
+def test_quasi_separation_of_two_classes_names_the_class():
+    X, y = separated_column()
+    label = np.where(y == 2, "yes", "no")
+    X[:, 2] = np.where(label == "yes", X[:, 2], 0)
+    with pytest.warns(ConvergenceWarning, match=r"features \[2\] of classes \['yes'\]"):
+        SoftmaxClassifier(C=np.inf).fit(X, label)
+
+
+def test_levels_that_lack_a_class_are_said():
+    rng = np.random.default_rng(0)
+    levels, y = rng.integers(0, 100, 300), rng.integers(0, 3, 300)
+    for given in (np.eye(100)[levels], sp.csr_array(np.eye(100)[levels])):
+        with pytest.warns(ConvergenceWarning, match="grow without bound"):
+            SoftmaxClassifier(C=np.inf).fit(given, y)
+
+
+def test_no_word_of_separation_where_there_is_an_optimum():
+    rng = np.random.default_rng(0)
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(300, 3)) * 10 ** rng.uniform(-3, 3, 3)
+        z = 3 * X / X.std(axis=0)
+        y = (z + rng.gumbel(size=z.shape)).argmax(axis=1)
+        for tol in (1e-2, 1e-4, 1e-9):
+            assert_kept(X, y, C=np.inf, tol=tol)
+            assert_kept(X, y, penalty_weights=[0, 0, 1], l1_ratio=1.0, tol=tol)
+    # Probabilities that are small, but not zero, hold every coefficient.
+    Y = np.full((200, 3), 1e-3)
+    Y[np.arange(200), separated_column()[1]] = 1 - 2e-3
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SoftmaxClassifier(C=np.inf).fit(separated_column()[0], Y)
+
+
+def test_the_message_is_whole():
+    X, y = separated_column()
+    with pytest.warns(ConvergenceWarning) as caught:
+        SoftmaxClassifier(C=np.inf).fit(X, y)
+    text = str(caught[0].message)
+    assert re.fullmatch(
+        r"SoftmaxClassifier stopped at an estimated relative gap of \S+ to the optimum after \d+ "
+        r"iterations, because some coefficients grow without bound, while the loss hardly changes; "
+        r"tol=1e-09 was asked for\. The coefficients that grow are those of features \[2\] of "
+        r"classes \[0, 1, 2\]\. There is no optimum with C=inf: set a finite C\.",
+        text,
+    ), text
+    assert caught[0].filename == sys._getframe().f_code.co_filename
