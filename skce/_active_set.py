@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from ._objective import Objective
 from ._penalty import Corners
-from ._preconditioner import Whitened, are_constant, check_squares, take_sample
+from ._preconditioner import Whitened, check_squares, take_sample, variance_of
 from ._quadratic import ByProducts, Dense, Quadratic
 from ._rows import blocks
 from ._threads import threads
@@ -112,11 +112,7 @@ class ActiveSet:
         check_squares(self.objective, square)
         if not self.objective.fit_intercept:
             return square
-        variance = np.maximum(square - mean**2, 0)
-        constant = (variance <= 10 * np.finfo(np.float64).eps * square) | are_constant(
-            self.objective, mean, variance
-        )
-        return np.where(constant, 0, variance)
+        return variance_of(self.objective, mean, square)
 
     @cached_property
     def centred(self) -> Whitened:

@@ -81,8 +81,7 @@ _LITTLE_CURVATURE = 0.03
 _TRUST = 1e3
 #: A mean square that has lost digits.
 _SMALLEST_SQUARE = 1e-305
-#: A standard deviation below this share of the mean, or in `scale_columns` a variance below this
-#: share of the mean square, is rounding: the column is constant.
+#: A standard deviation below this share of the mean is rounding: the column is constant.
 _CONSTANT = 1e-14
 #: The share of the largest variance, times the number of columns, that is rounding too.
 _COLLINEAR = 10 * np.finfo(np.float64).eps
@@ -406,8 +405,7 @@ def scale_columns(objective: Objective) -> Whitened:
             mean = np.zeros_like(mean)
         elif objective.rows.is_sparse:  # a mean costs time that only pays where it is large
             mean[mean**2 <= square / 2] = 0
-        variance = np.maximum(square - mean**2, 0)
-        variance[variance <= _CONSTANT * square] = 0
+        variance = variance_of(objective, mean, square)
         objective.shared["scales"] = mean if mean.any() else None, variance
     mean, variance = objective.shared["scales"]
     h = objective.loss.curvature_bound(objective.targets.n_outputs)
@@ -420,6 +418,14 @@ def scale_columns(objective: Objective) -> Whitened:
     norm = np.sqrt(variance[usual].sum()) or 1.0
     Q = float(1 / norm) if usual.all() else scale / norm
     return Whitened(objective, mean, Q, _spread(objective, variance))
+
+
+def variance_of(objective: Objective, mean: NDArray, square: NDArray) -> NDArray:
+    """Variance of columns by their mean squares, zero where the difference is rounding."""
+    variance = np.maximum(square - mean**2, 0)
+    rounding = (mean != 0) & (variance <= _COLLINEAR * square)
+    variance[rounding | are_constant(objective, mean, variance)] = 0
+    return variance
 
 
 def are_constant(objective: Objective, mean: NDArray, variance: NDArray) -> NDArray:
@@ -455,8 +461,7 @@ def only_centre(objective: Objective) -> Whitened:
     mean, square = objective.rows.moments(objective.targets.weights)
     check_squares(objective, square)
     mean = mean if objective.fit_intercept else np.zeros_like(mean)
-    variance = np.maximum(square - mean**2, 0)
-    variance[are_constant(objective, mean, variance)] = 0
+    variance = variance_of(objective, mean, square)
     # Nothing holds a constant column without a penalty but rounding.
     fixed = (variance == 0) & (objective.ridge * objective.factors == 0)
     Q = np.where(fixed, 0.0, 1.0) if fixed.any() else 1.0
