@@ -103,7 +103,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     tol : float, default=1e-9
         Accuracy: fitting stops once the estimated gap to the optimal objective, relative to it,
         is at most `tol`. The estimate is the Newton decrement and does not depend on the units of
-        the features.
+        the features. If it cannot be reached or known, a warning says how close the fit is and why.
     max_iter : int, default=1000
         Iterations of the solver at most.
     warm_start : bool, default=False
@@ -145,9 +145,10 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    Where X has at most 1000 columns and no more columns than rows, the solver works on centred and
-    whitened features, implicitly and without a copy of X; wider dense X is centred likewise, and
-    wider X of either kind scaled as a whole. Then the curvature that each class has at the current
+    The solver works on centred and whitened features, implicitly and without a copy of X, where X
+    has at most 1000 columns or at most 1000 rows; else on centred and scaled ones, until whitening
+    pays. Columns whose means are far from zero, by a thousand standard deviations (a hundred in
+    float32), are centred when they are read. Then the curvature that each class has at the current
     point is whitened too (Newton's method with a block preconditioner; Nocedal and Wright,
     *Numerical Optimization*, 2006, chapter 7), and where rows are plenty that of a sample of them
     is used (Roosta-Khorasani and Mahoney, *Sub-sampled Newton methods*, 2019). With an L1 penalty
@@ -277,7 +278,8 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Warns
         -----
         ConvergenceWarning
-            If `tol` was not reached; the message says how close the fit is and what to do.
+            If `tol` was not reached, or coefficients without a penalty grow without bound; the
+            message says how close the fit is, which coefficients grow, and what to do.
         """
         context = begin(self, self.max_iter)
         X, targets = self._read(X, y, sample_weight)
