@@ -85,6 +85,10 @@ _SMALLEST_SQUARE = 1e-305
 _CONSTANT = 1e-14
 #: The share of the largest variance, times the number of columns, that is rounding too.
 _COLLINEAR = 10 * np.finfo(np.float64).eps
+#: Operations for the eigenvectors of a matrix, as a multiple of the cube of its size, at the pace
+#: of Hessian products; and the least mean curvature of a class.
+_EIGENVECTORS = 5
+_LEAST_CURVATURE = 1e-12
 #: Added to the unit diagonals of L_k L_k': directions that change no logit have no curvature.
 #: Without a penalty more, for rounding moves the coefficients along directions that are nearly so.
 _JITTER = 1e-12
@@ -118,6 +122,8 @@ class Whitened:
         self.mean = mean
         self.Q = Q
         self.spread = spread
+        #: Shares of the penalty in the curvature of each variable, if they are its eigenvectors.
+        self.penalties: NDArray | None = None
         #: What the bound of what a sum misses may exceed it by: in whitened variables no direction
         #: has next to no curvature but by what the loss does, which the Ritz values see.
         self.trust = _TRUST if np.ndim(Q) == 2 else 1.0
@@ -179,6 +185,8 @@ class Whitened:
 class ClassWhitened:
     """T has a matrix of its own for each class, or one for all, in the variables of a `Whitened`.
 
+    Or a factor for each class and variable, which is an array of two dimensions.
+
     A shift of all classes, which softmax does not see, is taken out of directions and gradients. It
     has no curvature; where all classes share a matrix, products give it one of the size that the
     classes have, so that rounding finds nothing to blow up.
@@ -220,7 +228,10 @@ class ClassWhitened:
     def _split(self, v: NDArray) -> tuple[NDArray, NDArray | float]:
         """T v without its shift of all classes, and that shift, in the inner variables."""
         objective = self.inner.objective
-        V = (v.reshape(len(self.T), 1, -1) @ self.T).reshape(objective.targets.n_outputs, -1)
+        if self.T.ndim == 2:
+            V = v.reshape(self.T.shape) * self.T
+        else:
+            V = (v.reshape(len(self.T), 1, -1) @ self.T).reshape(objective.targets.n_outputs, -1)
         shift: NDArray | float = 0.0
         if objective.targets.loss == "categorical":
             shift = mean_of_classes(V)
@@ -237,6 +248,8 @@ class ClassWhitened:
         return G - mean_of_classes(G) if objective.targets.loss == "categorical" else G
 
     def _times(self, G: NDArray) -> NDArray:
+        if self.T.ndim == 2:
+            return (self.T * G).ravel()
         return (self.T @ G.reshape(len(self.T), -1, 1)).ravel()
 
 
@@ -613,6 +626,60 @@ def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) 
 
     list(threads.map(factor, classes))
     return ClassWhitened(inner, M)
+
+
+def class_scaling_cost(inner: Whitened, objective: Objective) -> float:
+    """Cost of `scale_classes` in Hessian products; infinite if the columns are not whitened.
+
+    That of a pass and, the first time, of the eigenvectors of a matrix.
+    """
+    if np.ndim(inner.Q) != 2:
+        return np.inf
+    if inner.penalties is not None:
+        return 2.0
+    rows = objective.rows
+    product = 4 * rows.n_rows * rows._work_per_logit * objective.targets.n_outputs
+    return 2 + _EIGENVECTORS * inner.width**3 / product
+
+
+def scale_classes(
+    inner: Whitened, objective: Objective, theta: NDArray
+) -> tuple[Whitened, ClassWhitened]:
+    """Scale the variables of each class by its mean curvature at theta.
+
+    In the eigenvectors of the penalty a variable v_j has the curvature (a / h) (1 - pi_j) + pi_j of
+    class k, if its mean curvature is a in place of h, with pi_j the share of the penalty in that of
+    all. Costs K numbers where `precondition_classes` takes K matrices.
+
+    Returns
+    -------
+    inner : Whitened
+        The same variables along these eigenvectors.
+    variables : ClassWhitened
+    """
+    if inner.penalties is None:
+        shares, E = np.linalg.eigh(_penalty(inner))
+        inner = Whitened(objective, inner.mean, inner.Q @ E, inner.spread)
+        inner.penalties = np.clip(shares, 0, 1)
+    W, b = objective.unpack(theta)
+    totals = np.zeros(len(W))
+
+    def add(z: NDArray, start: int, stop: int) -> None:
+        t = objective.targets.block(start, stop)
+        diagonal = objective.loss.curvature_diagonal(objective.loss.curvature(z, t), t)
+        sums[start] = diagonal.sum(axis=1, dtype=np.float64)
+
+    sums: dict[int, NDArray] = {}
+    objective.rows.each(W, b, add)
+    for start in sorted(sums):
+        totals += sums[start]
+    a = np.maximum(totals / objective.targets.total_weight, _LEAST_CURVATURE)
+    h = objective.loss.curvature_bound(len(W))
+    pi = inner.penalties
+    curvature = np.multiply.outer(a / h, 1 - pi) + pi
+    if objective.fit_intercept:
+        curvature = np.column_stack([curvature, a])
+    return inner, ClassWhitened(inner, 1 / np.sqrt(curvature))
 
 
 def _per_weight(share: NDArray, weights: NDArray) -> NDArray:

@@ -45,12 +45,14 @@ from ._preconditioner import (
     Jointly,
     Whitened,
     Whitening,
+    class_scaling_cost,
     class_whitening_cost,
     columns_whitening_cost,
     joint_whitening_cost,
     only_centre,
     precondition,
     precondition_classes,
+    scale_classes,
     take_sample,
     whiten_many_columns,
 )
@@ -578,7 +580,7 @@ def _start(
 
 def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> str:
     """Run a method until the fit is content or nothing more is gained; say why it ended."""
-    failures = 0
+    failures = spent = 0
     while failures < _FAILURES:
         n_iter, work = fit.n_iter, fit.nfev + fit.nhev
         method(fit, max_iter)
@@ -610,6 +612,10 @@ def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> s
             continue
         if work > columns_whitening_cost(fit.base, fit.objective):
             fit.base = fit.variables = whiten_many_columns(fit.objective)
+        elif class_whitening_cost(fit.base, fit.curvature) == np.inf:
+            spent += work
+            if spent > class_scaling_cost(fit.base, fit.curvature):
+                fit.base, fit.variables = scale_classes(fit.base, fit.objective, fit.point.theta)
         elif work > class_whitening_cost(fit.base, fit.curvature):
             fit.variables = precondition_classes(fit.base, fit.curvature, fit.point.theta)
     return PRECISION

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from skce import _rows
 from skce._objective import Objective
-from skce._preconditioner import Jointly, precondition, precondition_classes
+from skce._preconditioner import Jointly, precondition, precondition_classes, scale_classes
 from skce._rows import as_rows
 from skce._target_mass import fold_weights
 from skce._targets import read_targets
@@ -351,3 +351,29 @@ def test_sample_for_the_whitening_has_rows_with_weight(rng, monkeypatch):
     problem = precondition(make(X, y, weights=weights))
     assert np.isfinite(problem.Q).all()
     assert_allclose(problem.mean, X[-20:-10].mean(axis=0))
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_class_scaling_makes_the_hessian_the_identity_where_rows_have_one_curvature(
+    fit_intercept, rng
+):
+    X = rng.normal(size=(60, 4)) * [1e-3, 1, 10, 1e3]
+    X -= X.mean(axis=0)
+    objective = make(X, np.arange(60) % 2, C=10.0, fit_intercept=fit_intercept)
+    theta = np.zeros(objective.size)
+    inner, variables = scale_classes(precondition(objective), objective, theta)
+    assert_allclose(hessian_in(variables, objective, theta), np.eye(objective.size), atol=1e-8)
+    if fit_intercept:  # all rows have the curvature of the intercept
+        theta[-1] = 5.0
+        _, variables = scale_classes(inner, objective, theta)
+        assert_allclose(hessian_in(variables, objective, theta), np.eye(objective.size), atol=1e-8)
+
+
+@pytest.mark.parametrize("form", Y_FORMS)
+def test_class_scaling_is_a_linear_map_and_its_transpose(form, problem, rng):
+    X, y, Y = problem
+    objective = make(X, *Y_FORMS[form](y, Y))
+    theta = objective.without_shift(rng.normal(size=objective.size))
+    _, variables = scale_classes(precondition(objective), objective, theta)
+    v, g = rng.normal(size=variables.size), objective.without_shift(rng.normal(size=objective.size))
+    assert_allclose(variables.gradient(g) @ v, g @ variables.to_user(v), rtol=1e-7)
