@@ -27,11 +27,11 @@ PRODUCTS = 1000
 MISSING = 1e-4
 #: The same of its upper bound, which is far above what is missing, as a multiple of the root.
 _BOUND = 10
-#: The square of a residual, in proportion, that is small, as small as is asked for where no bound
-#: of what is missing is known, and, as a power of the precision, where rounding takes the rest: the
-#: bound, in the user's units, may then be one of rounding.
+#: The square of a residual, in proportion, that is small. As powers of the precision: the one that
+#: is asked for where no bound of what is missing is known, and the one at which rounding takes the
+#: rest, so that the bound, in the user's units, may be one of rounding.
 SOLVED = 1e-8
-_SOLVED_WITHOUT_BOUND = 1e-12
+_SOLVED_WITHOUT_BOUND = 0.75
 _ROUNDED_AWAY = 1.5
 #: Products in a row that gain nothing but rounding, after which no more is to be had.
 _STAGNANT = 30
@@ -69,6 +69,7 @@ def newton_decrement(
     truncation: float,
     missing: float = MISSING,
     white: bool = True,
+    eps: float = float(np.finfo(np.float64).eps),
     max_products: int = PRODUCTS,
 ) -> Decrement:
     """Sum g' H^-1 g / 2 by conjugate gradients: until it has settled, or is a step above `limit`.
@@ -98,6 +99,8 @@ def newton_decrement(
         The part of the gap that a sum may still miss.
     white : bool, default=True
         Whether the variables were whitened, so that the smallest Ritz value is worth something.
+    eps : float, default=2.2e-16
+        Precision of the products.
     max_products : int
         Hessian products at most.
 
@@ -136,14 +139,14 @@ def newton_decrement(
         if bound < np.inf:
             enough = max(_BOUND * np.sqrt(missing) * found.gap, limit - found.gap)
             return bound <= enough or norms[-1] <= rounded_away * norms[0]
-        return (settled and white) or norms[-1] <= _SOLVED_WITHOUT_BOUND * norms[0]
+        return (settled and white) or norms[-1] <= eps**_SOLVED_WITHOUT_BOUND * norms[0]
 
     found.complete = False
     for _ in range(max_products):
         curved, user_curved = product(direction)
         curvature = float(direction @ curved)
         if not 0 < curvature < np.inf:  # lost in rounding, or zero
-            found.complete = norms[-1] <= _SOLVED_WITHOUT_BOUND * norms[0]
+            found.complete = norms[-1] <= eps**_SOLVED_WITHOUT_BOUND * norms[0]
             found.gap = found.gap if found.complete else np.inf
             return found
         length = norms[-1] / curvature

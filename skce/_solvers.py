@@ -343,6 +343,7 @@ class _Fit:
             limit=self.limit,
             truncation=truncation,
             white=self.variables.trust > 1,
+            eps=float(np.finfo(self.curvature.rows.dtype).eps),
             missing=_MISSING_SINGLE if self.objective.rows.dtype == np.float32 else missing,
             max_products=max_products,
         )
