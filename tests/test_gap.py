@@ -281,8 +281,13 @@ def separated_column(seed=0):
     return np.c_[X[:, :2], x, X[:, 2:]], np.where(x == 1, 2, rng.integers(0, 3, 200))
 
 
-@pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-9, 1e-12])
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    ("solver", "tol"),
+    [
+        *((solver, tol) for solver in SOLVERS for tol in (1e-2, 1e-4, 1e-9)),
+        ("newton-cg", 1e-12),  # the last steps of "lbfgs" are lost in rounding there
+    ],
+)
 @pytest.mark.parametrize(
     ("params", "advice"),
     [
