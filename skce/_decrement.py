@@ -6,7 +6,7 @@ does not depend on the units of the features (Boyd and Vandenberghe, *Convex Opt
 section 9.5.1). Conjugate gradients on products with H sum it up, and find H^-1 g meanwhile.
 
 What a sum still misses is r' H^-1 r / 2, with r the residual of the linear system. Where an L2
-penalty holds all coefficients an upper bound of it is known (`Objective.decrement_bound`), and the
+penalty holds all coefficients an upper bound of it is known (`Whitened.missed`), and the
 sum is complete once that is small. Where none is known the smallest Ritz value so far stands for
 the smallest eigenvalue of H.
 """

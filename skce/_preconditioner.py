@@ -292,13 +292,19 @@ def _moments(objective: Objective) -> tuple[NDArray, NDArray]:
     return objective.shared["moments"]
 
 
+def _typical_hessian(objective: Objective) -> tuple[NDArray, NDArray, NDArray]:
+    """Mean and covariance of the columns, and h * Sigma + ridge * F."""
+    mean, covariance = _moments(objective)
+    M = objective.loss.curvature_bound(objective.targets.n_outputs) * covariance
+    M[np.diag_indices(len(M))] += objective.ridge * objective.factors
+    return mean, covariance, M
+
+
 def whiten_columns(objective: Objective) -> Whitened:
     """Whiten by the covariance of the columns."""
     if objective.rows.distance:
         return whiten_collinear_columns(objective)
-    mean, covariance = _moments(objective)
-    M = objective.loss.curvature_bound(objective.targets.n_outputs) * covariance
-    M[np.diag_indices(len(M))] += objective.ridge * objective.factors
+    mean, covariance, M = _typical_hessian(objective)
     Q = _inverse_root(M, unpenalised=objective.unpenalised)
     if Q is None:
         return whiten_collinear_columns(objective)
@@ -334,9 +340,7 @@ def _vary(objective: Objective, columns: NDArray) -> NDArray:
 
 def whiten_many_columns(objective: Objective) -> Whitened:
     """Whiten by the covariance of the columns, with a Cholesky factor in place of eigenvectors."""
-    mean, covariance = _moments(objective)
-    M = objective.loss.curvature_bound(objective.targets.n_outputs) * covariance
-    M[np.diag_indices(len(M))] += objective.ridge * objective.factors
+    mean, covariance, M = _typical_hessian(objective)
     Q = _inverse_cholesky(M[None], unpenalised=objective.unpenalised)[0].T
     return Whitened(objective, mean, Q, _spread(objective, covariance.diagonal()))
 
@@ -362,9 +366,9 @@ def whiten_collinear_columns(objective: Objective) -> Whitened:
         for indices, share in chunks:
             X = (objective.rows.dense(indices) - mean) * np.sqrt(share)[:, None]
             R = np.asarray(np.linalg.qr(np.concatenate([R, X]), mode="r"))
-        check_squares(objective, np.einsum("ij,ij->j", R, R))
-        constant = are_constant(objective, mean, np.einsum("ij,ij->j", R, R))
-        R[:, constant] = 0
+        variance = np.einsum("ij,ij->j", R, R)
+        check_squares(objective, variance)
+        R[:, are_constant(objective, mean, variance)] = 0
         objective.shared["far"] = mean, R
     mean, R = objective.shared["far"]
     penalty = np.diag(np.sqrt(objective.ridge * objective.factors))
