@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from ._objective import Objective
 from ._penalty import Corners
 from ._preconditioner import Whitened, check_squares, take_sample, variance_of
-from ._quadratic import ByProducts, Dense, Quadratic
+from ._quadratic import ByProducts, Dense, Factored, Quadratic
 from ._rows import blocks
 from ._threads import threads
 
@@ -57,6 +57,9 @@ _MOST_WORK = 1.5e10
 _SPARSE = 5
 #: `_WORTH_PRODUCTS` for every product that a model took.
 _MORE = 30
+#: Numbers in a factor of the Hessian, and multiplications for its triangular form.
+_ROOT = 2**22
+_ROOT_WORK = 3e8
 #: Standard deviations that columns without an intercept may be away from zero: their products lose
 #: twice as many digits.
 _TOO_FAR = 1e5
@@ -93,6 +96,8 @@ class ActiveSet:
         self.work = 0.0
         few = objective.rows.nbytes < _FEW_BYTES
         self.most_work = _MOST_WORK if few else np.inf
+        #: Whether models are of a factor of the Hessian, where that is not too much.
+        self.factored = False
         #: Most products that a model took.
         self._products = 0
 
@@ -188,6 +193,9 @@ class ActiveSet:
             self.damping = max(_CHANGE * self.damping, _FIRST_DAMPING)
         else:
             return theta, np.inf, False, made()
+        if damped.collinear and not self.factored:
+            self.factored = True
+            return self.minimum(theta, gradient, some, limit=limit, most=most)
         moved = np.zeros(self.objective.size)
         moved[some] = x - theta[some]
         target = theta + self.centred.to_user(moved)
@@ -208,6 +216,11 @@ class ActiveSet:
         product = 2 * rows.n_rows * objective.targets.n_outputs * rows._work_per_logit
         worth = max(_WORTH_PRODUCTS, _MORE * self._products) * product
         return 8 * size**2 <= _BYTES and (rows.n_rows + size) * size**2 <= worth
+
+    def _is_worth_a_root(self, size: int) -> bool:
+        """Whether a factor of the Hessian of some coefficients is small."""
+        n = self.objective.rows.n_rows * self.objective.targets.n_outputs
+        return n * size <= _ROOT and n * size**2 <= _ROOT_WORK
 
     def judge(self, share: float) -> None:
         """Take more curvature after a step that gained little of what the model did, or less.
@@ -235,6 +248,9 @@ class ActiveSet:
     ) -> tuple[Callable[..., Quadratic], Callable[[], int]]:
         """Return what makes the model, from a damping and the rest, and what counts its passes."""
         made = 1
+        if self.factored and self._is_worth_a_root(len(some)):
+            R, ridge = self._root(*_restricted(self.objective, theta, some))
+            return lambda damping, *rest: Factored(R, ridge + damping, *rest), lambda: made
         objective = self._sample(len(some))
         if self._is_worth_an_array(objective, len(some)):
             H = self._hessian(*_restricted(objective, theta, some))
@@ -259,7 +275,7 @@ class ActiveSet:
 
         def by_products(damping: NDArray, *rest: Any) -> Quadratic:
             model = ByProducts(diagonal + damping, lambda v: product(v) + damping * v, *rest)
-            model.cost = cost
+            model.cost, model.thorough = cost, self.most_work < np.inf
             return model
 
         return by_products, lambda: made
@@ -274,6 +290,26 @@ class ActiveSet:
         W, b = objective.unpack(place)
         W = W.T[(objective.ridge * objective.factors == 0) & (W.min(axis=0) >= 0)]
         return np.vstack([W, b]) if objective.fit_intercept else W
+
+    def _root(
+        self, objective: Objective, theta: NDArray, some: NDArray, columns_of: NDArray | slice
+    ) -> tuple[NDArray, NDArray]:
+        """R with R'R the Hessian of F without its ridge for some coefficients, X centred; that."""
+        p, K = objective.rows.n_columns, objective.targets.n_outputs
+        weights = some < objective.n_coefficients
+        classes, features = np.divmod(some, p)
+        classes[~weights], features[~weights] = np.arange(np.count_nonzero(~weights)), p
+        W, b = objective.unpack(theta)
+        n = objective.rows.n_rows
+        Z = np.ones((p + 1, n))
+        Z[:-1] = objective.rows.dense(np.arange(n)).T
+        t = objective.targets.block(0, n)
+        state = objective.loss.curvature(W @ Z[:-1] + b[:, None], t)
+        if self.centred.mean is not None:
+            Z[:-1] -= self.centred.mean[columns_of][:, None]
+        A = objective.loss.curvature_root(state, t) / np.sqrt(objective.targets.total_weight)
+        R = (A[:, classes] * Z[features]).transpose(0, 2, 1).reshape(-1, len(some))
+        return R, (objective.ridge * np.append(objective.factors, 0))[features]
 
     def _hessian(
         self,

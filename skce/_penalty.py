@@ -51,6 +51,12 @@ class Corners:
         """Nearest theta within the bounds."""
         return np.clip(theta, self.low, self.high)
 
+    def minimum_along(self, x: float, slope: float, j: int) -> float:
+        """Where a quadratic of unit curvature, and these corners, are least along coefficient j."""
+        free = x - slope
+        shrunk = np.sign(free) * max(abs(free) - self.weights[j], 0)
+        return min(max(shrunk, self.low[j]), self.high[j])
+
     def take(self, some: NDArray) -> Corners:
         """Return those of some coefficients."""
         return Corners(self.weights[some], self.low[some], self.high[some])

@@ -22,7 +22,7 @@ from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_triangular
 
 from ._decrement import newton_decrement
 from ._penalty import Corners
@@ -43,6 +43,8 @@ _DAMPING = (0.0, 1e-6, 1e-3, 1e-1)
 _ENOUGH = 0.1
 #: Added to the unit diagonal of H: directions that change no logit have no curvature.
 _JITTER = 1e-10
+#: The least pivot of H, with its unit diagonal, of coefficients that are not nearly collinear.
+_COLLINEAR = 1e-4
 #: Proximal gradient steps between Newton steps.
 _PROXIMAL_STEPS = 5
 #: Conjugate gradients end once an iteration gains less than this share of what they gained on
@@ -72,6 +74,8 @@ class Quadratic(ABC):
 
     #: What may be left to gain where more than the gap that matters was gained.
     rough = _ROUGH
+    #: Whether nearly collinear coefficients are told apart.
+    is_exact = False
     #: See above.
     damping: tuple[float, ...] = _DAMPING
 
@@ -92,6 +96,8 @@ class Quadratic(ABC):
         self.slopes = gradient / self.scale
         self.gain = 0.0
         self.limit = 0.0
+        #: Whether some coefficients are so nearly collinear that rounding hides what they differ in.
+        self.collinear = False
         #: Work done, in multiplications of a product with an array, and where to stop.
         self.work, self.most_work = 0.0, np.inf
 
@@ -128,25 +134,42 @@ class Quadratic(ABC):
             Whether that is the minimum: little more could be gained along single coefficients.
         """
         self.limit = limit
-        left, small = np.inf, 0.0
+        left, small, stepped = np.inf, 0.0, np.inf
         for _ in range(_STEPS):
             pull = self.own.pull(self.x, self.slopes)
             small = self.rough * self.gain if self.gain > limit else _SMALL * limit
             left = float(pull @ pull) / 2
-            if left <= small:
+            if left <= small and not (self.collinear and stepped > small):
                 break
             if self.work > self.most_work:
                 break
             before = self.gain
             self.look_around(pull)
             self._shift()
+            stepped = -self.gain
             self._step()
+            stepped += self.gain
             if not np.finfo(float).eps * abs(self.gain) < self.gain - before <= most - before:
                 break
+        enough = max(small, _SOLVED * limit)
+        solved = left <= enough
+        if self.collinear and not self.is_exact and self.gain <= limit:
+            solved = solved and self._bound(most) <= limit
         # What is at a bound is there exactly.
         at = [self.x == self.first, self.x == self.own.low, self.x == self.own.high]
         x = np.select(at, [self.start, self.corners.low, self.corners.high], self.x / self.scale)
-        return x, self.gain, bool(left <= max(small, _SOLVED * limit))
+        return x, self.gain, bool(solved)
+
+    def _bound(self, value: float) -> float:
+        """Upper bound of what is left to gain, for F of that value and penalties or bounds.
+
+        At the minimum, too, the penalty of no coefficient is larger than F, and a convex function
+        lies above its tangents. Coefficients with neither count by their slope and their curvature.
+        """
+        pull = np.abs(self.own.pull(self.x, self.slopes))
+        with np.errstate(divide="ignore"):
+            far = np.minimum(self.own.high - self.own.low, 2 * value / self.own.weights)
+        return float(pull @ np.where(np.isfinite(far), far, pull / 2))
 
     def to(self, x: NDArray) -> tuple[float, NDArray, NDArray]:
         """How much is gained by going to x, x, and the slopes there."""
@@ -184,12 +207,22 @@ class Quadratic(ABC):
         self, some: NDArray, step: NDArray, low: NDArray, high: NDArray
     ) -> tuple[float, NDArray, NDArray]:
         """Lowest of the points along a step, cut off at edges, until they grow higher again."""
-        found: list[tuple[float, NDArray, NDArray]] = []
-        for length in 0.5 ** np.arange(_TRIES):
+
+        def at(length: float) -> tuple[float, NDArray, NDArray]:
             x = self.x.copy()
             x[some] = np.clip(x[some] + length * step, low[some], high[some])
-            found.append(self.to(x))
-            if found[-1][0] > 0 and found[-1][0] <= found[max(len(found) - 2, 0)][0]:
+            return self.to(x)
+
+        found = [at(1.0)]
+        # A step along what has next to no curvature is long, and is cut off at the first edge.
+        edge = np.where(step > 0, high[some], low[some]) - self.x[some]
+        lengths = np.divide(edge, step, out=np.full(len(some), np.inf), where=step != 0)
+        first = lengths.min()
+        if first < 1:
+            found.append(at(first))
+        for length in 0.5 ** np.arange(1, _TRIES):
+            found.append(at(length))
+            if found[-1][0] > 0 and found[-1][0] <= found[-2][0]:
                 break
         return max(found, key=itemgetter(0))
 
@@ -224,7 +257,7 @@ class Dense(Quadratic):
         super().__init__(H.diagonal(), gradient, corners, start, shifts)
         self.H = H / self.scale
         self.H /= self.scale[:, None]
-        self.H[np.diag_indices(len(H))] = 1 + _JITTER
+        self.H[np.diag_indices(len(H))] = 1
 
     def times(self, v: NDArray) -> NDArray:
         """H v."""
@@ -235,10 +268,7 @@ class Dense(Quadratic):
         """Minimise along one coefficient after the other."""
         x, v, own = self.x.copy(), self.slopes.copy(), self.own
         for j in np.flatnonzero(pull):
-            curvature = self.H[j, j]
-            free = x[j] - v[j] / curvature
-            shrunk = np.sign(free) * max(abs(free) - own.weights[j] / curvature, 0)
-            new = min(max(shrunk, own.low[j]), own.high[j])
+            new = own.minimum_along(x[j], v[j], j)
             if new != x[j]:
                 v += (new - x[j]) * self.H[j]
                 x[j] = new
@@ -250,15 +280,88 @@ class Dense(Quadratic):
         """Newton step of some coefficients; along shifts, which have no curvature, it gets some."""
         M = self.H[np.ix_(some, some)]
         self.work += len(M) ** 3 / _CHOLESKY
-        M[np.diag_indices(len(M))] += damping
+        M[np.diag_indices(len(M))] += max(damping, _JITTER)
         places = np.searchsorted(some, shifts)
         units = self.scale[shifts]
         n = units / np.linalg.norm(units, axis=1, keepdims=True)
         M[places[:, :, None], places[:, None, :]] += n[:, :, None] * n[:, None, :]
         try:
-            return cho_solve(cho_factor(M, lower=True, overwrite_a=True), downhill)
+            factor = cho_factor(M, lower=True, overwrite_a=True)
         except LinAlgError:
+            self.collinear = True
             return downhill
+        self.collinear = self.collinear or factor[0].diagonal().min() <= _COLLINEAR
+        return cho_solve(factor, downhill)
+
+
+class Factored(Quadratic):
+    """H = R'R, for coefficients that are so nearly collinear that H has lost what they differ in.
+
+    Parameters
+    ----------
+    R : ndarray of shape (n, size)
+    more : ndarray of shape (size,)
+        What is added to the diagonal of R'R.
+    gradient, corners, start, shifts
+        As in :class:`Quadratic`.
+    """
+
+    is_exact = True
+
+    def __init__(
+        self,
+        R: NDArray,
+        more: NDArray,
+        gradient: NDArray,
+        corners: Corners,
+        start: NDArray,
+        shifts: NDArray,
+    ):
+        super().__init__((R**2).sum(axis=0) + more, gradient, corners, start, shifts)
+        # Rows of zeros, for there may be fewer than columns.
+        R = np.vstack([R / self.scale, np.diag(np.sqrt(more) / self.scale)])
+        self.R = np.linalg.qr(R, mode="r")
+        self.collinear = True
+        self.work += 4 * R.size * R.shape[1]
+        self.first_slopes = self.slopes
+
+    def times(self, v: NDArray) -> NDArray:
+        """H v."""
+        self.work += _CALL + 2 * self.R.size
+        return self.R.T @ (self.R @ v)
+
+    def to(self, x: NDArray) -> tuple[float, NDArray, NDArray]:
+        """How much is gained by going to x, x, and the slopes there.
+
+        The slopes are those at the start and a multiple of R', so that they are exact along what R
+        does not see.
+        """
+        return self._gained(x, self.first_slopes + self.times(x - self.first))
+
+    def look_around(self, pull: NDArray) -> None:
+        """Minimise along one coefficient after the other."""
+        x, own = self.x.copy(), self.own
+        u = self.R @ (x - self.first)
+        for j in np.flatnonzero(pull):
+            column = self.R[:, j]
+            new = own.minimum_along(x[j], self.first_slopes[j] + column @ u, j)
+            if new != x[j]:
+                u += (new - x[j]) * column
+                x[j] = new
+        self.take(self.to(x))
+
+    def newton_step(
+        self, downhill: NDArray, some: NDArray, shifts: NDArray, damping: float
+    ) -> NDArray:
+        """Newton step of some coefficients; along shifts, which have no curvature, it gets some."""
+        n = np.zeros((len(shifts), len(self.x)))
+        units = self.scale[shifts]
+        np.put_along_axis(n, shifts, units / np.linalg.norm(units, axis=1, keepdims=True), axis=1)
+        least = max(np.sqrt(damping), len(some) * np.finfo(np.float64).eps)
+        M = np.vstack([self.R[:, some], n[:, some], least * np.eye(len(some))])
+        M = np.linalg.qr(M, mode="r")
+        self.work += 4 * M.size * len(some)
+        return solve_triangular(M, solve_triangular(M, downhill, trans="T"))
 
 
 class ByProducts(Quadratic):
@@ -289,12 +392,14 @@ class ByProducts(Quadratic):
         self.product = product
         #: Multiplications in a product.
         self.cost = 0.0
+        #: Whether steps of a model that gains next to nothing are solved out.
+        self.thorough = False
         self.length = 1.0
 
     def times(self, v: NDArray) -> NDArray:
         """H v."""
         self.work += _CALL + self.cost
-        return self.product(v / self.scale) / self.scale + _JITTER * v
+        return self.product(v / self.scale) / self.scale
 
     def look_around(self, pull: NDArray) -> None:
         """Take proximal gradient steps, their length from the curvature along the last one."""
@@ -326,15 +431,18 @@ class ByProducts(Quadratic):
         def product(v: NDArray) -> tuple[NDArray, NDArray]:
             whole = np.zeros(len(self.x))
             whole[some] = v
-            curved = self.times(whole)[some]
+            curved = self.times(whole)[some] + _JITTER * v
             return curved, curved.copy()
 
-        return newton_decrement(
+        solve_out = self.thorough and self.gain <= self.limit
+        found = newton_decrement(
             -downhill,
             -downhill,
             product,
             lambda residual: np.inf,
             limit=_SMALL * max(self.gain, self.limit),
-            truncation=_TRUNCATION,
+            truncation=0 if solve_out else _TRUNCATION,
             max_products=_PRODUCTS,
-        ).step
+        )
+        self.collinear = solve_out and not found.complete
+        return found.step

@@ -519,8 +519,7 @@ def minimize(
             method = newton_cg
             message = _iterate(fit, method, max_iter)
         if fit.converged and whole:
-            _look_for_separation(fit, method, max_iter)
-            message = message if fit.converged else QUASI_SEPARABLE
+            message = _look_for_separation(fit, method, max_iter)
         if fit.separable or fit.runaway is not None:
             fit.gap = np.inf if fit.separable else fit.gap
             if fit.runaway is None and fit.moves:
@@ -622,8 +621,8 @@ def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> s
     return PRECISION
 
 
-def _look_for_separation(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> None:
-    """Find out whether coefficients without a penalty grow without bound.
+def _look_for_separation(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> str:
+    """Find out whether coefficients without a penalty grow without bound; say why a fit has failed.
 
     Near an optimum the last steps are small. Where features separate some rows of a class from the
     others each step adds about 1 to the logits of these rows, however little is gained by that.
@@ -634,7 +633,7 @@ def _look_for_separation(fit: _Fit, method: Callable[[_Fit, int], None], max_ite
     Source: Albert and Anderson, *On the existence of maximum likelihood estimates in logistic
     regression models*, 1984.
     """
-    tol = fit.tol
+    tol, message = fit.tol, ""
     for _ in range(_ROUNDS):
         large = False
         for move in fit.moves:
@@ -643,15 +642,17 @@ def _look_for_separation(fit: _Fit, method: Callable[[_Fit, int], None], max_ite
             large = large or farthest >= _STILL
             if farthest >= _STILL and lost <= _LOSES_NOTHING * farthest:
                 fit.converged, fit.runaway = False, _growing(fit, move)
+                message = QUASI_SEPARABLE
                 break
         if not large or not fit.converged:
             break
         fit.tol, fit.moves, fit.converged = fit.tol / 10, [], False
-        _iterate(fit, method, max_iter)
-        if not fit.converged:  # rounding, or max_iter; it was good enough before
-            fit.converged = not fit.separable
+        message = _iterate(fit, method, max_iter)
+        if not fit.converged:  # rounding, or max_iter; it may be good enough all the same
+            fit.converged = fit.gap <= tol and not fit.separable
             break
     fit.tol = tol
+    return message
 
 
 def _growing(fit: _Fit, move: NDArray) -> tuple[NDArray, NDArray]:

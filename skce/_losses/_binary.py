@@ -52,6 +52,13 @@ def curvature_between(state: NDArray, t: TargetBlock) -> None:
     """Return nothing: outputs do not see each other."""
 
 
+def curvature_root(state: NDArray, t: TargetBlock) -> NDArray:
+    """Return A with A'A = diag(m * q * (1 - q)) for each row."""
+    A = np.zeros((len(state), *state.shape))
+    np.einsum("kkr->kr", A)[:] = np.sqrt(state)
+    return A
+
+
 def curvature_bound(n_classes: int) -> float:
     """Curvature q * (1 - q) = 1/4 at q = 1/2, whatever the number of outputs."""
     return 0.25

@@ -90,6 +90,18 @@ def curvature_between(state: _State, t: TargetBlock) -> NDArray:
     return e * (np.sqrt(t.mass) / total)
 
 
+def curvature_root(state: _State, t: TargetBlock) -> NDArray:
+    """Return A with A'A = m * (diag(p) - p p') for each row: sqrt(m p_k) * (e_k - p)'."""
+    e, total, others, at_c = state
+    p = e / total
+    A = -np.broadcast_to(p, (len(p), *p.shape))
+    left = 1 - p
+    left[at_c] = others / total
+    np.einsum("kkr->kr", A)[:] = left
+    A *= np.sqrt(t.mass * p)[:, None]
+    return A
+
+
 def curvature_bound(n_classes: int) -> float:
     """Curvature 1/K along any direction that sums to zero, at equal probabilities."""
     return 1 / n_classes
