@@ -28,10 +28,11 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from ._interior_point import InteriorPoint
 from ._objective import Objective
 from ._penalty import Corners
 from ._preconditioner import Whitened, check_squares, take_sample, variance_of
-from ._quadratic import ByProducts, Dense, Factored, Quadratic
+from ._quadratic import ByProducts, Dense, Quadratic
 from ._rows import blocks
 from ._threads import threads
 
@@ -60,6 +61,8 @@ _MORE = 30
 #: Numbers in a factor of the Hessian, and multiplications for its triangular form.
 _ROOT = 2**22
 _ROOT_WORK = 3e8
+#: Alternations for a model that a factor would solve, too.
+_FEW_STEPS = 30
 #: Standard deviations that columns without an intercept may be away from zero: their products lose
 #: twice as many digits.
 _TOO_FAR = 1e5
@@ -96,15 +99,12 @@ class ActiveSet:
         self.work = 0.0
         few = objective.rows.nbytes < _FEW_BYTES
         self.most_work = _MOST_WORK if few else np.inf
+        #: Whether columns are so nearly collinear that the Hessian has lost what they differ in.
+        self._collinear = objective.rows.distance > _TOO_FAR
         #: Whether models are of a factor of the Hessian, where that is not too much.
-        self.factored = False
+        self.factored = self._collinear
         #: Most products that a model took.
         self._products = 0
-
-    @property
-    def sees_all(self) -> bool:
-        """Whether no columns are so nearly collinear that rounding hides what they differ in."""
-        return self.objective.rows.distance <= _TOO_FAR
 
     @cached_property
     def _moments(self) -> tuple[NDArray, NDArray]:
@@ -152,10 +152,20 @@ class ActiveSet:
         self._inside = inside
         return np.flatnonzero(inside), complete
 
-    def gain_outside(self, pull: NDArray) -> float:
-        """Return roughly what those that were not chosen gain, each by itself."""
-        outside = np.flatnonzero(~self._inside & (self.curvature > 0))
-        return float(self._rough_gains(pull, outside).sum())
+    def gain_outside(self, pull: NDArray, value: float) -> float:
+        """Return roughly what those that were not chosen gain, where F is so much.
+
+        Each by itself; where coefficients are nearly collinear, all together at most: by bounds, by
+        the curvature of the penalty, and by its size, which is no more than F at the minimum.
+        """
+        outside = np.flatnonzero(~self._inside & (self.curvature > 0) & (pull != 0))
+        if not self.factored:
+            return float(self._rough_gains(pull, outside).sum())
+        size, corners = np.abs(pull[outside]), self.corners.take(outside)
+        ridge = self.objective.ridge * self.objective.factors[outside % len(self.objective.factors)]
+        with np.errstate(divide="ignore"):
+            far = np.minimum(corners.high - corners.low, 2 * value / corners.weights)
+            return float(np.minimum(size * far, size**2 / (2 * ridge)).sum())
 
     def _rough_gains(self, pull: NDArray, some: NDArray) -> NDArray:
         return pull[some] ** 2 / (2 * self.curvature[some])
@@ -181,21 +191,28 @@ class ActiveSet:
         """
         slopes = self.centred.gradient(gradient)[some]
         rest = slopes, self.corners.take(some), theta[some], self._shifts(some)
+        worth_a_root = self._is_worth_a_root(len(some))
+        self.factored = self.factored or (worth_a_root and self._is_wide(len(some)))
         model, made = self._model(theta, some)
         for _ in range(_MOST_DAMPINGS):
             damped = model(self.damping * self.curvature[some], *rest)
             damped.most_work = self.most_work - self.work
+            if isinstance(damped, Quadratic) and worth_a_root:
+                damped.steps = _FEW_STEPS
             with np.errstate(all="ignore"):  # then the gain is not finite
                 x, gain, solved = damped.minimum(limit, most)
             self.work += damped.work
-            if 0 <= gain <= most and np.isfinite(x).all():
+            is_finite = 0 <= gain <= most and bool(np.isfinite(x).all())
+            if isinstance(damped, Quadratic) and worth_a_root and not self.factored:
+                self.factored = damped.collinear or not (is_finite and solved)
+                if self.factored:
+                    return self.minimum(theta, gradient, some, limit=limit, most=most)
+            if is_finite:
                 break
             self.damping = max(_CHANGE * self.damping, _FIRST_DAMPING)
         else:
             return theta, np.inf, False, made()
-        if damped.collinear and not self.factored:
-            self.factored = True
-            return self.minimum(theta, gradient, some, limit=limit, most=most)
+        solved = solved and not (self._collinear and isinstance(damped, Quadratic))
         moved = np.zeros(self.objective.size)
         moved[some] = x - theta[some]
         target = theta + self.centred.to_user(moved)
@@ -220,7 +237,11 @@ class ActiveSet:
     def _is_worth_a_root(self, size: int) -> bool:
         """Whether a factor of the Hessian of some coefficients is small."""
         n = self.objective.rows.n_rows * self.objective.targets.n_outputs
-        return n * size <= _ROOT and n * size**2 <= _ROOT_WORK
+        return n * size <= _ROOT and n * size * min(n, size) <= _ROOT_WORK
+
+    def _is_wide(self, size: int) -> bool:
+        """Whether rows are too few to tell so many coefficients apart."""
+        return self.objective.rows.n_rows * self.objective.targets.n_outputs < size
 
     def judge(self, share: float) -> None:
         """Take more curvature after a step that gained little of what the model did, or less.
@@ -245,12 +266,12 @@ class ActiveSet:
 
     def _model(
         self, theta: NDArray, some: NDArray
-    ) -> tuple[Callable[..., Quadratic], Callable[[], int]]:
+    ) -> tuple[Callable[..., Quadratic | InteriorPoint], Callable[[], int]]:
         """Return what makes the model, from a damping and the rest, and what counts its passes."""
         made = 1
         if self.factored and self._is_worth_a_root(len(some)):
             R, ridge = self._root(*_restricted(self.objective, theta, some))
-            return lambda damping, *rest: Factored(R, ridge + damping, *rest), lambda: made
+            return lambda more, *rest: InteriorPoint(R, ridge + more, *rest[:3]), lambda: made
         objective = self._sample(len(some))
         if self._is_worth_an_array(objective, len(some)):
             H = self._hessian(*_restricted(objective, theta, some))
@@ -295,7 +316,7 @@ class ActiveSet:
         self, objective: Objective, theta: NDArray, some: NDArray, columns_of: NDArray | slice
     ) -> tuple[NDArray, NDArray]:
         """R with R'R the Hessian of F without its ridge for some coefficients, X centred; that."""
-        p, K = objective.rows.n_columns, objective.targets.n_outputs
+        p = objective.rows.n_columns
         weights = some < objective.n_coefficients
         classes, features = np.divmod(some, p)
         classes[~weights], features[~weights] = np.arange(np.count_nonzero(~weights)), p

@@ -51,7 +51,7 @@ class Corners:
         """Nearest theta within the bounds."""
         return np.clip(theta, self.low, self.high)
 
-    def minimum_along(self, x: float, slope: float, j: int) -> float:
+    def minimum_along(self, x: float, slope: float, j: np.intp) -> float:
         """Where a quadratic of unit curvature, and these corners, are least along coefficient j."""
         free = x - slope
         shrunk = np.sign(free) * max(abs(free) - self.weights[j], 0)

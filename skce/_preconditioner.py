@@ -54,10 +54,9 @@ _SMALL_WORK = 2**21
 #: Bytes that the whole Hessian may take, and numbers in a block of rows of its factor.
 _JOINT_MATRIX = 2**24
 _JOINT_BLOCK = 2**21
-#: Columns, or rows, up to which a dense matrix of their products is worth its cost, columns up to
-#: which it is with fewer rows, and numbers in an array of few rows.
+#: Columns, or rows, up to which a dense matrix of their products is worth its cost, and numbers in
+#: an array of few rows.
 _WHITEN_UP_TO = 1000
-_WHITEN_ANY = 200
 _ROWS_MATRIX = 2**23
 #: Columns up to which it is once conjugate gradients have taken long, and operations of such
 #: matrices in the time of one in a Hessian product, of dense and of sparse rows.
@@ -278,9 +277,9 @@ def precondition(objective: Objective) -> Whitened:
     """
     n, p = objective.rows.n_rows, objective.rows.n_columns
     few_rows = n <= _WHITEN_UP_TO and n * p <= _ROWS_MATRIX and not objective.unpenalised
-    if p <= (_WHITEN_ANY if few_rows and n < p / 2 else _WHITEN_UP_TO):
-        return whiten_columns(objective)
-    return whiten_rows(objective) if few_rows else scale_columns(objective)
+    if few_rows and n < p:
+        return whiten_rows(objective)
+    return whiten_columns(objective) if p <= _WHITEN_UP_TO else scale_columns(objective)
 
 
 def _moments(objective: Objective) -> tuple[NDArray, NDArray]:

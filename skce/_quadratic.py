@@ -22,7 +22,7 @@ from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, solve_triangular
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from ._decrement import newton_decrement
 from ._penalty import Corners
@@ -74,8 +74,6 @@ class Quadratic(ABC):
 
     #: What may be left to gain where more than the gap that matters was gained.
     rough = _ROUGH
-    #: Whether nearly collinear coefficients are told apart.
-    is_exact = False
     #: See above.
     damping: tuple[float, ...] = _DAMPING
 
@@ -96,7 +94,9 @@ class Quadratic(ABC):
         self.slopes = gradient / self.scale
         self.gain = 0.0
         self.limit = 0.0
-        #: Whether some coefficients are so nearly collinear that rounding hides what they differ in.
+        #: Alternations at most.
+        self.steps = _STEPS
+        #: Whether some coefficients are so nearly collinear that rounding hides the difference.
         self.collinear = False
         #: Work done, in multiplications of a product with an array, and where to stop.
         self.work, self.most_work = 0.0, np.inf
@@ -135,11 +135,11 @@ class Quadratic(ABC):
         """
         self.limit = limit
         left, small, stepped = np.inf, 0.0, np.inf
-        for _ in range(_STEPS):
+        for _ in range(self.steps):
             pull = self.own.pull(self.x, self.slopes)
             small = self.rough * self.gain if self.gain > limit else _SMALL * limit
             left = float(pull @ pull) / 2
-            if left <= small and not (self.collinear and stepped > small):
+            if left <= small and not stepped > small:
                 break
             if self.work > self.most_work:
                 break
@@ -153,8 +153,10 @@ class Quadratic(ABC):
                 break
         enough = max(small, _SOLVED * limit)
         solved = left <= enough
-        if self.collinear and not self.is_exact and self.gain <= limit:
+        if self.collinear and self.gain <= limit:
             solved = solved and self._bound(most) <= limit
+        if self.gain < 0:  # by rounding
+            self.x, self.gain = self.first, 0.0
         # What is at a bound is there exactly.
         at = [self.x == self.first, self.x == self.own.low, self.x == self.own.high]
         x = np.select(at, [self.start, self.corners.low, self.corners.high], self.x / self.scale)
@@ -292,76 +294,6 @@ class Dense(Quadratic):
             return downhill
         self.collinear = self.collinear or factor[0].diagonal().min() <= _COLLINEAR
         return cho_solve(factor, downhill)
-
-
-class Factored(Quadratic):
-    """H = R'R, for coefficients that are so nearly collinear that H has lost what they differ in.
-
-    Parameters
-    ----------
-    R : ndarray of shape (n, size)
-    more : ndarray of shape (size,)
-        What is added to the diagonal of R'R.
-    gradient, corners, start, shifts
-        As in :class:`Quadratic`.
-    """
-
-    is_exact = True
-
-    def __init__(
-        self,
-        R: NDArray,
-        more: NDArray,
-        gradient: NDArray,
-        corners: Corners,
-        start: NDArray,
-        shifts: NDArray,
-    ):
-        super().__init__((R**2).sum(axis=0) + more, gradient, corners, start, shifts)
-        # Rows of zeros, for there may be fewer than columns.
-        R = np.vstack([R / self.scale, np.diag(np.sqrt(more) / self.scale)])
-        self.R = np.linalg.qr(R, mode="r")
-        self.collinear = True
-        self.work += 4 * R.size * R.shape[1]
-        self.first_slopes = self.slopes
-
-    def times(self, v: NDArray) -> NDArray:
-        """H v."""
-        self.work += _CALL + 2 * self.R.size
-        return self.R.T @ (self.R @ v)
-
-    def to(self, x: NDArray) -> tuple[float, NDArray, NDArray]:
-        """How much is gained by going to x, x, and the slopes there.
-
-        The slopes are those at the start and a multiple of R', so that they are exact along what R
-        does not see.
-        """
-        return self._gained(x, self.first_slopes + self.times(x - self.first))
-
-    def look_around(self, pull: NDArray) -> None:
-        """Minimise along one coefficient after the other."""
-        x, own = self.x.copy(), self.own
-        u = self.R @ (x - self.first)
-        for j in np.flatnonzero(pull):
-            column = self.R[:, j]
-            new = own.minimum_along(x[j], self.first_slopes[j] + column @ u, j)
-            if new != x[j]:
-                u += (new - x[j]) * column
-                x[j] = new
-        self.take(self.to(x))
-
-    def newton_step(
-        self, downhill: NDArray, some: NDArray, shifts: NDArray, damping: float
-    ) -> NDArray:
-        """Newton step of some coefficients; along shifts, which have no curvature, it gets some."""
-        n = np.zeros((len(shifts), len(self.x)))
-        units = self.scale[shifts]
-        np.put_along_axis(n, shifts, units / np.linalg.norm(units, axis=1, keepdims=True), axis=1)
-        least = max(np.sqrt(damping), len(some) * np.finfo(np.float64).eps)
-        M = np.vstack([self.R[:, some], n[:, some], least * np.eye(len(some))])
-        M = np.linalg.qr(M, mode="r")
-        self.work += 4 * M.size * len(some)
-        return solve_triangular(M, solve_triangular(M, downhill, trans="T"))
 
 
 class ByProducts(Quadratic):

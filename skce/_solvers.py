@@ -274,7 +274,8 @@ class _Fit:
         """
         if self.objective.corners is None:
             return True
-        return self.active.gain_outside(self.gradient) <= _FAR_BELOW * self.limit
+        left_out = self.active.gain_outside(self.gradient, self.point.value)
+        return left_out <= _FAR_BELOW * self.limit
 
     @property
     def is_certain(self) -> bool:
@@ -520,6 +521,8 @@ def minimize(
             message = _iterate(fit, method, max_iter)
         if fit.converged and whole:
             message = _look_for_separation(fit, method, max_iter)
+        elif message == PRECISION and whole and _is_separable(fit):
+            message = QUASI_SEPARABLE
         if fit.separable or fit.runaway is not None:
             fit.gap = np.inf if fit.separable else fit.gap
             if fit.runaway is None and fit.moves:
@@ -635,16 +638,9 @@ def _look_for_separation(fit: _Fit, method: Callable[[_Fit, int], None], max_ite
     """
     tol, message = fit.tol, ""
     for _ in range(_ROUNDS):
-        large = False
-        for move in fit.moves:
-            with np.errstate(over="ignore", invalid="ignore"):
-                farthest, lost = fit.objective.recession(move)
-            large = large or farthest >= _STILL
-            if farthest >= _STILL and lost <= _LOSES_NOTHING * farthest:
-                fit.converged, fit.runaway = False, _growing(fit, move)
-                message = QUASI_SEPARABLE
-                break
-        if not large or not fit.converged:
+        if _is_separable(fit):
+            fit.converged, message = False, QUASI_SEPARABLE
+        if not fit.converged or not any(_recession(fit, move)[0] >= _STILL for move in fit.moves):
             break
         fit.tol, fit.moves, fit.converged = fit.tol / 10, [], False
         message = _iterate(fit, method, max_iter)
@@ -653,6 +649,22 @@ def _look_for_separation(fit: _Fit, method: Callable[[_Fit, int], None], max_ite
             break
     fit.tol = tol
     return message
+
+
+def _is_separable(fit: _Fit) -> bool:
+    """Whether one of the last moves goes far, and no row loses by it; note what grows."""
+    for move in fit.moves:
+        farthest, lost = _recession(fit, move)
+        if farthest >= _STILL and lost <= _LOSES_NOTHING * farthest:
+            fit.runaway = _growing(fit, move)
+            return True
+    return False
+
+
+def _recession(fit: _Fit, move: NDArray) -> tuple[float, float]:
+    """How far a move goes, and what a row loses by it."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return fit.objective.recession(move)
 
 
 def _growing(fit: _Fit, move: NDArray) -> tuple[NDArray, NDArray]:
@@ -748,7 +760,7 @@ def active_set(fit: _Fit, max_iter: int) -> None:
     )
     fit.nhev += made
     fit.passes += made
-    complete = complete and solved and not fit.active.damping and fit.active.sees_all
+    complete = complete and solved and not fit.active.damping
     fit._take(Decrement(gain, complete, target - origin.theta))
     fit.converged = fit.converged and fit.settled
     if fit.verbose and fit.n_iter:

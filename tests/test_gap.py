@@ -110,8 +110,7 @@ def test_one_column_of_other_units(n, p, deviation, container):
 def test_units_of_every_size_with_too_many_rows_and_columns_to_whiten(
     container, solver, monkeypatch
 ):
-    for name in ("_WHITEN_UP_TO", "_WHITEN_ANY"):
-        monkeypatch.setattr(f"skce._preconditioner.{name}", 5)
+    monkeypatch.setattr("skce._preconditioner._WHITEN_UP_TO", 5)
     monkeypatch.setattr("skce._preconditioner._WHITEN_LATE", 0)
     rng = np.random.default_rng(2)
     X = rng.normal(size=(120, 60)) * 10 ** rng.uniform(-4, 6, 60)
@@ -121,8 +120,7 @@ def test_units_of_every_size_with_too_many_rows_and_columns_to_whiten(
 
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_many_columns_are_whitened_once_conjugate_gradients_take_long(container, monkeypatch):
-    for name in ("_WHITEN_UP_TO", "_WHITEN_ANY"):
-        monkeypatch.setattr(f"skce._preconditioner.{name}", 5)
+    monkeypatch.setattr("skce._preconditioner._WHITEN_UP_TO", 5)
     rng = np.random.default_rng(3)
     X = rng.normal(size=(400, 3)) @ rng.normal(size=(3, 40)) + 1e-3 * rng.normal(size=(400, 40))
     y = (X[:, :4] + rng.gumbel(size=(400, 4))).argmax(axis=1)

@@ -108,8 +108,8 @@ def hessian_in(variables, objective, theta):
 #: For every kind of variables: rows, columns, and constants of `_preconditioner` that lead there.
 KINDS = {
     "columns": (40, 5, {}),
-    "rows": (6, 30, {"_WHITEN_ANY": 10}),
-    "scales": (6, 30, {"_WHITEN_ANY": 10, "_WHITEN_UP_TO": 3}),
+    "rows": (6, 30, {}),
+    "scales": (6, 30, {"_WHITEN_UP_TO": 3}),
 }
 
 

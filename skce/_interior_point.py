@@ -1,0 +1,335 @@
+"""The least value of a quadratic plus a penalty with corners, by an interior point method.
+
+    minimise   g'(x - x_0) + (x - x_0)' H (x - x_0) / 2 + sum lambda |x|,   low <= x <= high
+
+for H = R'R + diag(more) of few rows, known by R. `_quadratic` goes from edge to edge, and from what
+H sees: where coefficients are nearly collinear, or outnumber the rows, H has lost what they differ
+in, and there are more edges than one can go along. Here every step sees all edges, and R itself.
+
+With the edges at distances s and their multipliers z, a step solves
+
+    (1/E + diag(more) + R'R) dx = r,     1/E = z / s
+
+In the units of E this is the identity and what R adds to it, whose inverse comes from a QR
+decomposition: that loses nothing of directions that R does not see. Coefficients with a corner are
+the difference of two parts that are not negative.
+
+Sources: Mehrotra, *On the implementation of a primal-dual interior point method*, 1992; Nocedal and
+Wright, *Numerical Optimization*, 2006, section 16.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+
+from ._penalty import Corners
+
+#: Steps at most, those without a smaller bound after which there is no more to come, and the share
+#: of the way to the nearest edge that a step goes.
+_STEPS = 100
+_PATIENCE = 5
+_SHY = 0.995
+#: What may be left to gain, as a share of what was gained, or of the gap that matters if that is
+#: more; and what may be left of that if rounding ends the search.
+_ROUGH = 1e-3
+_SMALL = 1e-8
+_SOLVED = 1e-2
+#: The least 1/E beside a unit curvature: a step may be this many times what its slope is rounded
+#: to, and grow from one step to the next.
+_FREE = 1e-13
+#: Corrections of the solution of a linear system by its residual.
+_REFINEMENTS = 2
+#: The rounding of a slope, as a share of the terms in it.
+_NOISE = 4 * np.finfo(np.float64).eps
+#: Multiplications of a QR decomposition in the time of one of a product.
+_QR = 2
+
+
+Solve = Callable[[NDArray], NDArray]
+
+
+class InteriorPoint:
+    """A quadratic with corners, and the way to its minimum.
+
+    Parameters
+    ----------
+    R : ndarray of shape (n, size)
+    more : ndarray of shape (size,)
+        See above.
+    gradient : ndarray of shape (size,)
+    corners : Corners
+    start : ndarray of shape (size,)
+        x_0, within the bounds.
+    """
+
+    def __init__(
+        self, R: NDArray, more: NDArray, gradient: NDArray, corners: Corners, start: NDArray
+    ):
+        scale = np.sqrt(np.maximum((R**2).sum(axis=0) + more, np.finfo(float).tiny))
+        self.scale, self.corners = scale, corners
+        self.own = Corners(corners.weights / scale, corners.low * scale, corners.high * scale)
+        self.first, self.slopes = start * scale, gradient / scale
+        self.R, self.more = R / scale, more / scale**2
+        #: Work done, in multiplications of a product with an array, and where to stop.
+        self.work, self.most_work = R.size * min(R.shape) / _QR, np.inf
+        if len(R) > R.shape[1]:
+            self.R = np.linalg.qr(self.R, mode="r")
+
+    def minimum(self, limit: float, most: float) -> tuple[NDArray, float, bool]:
+        """Minimise; well where no more is gained than `limit`, and until more is than `most`.
+
+        Parameters
+        ----------
+        limit : float
+            The gain that matters.
+        most : float
+            The gain that makes no sense: the value of the whole objective at the start.
+
+        Returns
+        -------
+        x : ndarray of shape (size,)
+        gain : float
+            How much less the minimum is than the value at the start, or more if that is solved.
+        solved : bool
+            Whether little more could be gained.
+        """
+        parts = _Parts(self.own, most)
+        t = parts.inside(self.first, room := np.sqrt(most / len(self.first)))
+        # Apart from t, which may be so large that it has lost digits of this.
+        moved = parts.total(t) - self.first
+        slopes = parts.slopes(self._slopes_at(moved))
+        z_low = np.maximum(room**2 / (t - parts.low), np.where(np.isfinite(parts.low), slopes, 0))
+        z_high = np.maximum(
+            room**2 / (parts.high - t), np.where(np.isfinite(parts.high), -slopes, 0)
+        )
+        best, since, gained_before = (np.inf, t, moved), 0, 0.0
+        for _ in range(_STEPS):
+            s_low, s_high = t - parts.low, parts.high - t
+            slopes = parts.slopes(self._slopes_at(moved))
+            complementarity = _dot(z_low, s_low) + _dot(z_high, s_high)
+            D = np.maximum(z_low / s_low + z_high / s_high, _FREE / np.maximum(1, np.abs(t)))
+            E, solve = self._inverse(parts, D)
+            left, rest = parts.bound(t, slopes, self._noise_at(moved))
+            curved = self.more > 0
+            left += float((rest[curved] ** 2 / self.more[curved]).sum()) / 2
+            rest[curved] = 0
+            left += float(rest @ solve(rest)) / 2
+            since = since + 1 if left >= best[0] and complementarity <= limit else 0
+            best = min(best, (left, t, moved), key=lambda one: one[0])
+            gained = self._gain_at(self.first + moved)
+            # Where more than the gap that matters is gained nobody asks how far that is the most.
+            rough = _ROUGH * gained
+            if gained > limit and complementarity + abs(gained - gained_before) <= rough:
+                best = (left, t, moved)
+                break
+            gained_before = gained
+            enough = left <= max(_ROUGH * gained if gained > limit else 0.0, _SMALL * limit)
+            enough = enough or since > _PATIENCE
+            if enough or gained > most or self.work > self.most_work:
+                break
+            step = self._steps(parts, D, E, solve, slopes)
+            # As far as it goes, then back to the middle by as much as that did not go.
+            dx, dt = step(np.zeros(len(t)))
+            dz_low, dz_high = -z_low * (1 + dt / s_low), -z_high * (1 - dt / s_high)
+            length = _length((s_low, dt), (s_high, -dt), (z_low, dz_low), (z_high, dz_high))
+            after = _dot(z_low + length * dz_low, s_low + length * dt)
+            after += _dot(z_high + length * dz_high, s_high - length * dt)
+            centre = 0.0
+            if complementarity > 0:
+                centre = (after / complementarity) ** 3 * complementarity / parts.n_edges
+            up = np.where(np.isfinite(s_low), centre - dt * dz_low, 0) / s_low
+            down = np.where(np.isfinite(s_high), centre + dt * dz_high, 0) / s_high
+            dx, dt = step(up - down)
+            dz_low = up - z_low * (1 + dt / s_low)
+            dz_high = down - z_high * (1 - dt / s_high)
+            length = _length((s_low, dt), (s_high, -dt), (z_low, dz_low), (z_high, dz_high))
+            length = min(1.0, _SHY * length)
+            if not (np.isfinite(dt).all() and np.isfinite(length)):
+                break
+            t, moved = t + length * dt, moved + length * dx
+            z_low, z_high = z_low + length * dz_low, z_high + length * dz_high
+        return self._found(parts, *best, limit=limit, most=most)
+
+    def _found(
+        self, parts: _Parts, left: float, t: NDArray, moved: NDArray, *, limit: float, most: float
+    ) -> tuple[NDArray, float, bool]:
+        """Put what is near an edge on it, and say how low that is."""
+        x = self.first + moved
+        snapped = parts.snapped(x, t, parts.slopes(self._slopes_at(moved)))
+        gain, other = self._gain_at(x), self._gain_at(snapped)
+        enough = max(_ROUGH * gain, _SOLVED * limit)
+        if other >= gain - max(left, enough / 2):
+            x, gain, left = snapped, other, left + max(gain - other, 0.0)
+        if not gain >= 0:
+            x, gain = self.first, 0.0
+        solved = left <= enough
+        # What is at a bound is there exactly.
+        at = [x == self.own.low, x == self.own.high]
+        user = np.select(at, [self.corners.low, self.corners.high], x / self.scale)
+        return user, min(gain + left, most) if solved else gain, bool(solved)
+
+    def _slopes_at(self, moved: NDArray) -> NDArray:
+        """Slopes of the quadratic: those at the start and a multiple of R', exact where R is 0."""
+        return self.slopes + self.R.T @ (self.R @ moved) + self.more * moved
+
+    def _noise_at(self, moved: NDArray) -> NDArray:
+        """Return what of these slopes may be rounding."""
+        terms = np.abs(self.R).T @ np.abs(self.R @ moved) + self.more * np.abs(moved)
+        return _NOISE * (terms + np.abs(self.slopes) + self.own.weights)
+
+    def _gain_at(self, x: NDArray) -> float:
+        """How much lower it is at x than at the start."""
+        moved = x - self.first
+        gain = self.own.value(self.first) - self.own.value(x)
+        return gain - float((self.slopes + self._slopes_at(moved)) @ moved) / 2
+
+    def _steps(
+        self, parts: _Parts, D: NDArray, E: NDArray, solve: Solve, slopes: NDArray
+    ) -> Callable[[NDArray], tuple[NDArray, NDArray]]:
+        """Return the function that takes what pushes the parts to the steps of x and of them."""
+        diagonal = 1 / E + self.more
+
+        def step(push: NDArray) -> tuple[NDArray, NDArray]:
+            push = push - slopes
+            alone = parts.total(push / D)
+            w = alone / E
+            dx = solve(w)
+            for _ in range(_REFINEMENTS):
+                dx += solve(w - diagonal * dx - self.R.T @ (self.R @ dx))
+            return dx, parts.split(dx, (push - parts.signed((alone - dx) / E)) / D, D)
+
+        return step
+
+    def _inverse(self, parts: _Parts, D: NDArray) -> tuple[NDArray, Solve]:
+        """Return E, and what solves with 1/E + diag(more) + R'R."""
+        E = parts.total(1 / D, together=True)
+        root = 1 / np.sqrt(1 / E + self.more)
+        S = self.R * root
+        self.work += S.size * min(S.shape) / _QR
+        if len(S) >= len(E):
+            square = np.linalg.qr(np.concatenate([S, np.eye(len(E))]), mode="r")
+            return E, lambda v: root * _solve_square(square, root * v)
+        Q, L = np.linalg.qr(S.T)
+        T = np.linalg.qr(np.concatenate([L.T, np.eye(len(S))]), mode="r")
+
+        def solve(v: NDArray) -> NDArray:
+            v = root * v
+            inner = Q.T @ v
+            rest = v - Q @ inner
+            rest -= Q @ (Q.T @ rest)
+            return root * (rest + Q @ _solve_square(T, inner))
+
+        return E, solve
+
+
+class _Parts:
+    """Coefficients, of which those with corners are differences: first all, then what is less.
+
+    Parameters
+    ----------
+    own : Corners
+    value : float
+        Of the objective at some point: at the minimum no penalty is larger.
+    """
+
+    def __init__(self, own: Corners, value: float):
+        self.own, self.size = own, len(own.weights)
+        self.corner = np.flatnonzero((own.weights > 0) & (own.low < 0) & (own.high > 0))
+        self.of = np.concatenate([np.arange(self.size), self.corner])
+        self.sign = np.ones(len(self.of))
+        self.sign[self.size :] = -1
+        self.low = np.concatenate([own.low, np.zeros(len(self.corner))])
+        self.low[self.corner] = 0
+        self.high = np.concatenate([own.high, -own.low[self.corner]])
+        #: Slope of the penalty: where there is no corner, on the only side of zero that there is.
+        positive = np.where(own.low >= 0, 1.0, -1.0)
+        positive[self.corner] = 1
+        self.cost = (own.weights * positive)[self.of]
+        with np.errstate(divide="ignore"):
+            farthest = np.maximum(0, self.low) + 2 * value / np.abs(self.cost)
+        self.farthest = np.minimum(self.high, farthest)
+        self.n_edges = np.isfinite(self.low).sum() + np.isfinite(self.high).sum()
+
+    def inside(self, x: NDArray, room: float) -> NDArray:
+        """Return parts of x, away from edges by so much where there is room."""
+        t = x[self.of]
+        t[self.corner] = np.maximum(x[self.corner], 0)
+        t[self.size :] = np.maximum(-x[self.corner], 0)
+        width = self.high - self.low
+        inside = np.minimum(room, width / 4)
+        t = np.clip(t, self.low + inside, self.high - inside)
+        narrow = width < 2 * room
+        t[narrow] = (self.low[narrow] + self.high[narrow]) / 2
+        return t
+
+    def total(self, t: NDArray, *, together: bool = False) -> NDArray:
+        """Differences, or sums, of the parts of each coefficient."""
+        x = t[: self.size].copy()
+        x[self.corner] += t[self.size :] if together else -t[self.size :]
+        return x
+
+    def signed(self, x: NDArray) -> NDArray:
+        """Return what acts on coefficients, as it acts on parts."""
+        return self.sign * x[self.of]
+
+    def slopes(self, slopes: NDArray) -> NDArray:
+        """Slopes of parts, with that of the penalty."""
+        return self.signed(slopes) + self.cost
+
+    def split(self, dx: NDArray, dt: NDArray, D: NDArray) -> NDArray:
+        """Make steps of parts that give dx: those nearer to an edge are the more exact."""
+        corner, first, second = self.corner, dt[self.corner], dt[self.size :]
+        nearer = D[corner] > D[self.size :]
+        dt[: self.size] = dx
+        dt[corner] = np.where(nearer, first, second + dx[corner])
+        dt[self.size :] = np.where(nearer, first - dx[corner], second)
+        return dt
+
+    def bound(self, t: NDArray, slopes: NDArray, noise: NDArray) -> tuple[float, NDArray]:
+        """Upper bound of what is left to gain, for a convex function lies above its tangents.
+
+        And the slopes of those coefficients that nothing but the quadratic holds.
+        """
+        size = np.maximum(np.abs(slopes) - noise[self.of], 0)
+        with np.errstate(invalid="ignore"):
+            left = size * np.where(slopes > 0, t - self.low, self.farthest - t)
+        held = np.isfinite(left)
+        rest = np.where(held, 0.0, np.copysign(size, slopes))
+        return float(left[held].sum()), rest[: self.size]
+
+    def snapped(self, x: NDArray, t: NDArray, slopes: NDArray) -> NDArray:
+        """Return x with parts at edges that are nearer than their multiplier is to zero."""
+        at_low, at_high = t - self.low < slopes, self.high - t < -slopes
+        x = x + self.total(np.select([at_low, at_high], [self.low - t, self.high - t], 0.0))
+        # In full, so that they are there exactly.
+        low, high, corner = at_low[: self.size], at_high[: self.size], self.corner
+        zero = np.zeros(self.size, dtype=bool)
+        zero[corner] = low[corner] & at_low[self.size :]
+        high[corner] &= at_low[self.size :]
+        low[corner] &= at_high[self.size :]
+        return np.select([zero, low, high], [0.0, self.own.low, self.own.high], x)
+
+
+def _dot(z: NDArray, s: NDArray) -> float:
+    """Sum of products, of those edges that there are."""
+    return float(z @ np.where(np.isfinite(s), s, 0))
+
+
+def _length(*pairs: tuple[NDArray, NDArray]) -> float:
+    """How many steps it is until the first of some numbers, that change so much, is zero."""
+    length = np.inf
+    for now, change in pairs:
+        falls = change < 0
+        length = min(length, float((now[falls] / -change[falls]).min(initial=np.inf)))
+    return length
+
+
+def _solve_square(T: Any, v: NDArray) -> NDArray:
+    """Solve T'T x = v."""
+    inner = solve_triangular(T, v, trans="T", check_finite=False)
+    return solve_triangular(T, inner, check_finite=False)
