@@ -50,7 +50,7 @@ _SMALL_BYTES = 2**22
 #: Bytes that the Hessian may take, and products that it may cost by the number of operations, of
 #: which large products of matrices make far more in the same time.
 _BYTES = 2**27
-_WORTH_PRODUCTS = 3000
+_WORTH_PRODUCTS = 1000
 #: Bytes of X up to which a fit has a limit to its work, and that, in multiplications; those of
 #: sparse rows count several times.
 _FEW_BYTES = 2**23
