@@ -271,7 +271,11 @@ class ActiveSet:
         made = 1
         if self.factored and self._is_worth_a_root(len(some)):
             R, ridge = self._root(*_restricted(self.objective, theta, some))
-            return lambda more, *rest: InteriorPoint(R, ridge + more, *rest[:3]), lambda: made
+
+            def of_root(damping: NDArray, g: NDArray, corners: Corners, x: NDArray, _: Any) -> Any:
+                return InteriorPoint(R, ridge + damping, g, corners, x)
+
+            return of_root, lambda: made
         objective = self._sample(len(some))
         if self._is_worth_an_array(objective, len(some)):
             H = self._hessian(*_restricted(objective, theta, some))

@@ -39,12 +39,13 @@ _SHY = 0.995
 _ROUGH = 1e-3
 _SMALL = 1e-8
 _SOLVED = 1e-2
-#: The least 1/E beside a unit curvature: a step may be this many times what its slope is rounded
-#: to, and grow from one step to the next.
+#: The least 1/E beside a unit curvature: what is rounded moves parts by a small share of what they
+#: are, and they can grow from one step to the next.
 _FREE = 1e-13
 #: Corrections of the solution of a linear system by its residual.
 _REFINEMENTS = 2
-#: The rounding of a slope, as a share of the terms in it.
+#: The rounding of a slope, as a share of the terms in it: with unit curvature these are of the
+#: order of 1, however small the slope.
 _NOISE = 4 * np.finfo(np.float64).eps
 #: Multiplications of a QR decomposition in the time of one of a product.
 _QR = 2
@@ -100,32 +101,27 @@ class InteriorPoint:
         """
         parts = _Parts(self.own, most)
         t = parts.inside(self.first, room := np.sqrt(most / len(self.first)))
-        # Apart from t, which may be so large that it has lost digits of this.
+        # Apart from t, which may be so large that it has lost digits of these.
         moved = parts.total(t) - self.first
+        s_low, s_high = t - parts.low, parts.high - t
         slopes = parts.slopes(self._slopes_at(moved))
-        z_low = np.maximum(room**2 / (t - parts.low), np.where(np.isfinite(parts.low), slopes, 0))
-        z_high = np.maximum(
-            room**2 / (parts.high - t), np.where(np.isfinite(parts.high), -slopes, 0)
-        )
-        best, since, gained_before = (np.inf, t, moved), 0, 0.0
+        z_low = np.maximum(room**2 / s_low, np.where(np.isfinite(s_low), slopes, 0))
+        z_high = np.maximum(room**2 / s_high, np.where(np.isfinite(s_high), -slopes, 0))
+        best, since, gained_before = (np.inf, moved, s_low, s_high), 0, 0.0
         for _ in range(_STEPS):
-            s_low, s_high = t - parts.low, parts.high - t
             slopes = parts.slopes(self._slopes_at(moved))
             complementarity = _dot(z_low, s_low) + _dot(z_high, s_high)
             D = np.maximum(z_low / s_low + z_high / s_high, _FREE / np.maximum(1, np.abs(t)))
             E, solve = self._inverse(parts, D)
-            left, rest = parts.bound(t, slopes, self._noise_at(moved))
-            curved = self.more > 0
-            left += float((rest[curved] ** 2 / self.more[curved]).sum()) / 2
-            rest[curved] = 0
+            left, rest = parts.bound(t, s_low, s_high, slopes, self._noise_at(moved))
             left += float(rest @ solve(rest)) / 2
             since = since + 1 if left >= best[0] and complementarity <= limit else 0
-            best = min(best, (left, t, moved), key=lambda one: one[0])
+            best = min(best, (left, moved, s_low, s_high), key=lambda one: one[0])
             gained = self._gain_at(self.first + moved)
             # Where more than the gap that matters is gained nobody asks how far that is the most.
             rough = _ROUGH * gained
             if gained > limit and complementarity + abs(gained - gained_before) <= rough:
-                best = (left, t, moved)
+                best = (left, moved, s_low, s_high)
                 break
             gained_before = gained
             enough = left <= max(_ROUGH * gained if gained > limit else 0.0, _SMALL * limit)
@@ -152,15 +148,24 @@ class InteriorPoint:
             if not (np.isfinite(dt).all() and np.isfinite(length)):
                 break
             t, moved = t + length * dt, moved + length * dx
+            s_low, s_high = s_low + length * dt, s_high - length * dt
             z_low, z_high = z_low + length * dz_low, z_high + length * dz_high
         return self._found(parts, *best, limit=limit, most=most)
 
     def _found(
-        self, parts: _Parts, left: float, t: NDArray, moved: NDArray, *, limit: float, most: float
+        self,
+        parts: _Parts,
+        left: float,
+        moved: NDArray,
+        s_low: NDArray,
+        s_high: NDArray,
+        *,
+        limit: float,
+        most: float,
     ) -> tuple[NDArray, float, bool]:
         """Put what is near an edge on it, and say how low that is."""
         x = self.first + moved
-        snapped = parts.snapped(x, t, parts.slopes(self._slopes_at(moved)))
+        snapped = parts.snapped(x, s_low, s_high, parts.slopes(self._slopes_at(moved)))
         gain, other = self._gain_at(x), self._gain_at(snapped)
         enough = max(_ROUGH * gain, _SOLVED * limit)
         if other >= gain - max(left, enough / 2):
@@ -180,7 +185,7 @@ class InteriorPoint:
     def _noise_at(self, moved: NDArray) -> NDArray:
         """Return what of these slopes may be rounding."""
         terms = np.abs(self.R).T @ np.abs(self.R @ moved) + self.more * np.abs(moved)
-        return _NOISE * (terms + np.abs(self.slopes) + self.own.weights)
+        return _NOISE * (terms + np.abs(self.slopes) + self.own.weights + 1)
 
     def _gain_at(self, x: NDArray) -> float:
         """How much lower it is at x than at the start."""
@@ -290,22 +295,24 @@ class _Parts:
         dt[self.size :] = np.where(nearer, first - dx[corner], second)
         return dt
 
-    def bound(self, t: NDArray, slopes: NDArray, noise: NDArray) -> tuple[float, NDArray]:
+    def bound(
+        self, t: NDArray, s_low: NDArray, s_high: NDArray, slopes: NDArray, noise: NDArray
+    ) -> tuple[float, NDArray]:
         """Upper bound of what is left to gain, for a convex function lies above its tangents.
 
         And the slopes of those coefficients that nothing but the quadratic holds.
         """
         size = np.maximum(np.abs(slopes) - noise[self.of], 0)
         with np.errstate(invalid="ignore"):
-            left = size * np.where(slopes > 0, t - self.low, self.farthest - t)
+            left = size * np.where(slopes > 0, s_low, np.minimum(s_high, self.farthest - t))
         held = np.isfinite(left)
         rest = np.where(held, 0.0, np.copysign(size, slopes))
         return float(left[held].sum()), rest[: self.size]
 
-    def snapped(self, x: NDArray, t: NDArray, slopes: NDArray) -> NDArray:
+    def snapped(self, x: NDArray, s_low: NDArray, s_high: NDArray, slopes: NDArray) -> NDArray:
         """Return x with parts at edges that are nearer than their multiplier is to zero."""
-        at_low, at_high = t - self.low < slopes, self.high - t < -slopes
-        x = x + self.total(np.select([at_low, at_high], [self.low - t, self.high - t], 0.0))
+        at_low, at_high = s_low < slopes, s_high < -slopes
+        x = x + self.total(np.select([at_low, at_high], [-s_low, s_high], 0.0))
         # In full, so that they are there exactly.
         low, high, corner = at_low[: self.size], at_high[: self.size], self.corner
         zero = np.zeros(self.size, dtype=bool)

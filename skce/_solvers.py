@@ -197,8 +197,7 @@ class _Fit:
         """Evaluate the start; zeros are a better one than coefficients far off."""
         if np.abs(theta).max(initial=0) > np.sqrt(np.finfo(self.objective.rows.dtype).max):
             return self.evaluate(np.zeros_like(theta))
-        with np.errstate(over="ignore", invalid="ignore"):
-            point = self.evaluate(theta)
+        point = self.evaluate(theta)
         if not point.value <= _FAR_OFF * np.log(self.objective.targets.n_outputs + 1):
             zeros = self.evaluate(np.zeros_like(theta))
             if not point.value <= zeros.value:
@@ -309,7 +308,8 @@ class _Fit:
         theta = self.objective.without_shift(theta)
         self.nfev += 1
         self.passes += 1
-        value, gradient = self.objective.value_gradient(theta)
+        with np.errstate(over="ignore", invalid="ignore"):  # far off, then it is not lower
+            value, gradient = self.objective.value_gradient(theta)
         return _Point(theta, value + (0 if corners is None else corners.value(theta)), gradient)
 
     def product(self, v: NDArray) -> tuple[NDArray, NDArray]:

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
 from skce import SoftmaxClassifier, _active_set
+from skce._interior_point import InteriorPoint
 from skce._penalty import Corners
 from skce._quadratic import ByProducts, Dense
 
@@ -352,6 +353,60 @@ def test_model_of_either_kind_is_minimised(seed, lam):
     y, gained, _ = model.minimum()
     assert_allclose(gained, gain, rtol=1e-6)
     assert_array_equal(y == 0, x == 0)
+
+
+@pytest.mark.parametrize("lam", [0.0, 1e-3, 0.3])
+@pytest.mark.parametrize(("n", "size"), [(30, 12), (12, 12), (6, 30)])
+def test_models_of_few_rows_are_minimised_to_a_bound(n, size, lam):
+    rng = np.random.default_rng(n)
+    for _ in range(20):
+        scale = 10 ** rng.uniform(-4, 4, size)
+        R, g = rng.normal(size=(n, size)) * scale, rng.normal(size=size) * scale
+        R[:, 1] = R[:, 0] * (1 + 1e-7 * rng.normal(size=n))  # nearly collinear
+        more = np.where(rng.random(size) < 0.5, 1e-3 * scale**2, 0)
+        low, high = -2 / scale, 3 / scale
+        high[2:5], low[3:6] = 0.1 / scale[2:5], -0.1 / scale[3:6]
+        if lam:
+            low[6:9], high[7:10] = -np.inf, np.inf
+        corners = Corners(lam * scale, low, high)
+        start = corners.clip(rng.normal(size=size) / scale)
+        most = 100 * size
+        x, gain = start, 0.0
+        for _ in range(2):  # as much as can be gained; and then how much that was
+            slope = g + R.T @ (R @ (x - start)) + more * (x - start)
+            x, gain, solved = InteriorPoint(R, more, slope, corners, x).minimum(1e-6, most)
+        assert solved
+        assert gain <= 1e-2 * size
+        assert (low <= x).all()
+        assert (x <= high).all()
+
+        def value(v, R=R, more=more, g=g, corners=corners, start=start):
+            moved = v - start
+            penalty = corners.value(v) - corners.value(start)
+            return g @ moved + (np.sum((R @ moved) ** 2) + more @ moved**2) / 2 + penalty
+
+        # Positive and negative parts, within a box where there is none.
+        far = [
+            np.where(np.isfinite(edge), edge, 1e4 / scale * np.sign(edge)) for edge in (low, high)
+        ]
+
+        def split(v, value=value, scale=scale, R=R, more=more, g=g, corners=corners, start=start):
+            u = (v[:size] - v[size:]) / scale
+            slope = (g + R.T @ (R @ (u - start)) + more * (u - start)) / scale
+            penalty = corners.weights / scale
+            smooth = value(u) - corners.value(u) + penalty @ (v[:size] + v[size:])
+            return smooth, np.concatenate([slope + penalty, penalty - slope])
+
+        bounds = [
+            (max(a, 0), max(b, 0)) for a, b in zip(far[0] * scale, far[1] * scale, strict=True)
+        ]
+        bounds += [
+            (max(-b, 0), max(-a, 0)) for a, b in zip(far[0] * scale, far[1] * scale, strict=True)
+        ]
+        first = np.concatenate([np.maximum(start, 0), np.maximum(-start, 0)]) * np.tile(scale, 2)
+        options = {"maxiter": 20_000, "maxfun": 10**6, "ftol": 1e-15, "gtol": 1e-12}
+        other = minimize(split, first, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        assert value(x) <= other.fun + 1e-7
 
 
 def test_no_warning_of_numpy_on_columns_that_are_constant():

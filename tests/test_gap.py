@@ -118,6 +118,14 @@ def test_units_of_every_size_with_too_many_rows_and_columns_to_whiten(
     assert_kept(X, y, CONTAINERS[container](X), solver=solver, C=0.1, may_warn=solver == "lbfgs")
 
 
+def test_wide_x_in_units_of_every_size():
+    rng = np.random.default_rng(8)
+    for n, p in ((18, 104), (27, 163), (13, 50)):
+        X = rng.normal(size=(n, p)) * 10 ** rng.uniform(-8, 10, p)
+        clf = assert_kept(X, np.arange(n) % 3)
+        assert clf.n_iter_[0] < 100
+
+
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_many_columns_are_whitened_once_conjugate_gradients_take_long(container, monkeypatch):
     monkeypatch.setattr("skce._preconditioner._WHITEN_UP_TO", 5)
@@ -205,6 +213,41 @@ def test_a_constant_column_without_a_penalty(params, n_classes, fit_intercept):
         X = np.column_stack([np.full(48, constant), rng.normal(size=(48, 5))])
         y = rng.integers(0, n_classes, size=48)
         assert_kept(X, y, fit_intercept=fit_intercept, **params)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("C", [1.0, 1e4])
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.3])
+def test_l1_on_collinear_columns_in_other_units(l1_ratio, C, dtype):
+    rng = np.random.default_rng(4)
+    for units in (1e-6, 1e3, 1e6):
+        X = rng.normal(size=(15, 6))
+        X[:, 4] = X[:, 0] - 2 * X[:, 1]
+        X[:, 5] = X[:, 2] + 1e-7 * rng.normal(size=15)
+        X[:, [0, 2]] *= units
+        X = X.astype(dtype)
+        y = (X[:, 1] + rng.gumbel(size=(3, 15))).argmax(axis=0)
+        may_warn = dtype == np.float32
+        assert_kept(X, y, C=C, l1_ratio=l1_ratio, tol=1e-6, may_warn=may_warn)
+
+
+def test_l1_on_wide_x_with_next_to_no_penalty():
+    # Where rows are few, steps from edge to edge found a gap of 1e-9, which was one of 1e-5.
+    rng = np.random.default_rng(0)
+    for n, p, K in ((43, 381, 3), (20, 60, 6), (15, 200, 2)):
+        X = sp.random(n, p, density=0.5, random_state=1, data_rvs=rng.standard_normal).toarray()
+        y = np.arange(n) % K
+        for params in ({"l1_ratio": 0.2}, {"l1_ratio": 1.0}, {"coef_bounds": (-0.01, None)}):
+            assert_kept(X, y, C=1e5, **params)
+
+
+def test_no_intercept_and_columns_far_from_zero_under_bounds():
+    rng = np.random.default_rng(5)
+    for far in (1e4, 1e7, 1e10):
+        X = rng.normal(size=(80, 6)) + far * np.sign(rng.normal(size=6))
+        y = rng.integers(0, 2, size=80)
+        for params in ({"coef_bounds": (None, 0)}, {"l1_ratio": 0.5}, {"coef_bounds": (-1, 2)}):
+            assert_kept(X, y, C=1e5, fit_intercept=False, may_warn=True, **params)
 
 
 def test_bounds_in_many_units():

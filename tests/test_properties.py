@@ -249,7 +249,9 @@ def test_a_fit_that_says_nothing_is_within_tol(seed):
 
 
 def test_few_fits_warn():
-    warned = [o.warned for o in outcomes if o.dtype == "float64" and o.finite]
+    # Where features without a penalty separate classes there is no optimum, and a warning is due.
+    some = [o for o in outcomes if o.dtype == "float64" and o.finite]
+    warned = [o.warned and "There is no optimum" not in o.message for o in some]
     if len(warned) < 200:
         pytest.skip("too few problems to tell: use --hypothesis-profile=long")
     print(summary(outcomes))
