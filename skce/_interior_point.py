@@ -303,8 +303,9 @@ class _Parts:
         And the slopes of those coefficients that nothing but the quadratic holds.
         """
         size = np.maximum(np.abs(slopes) - noise[self.of], 0)
+        up = np.minimum(s_high, np.maximum(self.farthest - t, 0))
         with np.errstate(invalid="ignore"):
-            left = size * np.where(slopes > 0, s_low, np.minimum(s_high, self.farthest - t))
+            left = size * np.where(slopes > 0, s_low, up)
         held = np.isfinite(left)
         rest = np.where(held, 0.0, np.copysign(size, slopes))
         return float(left[held].sum()), rest[: self.size]
