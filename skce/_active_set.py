@@ -10,7 +10,8 @@ method), and what the model gains there the estimate of the gap. It counts once 
 left out.
 
 On few coefficients the Hessian is an array, on many it is what it does to vectors, a pass over the
-rows for each (`_quadratic`).
+rows for each (`_quadratic`). Where rows are few, or coefficients nearly collinear, so that an array
+has lost what they differ in, it is known by a factor (`_interior_point`).
 
 Sources: Lee, Sun and Saunders, *Proximal Newton-type methods for minimizing composite functions*,
 2014; Massias et al., *Celer: a fast solver for the lasso with dual extrapolation*, 2018 (working

@@ -95,7 +95,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     penalty_weights : array-like of shape (n_features,), default=None
         Non-negative factors f of the penalty, one for each feature; 0 for no penalty.
     solver : {"auto", "newton-cg", "lbfgs"}, default="auto"
-        "newton-cg" is Newton's method, with SciPy's conjugate gradients on exact Hessian products
+        "newton-cg" is Newton's method, with conjugate gradients on exact Hessian products
         or, where there are many more rows than parameters, on those of a fixed sample of rows;
         "lbfgs" is L-BFGS-B of :func:`scipy.optimize.minimize`. "auto" is "newton-cg", which was
         the faster one on every problem of `benchmarks/`. With an L1 penalty or bounds all of them

@@ -5,8 +5,8 @@ decrement
 
     gap = g' H^-1 g / 2
 
-(`_decrement`). H^-1 g comes from SciPy's conjugate gradients on Hessian products, which find the
-Newton step at the same time. Far from the optimum they end early; where the decrement is small
+(`_decrement`). H^-1 g comes from conjugate gradients on Hessian products, which find the Newton
+step at the same time. Far from the optimum they end early; where the decrement is small
 enough to stop they are solved out, and the step is taken all the same.
 
 The variables of the steps decide how many products they take (`_preconditioner`). They are
@@ -680,7 +680,7 @@ def _growing(fit: _Fit, move: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def newton_cg(fit: _Fit, max_iter: int) -> None:
-    """One iteration: a Newton step by SciPy's conjugate gradients, and a search along it.
+    """One iteration: a Newton step by conjugate gradients, and a search along it.
 
     SciPy's `minimize(method="Newton-CG")` ends its conjugate gradients by the sum of absolute
     gradients, where the gain of the quadratic model tells how far is enough (on text with C = 100

@@ -150,11 +150,14 @@ def examine(case: Case, model: SoftmaxClassifier, outcome: Outcome) -> Certifica
         stored = certify(case.problem, model.coef_, model.intercept_, limit=-1.0).value
         outcome.stored_gap = float((stored - certificate.best) / certificate.best)
     outcome.certificate_seconds = time.process_time() - started
+    if outcome.objective < np.finfo(np.float64).tiny:  # zero, for all that float64 can tell
+        outcome.gap = outcome.stored_gap = outcome.most = 0.0
     if not outcome.warned and not outcome.gap <= outcome.allowed:
         outcome.violations.append("gap")
     if certificate.outside > 0:
         outcome.violations.append("bounds")
-    off = float(abs(np.longdouble(result.fun) - certificate.value) / certificate.value)
+    off = float(abs(np.longdouble(result.fun) - certificate.value))
+    off /= max(outcome.objective, float(np.finfo(np.float64).tiny))
     rough = 1e-3 if case.dtype == np.float32 else 1e-6
     if not outcome.warned and not off <= max(rough, outcome.tol):
         outcome.violations.append("figure")
