@@ -21,6 +21,7 @@ Wright, *Numerical Optimization*, 2006, section 16.6.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -103,25 +104,22 @@ class InteriorPoint:
         t = parts.inside(self.first, room := np.sqrt(most / len(self.first)))
         # Apart from t, which may be so large that it has lost digits of these.
         moved = parts.total(t) - self.first
-        s_low, s_high = t - parts.low, parts.high - t
-        slopes = parts.slopes(self._slopes_at(moved))
-        z_low = np.maximum(room**2 / s_low, np.where(np.isfinite(s_low), slopes, 0))
-        z_high = np.maximum(room**2 / s_high, np.where(np.isfinite(s_high), -slopes, 0))
-        best, since, gained_before = (np.inf, moved, s_low, s_high), 0, 0.0
+        edges = parts.edges(t, parts.slopes(self._slopes_at(moved)), room)
+        best, since, gained_before = (np.inf, moved, edges), 0, 0.0
         for _ in range(_STEPS):
             slopes = parts.slopes(self._slopes_at(moved))
-            complementarity = _dot(z_low, s_low) + _dot(z_high, s_high)
-            D = np.maximum(z_low / s_low + z_high / s_high, _FREE / np.maximum(1, np.abs(t)))
+            complementarity = edges.complementarity
+            D = np.maximum(edges.curvature, _FREE / np.maximum(1, np.abs(t)))
             E, solve = self._inverse(parts, D)
-            left, rest = parts.bound(t, s_low, s_high, slopes, self._noise_at(moved))
+            left, rest = parts.bound(t, edges, slopes, self._noise_at(moved))
             left += float(rest @ solve(rest)) / 2
             since = since + 1 if left >= best[0] and complementarity <= limit else 0
-            best = min(best, (left, moved, s_low, s_high), key=lambda one: one[0])
+            best = min(best, (left, moved, edges), key=lambda one: one[0])
             gained = self._gain_at(self.first + moved)
             # Where more than the gap that matters is gained nobody asks how far that is the most.
             rough = _ROUGH * gained
             if gained > limit and complementarity + abs(gained - gained_before) <= rough:
-                best = (left, moved, s_low, s_high)
+                best = (left, moved, edges)
                 break
             gained_before = gained
             enough = left <= max(_ROUGH * gained if gained > limit else 0.0, _SMALL * limit)
@@ -130,26 +128,18 @@ class InteriorPoint:
                 break
             step = self._steps(parts, D, E, solve, slopes)
             # As far as it goes, then back to the middle by as much as that did not go.
-            dx, dt = step(np.zeros(len(t)))
-            dz_low, dz_high = -z_low * (1 + dt / s_low), -z_high * (1 - dt / s_high)
-            length = _length((s_low, dt), (s_high, -dt), (z_low, dz_low), (z_high, dz_high))
-            after = _dot(z_low + length * dz_low, s_low + length * dt)
-            after += _dot(z_high + length * dz_high, s_high - length * dt)
-            centre = 0.0
-            if complementarity > 0:
-                centre = (after / complementarity) ** 3 * complementarity / parts.n_edges
-            up = np.where(np.isfinite(s_low), centre - dt * dz_low, 0) / s_low
-            down = np.where(np.isfinite(s_high), centre + dt * dz_high, 0) / s_high
+            _, dt = step(np.zeros(len(t)))
+            change = edges.change(dt, 0.0, 0.0)
+            after = edges.moved(dt, change, edges.length(dt, change)).complementarity
+            share = (after / complementarity) ** 3 if complementarity > 0 else 0.0
+            up, down = edges.push(dt, change, share * complementarity / max(parts.n_edges, 1))
             dx, dt = step(up - down)
-            dz_low = up - z_low * (1 + dt / s_low)
-            dz_high = down - z_high * (1 - dt / s_high)
-            length = _length((s_low, dt), (s_high, -dt), (z_low, dz_low), (z_high, dz_high))
-            length = min(1.0, _SHY * length)
+            change = edges.change(dt, up, down)
+            length = min(1.0, _SHY * edges.length(dt, change))
             if not (np.isfinite(dt).all() and np.isfinite(length)):
                 break
             t, moved = t + length * dt, moved + length * dx
-            s_low, s_high = s_low + length * dt, s_high - length * dt
-            z_low, z_high = z_low + length * dz_low, z_high + length * dz_high
+            edges = edges.moved(dt, change, length)
         return self._found(parts, *best, limit=limit, most=most)
 
     def _found(
@@ -157,15 +147,14 @@ class InteriorPoint:
         parts: _Parts,
         left: float,
         moved: NDArray,
-        s_low: NDArray,
-        s_high: NDArray,
+        edges: _Edges,
         *,
         limit: float,
         most: float,
     ) -> tuple[NDArray, float, bool]:
         """Put what is near an edge on it, and say how low that is."""
         x = self.first + moved
-        snapped = parts.snapped(x, s_low, s_high, parts.slopes(self._slopes_at(moved)))
+        snapped = parts.snapped(x, edges, parts.slopes(self._slopes_at(moved)))
         gain, other = self._gain_at(x), self._gain_at(snapped)
         enough = max(_ROUGH * gain, _SOLVED * limit)
         if other >= gain - max(left, enough / 2):
@@ -272,6 +261,13 @@ class _Parts:
         t[narrow] = (self.low[narrow] + self.high[narrow]) / 2
         return t
 
+    def edges(self, t: NDArray, slopes: NDArray, room: float) -> _Edges:
+        """Edges around parts, with first multipliers: those of slopes, or what room is worth."""
+        s_low, s_high = t - self.low, self.high - t
+        z_low = np.maximum(room**2 / s_low, np.where(np.isfinite(s_low), slopes, 0))
+        z_high = np.maximum(room**2 / s_high, np.where(np.isfinite(s_high), -slopes, 0))
+        return _Edges(s_low, s_high, z_low, z_high)
+
     def total(self, t: NDArray, *, together: bool = False) -> NDArray:
         """Differences, or sums, of the parts of each coefficient."""
         x = t[: self.size].copy()
@@ -296,24 +292,24 @@ class _Parts:
         return dt
 
     def bound(
-        self, t: NDArray, s_low: NDArray, s_high: NDArray, slopes: NDArray, noise: NDArray
+        self, t: NDArray, edges: _Edges, slopes: NDArray, noise: NDArray
     ) -> tuple[float, NDArray]:
         """Upper bound of what is left to gain, for a convex function lies above its tangents.
 
         And the slopes of those coefficients that nothing but the quadratic holds.
         """
         size = np.maximum(np.abs(slopes) - noise[self.of], 0)
-        up = np.minimum(s_high, np.maximum(self.farthest - t, 0))
+        up = np.minimum(edges.s_high, np.maximum(self.farthest - t, 0))
         with np.errstate(invalid="ignore"):
-            left = size * np.where(slopes > 0, s_low, up)
+            left = size * np.where(slopes > 0, edges.s_low, up)
         held = np.isfinite(left)
         rest = np.where(held, 0.0, np.copysign(size, slopes))
         return float(left[held].sum()), rest[: self.size]
 
-    def snapped(self, x: NDArray, s_low: NDArray, s_high: NDArray, slopes: NDArray) -> NDArray:
+    def snapped(self, x: NDArray, edges: _Edges, slopes: NDArray) -> NDArray:
         """Return x with parts at edges that are nearer than their multiplier is to zero."""
-        at_low, at_high = s_low < slopes, s_high < -slopes
-        x = x + self.total(np.select([at_low, at_high], [-s_low, s_high], 0.0))
+        at_low, at_high = edges.s_low < slopes, edges.s_high < -slopes
+        x = x + self.total(np.select([at_low, at_high], [-edges.s_low, edges.s_high], 0.0))
         # In full, so that they are there exactly.
         low, high, corner = at_low[: self.size], at_high[: self.size], self.corner
         zero = np.zeros(self.size, dtype=bool)
@@ -323,18 +319,53 @@ class _Parts:
         return np.select([zero, low, high], [0.0, self.own.low, self.own.high], x)
 
 
-def _dot(z: NDArray, s: NDArray) -> float:
-    """Sum of products, of those edges that there are."""
-    return float(z @ np.where(np.isfinite(s), s, 0))
+@dataclass(frozen=True)
+class _Edges:
+    """Distances of parts to edges, infinite where there are none, and multipliers, zero there."""
 
+    s_low: NDArray
+    s_high: NDArray
+    z_low: NDArray
+    z_high: NDArray
 
-def _length(*pairs: tuple[NDArray, NDArray]) -> float:
-    """How many steps it is until the first of some numbers, that change so much, is zero."""
-    length = np.inf
-    for now, change in pairs:
-        falls = change < 0
-        length = min(length, float((now[falls] / -change[falls]).min(initial=np.inf)))
-    return length
+    @property
+    def complementarity(self) -> float:
+        """Sum of distances times multipliers: what is left to gain, where slopes are those."""
+        there = np.isfinite(self.s_low), np.isfinite(self.s_high)
+        low = self.z_low @ np.where(there[0], self.s_low, 0)
+        return float(low + self.z_high @ np.where(there[1], self.s_high, 0))
+
+    @property
+    def curvature(self) -> NDArray:
+        """Curvature that they give to parts."""
+        return self.z_low / self.s_low + self.z_high / self.s_high
+
+    def push(
+        self, dt: NDArray, change: tuple[NDArray, NDArray], centre: float
+    ) -> tuple[NDArray, NDArray]:
+        """How they push parts up and down, to a complementarity, by the error of a rough step."""
+        up = np.where(np.isfinite(self.s_low), centre - dt * change[0], 0) / self.s_low
+        return up, np.where(np.isfinite(self.s_high), centre + dt * change[1], 0) / self.s_high
+
+    def change(
+        self, dt: NDArray, up: NDArray | float, down: NDArray | float
+    ) -> tuple[NDArray, NDArray]:
+        """Return the steps of multipliers that go with those of parts."""
+        return up - self.z_low * (1 + dt / self.s_low), down - self.z_high * (1 - dt / self.s_high)
+
+    def length(self, dt: NDArray, change: tuple[NDArray, NDArray]) -> float:
+        """How many such steps it is until a distance or a multiplier is zero."""
+        length = np.inf
+        now = self.s_low, self.s_high, self.z_low, self.z_high
+        for value, step in zip(now, (dt, -dt, *change), strict=True):
+            falls = step < 0
+            length = min(length, float((value[falls] / -step[falls]).min(initial=np.inf)))
+        return length
+
+    def moved(self, dt: NDArray, change: tuple[NDArray, NDArray], length: float) -> _Edges:
+        """Return them after that share of a step."""
+        dt, low, high = length * dt, length * change[0], length * change[1]
+        return _Edges(self.s_low + dt, self.s_high - dt, self.z_low + low, self.z_high + high)
 
 
 def _solve_square(T: Any, v: NDArray) -> NDArray:
