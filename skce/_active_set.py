@@ -192,34 +192,55 @@ class ActiveSet:
         """
         slopes = self.centred.gradient(gradient)[some]
         rest = slopes, self.corners.take(some), theta[some], self._shifts(some)
-        worth_a_root = self._is_worth_a_root(len(some))
-        self.factored = self.factored or (worth_a_root and self._is_wide(len(some)))
-        model, made = self._model(theta, some)
-        for _ in range(_MOST_DAMPINGS):
-            damped = model(self.damping * self.curvature[some], *rest)
-            damped.most_work = self.most_work - self.work
-            if isinstance(damped, Quadratic) and worth_a_root:
-                damped.steps = _FEW_STEPS
-            with np.errstate(all="ignore"):  # then the gain is not finite
-                x, gain, solved = damped.minimum(limit, most)
-            self.work += damped.work
-            is_finite = 0 <= gain <= most and bool(np.isfinite(x).all())
-            if isinstance(damped, Quadratic) and worth_a_root and not self.factored:
-                self.factored = damped.collinear or not (is_finite and solved)
-                if self.factored:
-                    return self.minimum(theta, gradient, some, limit=limit, most=most)
-            if is_finite:
-                break
-            self.damping = max(_CHANGE * self.damping, _FIRST_DAMPING)
-        else:
-            return theta, np.inf, False, made()
-        solved = solved and not (self._collinear and isinstance(damped, Quadratic))
+        can = self._is_worth_a_root(len(some))
+        self.factored = self.factored or (can and self._is_wide(len(some)))
+        by_root = self.factored and can
+        before = self.damping
+        x, gain, solved, made = self._least(theta, some, rest, limit, most, by_root=by_root)
+        if can and (not solved or self.damping > before):
+            # What one way cannot solve, the other may.
+            self.factored = True
+            after, self.damping = self.damping, before
+            other = self._least(theta, some, rest, limit, most, by_root=not by_root)
+            made += other[-1]
+            if other[2] or (not solved and np.isfinite(other[1]) and other[1] > gain):
+                x, gain, solved, _ = other
+            else:
+                self.damping = after
+        if not np.isfinite(gain):
+            return theta, np.inf, False, made
         moved = np.zeros(self.objective.size)
         moved[some] = x - theta[some]
         target = theta + self.centred.to_user(moved)
         weights = some < self.objective.n_coefficients
         target[some[weights]] = x[weights]  # zeros and bounds are exact
-        return target, gain, solved, made()
+        return target, gain, solved, made
+
+    def _least(
+        self,
+        theta: NDArray,
+        some: NDArray,
+        rest: tuple[Any, ...],
+        limit: float,
+        most: float,
+        *,
+        by_root: bool,
+    ) -> tuple[NDArray, float, bool, int]:
+        """Minimise a model that knows its Hessian by a factor, or not, with as little damping."""
+        model, made = self._model(theta, some, by_root=by_root)
+        for _ in range(_MOST_DAMPINGS):
+            damped = model(self.damping * self.curvature[some], *rest)
+            damped.most_work = self.most_work - self.work
+            if isinstance(damped, Quadratic) and self.factored:
+                damped.steps = _FEW_STEPS
+            with np.errstate(all="ignore"):  # then the gain is not finite
+                x, gain, solved = damped.minimum(limit, most)
+            self.work += damped.work
+            if 0 <= gain <= most and np.isfinite(x).all():
+                lost = isinstance(damped, Quadratic) and (damped.collinear or self._collinear)
+                return x, gain, solved and not lost, made()
+            self.damping = max(_CHANGE * self.damping, _FIRST_DAMPING)
+        return theta[some], np.inf, False, made()
 
     def _too_many(self, size: int) -> bool:
         """Whether a model of so many is one by products, which cost the same for any number."""
@@ -266,11 +287,11 @@ class ActiveSet:
         return self._samples[n_rows]
 
     def _model(
-        self, theta: NDArray, some: NDArray
+        self, theta: NDArray, some: NDArray, *, by_root: bool
     ) -> tuple[Callable[..., Quadratic | InteriorPoint], Callable[[], int]]:
         """Return what makes the model, from a damping and the rest, and what counts its passes."""
         made = 1
-        if self.factored and self._is_worth_a_root(len(some)):
+        if by_root:
             R, ridge = self._root(*_restricted(self.objective, theta, some))
 
             def of_root(damping: NDArray, g: NDArray, corners: Corners, x: NDArray, _: Any) -> Any:

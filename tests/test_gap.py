@@ -273,7 +273,7 @@ def test_a_model_that_was_not_solved_certifies_nothing():
     value, gradient = objective.value_gradient(theta)
     some, _ = active.choose(theta, gradient)
     lost = np.full((len(some), len(some)), np.nan)
-    active._model = lambda theta, some: (lambda damping, *rest: Dense(lost, *rest), lambda: 1)
+    active._model = lambda *_, by_root: (lambda damping, *rest: Dense(lost, *rest), lambda: 1)
     target, gain, solved, _ = active.minimum(theta, gradient, some, limit=1e-9, most=value)
     assert not solved
     assert gain == np.inf
