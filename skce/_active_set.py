@@ -197,8 +197,8 @@ class ActiveSet:
         by_root = self.factored and can
         before = self.damping
         x, gain, solved, made = self._least(theta, some, rest, limit, most, by_root=by_root)
-        if can and (not solved or self.damping > before):
-            # What one way cannot solve, the other may.
+        if can and (not by_root or len(some) <= _ALL) and (not solved or self.damping > before):
+            # What one way cannot solve, the other may; but arrays of many take long.
             self.factored = True
             after, self.damping = self.damping, before
             other = self._least(theta, some, rest, limit, most, by_root=not by_root)

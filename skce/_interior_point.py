@@ -48,8 +48,6 @@ _REFINEMENTS = 2
 #: The rounding of a slope, as a share of the terms in it: with unit curvature these are of the
 #: order of 1, however small the slope.
 _NOISE = 4 * np.finfo(np.float64).eps
-#: Multiplications of a QR decomposition in the time of one of a product.
-_QR = 2
 
 
 Solve = Callable[[NDArray], NDArray]
@@ -78,7 +76,7 @@ class InteriorPoint:
         self.first, self.slopes = start * scale, gradient / scale
         self.R, self.more = R / scale, more / scale**2
         #: Work done, in multiplications of a product with an array, and where to stop.
-        self.work, self.most_work = R.size * min(R.shape) / _QR, np.inf
+        self.work, self.most_work = R.size * min(R.shape), np.inf
         if len(R) > R.shape[1]:
             self.R = np.linalg.qr(self.R, mode="r")
 
@@ -204,7 +202,7 @@ class InteriorPoint:
         E = parts.total(1 / D, together=True)
         root = 1 / np.sqrt(1 / E + self.more)
         S = self.R * root
-        self.work += S.size * min(S.shape) / _QR
+        self.work += S.size * min(S.shape)
         if len(S) >= len(E):
             square = np.linalg.qr(np.concatenate([S, np.eye(len(E))]), mode="r")
             return E, lambda v: root * _solve_square(square, root * v)
