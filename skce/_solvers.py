@@ -521,8 +521,9 @@ def minimize(
             message = _iterate(fit, method, max_iter)
         if fit.converged and whole:
             message = _look_for_separation(fit, method, max_iter)
-        elif message == PRECISION and whole and _is_separable(fit):
-            message = QUASI_SEPARABLE
+        elif message == PRECISION and whole:
+            _farthest_move(fit)
+            message = PRECISION if fit.runaway is None else QUASI_SEPARABLE
         if fit.separable or fit.runaway is not None:
             fit.gap = np.inf if fit.separable else fit.gap
             if fit.runaway is None and fit.moves:
@@ -638,9 +639,10 @@ def _look_for_separation(fit: _Fit, method: Callable[[_Fit, int], None], max_ite
     """
     tol, message = fit.tol, ""
     for _ in range(_ROUNDS):
-        if _is_separable(fit):
+        farthest = _farthest_move(fit)
+        if fit.runaway is not None:
             fit.converged, message = False, QUASI_SEPARABLE
-        if not fit.converged or not any(_recession(fit, move)[0] >= _STILL for move in fit.moves):
+        if not fit.converged or farthest < _STILL:
             break
         fit.tol, fit.moves, fit.converged = fit.tol / 10, [], False
         message = _iterate(fit, method, max_iter)
@@ -651,20 +653,17 @@ def _look_for_separation(fit: _Fit, method: Callable[[_Fit, int], None], max_ite
     return message
 
 
-def _is_separable(fit: _Fit) -> bool:
-    """Whether one of the last moves goes far, and no row loses by it; note what grows."""
+def _farthest_move(fit: _Fit) -> float:
+    """How far the last moves go at most; note what grows, if no row loses by one that goes far."""
+    most = 0.0
     for move in fit.moves:
-        farthest, lost = _recession(fit, move)
+        with np.errstate(over="ignore", invalid="ignore"):
+            farthest, lost = fit.objective.recession(move)
+        most = max(most, farthest)
         if farthest >= _STILL and lost <= _LOSES_NOTHING * farthest:
             fit.runaway = _growing(fit, move)
-            return True
-    return False
-
-
-def _recession(fit: _Fit, move: NDArray) -> tuple[float, float]:
-    """How far a move goes, and what a row loses by it."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return fit.objective.recession(move)
+            break
+    return most
 
 
 def _growing(fit: _Fit, move: NDArray) -> tuple[NDArray, NDArray]:
