@@ -343,9 +343,7 @@ class ActiveSet:
     ) -> tuple[NDArray, NDArray]:
         """R with R'R the Hessian of F without its ridge for some coefficients, X centred; that."""
         p = objective.rows.n_columns
-        weights = some < objective.n_coefficients
-        classes, features = np.divmod(some, p)
-        classes[~weights], features[~weights] = np.arange(np.count_nonzero(~weights)), p
+        classes, features = _places(objective, some)
         W, b = objective.unpack(theta)
         n = objective.rows.n_rows
         Z = np.ones((p + 1, n))
@@ -367,9 +365,7 @@ class ActiveSet:
     ) -> NDArray:
         """Hessian of F for some coefficients, X centred."""
         p, K = objective.rows.n_columns, objective.targets.n_outputs
-        weights = some < objective.n_coefficients
-        classes, features = np.divmod(some, p)
-        classes[~weights], features[~weights] = np.arange(np.count_nonzero(~weights)), p
+        classes, features = _places(objective, some)
         order = np.argsort(classes, kind="stable")  # coefficients of a class side by side
         ends = np.searchsorted(classes[order], np.arange(K + 1))
         groups = [slice(*pair) for pair in pairwise(ends)]
@@ -420,6 +416,15 @@ class ActiveSet:
         ridge = objective.ridge * np.append(objective.factors, 0)
         H[np.diag_indices(size)] += ridge[features]
         return H
+
+
+def _places(objective: Objective, some: NDArray) -> tuple[NDArray, NDArray]:
+    """Classes and features of some coefficients; intercepts come after the last feature."""
+    p = objective.rows.n_columns
+    weights = some < objective.n_coefficients
+    classes, features = np.divmod(some, p)
+    classes[~weights], features[~weights] = np.arange(np.count_nonzero(~weights)), p
+    return classes, features
 
 
 def _diagonal(objective: Objective, theta: NDArray, mean: NDArray | None) -> NDArray:
