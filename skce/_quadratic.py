@@ -131,17 +131,18 @@ class Quadratic(ABC):
         gain : float
             How much less the minimum is than the value at the start.
         solved : bool
-            Whether that is the minimum: little more could be gained along single coefficients.
+            Whether that is the minimum: little more could be gained along single coefficients, nor
+            by a Newton step.
         """
         self.limit = limit
-        left, small, stepped = np.inf, 0.0, np.inf
+        left, small, stepped, spent = np.inf, 0.0, np.inf, False
         for _ in range(self.steps):
             pull = self.own.pull(self.x, self.slopes)
             small = self.rough * self.gain if self.gain > limit else _SMALL * limit
             left = float(pull @ pull) / 2
             if left <= small and not stepped > small:
                 break
-            if self.work > self.most_work:
+            if spent := self.work > self.most_work:
                 break
             before = self.gain
             self.look_around(pull)
@@ -152,7 +153,7 @@ class Quadratic(ABC):
             if not np.finfo(float).eps * abs(self.gain) < self.gain - before <= most - before:
                 break
         enough = max(small, _SOLVED * limit)
-        solved = left <= enough
+        solved = left <= enough and not spent
         if self.collinear and self.gain <= limit:
             solved = solved and self._bound(most) <= limit
         if self.gain < 0:  # by rounding
