@@ -446,9 +446,7 @@ def variance_of(objective: Objective, mean: NDArray, square: NDArray) -> NDArray
 
 def are_constant(objective: Objective, mean: NDArray, variance: NDArray) -> NDArray:
     """Whether the variance of each column is nothing but rounding."""
-    centre = objective.rows.centre
-    far = np.abs(mean) if centre is None else np.abs(mean) + np.abs(centre.astype(np.float64))
-    return variance <= (_CONSTANT * far) ** 2
+    return variance <= (_CONSTANT * mean) ** 2
 
 
 def check_squares(objective: Objective, squares: NDArray) -> None:
