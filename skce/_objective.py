@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ._losses import LOSSES
+from ._losses import LOSSES, AtTemperature
 from ._penalty import Corners
 from ._rows import COLUMNS, _Rows, blocks
 from ._target_mass import Targets
@@ -263,6 +263,13 @@ class Objective:
         return max((one[0] for one in found), default=0.0), max(
             (one[1] for one in found), default=0.0
         )
+
+    def at_temperature(self, T: float) -> Objective:
+        """Return the objective with the loss T * loss(z / T)."""
+        smoother = copy(self)
+        smoother.loss = AtTemperature(self.loss, T)
+        smoother.shared = {}
+        return smoother
 
     def sample(self, indices: NDArray) -> Objective:
         """Return an estimate of F from a copy of some rows, with the same penalty."""

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skce._losses import LOSSES
+from skce._losses import LOSSES, AtTemperature
 from skce._losses._categorical import log_softmax, softmax
 from skce._target_mass import fold_weights
 from skce._targets import read_targets
@@ -179,6 +179,33 @@ def test_gradient_and_curvature_agree_with_central_differences(form, rng):
     assert_allclose((gradient * v).sum(axis=0), (high - low) / (2 * h), rtol=1e-6, atol=1e-8)
     product = curvature_product(loss, z, v, block)
     assert_allclose(product, (high_gradient - low_gradient) / (2 * h), rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("T", [1.5, 1e3])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_temperature_smooths_a_loss_from_above(form, T, rng):
+    targets, block, _, _ = blocks(form)
+    loss = LOSSES[targets.loss]
+    smooth = AtTemperature(loss, T)
+    z, h = logits_for(targets, rng, 2 * T), 1e-4 * T
+    value, gradient = smooth.value_gradient(z, block)
+    exact, at_zero = loss.value_gradient(z, block)[0], loss.value_gradient(0 * z, block)[0]
+    assert (value >= exact).all()
+    assert (value <= exact + (T - 1) * at_zero * (1 + 1e-15)).all()
+    v = rng.normal(size=z.shape)
+    ends = [smooth.value_gradient(z + step * v, block) for step in (h, -h)]
+    assert_allclose((gradient * v).sum(axis=0), (ends[0][0] - ends[1][0]) / (2 * h), rtol=1e-6)
+    product = curvature_product(smooth, z, v, block)
+    assert_allclose(product, (ends[0][1] - ends[1][1]) / (2 * h), rtol=1e-5, atol=1e-9)
+    state = smooth.curvature(z.copy(), block)
+    A = smooth.curvature_root(state, block)
+    H = np.einsum("akr,ajr->kjr", A, A)
+    assert_allclose(np.einsum("kjr,jr->kr", H, v), product, rtol=1e-9, atol=1e-12)
+    assert_allclose(np.einsum("kkr->kr", H), smooth.curvature_diagonal(state, block), atol=1e-12)
+    F = smooth.curvature_between(state, block)
+    off = np.zeros_like(H) if F is None else -F[:, None] * F
+    np.einsum("kkr->kr", off)[:] = np.einsum("kkr->kr", H)
+    assert_allclose(H, off, atol=1e-12)
 
 
 def test_tiny_losses_keep_their_digits():

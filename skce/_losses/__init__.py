@@ -23,16 +23,75 @@ curvature_diagonal(state, t)
 curvature_between(state, t)
     F of shape (K, r), where the Hessian of a row is its diagonal and - F_k F_j off it; None where
     it is diagonal.
+curvature_root(state, t)
+    A of shape (K, K, r) with A'A the Hessian of each row.
 curvature_bound(K)
     The curvature per unit of mass at z = 0, which a preconditioner takes as typical.
 
 Logits are shifted, never clipped: values are exact to rounding for any finite z.
+
+`AtTemperature` makes a smoother loss of any of them.
 """
 
 from __future__ import annotations
 
-from types import ModuleType
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from .._target_mass import TargetBlock
 from . import _binary, _categorical
 
-LOSSES: dict[str, ModuleType] = {"categorical": _categorical, "binary": _binary}
+#: Modules, or objects with the same functions.
+LOSSES: dict[str, Any] = {"categorical": _categorical, "binary": _binary}
+
+
+@dataclass(frozen=True)
+class AtTemperature:
+    """The loss T * loss(z / T), which has its curvature where logits are of the size of T.
+
+    For T > 1 it is never below the loss, and above it by T - 1 times the loss at z = 0 at most.
+
+    Source: Nesterov, *Smooth minimization of non-smooth functions*, 2005.
+
+    Attributes
+    ----------
+    loss : one of LOSSES
+    T : float
+        Temperature.
+    """
+
+    loss: Any
+    T: float
+
+    def value_gradient(self, z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:
+        """Loss and gradient."""
+        value, gradient = self.loss.value_gradient(z / self.T, t)
+        return self.T * value, gradient
+
+    def curvature(self, z: NDArray, t: TargetBlock) -> Any:
+        """State of the loss at z / T."""
+        return self.loss.curvature(z / self.T, t)
+
+    def curvature_product(self, state: Any, v: NDArray, t: TargetBlock) -> NDArray:
+        """Hessian times v."""
+        return self.loss.curvature_product(state, v, t) / self.T
+
+    def curvature_diagonal(self, state: Any, t: TargetBlock) -> NDArray:
+        """Diagonal of the Hessian."""
+        return self.loss.curvature_diagonal(state, t) / self.T
+
+    def curvature_between(self, state: Any, t: TargetBlock) -> NDArray | None:
+        """Off the diagonal the Hessian of a row is - F_k F_j."""
+        between = self.loss.curvature_between(state, t)
+        return None if between is None else between / np.sqrt(self.T)
+
+    def curvature_root(self, state: Any, t: TargetBlock) -> NDArray:
+        """Return A with A'A the Hessian of a row."""
+        return self.loss.curvature_root(state, t) / np.sqrt(self.T)
+
+    def curvature_bound(self, n_classes: int) -> float:
+        """Curvature per unit of mass at z = 0."""
+        return self.loss.curvature_bound(n_classes) / self.T
