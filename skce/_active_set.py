@@ -20,6 +20,7 @@ sets).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from functools import cached_property
 from itertools import pairwise
@@ -33,7 +34,7 @@ from ._interior_point import InteriorPoint
 from ._objective import Objective
 from ._penalty import Corners
 from ._preconditioner import Whitened, check_squares, take_sample, variance_of
-from ._quadratic import ByProducts, Dense, Quadratic
+from ._quadratic import ByProducts, Dense, Least, Quadratic
 from ._rows import blocks
 from ._threads import threads
 
@@ -142,6 +143,8 @@ class ActiveSet:
         W_size = self.objective.n_coefficients
         inside = theta != 0
         inside[W_size:] = True
+        if self.factored and self._is_worth_a_root(int(np.count_nonzero(inside | self._inside))):
+            inside |= self._inside  # what rounding moves in turn is looked at together
         # A constant column moves nothing that an intercept does not: its slope is rounding.
         outside = np.flatnonzero((pull != 0) & ~inside & (self.curvature > 0))
         room = max(_FEWEST, int(np.count_nonzero(inside)))
@@ -173,7 +176,7 @@ class ActiveSet:
 
     def minimum(
         self, theta: NDArray, gradient: NDArray, some: NDArray, *, limit: float, most: float
-    ) -> tuple[NDArray, float, bool, int]:
+    ) -> tuple[Least, int]:
         """Minimise the model on some coefficients.
 
         A model that gains more than `most`, as it does where logits are so far off that they have
@@ -181,12 +184,8 @@ class ActiveSet:
 
         Returns
         -------
-        target : ndarray
-            Where the model is least; theta if its minimum was not found.
-        gain : float
-            What it gains there, infinite if that was not found.
-        solved : bool
-            Whether the minimum was found.
+        Least
+            With theta in place of a minimum that was not found, and an infinite gain there.
         made : int
             Passes over X.
         """
@@ -195,26 +194,38 @@ class ActiveSet:
         can = self._is_worth_a_root(len(some))
         self.factored = self.factored or (can and self._is_wide(len(some)))
         by_root = self.factored and can
+        model = functools.partial(self._least, theta, some, rest, limit, most)
         before = self.damping
-        x, gain, solved, made = self._least(theta, some, rest, limit, most, by_root=by_root)
-        if can and (not by_root or len(some) <= _ALL) and (not solved or self.damping > before):
+        least, made = model(by_root=by_root)
+        failed = not least.solved or self.damping > before
+        if can and failed and (not by_root or len(some) <= _ALL):
             # What one way cannot solve, the other may; but arrays of many take long.
             self.factored = True
             after, self.damping = self.damping, before
-            other = self._least(theta, some, rest, limit, most, by_root=not by_root)
-            made += other[-1]
-            if other[2] or (not solved and np.isfinite(other[1]) and other[1] > gain):
-                x, gain, solved, _ = other
+            other, more = model(by_root=not by_root)
+            made += more
+            farther = not least.solved and least.gain < other.gain < np.inf
+            if other.solved or farther:
+                least, by_root = other, not by_root
             else:
                 self.damping = after
-        if not np.isfinite(gain):
-            return theta, np.inf, False, made
+        if self.damping and least.solved and least.gain <= limit:
+            # So little is left that damping may do without its reasons.
+            damping, self.damping = self.damping, 0.0
+            whole, more = model(by_root=by_root)
+            made += more
+            if whole.solved and whole.gain <= limit and not self.damping:
+                least = whole
+            else:
+                self.damping = damping
+        if not np.isfinite(least.gain):
+            return least._replace(x=theta), made
         moved = np.zeros(self.objective.size)
-        moved[some] = x - theta[some]
+        moved[some] = least.x - theta[some]
         target = theta + self.centred.to_user(moved)
         weights = some < self.objective.n_coefficients
-        target[some[weights]] = x[weights]  # zeros and bounds are exact
-        return target, gain, solved, made
+        target[some[weights]] = least.x[weights]  # zeros and bounds are exact
+        return least._replace(x=target), made
 
     def _least(
         self,
@@ -225,7 +236,7 @@ class ActiveSet:
         most: float,
         *,
         by_root: bool,
-    ) -> tuple[NDArray, float, bool, int]:
+    ) -> tuple[Least, int]:
         """Minimise a model that knows its Hessian by a factor, or not, with as little damping."""
         model, made = self._model(theta, some, by_root=by_root)
         for _ in range(_MOST_DAMPINGS):
@@ -234,13 +245,14 @@ class ActiveSet:
             if isinstance(damped, Quadratic) and self.factored:
                 damped.steps = _FEW_STEPS
             with np.errstate(all="ignore"):  # then the gain is not finite
-                x, gain, solved = damped.minimum(limit, most)
+                least = damped.minimum(limit, most)
             self.work += damped.work
-            if 0 <= gain <= most and np.isfinite(x).all():
-                lost = isinstance(damped, Quadratic) and (damped.collinear or self._collinear)
-                return x, gain, solved and not lost, made()
+            if 0 <= least.gain <= most and np.isfinite(least.x).all():
+                if isinstance(damped, Quadratic) and (damped.collinear or self._collinear):
+                    least = least._replace(solved=False)
+                return least, made()
             self.damping = max(_CHANGE * self.damping, _FIRST_DAMPING)
-        return theta[some], np.inf, False, made()
+        return Least(theta[some], np.inf, np.inf, False), made()
 
     def _too_many(self, size: int) -> bool:
         """Whether a model of so many is one by products, which cost the same for any number."""

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from ._penalty import Corners
+from ._quadratic import Least
 
 #: Steps at most, those without a smaller bound after which there is no more to come, and the share
 #: of the way to the nearest edge that a step goes.
@@ -39,7 +40,7 @@ _SHY = 0.995
 #: more; and what may be left of that if rounding ends the search.
 _ROUGH = 1e-3
 _SMALL = 1e-8
-_SOLVED = 1e-2
+_SOLVED = 0.5
 #: The least 1/E beside a unit curvature: what is rounded moves parts by a small share of what they
 #: are, and they can grow from one step to the next.
 _FREE = 1e-13
@@ -80,7 +81,7 @@ class InteriorPoint:
         if len(R) > R.shape[1]:
             self.R = np.linalg.qr(self.R, mode="r")
 
-    def minimum(self, limit: float, most: float) -> tuple[NDArray, float, bool]:
+    def minimum(self, limit: float, most: float) -> Least:
         """Minimise; well where no more is gained than `limit`, and until more is than `most`.
 
         Parameters
@@ -92,11 +93,8 @@ class InteriorPoint:
 
         Returns
         -------
-        x : ndarray of shape (size,)
-        gain : float
-            How much less the minimum is than the value at the start, or more if that is solved.
-        solved : bool
-            Whether little more could be gained.
+        Least
+            Solved if little more could be gained: what is left is an upper bound.
         """
         parts = _Parts(self.own, most)
         t = parts.inside(self.first, room := np.sqrt(most / len(self.first)))
@@ -149,7 +147,7 @@ class InteriorPoint:
         *,
         limit: float,
         most: float,
-    ) -> tuple[NDArray, float, bool]:
+    ) -> Least:
         """Put what is near an edge on it, and say how low that is."""
         x = self.first + moved
         snapped = parts.snapped(x, edges, parts.slopes(self._slopes_at(moved)))
@@ -163,7 +161,7 @@ class InteriorPoint:
         # What is at a bound is there exactly.
         at = [x == self.own.low, x == self.own.high]
         user = np.select(at, [self.corners.low, self.corners.high], x / self.scale)
-        return user, min(gain + left, most) if solved else gain, bool(solved)
+        return Least(user, gain, left, bool(solved))
 
     def _slopes_at(self, moved: NDArray) -> NDArray:
         """Slopes of the quadratic: those at the start and a multiple of R', exact where R is 0."""

@@ -19,6 +19,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from operator import itemgetter
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,26 @@ _CALL = 1e5
 _CHOLESKY = 50
 #: Products in one Newton step, at most.
 _PRODUCTS = 100
+
+
+class Least(NamedTuple):
+    """The minimum of a quadratic, as far as it was found.
+
+    Attributes
+    ----------
+    x : ndarray of shape (size,)
+    gain : float
+        How much less the value is than at the start.
+    left : float
+        What may be left to gain, if it is solved.
+    solved : bool
+        Whether that is the minimum.
+    """
+
+    x: NDArray
+    gain: float
+    left: float
+    solved: bool
 
 
 class Quadratic(ABC):
@@ -115,7 +136,7 @@ class Quadratic(ABC):
     ) -> NDArray:
         """Newton step of some coefficients."""
 
-    def minimum(self, limit: float = 0.0, most: float = np.inf) -> tuple[NDArray, float, bool]:
+    def minimum(self, limit: float = 0.0, most: float = np.inf) -> Least:
         """Minimise; well where no more is gained than `limit`, and until more is than `most`.
 
         Parameters
@@ -127,12 +148,8 @@ class Quadratic(ABC):
 
         Returns
         -------
-        x : ndarray of shape (size,)
-        gain : float
-            How much less the minimum is than the value at the start.
-        solved : bool
-            Whether that is the minimum: little more could be gained along single coefficients, nor
-            by a Newton step.
+        Least
+            Solved if little more could be gained along single coefficients, and by a Newton step.
         """
         self.limit = limit
         left, small, stepped, spent = np.inf, 0.0, np.inf, False
@@ -155,13 +172,14 @@ class Quadratic(ABC):
         enough = max(small, _SOLVED * limit)
         solved = left <= enough and not spent
         if self.collinear and self.gain <= limit:
-            solved = solved and self._bound(most) <= limit
+            left = self._bound(most)
+            solved = solved and left <= limit
         if self.gain < 0:  # by rounding
             self.x, self.gain = self.first, 0.0
         # What is at a bound is there exactly.
         at = [self.x == self.first, self.x == self.own.low, self.x == self.own.high]
         x = np.select(at, [self.start, self.corners.low, self.corners.high], self.x / self.scale)
-        return x, self.gain, bool(solved)
+        return Least(x, self.gain, left, bool(solved))
 
     def _bound(self, value: float) -> float:
         """Upper bound of what is left to gain, for F of that value and penalties or bounds.

@@ -97,6 +97,11 @@ _ROUNDS = 12
 _MUCH = 0.3
 #: A start whose mean loss is this many times that of zeros is compared with these.
 _FAR_OFF = 10
+#: By what the temperature falls at once (with 100, half of the problems tried lost their way), how
+#: exact the optimum of one temperature is, and iterations for it.
+_COOLING = 10
+_COOL = 1e-2
+_COOL_ITERATIONS = 30
 #: The ratio of successive decrements beyond which it tells no more of what is to come.
 _SLOWEST = 0.95
 #: The ratio that Newton's method has where its model is good, and the share of `limit` at which a
@@ -350,10 +355,10 @@ class _Fit:
         )
         self._take(found)
 
-    def _take(self, found: Decrement) -> None:
-        """Take note of the gap, and of the step."""
+    def _take(self, found: Decrement, left: float = 0.0) -> None:
+        """Take note of the gap, with what is left after the step, and of the step."""
         self.complete = found.complete
-        gap = self._to_come(found.gap)
+        gap = self._to_come(found.gap) + left
         self.gap = _relative(gap, self.point.value)
         self.converged = found.complete and gap <= self.limit and not self.separable
         has_step = found.step.any() or self.objective.corners is not None
@@ -515,7 +520,8 @@ def minimize(
         if variables is not None and fit.jointly is None and objective.corners is None:
             fit.variables = variables
         method = SOLVERS[solver] if objective.corners is None else active_set
-        message = _iterate(fit, method, max_iter)
+        at_least = _cool(fit, max_iter) if method is active_set else 0.0
+        message = STOPPED if fit.stopped else _iterate(fit, method, max_iter)
         if message == PRECISION and method is lbfgs:  # its line search needs more digits
             method = newton_cg
             message = _iterate(fit, method, max_iter)
@@ -533,6 +539,9 @@ def minimize(
         elif not fit.converged and objective.corners is None:
             fit.estimate_gap(max_products=max(_LAST_PRODUCTS, fit.nhev // 2))
             fit.refine(max_iter)
+        if fit.point.value - at_least <= fit.limit and not fit.objective.free.any():
+            fit.gap = min(fit.gap, _relative(fit.point.value - at_least, fit.point.value))
+            fit.converged = fit.complete = True
         if fit.converged and not fit.is_storable():
             message = STORED
     if fit.converged:
@@ -580,6 +589,43 @@ def _start(
         fit.seconds = [time.perf_counter() - fit.started]
     fit.curvature = sample
     return fit
+
+
+def _cool(fit: _Fit, max_iter: int) -> float:
+    """Lead a fit that starts far off to the optimum by a loss that grows less smooth step by step.
+
+    Bounds can keep logits so large that no loss has curvature: a step from there sees nothing of
+    where the others are, and the optimum is that of a linear program in all but name. At a
+    temperature of the size of the logits it is a smooth problem, whose optimum is a start for the
+    next lower temperature. Every optimum bounds F from below.
+
+    Returns
+    -------
+    float
+        What F is at least.
+    """
+    objective, at_least = fit.objective, 0.0
+    if fit.point.value <= _FAR_OFF * np.log(objective.targets.n_outputs + 1):
+        return at_least
+    at_zero, _ = objective.value_gradient(np.zeros(objective.size))
+    temperature = fit.point.value / at_zero
+    while temperature > 1 and fit.n_iter < max_iter and not (fit.stopped or fit.is_slow):
+        smoother = objective.at_temperature(temperature)
+        above = (temperature - 1) * at_zero
+        tol = min(_COOL, fit.tol / 4) if above <= fit.limit / 2 else _COOL
+        stage = _Fit(smoother, objective.to_user(fit.point.theta), tol, 0, jointly=False)
+        stage.active.work = fit.active.work
+        _iterate(stage, active_set, _COOL_ITERATIONS)
+        if stage.converged and stage.complete:
+            gap = stage.gap / (1 + stage.gap) * stage.point.value
+            at_least = max(at_least, stage.point.value - gap - above)
+        fit.active.work = stage.active.work
+        fit.nhev += stage.nhev
+        fit.passes += stage.passes
+        fit.point = fit.evaluate(stage.point.theta)
+        fit.accept()
+        temperature /= _COOLING
+    return at_least
 
 
 def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> str:
@@ -754,13 +800,14 @@ def active_set(fit: _Fit, max_iter: int) -> None:
     fit.decrement_before = fit.decrement
     origin, corners = fit.point, fit.active.corners
     some, complete = fit.active.choose(origin.theta, fit.gradient)
-    target, gain, solved, made = fit.active.minimum(
+    least, made = fit.active.minimum(
         origin.theta, origin.gradient, some, limit=fit.limit, most=origin.value
     )
+    target, gain = least.x, least.gain
     fit.nhev += made
     fit.passes += made
-    complete = complete and solved and not fit.active.damping
-    fit._take(Decrement(gain, complete, target - origin.theta))
+    complete = complete and least.solved and not fit.active.damping
+    fit._take(Decrement(gain, complete, target - origin.theta), least.left if complete else 0.0)
     fit.converged = fit.converged and fit.settled
     if fit.verbose and fit.n_iter:
         fit.print()

@@ -19,6 +19,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skce import SoftmaxClassifier
 from skce._active_set import ActiveSet
 from skce._objective import Objective
+from skce._penalty import Corners
 from skce._quadratic import Dense
 from skce._rows import as_rows
 from skce._target_mass import fold_weights
@@ -257,10 +258,37 @@ def test_bounds_in_many_units():
         assert assert_kept(X, y, C=20.0, coef_bounds=bounds).n_iter_[0] < 30
 
 
-def test_logits_that_bounds_keep_far_off():
+@pytest.mark.parametrize("n_classes", [2, 5])
+@pytest.mark.parametrize("size", [1e3, 1e6, 1e9])
+@pytest.mark.parametrize("tol", [1e-3, 1e-9])
+def test_logits_that_bounds_keep_far_off(n_classes, size, tol):
+    rng = np.random.default_rng(7)
+    X, y = rng.normal(size=(40, 6)) * size, np.arange(40) % n_classes
+    for l1_ratio in (0.0, 1.0):
+        assert_kept(X, y, C=1e-3, l1_ratio=l1_ratio, coef_bounds=(0.2, 1.0), tol=tol)
+
+
+def test_offsets_that_bounds_multiply():
     rng = np.random.default_rng(7)
     X, y = rng.normal(size=(14, 3)) * 3e9 + 4e9, np.arange(14) % 2
-    assert_kept(X, y, C=1e-3, l1_ratio=1.0, coef_bounds=(0.0016, 0.03), may_warn=True)
+    assert_kept(X, y, C=1e-3, l1_ratio=1.0, coef_bounds=(0.0016, 0.03))
+
+
+@pytest.mark.parametrize("params", [{"l1_ratio": 1.0}, {"coef_bounds": (0, None)}, {}])
+def test_columns_that_differ_in_their_last_bits(params):
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(50, 4)), np.arange(50) % 2
+    X[:, 0] = 3e8 + np.spacing(3e8) * (10 * y + rng.integers(0, 9, size=50))
+    assert_kept(X, y, C=1e6, may_warn=True, **params)
+
+
+def test_a_model_whose_work_is_spent_certifies_nothing():
+    H, slopes = np.eye(3), np.full(3, 1e-8)
+    no = Corners(np.zeros(3), np.full(3, -np.inf), np.full(3, np.inf))
+    model = Dense(H, slopes, no, np.zeros(3), np.empty((0, 1), dtype=int))
+    assert model.minimum(limit=1e-6).solved
+    model.most_work = -1.0
+    assert not model.minimum(limit=1e-6).solved
 
 
 def test_a_model_that_was_not_solved_certifies_nothing():
@@ -274,10 +302,10 @@ def test_a_model_that_was_not_solved_certifies_nothing():
     some, _ = active.choose(theta, gradient)
     lost = np.full((len(some), len(some)), np.nan)
     active._model = lambda *_, by_root: (lambda damping, *rest: Dense(lost, *rest), lambda: 1)
-    target, gain, solved, _ = active.minimum(theta, gradient, some, limit=1e-9, most=value)
-    assert not solved
-    assert gain == np.inf
-    assert (target == theta).all()
+    least, _ = active.minimum(theta, gradient, some, limit=1e-9, most=value)
+    assert not least.solved
+    assert least.gain == np.inf
+    assert (least.x == theta).all()
 
 
 @pytest.mark.parametrize("factor", [1e3, 1e8, 1e30, 1e200, 1e307])
