@@ -767,8 +767,8 @@ def _search(fit: _Fit) -> None:
         gain = origin.value - fit.point.value
         lower = gain >= -_ENOUGH * length * slope and gain > 0
         if lower or (length == 1 and fit.is_flat(gain) and fit.square <= square / 2):
-            if length == 1 and not fit.is_flat(gain):
-                _lengthen(fit, origin, direction, slope)
+            if not fit.is_flat(gain):
+                _lengthen(fit, origin, direction, slope, length)
             fit.accept()
             error = abs(gain / fit.decrement - 1) if length == 1 else 1
             error = 0 if fit.is_flat(gain) else error
@@ -779,15 +779,17 @@ def _search(fit: _Fit) -> None:
     fit.point = origin
 
 
-def _lengthen(fit: _Fit, origin: _Point, direction: NDArray, slope: float) -> None:
+def _lengthen(
+    fit: _Fit, origin: _Point, direction: NDArray, slope: float, length: float
+) -> None:
     """Go farther along a step that gained nearly all that its slope promises.
 
     There is next to no curvature along it, as where logits are so far off that every probability is
-    zero or one. A step of Newton's method gains a half of it.
+    zero or one, or it was cut too short. A whole step of Newton's method gains a half of it.
     """
-    length = factor = 1.0
+    factor = 1.0
     while origin.value - fit.point.value >= _STRAIGHT * length * -slope > 0:
-        before, factor = fit.point, 2 * factor
+        before, factor = fit.point, 2 * factor if length >= 1 else 2
         length *= factor
         fit.point = fit.evaluate(origin.theta + length * direction)
         if not fit.point.value < before.value:
@@ -822,8 +824,8 @@ def active_set(fit: _Fit, max_iter: int) -> None:
         gained = origin.value - fit.point.value
         if gained > 0 and gained >= -_ENOUGH * length * slope:
             share = gained / gain if gain > 0 else 0.0
-            if length == 1 and not fit.is_flat(gained):
-                _lengthen(fit, origin, fit.step, slope)
+            if not fit.is_flat(gained):
+                _lengthen(fit, origin, fit.step, slope, length)
             fit.accept()
             break
     else:
