@@ -189,6 +189,8 @@ class ActiveSet:
         made : int
             Passes over X.
         """
+        if not len(some):  # nothing moves
+            return Least(theta, 0.0, 0.0, True), 0
         slopes = self.centred.gradient(gradient)[some]
         rest = slopes, self.corners.take(some), theta[some], self._shifts(some)
         can = self._is_worth_a_root(len(some))

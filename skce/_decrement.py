@@ -59,6 +59,7 @@ class Decrement:
     step: NDArray
 
 
+@np.errstate(over="ignore", invalid="ignore")  # then the gap is infinite
 def newton_decrement(
     gradient: NDArray,
     user_gradient: NDArray,
@@ -159,7 +160,10 @@ def newton_decrement(
         norms.append(float(residual @ residual))
         last_term = sums[-1] - sums[-2]
         enough = found.gap > limit and last_term * (len(sums) - 1) < truncation * found.gap
-        if enough or not np.isfinite(found.gap):
+        if not np.isfinite(found.gap + norms[-1]):  # next to no curvature
+            found.gap = np.inf
+            return found
+        if enough:
             return found
         found.complete = is_complete()
         stagnant = len(sums) > _STAGNANT and found.gap - sums[-_STAGNANT] <= _ROUNDING * found.gap

@@ -282,6 +282,13 @@ def test_columns_that_differ_in_their_last_bits(params):
     assert_kept(X, y, C=1e6, may_warn=True, **params)
 
 
+def test_a_penalty_that_leaves_nothing_far_from_zero_and_without_an_intercept():
+    rng = np.random.default_rng(0)
+    X, y = 1e6 + rng.normal(size=(20, 30)), np.arange(20) % 3
+    clf = assert_kept(X, y, C=1e-9, l1_ratio=0.5, fit_intercept=False)
+    assert not clf.coef_.any()
+
+
 def test_a_model_whose_work_is_spent_certifies_nothing():
     H, slopes = np.eye(3), np.full(3, 1e-8)
     no = Corners(np.zeros(3), np.full(3, -np.inf), np.full(3, np.inf))

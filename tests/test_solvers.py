@@ -109,6 +109,14 @@ def test_newton_decrement_settles_to_what_linear_algebra_says(rng):
     assert 0 < loose.gap < want
 
 
+def test_newton_decrement_without_curvature_is_unknown():
+    g = np.array([1.0, 0.0], dtype=np.float32)
+    H = np.array([[1e-38, -1.0], [1.0, 1e-38]], dtype=np.float32)  # rounded until only that is left
+    found = decrement(g, lambda v: H @ v, limit=1e-9, truncation=0)
+    assert found.gap == np.inf
+    assert not found.complete
+
+
 def test_max_iter_warns_with_the_accuracy_reached_and_the_remedy():
     X, y = load_wine(return_X_y=True)
     clf = SoftmaxClassifier(max_iter=2)
