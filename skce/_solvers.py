@@ -779,9 +779,7 @@ def _search(fit: _Fit) -> None:
     fit.point = origin
 
 
-def _lengthen(
-    fit: _Fit, origin: _Point, direction: NDArray, slope: float, length: float
-) -> None:
+def _lengthen(fit: _Fit, origin: _Point, direction: NDArray, slope: float, length: float) -> None:
     """Go farther along a step that gained nearly all that its slope promises.
 
     There is next to no curvature along it, as where logits are so far off that every probability is

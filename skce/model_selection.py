@@ -92,6 +92,8 @@ class StratifiedProbabilityKFold(StratifiedKFold):
         check_sparse(groups, "groups")
         with naming("X", None):
             (X,) = indexable(X)
+        with naming("groups", None):
+            (groups,) = indexable(groups)
         with naming("random_state", None):
             check_random_state(self.random_state)
         return super().split(X, self._strata(y), groups)

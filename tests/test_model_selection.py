@@ -403,3 +403,16 @@ def test_cross_validation_refuses_inconsistent_sparse_matrices_before_it_slices_
 def test_bad_parameters_of_folds_are_named(parameters, message):
     with pytest.raises(ValueError, match=message):
         list(StratifiedProbabilityKFold(**parameters).split(np.eye(12), np.arange(12) % 2))
+
+
+def test_groups_that_cannot_be_read_are_named():
+    class Foreign:
+        def __len__(self):
+            return 12
+
+        def __array__(self, *args, **kwargs):
+            raise RuntimeError("gone")
+
+    X, y = np.ones((12, 2)), np.arange(12) % 2
+    with pytest.raises(TypeError, match="groups cannot be read as an array: RuntimeError: gone"):
+        list(StratifiedProbabilityKFold(3).split(X, y, Foreign()))
