@@ -437,10 +437,13 @@ def scale_columns(objective: Objective) -> Whitened:
 
 
 def variance_of(objective: Objective, mean: NDArray, square: NDArray) -> NDArray:
-    """Variance of columns by their mean squares, zero where the difference is rounding."""
+    """Variance of columns by their mean squares, zero where all of their values are the same."""
     variance = np.maximum(square - mean**2, 0)
-    rounding = (mean != 0) & (variance <= _COLLINEAR * square)
-    variance[rounding | are_constant(objective, mean, variance)] = 0
+    rounding = np.finfo(np.float64).eps * max(objective.rows.n_rows, 10)
+    close = np.flatnonzero((mean != 0) & (variance <= rounding * square))
+    if len(close):
+        variance[close[~_vary(objective, close)]] = 0
+    variance[are_constant(objective, mean, variance)] = 0
     return variance
 
 

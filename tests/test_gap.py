@@ -20,6 +20,7 @@ from skce import SoftmaxClassifier
 from skce._active_set import ActiveSet
 from skce._objective import Objective
 from skce._penalty import Corners
+from skce._preconditioner import variance_of
 from skce._quadratic import Dense
 from skce._rows import as_rows
 from skce._target_mass import fold_weights
@@ -214,6 +215,21 @@ def test_a_constant_column_without_a_penalty(params, n_classes, fit_intercept):
         X = np.column_stack([np.full(48, constant), rng.normal(size=(48, 5))])
         y = rng.integers(0, n_classes, size=48)
         assert_kept(X, y, fit_intercept=fit_intercept, **params)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_the_variance_of_constant_columns_is_zero(container):
+    rng = np.random.default_rng(0)
+    X = np.full((3000, 200), rng.normal(size=200))
+    X[0, :3] *= 1 + 1e-12
+    targets = fold_weights(
+        read_targets(np.arange(3000) % 2, "auto"), rng.random(3000), None, 0.0, np.float64
+    )
+    rows = as_rows(CONTAINERS[container](X), centred=False)
+    variance = variance_of(
+        Objective(rows, targets, C=1.0, fit_intercept=True), *rows.moments(targets.weights)
+    )
+    assert not variance[3:].any()
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
