@@ -17,7 +17,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils import check_array
-from sklearn.utils._param_validation import Interval
+
+from ._sklearn import Interval
 
 #: The largest number that arithmetic can hold.
 LARGEST = float(np.finfo(np.float64).max)

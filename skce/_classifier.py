@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils._param_validation import Options, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._callbacks import CallbackSupportMixin, begin, iterations, with_callbacks
@@ -35,6 +34,7 @@ from ._objective import Objective
 from ._outputs import OUTPUTS
 from ._penalty import check_bounds, check_penalty_weights
 from ._rows import as_rows, blocks, logits
+from ._sklearn import Options, StrOptions, fit_context
 from ._solvers import Report, minimize, warn_if_not_converged
 from ._target_mass import Targets, fold_weights
 from ._targets import (
@@ -243,7 +243,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.verbose = verbose
 
     @unchanged_on_error
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     @with_callbacks
     def fit(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None

@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
-from sklearn.base import _fit_context, clone
+from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
-from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -25,6 +24,7 @@ from ._classifier import SoftmaxClassifier
 from ._interrupts import restored_on_error, unchanged_on_error
 from ._objective import Objective
 from ._rows import as_rows
+from ._sklearn import fit_context, safe_indexing
 from ._solvers import Report, minimize, warn_if_not_converged
 from ._target_mass import fold_weights
 from ._targets import RawTargets, check_y, column_names
@@ -385,7 +385,7 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         self.verbose = verbose
 
     @unchanged_on_error
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
     ) -> SoftmaxClassifierCV:
@@ -697,7 +697,7 @@ class _Fold:
         self, model: SoftmaxClassifier, test: NDArray
     ) -> Callable[[Objective, Report], float]:
         """Return the function that takes a fit to what the scorer says of it."""
-        X, y = self.X[test], _safe_indexing(self.y, test)
+        X, y = self.X[test], safe_indexing(self.y, test)
         multilabel = self.raw.form == "multilabel"
         scorer = self.scorer
         if scorer is None:
@@ -705,7 +705,7 @@ class _Fold:
         elif np.ndim(self.y) == 1:
             scorer = _knowing(scorer, self.raw.classes)
         metadata = {
-            name: value if np.ndim(value) == 0 else _safe_indexing(value, test)
+            name: value if np.ndim(value) == 0 else safe_indexing(value, test)
             for name, value in self.metadata.items()
         }
 

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils import check_random_state, get_tags, indexable
-from sklearn.utils._param_validation import validate_params
 
 from ._checks import (
     N_JOBS,
@@ -23,6 +22,7 @@ from ._checks import (
     naming,
     refuse_masked,
 )
+from ._sklearn import validate_params
 from ._targets import check_unit_interval, check_y, column_names, kind_of_labels, sorting
 
 __all__ = ["StratifiedProbabilityKFold", "cross_val_predict_proba"]

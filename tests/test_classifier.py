@@ -3,6 +3,7 @@
 import pickle
 import warnings
 from fractions import Fraction
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -14,7 +15,7 @@ from scipy.special import expit, log_expit
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import InconsistentVersionWarning, NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score, get_scorer
@@ -813,3 +814,14 @@ def test_negative_weights_are_refused_in_score(problem):
         clf = SoftmaxClassifier().fit(X, target)
         with pytest.raises(ValueError, match="sample_weight must not be negative, but row 0"):
             clf.score(X, target, -np.ones(len(X)))
+
+
+def test_estimators_that_an_earlier_version_pickled_load_and_predict():
+    file = Path(__file__).with_name("fitted.pkl")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InconsistentVersionWarning)
+        X, fitted = pickle.loads(file.read_bytes())
+    for name, (model, proba) in fitted.items():
+        found = model.predict_proba(X.astype(model.intercept_.dtype))
+        assert_allclose(found, proba, rtol=1e-6, err_msg=name)
+        assert model.optimize_result_.success

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from sklearn.isotonic import IsotonicRegression
-from sklearn.utils._param_validation import StrOptions, validate_params
 
 from .._losses._categorical import log_softmax
+from .._sklearn import StrOptions, validate_params
 from ._problem import Problem, read
 from ._terms import Predictions, Probabilities
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils._param_validation import StrOptions, validate_params
 
 from .._checks import Number
+from .._sklearn import StrOptions, validate_params
 from .._target_mass import ClassWeight
 from .._targets import check_sample_weight
 from .._warnings import warn

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.metrics._scorer import _BaseScorer  # the only class that ScoringMonitor takes
 from sklearn.utils.metadata_routing import UNUSED
 
+from .._sklearn import BaseScorer
 from .._targets import (
     as_names,
     check_y,
@@ -26,7 +26,7 @@ from ._log_loss import d2_log_loss_score, kl_divergence, log_loss
 _SIGNS: dict[Callable[..., float], int] = {log_loss: -1, kl_divergence: -1, d2_log_loss_score: 1}
 
 
-class LogLossScorer(BaseEstimator, _BaseScorer):
+class LogLossScorer(BaseEstimator, BaseScorer):
     """Callable ``(estimator, X, y, sample_weight=None)`` that scores `predict_proba`.
 
     Made by :func:`make_log_loss_scorer`. Ask for sample weights with
