@@ -344,7 +344,7 @@ class ActiveSet:
     def _shifts(self, some: NDArray) -> NDArray:
         """Places in `some` of features, and of the intercept, that softmax lets shift."""
         objective = self.objective
-        if objective.targets.loss != "categorical":
+        if not objective.loss.shift_invariant:
             return np.empty((0, objective.targets.n_outputs), dtype=np.intp)
         place = np.full(objective.size, -1)
         place[some] = np.arange(len(some))

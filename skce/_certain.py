@@ -64,7 +64,7 @@ def at_limit(
     """
     W, b = (part.copy() for part in objective.unpack(theta))
     W[never | always] = 0
-    if objective.targets.loss == "categorical":
+    if objective.loss.shift_invariant:
         b[never] = b[~never].mean() - far
     else:
         b[never], b[always] = -far, far

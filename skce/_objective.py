@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ._losses import LOSSES, AtTemperature
+from ._losses import LOSSES, AtTemperature, Loss
 from ._penalty import Corners
 from ._rows import COLUMNS, _Rows, blocks
 from ._target_mass import Targets
@@ -59,7 +59,7 @@ class Objective:
         self.rows = rows
         self.targets = targets
         self.fit_intercept = fit_intercept
-        self.loss = LOSSES[targets.loss]
+        self.loss: Loss = LOSSES[targets.loss]
         self.factors = np.broadcast_to(1.0 if factors is None else factors, rows.n_columns)
         self._equal_factors = factors is None
         self.n_coefficients = targets.n_outputs * rows.n_columns
@@ -189,7 +189,7 @@ class Objective:
         """
         if self.corners is not None:
             theta = self.corners.clip(theta)
-        if self.targets.loss != "categorical":
+        if not self.loss.shift_invariant:
             return theta
         W, b = self.unpack(theta)
         W = W - mean_of_classes(W) if self.corners is None else W
@@ -258,7 +258,7 @@ class Objective:
             lost = np.divide(values, mass, out=np.zeros(len(mass)), where=seen)
             found.append((float(far.max()), float(lost.max()) * size / _FAR_ALONG))
 
-        shifts = self.targets.loss == "categorical"
+        shifts = self.loss.shift_invariant
         self.rows.each(D, d, look)
         return max((one[0] for one in found), default=0.0), max(
             (one[1] for one in found), default=0.0
@@ -307,7 +307,7 @@ class Objective:
         G, g = self.unpack(gradient)
         # Softmax does not see a shift of all classes, so these sums are zero but for rounding,
         # which conjugate gradients would blow up: no curvature holds it back.
-        shifts = self.targets.loss == "categorical"
+        shifts = self.loss.shift_invariant
         penalty = self.ridge * self.factors
 
         def finish(span: tuple[int, int]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
-from ._losses._categorical import log_softmax, softmax
+from ._losses.categorical import log_softmax, softmax
 
 
 @dataclass(frozen=True)

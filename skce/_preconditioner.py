@@ -232,7 +232,7 @@ class ClassWhitened:
         else:
             V = (v.reshape(len(self.T), 1, -1) @ self.T).reshape(objective.targets.n_outputs, -1)
         shift: NDArray | float = 0.0
-        if objective.targets.loss == "categorical":
+        if objective.loss.shift_invariant:
             shift = mean_of_classes(V)
             V -= shift
         inner = objective.pack(V[:, :-1], V[:, -1]) if objective.fit_intercept else V.ravel()
@@ -244,7 +244,7 @@ class ClassWhitened:
         G, g = self.inner.unpack(self.inner.gradient(gradient))
         if objective.fit_intercept:
             G = np.concatenate([G, g[:, None]], axis=1)
-        return G - mean_of_classes(G) if objective.targets.loss == "categorical" else G
+        return G - mean_of_classes(G) if objective.loss.shift_invariant else G
 
     def _times(self, G: NDArray) -> NDArray:
         if self.T.ndim == 2:
@@ -569,7 +569,7 @@ class Jointly:
         for k in range(K):
             M[k, :, k] = own[k]
         shift_curvature = np.zeros(p1)
-        if self.objective.targets.loss == "categorical":
+        if self.objective.loss.shift_invariant:
             # A shift of all classes has the curvature that products give it, and no penalty: as
             # much as the classes have or, without a penalty, as they have at equal probabilities,
             # so that the diagonal grows and what little is added to it holds the steps back.

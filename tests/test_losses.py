@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skce._losses import LOSSES, AtTemperature
-from skce._losses._categorical import log_softmax, softmax
+from skce._losses.categorical import log_softmax, softmax
 from skce._target_mass import fold_weights
 from skce._targets import read_targets
 

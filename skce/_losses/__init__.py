@@ -1,6 +1,6 @@
 """Cross-entropy in logit space, one block of rows at a time.
 
-A block has r rows. Every loss is a module of pure functions that share these conventions:
+A block has r rows. Every loss is an instance of `Loss` without state, by these conventions:
 
 z : ndarray of shape (K, r)
     Logits, one row per coefficient vector. The block is transposed so that sums over classes
@@ -8,25 +8,6 @@ z : ndarray of shape (K, r)
 t : HardBlock or SoftBlock
     Target mass per class and total mass m per row, with weights and smoothing folded in.
     A loss therefore knows nothing of sample weights, class weights or label smoothing.
-
-and these verbs:
-
-value_gradient(z, t)
-    The loss of each row, shape (r,), and its gradient with respect to z, shape (K, r).
-curvature(z, t)
-    What the Hessian with respect to z needs at this point; opaque to the caller. May use up z.
-curvature_product(state, v, t)
-    The Hessian with respect to z times v, both of shape (K, r). May use up v: at K = 1000 a block
-    and its temporaries do not fit the cache together.
-curvature_diagonal(state, t)
-    The diagonal of the Hessian with respect to z, shape (K, r).
-curvature_between(state, t)
-    F of shape (K, r), where the Hessian of a row is its diagonal and - F_k F_j off it; None where
-    it is diagonal.
-curvature_root(state, t)
-    A of shape (K, K, r) with A'A the Hessian of each row.
-curvature_bound(K)
-    The curvature per unit of mass at z = 0, which a preconditioner takes as typical.
 
 Logits are shifted, never clipped: values are exact to rounding for any finite z.
 
@@ -36,16 +17,58 @@ Logits are shifted, never clipped: values are exact to rounding for any finite z
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._target_mass import TargetBlock
-from . import _binary, _categorical
+from .binary import Binary
+from .categorical import Categorical
 
-#: Modules, or objects with the same functions.
-LOSSES: dict[str, Any] = {"categorical": _categorical, "binary": _binary}
+
+class Loss(Protocol):
+    """What a loss provides.
+
+    Attributes
+    ----------
+    shift_invariant : bool
+        Whether the same number added to all logits of a row changes nothing.
+    """
+
+    @property
+    def shift_invariant(self) -> bool:
+        """See above."""
+
+    def value_gradient(self, z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:
+        """Return the loss of each row, shape (r,), and its gradient in z, shape (K, r)."""
+
+    def curvature(self, z: NDArray, t: TargetBlock) -> Any:
+        """Return what the Hessian in z needs, opaque to the caller. May use up z."""
+
+    def curvature_product(self, state: Any, v: NDArray, t: TargetBlock) -> NDArray:
+        """Return the Hessian times v, both of shape (K, r).
+
+        May use up v: with K = 1000 a block and its temporaries do not fit the cache together.
+        """
+
+    def curvature_diagonal(self, state: Any, t: TargetBlock) -> NDArray:
+        """Return the diagonal of the Hessian, shape (K, r)."""
+
+    def curvature_between(self, state: Any, t: TargetBlock) -> NDArray | None:
+        """Return F of shape (K, r), where the Hessian off the diagonal is -F_k F_j.
+
+        None for a Hessian that is diagonal.
+        """
+
+    def curvature_root(self, state: Any, t: TargetBlock) -> NDArray:
+        """Return A of shape (K, K, r) with A'A the Hessian of each row."""
+
+    def curvature_bound(self, n_classes: int) -> float:
+        """Return the curvature for each unit of mass at z = 0, which is typical of a start."""
+
+
+LOSSES: dict[str, Loss] = {"categorical": Categorical(), "binary": Binary()}
 
 
 @dataclass(frozen=True)
@@ -58,13 +81,18 @@ class AtTemperature:
 
     Attributes
     ----------
-    loss : one of LOSSES
+    loss : Loss
     T : float
         Temperature.
     """
 
-    loss: Any
+    loss: Loss
     T: float
+
+    @property
+    def shift_invariant(self) -> bool:
+        """That of the loss."""
+        return self.loss.shift_invariant
 
     def value_gradient(self, z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:
         """Loss and gradient."""

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from sklearn.isotonic import IsotonicRegression
 
-from .._losses._categorical import log_softmax
+from .._losses.categorical import log_softmax
 from .._sklearn import StrOptions, validate_params
 from ._problem import Problem, read
 from ._terms import Predictions, Probabilities

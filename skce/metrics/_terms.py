@@ -28,7 +28,7 @@ from sklearn.utils import check_array
 from .._checks import naming, raise_with_first_bad_row, refuse_dates, refuse_masked
 from .._interrupts import restored_on_error
 from .._losses import LOSSES
-from .._losses._categorical import log_softmax
+from .._losses.categorical import log_softmax
 from .._rows import blocks
 from .._target_mass import ClassWeight, SoftBlock, balanced_weights, weights_from_dict
 from .._targets import (

@@ -1,0 +1,120 @@
+r"""Categorical cross-entropy: m * logsumexp(z) - t.z.
+
+With d_k = max(z) - z_k >= 0, e_k = exp(-d_k) and S = sum_k e_k, the loss of a row is
+
+    m * log(S) + t.d
+
+two non-negative terms that cannot cancel. Where the row is fitted well S is close to 1, and
+log(S) loses its digits. So the class c with the most target mass is set apart:
+
+    log(S) = log1p(sum_{k != c} e_k + (e_c - 1))
+
+in which e_c - 1 is exactly zero once c is on top. The gradient and the curvature are built from
+the same sum over the other classes, for the same reason.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._target_mass import TargetBlock
+
+
+def _set_apart(e: NDArray, c: NDArray) -> tuple[NDArray, NDArray, tuple[NDArray, NDArray]]:
+    """Set e[c] to zero; return what it was, the sum of the others, and the index of c."""
+    at_c = (c, np.arange(e.shape[1]))
+    e_c = e[at_c]
+    e[at_c] = 0
+    return e_c, e.sum(axis=0), at_c
+
+
+def _exponentials(z: NDArray) -> tuple[NDArray, NDArray]:
+    """Return d and e."""
+    d = z.max(axis=0) - z
+    e = np.negative(d)
+    return d, np.exp(e, out=e)
+
+
+#: Exponentials e, their sums with and without the reference class, and where that class is.
+_State = tuple[NDArray, NDArray, NDArray, tuple[NDArray, NDArray]]
+
+
+class Categorical:
+    """The loss above: a shift of all logits of a row changes nothing."""
+
+    shift_invariant = True
+
+    def value_gradient(self, z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:
+        """Loss m * logsumexp(z) - t.z of each row and its gradient m * softmax(z) - t."""
+        m = t.mass
+        d, e = _exponentials(z)
+        e_c, others, at_c = _set_apart(e, t.reference)
+        value = m * np.log1p(others + (e_c - 1)) + t.dot(d)
+        scale = m / (others + e_c)
+        e *= scale
+        t.subtract_from(e)
+        # m * p_c - t_c, written so that it does not cancel when p_c is close to 1.
+        e[at_c] = t.rest - scale * others
+        return value, e
+
+    def curvature(self, z: NDArray, t: TargetBlock) -> _State:
+        """Exponentials of z, in its place: softmax(z) but for what is common to a row."""
+        z -= z.max(axis=0)
+        e = np.exp(z, out=z)
+        e_c, others, at_c = _set_apart(e, t.reference)
+        e[at_c] = e_c
+        return e, others + e_c, others, at_c
+
+    def curvature_product(self, state: _State, v: NDArray, t: TargetBlock) -> NDArray:
+        """Return m * (p * v - p * (p.v)) in place of v, which is shifted to v_c = 0 first."""
+        e, total, _, at_c = state
+        v -= v[at_c]
+        v -= np.einsum("kr,kr->r", e, v) / total
+        v *= e
+        v *= t.mass / total
+        return v
+
+    def curvature_diagonal(self, state: _State, t: TargetBlock) -> NDArray:
+        """Return m * p * (1 - p), where 1 - p of the reference class is the sum of the others."""
+        e, total, others, at_c = state
+        p = e / total
+        q = 1 - p
+        q[at_c] = others / total
+        q *= p
+        q *= t.mass
+        return q
+
+    def curvature_between(self, state: _State, t: TargetBlock) -> NDArray:
+        """Return sqrt(m) * p, since the Hessian of a row is m * (diag(p) - p p')."""
+        e, total, _, _ = state
+        return e * (np.sqrt(t.mass) / total)
+
+    def curvature_root(self, state: _State, t: TargetBlock) -> NDArray:
+        """Return A with A'A = m * (diag(p) - p p') for each row: sqrt(m p_k) * (e_k - p)'."""
+        e, total, others, at_c = state
+        p = e / total
+        A = -np.broadcast_to(p, (len(p), *p.shape))
+        left = 1 - p
+        left[at_c] = others / total
+        np.einsum("kkr->kr", A)[:] = left
+        A *= np.sqrt(t.mass * p)[:, None]
+        return A
+
+    def curvature_bound(self, n_classes: int) -> float:
+        """Curvature 1/K along any direction that sums to zero, at equal probabilities."""
+        return 1 / n_classes
+
+
+def log_softmax(z: NDArray) -> NDArray:
+    """Logarithms of softmax(z) down the columns of z, exact where softmax rounds to 0 or 1."""
+    d, e = _exponentials(z)
+    _, others, _ = _set_apart(e, z.argmax(axis=0))
+    return -d - np.log1p(others)
+
+
+def softmax(z: NDArray) -> NDArray:
+    """Probabilities exp(z_k) / sum_j exp(z_j) down the columns of z."""
+    e = np.exp(z - z.max(axis=0))
+    e /= e.sum(axis=0)
+    return e
