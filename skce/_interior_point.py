@@ -108,7 +108,8 @@ class InteriorPoint:
             D = np.maximum(edges.curvature, _FREE / np.maximum(1, np.abs(t)))
             E, solve = self._inverse(parts, D)
             left, rest = parts.bound(t, edges, slopes, self._noise_at(moved))
-            left += float(rest @ solve(rest)) / 2
+            of_rest = float(rest @ solve(rest)) / 2
+            left += of_rest if of_rest >= 0 else np.inf  # negative by rounding
             since = since + 1 if left >= best[0] and complementarity <= limit else 0
             best = min(best, (left, moved, edges), key=lambda one: one[0])
             gained = self._gain_at(self.first + moved)

@@ -276,7 +276,7 @@ def precondition(objective: Objective) -> Whitened:
     noise to the rank of the others.)
     """
     n, p = objective.rows.n_rows, objective.rows.n_columns
-    few_rows = n <= _WHITEN_UP_TO and n * p <= _ROWS_MATRIX and not objective.unpenalised
+    few_rows = n <= _WHITEN_UP_TO and n * p <= _ROWS_MATRIX
     if few_rows and n < p:
         return whiten_rows(objective)
     return whiten_columns(objective) if p <= _WHITEN_UP_TO else scale_columns(objective)
@@ -386,26 +386,62 @@ def whiten_rows(objective: Objective) -> Whitened:
     With A = sqrt(s / S) (X - mu) F^-1/2 = U D B', B of orthonormal columns, the optimum is
     W = V (h D^2 + ridge)^-1/2 B' F^-1/2 for some V. B comes from a QR decomposition of A', whose
     error is small beside each row, and not from A A', which would lose small columns beside large.
+
+    Columns without a penalty have a basis of their own, in units of their deviation: of all their
+    coefficients that make the same logits, those in the space of the rows are as good as any.
     """
-    if "rows" not in objective.shared:
+    free = objective.ridge * objective.factors == 0
+    key = f"rows, {free.sum()} columns free"
+    if key not in objective.shared:
         chunks = _sample(objective, objective.rows.n_rows)
-        mean = _mean(objective, chunks)
-        units = 1 / np.sqrt(objective.factors)
+        far = not objective.fit_intercept and objective.rows.distance > 0
+        mean = _weighted_mean(objective, chunks) if far else _mean(objective, chunks)
         A = np.empty((objective.rows.n_columns, objective.rows.n_rows))
+        roots = np.sqrt(np.concatenate([share for _, share in chunks]))
         start = 0
         for indices, share in chunks:
             X = (objective.rows.dense(indices) - mean) * np.sqrt(share)[:, None]
-            A[:, start : start + len(indices)] = (X * units).T
+            A[:, start : start + len(indices)] = X.T
             start += len(indices)
-        check_squares(objective, np.einsum("jn,jn->j", A, A))
-        B, R = np.linalg.qr(A)
-        inner, D, _ = np.linalg.svd(R)
-        kept = np.finfo(np.float64).eps * len(D) * D.max(initial=0) < D
-        objective.shared["rows"] = mean, (B @ inner[:, kept]) * units[:, None], D[kept]
-    mean, B, D = objective.shared["rows"]
+        if objective.fit_intercept and free.any():  # what rounding left of the means is no basis
+            A[free] -= np.multiply.outer(A[free] @ roots, roots)
+        square = np.einsum("jn,jn->j", A, A) + (mean**2 if far else 0)
+        check_squares(objective, square)
+        square[are_constant(objective, mean, square)] = 0
+        scale = np.where(free, square, objective.factors)
+        units = np.divide(1, np.sqrt(scale), out=np.zeros(len(scale)), where=scale > 0)
+        A *= units[:, None]
+        eps = np.finfo(np.float64).eps
+        parts = (free, _COLLINEAR), (~free, eps)  # a penalty holds what is rounding
+        base = np.multiply.outer(mean * units, roots) if far else None
+        bases = [_basis(A, base, part, rounding) for part, rounding in parts if part.any()]
+        B, D = np.hstack([B for B, _ in bases]), np.concatenate([D for _, D in bases])
+        objective.shared[key] = None if far else mean, B * units[:, None], D
+    mean, B, D = objective.shared[key]
     h = objective.loss.curvature_bound(objective.targets.n_outputs)
-    Q = B / np.sqrt(h * D**2 + objective.ridge)
-    return Whitened(objective, mean, Q, float((D**2).sum()))
+    penalty = np.where(B[free].any(axis=0), 0.0, objective.ridge)
+    spread = np.inf if objective.unpenalised else float((D**2).sum())
+    return Whitened(objective, mean, B / np.sqrt(h * D**2 + penalty), spread)
+
+
+def _basis(
+    A: NDArray, base: NDArray | None, part: NDArray, rounding: float
+) -> tuple[NDArray, NDArray]:
+    """Orthonormal basis of what some rows of A, and of a base of rank 1, span; singular values.
+
+    The base is far larger than A, and has a direction of its own, so that A keeps its digits.
+    """
+    if base is None:
+        B, R = np.linalg.qr(A[part])
+    else:
+        first = base[part]
+        B, R = np.linalg.qr(np.column_stack([first.sum(axis=1), A[part]]))
+        R = R[:, 1:] + B.T @ first
+    inner, D, _ = np.linalg.svd(R, full_matrices=False)
+    kept = rounding * len(D) * D.max(initial=0) < D
+    basis = np.zeros((len(A), int(kept.sum())))
+    basis[part] = B @ inner[:, kept]
+    return basis, D[kept]
 
 
 def scale_columns(objective: Objective) -> Whitened:
@@ -739,10 +775,15 @@ def _sample(objective: Objective, most: int) -> list[tuple[NDArray, NDArray]]:
 
 def _mean(objective: Objective, chunks: list[tuple[NDArray, NDArray]]) -> NDArray:
     """Weighted mean of the columns; zero without an intercept that could take it up."""
-    mean = np.zeros(objective.rows.n_columns)
     if objective.fit_intercept:
-        for indices, share in chunks:
-            mean += share @ objective.rows.dense(indices)
+        return _weighted_mean(objective, chunks)
+    return np.zeros(objective.rows.n_columns)
+
+
+def _weighted_mean(objective: Objective, chunks: list[tuple[NDArray, NDArray]]) -> NDArray:
+    mean = np.zeros(objective.rows.n_columns)
+    for indices, share in chunks:
+        mean += share @ objective.rows.dense(indices)
     return mean
 
 

@@ -189,6 +189,14 @@ def test_offsets_without_an_intercept(params):
         assert_kept(X, y, fit_intercept=False, may_warn=bool(params), tol=1e-6, **params)
 
 
+def test_few_rows_far_from_zero_without_an_intercept():
+    rng = np.random.default_rng(9)
+    X, y = rng.normal(size=(23, 400)), np.arange(23) % 3
+    X[:, 7] = 1.6e9 * (1 + 0.006 * X[:, 7])
+    X += 1e7 * rng.random(400)
+    assert_kept(X, y, C=95.0, fit_intercept=False)
+
+
 def test_intercepts_whose_digits_do_not_suffice_are_said():
     rng = np.random.default_rng(6)
     X = rng.normal(size=(60, 1)) * 1e-4 + 1e10
@@ -303,6 +311,36 @@ def test_a_penalty_that_leaves_nothing_far_from_zero_and_without_an_intercept():
     X, y = 1e6 + rng.normal(size=(20, 30)), np.arange(20) % 3
     clf = assert_kept(X, y, C=1e-9, l1_ratio=0.5, fit_intercept=False)
     assert not clf.coef_.any()
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("shape", [(10, 2), (3, 5), (10, 1500)])
+@pytest.mark.parametrize("params", [{}, {"C": np.inf}, {"l1_ratio": 1.0}, {"coef_bounds": (-1, 1)}])
+def test_nothing_but_zeros_and_no_intercept(params, shape, solver):
+    for K in (2, 3):
+        y = np.arange(shape[0]) % K
+        clf = assert_kept(np.zeros(shape), y, fit_intercept=False, solver=solver, **params)
+        assert not clf.coef_.any()
+        assert clf.optimize_result_.gap == 0
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("C", [7e4, np.inf])
+def test_few_rows_and_many_columns_without_a_penalty(C, container):
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(24, 1500)) * 10 ** rng.uniform(-2, 4, size=1500)
+    weights = np.where(rng.random(1500) < 0.2, 0, 10 ** rng.uniform(-3, 3, size=1500))
+    Y = rng.dirichlet(np.ones(3), size=24)
+    clf = SoftmaxClassifier(C=C, penalty_weights=weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf.fit(CONTAINERS[container](X), Y)
+    assert clf.optimize_result_.passes < 60
+    factors = weights if np.isfinite(C) else None
+    problem = Problem(X, Y, np.ones((24, 1)), "softmax", C=C, factors=factors, fit_intercept=True)
+    theta = clf.optimize_result_.x
+    found = certify(problem, theta[:4500].reshape(3, 1500), theta[4500:], accuracy=clf.tol)
+    assert found.gap <= 1e-9
 
 
 def test_a_model_whose_work_is_spent_certifies_nothing():

@@ -242,7 +242,24 @@ outcomes = []
 
 def once_broken(test):
     """Begin with problems that once broke the promise."""
-    for seed in (66, 727, 1306, 1525, 3281, 4059, 5344, 5845, 7649, 8135):
+    seeds = (
+        66,
+        727,
+        1306,
+        1525,
+        3281,
+        4059,
+        5344,
+        5845,
+        7649,
+        8135,
+        10449,
+        10788,
+        11431,
+        13520,
+        13759,
+    )
+    for seed in seeds:
         test = example(seed)(test)
     return test
 
