@@ -51,8 +51,10 @@ _PROXIMAL_STEPS = 5
 #: Conjugate gradients end once an iteration gains less than this share of what they gained on
 #: average.
 _TRUNCATION = 0.1
-#: Multiplications in the time that a call takes, and those of a Cholesky factor in that of one.
+#: Multiplications in the time that a call takes, and a step along one coefficient; and those of a
+#: Cholesky factor in that of one.
 _CALL = 1e5
+_COORDINATE = 6e3
 _CHOLESKY = 50
 #: Products in one Newton step, at most.
 _PRODUCTS = 100
@@ -288,7 +290,9 @@ class Dense(Quadratic):
     def look_around(self, pull: NDArray) -> None:
         """Minimise along one coefficient after the other."""
         x, v, own = self.x.copy(), self.slopes.copy(), self.own
-        for j in np.flatnonzero(pull):
+        moving = np.flatnonzero(pull)
+        self.work += len(moving) * (_COORDINATE + len(x))
+        for j in moving:
             new = own.minimum_along(x[j], v[j], j)
             if new != x[j]:
                 v += (new - x[j]) * self.H[j]
