@@ -84,6 +84,8 @@ _SMALLEST_SQUARE = 1e-305
 _CONSTANT = 1e-14
 #: The share of the largest variance, times the number of columns, that is rounding too.
 _COLLINEAR = 10 * np.finfo(np.float64).eps
+#: The ratio of the sizes of columns from which a basis that is not careful loses the small ones.
+_GRADED = 1e5
 #: Operations for the eigenvectors of a matrix, as a multiple of the cube of its size, at the pace
 #: of Hessian products; and the least mean curvature of a class.
 _EIGENVECTORS = 5
@@ -403,8 +405,6 @@ def whiten_rows(objective: Objective) -> Whitened:
             X = (objective.rows.dense(indices) - mean) * np.sqrt(share)[:, None]
             A[:, start : start + len(indices)] = X.T
             start += len(indices)
-        if objective.fit_intercept and free.any():  # what rounding left of the means is no basis
-            A[free] -= np.multiply.outer(A[free] @ roots, roots)
         square = np.einsum("jn,jn->j", A, A) + (mean**2 if far else 0)
         check_squares(objective, square)
         square[are_constant(objective, mean, square)] = 0
@@ -413,8 +413,13 @@ def whiten_rows(objective: Objective) -> Whitened:
         A *= units[:, None]
         eps = np.finfo(np.float64).eps
         parts = (free, _COLLINEAR), (~free, eps)  # a penalty holds what is rounding
-        base = np.multiply.outer(mean * units, roots) if far else None
-        bases = [_basis(A, base, part, rounding) for part, rounding in parts if part.any()]
+        base = mean * units if far else None
+        centred = objective.fit_intercept
+        bases = [
+            _basis(A, base, roots, part, rounding, centred)
+            for part, rounding in parts
+            if part.any()
+        ]
         B, D = np.hstack([B for B, _ in bases]), np.concatenate([D for _, D in bases])
         objective.shared[key] = None if far else mean, B * units[:, None], D
     mean, B, D = objective.shared[key]
@@ -425,22 +430,51 @@ def whiten_rows(objective: Objective) -> Whitened:
 
 
 def _basis(
-    A: NDArray, base: NDArray | None, part: NDArray, rounding: float
+    A: NDArray,
+    base: NDArray | None,
+    roots: NDArray,
+    part: NDArray,
+    rounding: float,
+    centred: bool,
 ) -> tuple[NDArray, NDArray]:
-    """Orthonormal basis of what some rows of A, and of a base of rank 1, span; singular values.
+    """Orthonormal basis of the columns of A, all but some of whose rows are zero; singular values.
 
-    The base is far larger than A, and has a direction of its own, so that A keeps its digits.
+    To these columns a base is added, times `roots`, which may be far larger than A; it has a
+    direction of its own, so that A keeps its digits. If `centred`, A `roots` is zero but for
+    rounding, which is taken out where it would make a direction.
+
+    Where rows of A are of very different sizes, large rows come first in the QR decomposition,
+    whose errors are then small beside each row; and as small singular values are rounding there,
+    as many are taken as columns that are new.
+
+    Source: Cox and Higham, *Stability of Householder QR factorization for weighted least squares
+    problems*, 1998.
     """
-    if base is None:
-        B, R = np.linalg.qr(A[part])
-    else:
-        first = base[part]
-        B, R = np.linalg.qr(np.column_stack([first.sum(axis=1), A[part]]))
-        R = R[:, 1:] + B.T @ first
+    rows = np.flatnonzero(part)
+    size = np.einsum("jn,jn->j", A[rows], A[rows])
+    if base is not None:
+        size += base[rows] ** 2
+    graded = size.max(initial=0) > _GRADED**2 * size[size > 0].min(initial=np.inf)
+    if graded:
+        order = np.argsort(-size, kind="stable")
+        rows, size = rows[order], size[order]
+    columns = A[rows]
+    if centred and (graded or rounding == _COLLINEAR):
+        columns -= np.multiply.outer(columns @ roots, roots)
+    if base is not None:
+        columns = np.column_stack([base[rows], columns])
+    B, R = np.linalg.qr(columns)
+    seen = 0
+    if graded:  # a column is new if it has more than rounding of some row
+        units = np.sqrt(np.where(size > 0, size, np.inf))
+        new = np.abs(B / units[:, None]).max(axis=0) * np.abs(R.diagonal())
+        seen = int((new > rounding * len(new)).sum())
+    if base is not None:
+        R = R[:, 1:] + np.multiply.outer(R[:, 0], roots)
     inner, D, _ = np.linalg.svd(R, full_matrices=False)
-    kept = rounding * len(D) * D.max(initial=0) < D
+    kept = (rounding * len(D) * D.max(initial=0) < D) | (np.arange(len(D)) < seen)
     basis = np.zeros((len(A), int(kept.sum())))
-    basis[part] = B @ inner[:, kept]
+    basis[rows] = B @ inner[:, kept]
     return basis, D[kept]
 
 

@@ -74,6 +74,13 @@ _TRUNCATION = 0.05
 _TRUNCATION_PER_ERROR = 3
 #: Iterations that together gained less than the gap that matters are failures too.
 _PATIENCE = 30
+#: Work of a fit that is enough where X has few bytes, in multiplications of a large product of
+#: matrices, some seconds; and what a pass, and a logit of it, costs beside its multiplications.
+_FEW_BYTES = 2**23
+_MOST_WORK = 7e10
+_WORK_PER_PASS = 2.4e6
+_WORK_PER_LOGIT = 240
+_SPARSE = 5
 #: Iterations with corners, of which twice as many are enough if they gained less than this share.
 _LONG = 100
 _SLOW = 1e-2
@@ -111,7 +118,7 @@ _FAR_BELOW = 0.01
 #: The error in the gain of a last Newton step that is too much, as a share of that gain and, where
 #: that is far below `limit`, of `limit`: the quadratic model, which the estimate of the gap rests
 #: on, does not hold there. (Where losses decay exponentially a step gains 1.26 times its promise.)
-_TRUSTED = 0.1
+_TRUSTED = 0.2
 _TRUSTED_BELOW = 0.5
 #: The fewest in the last one, of a fit that is not good enough.
 _LAST_PRODUCTS = 20
@@ -183,6 +190,7 @@ class _Fit:
         self._last_v: NDArray | None = None
         self.decrement = self.decrement_before = np.inf
         self.passes = 0.0
+        self.work = 0.0
         self.gap = np.inf
         self.converged = self.complete = self.stopped = False
         self.on_iteration: OnIteration | None = None
@@ -246,11 +254,21 @@ class _Fit:
     @property
     def is_slow(self) -> bool:
         """Whether many iterations together gained next to nothing, or took too much work."""
+        if self.objective.corners is None:
+            return self.objective.rows.nbytes < _FEW_BYTES and self._all_work > _MOST_WORK
         if self.active.work > self.active.most_work:
             return True
         if self.n_iter < 2 * _LONG:
             return False
         return self.values[-_LONG] - self.point.value <= _SLOW * self.point.value
+
+    @property
+    def _all_work(self) -> float:
+        """Multiplications so far, and what took as long."""
+        rows, K = self.objective.rows, self.objective.targets.n_outputs
+        products = 4 * rows._work_per_logit * (_SPARSE if rows.is_sparse else 1)
+        of_pass = _WORK_PER_PASS + rows.n_rows * K * (products + _WORK_PER_LOGIT)
+        return self.work + self.passes * of_pass
 
     @property
     def _slopes(self) -> NDArray:
@@ -657,7 +675,7 @@ def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> s
                 _search(fit)
         if fit.converged:
             return ""
-        if method is active_set and fit.is_slow:
+        if fit.is_slow:
             return SLOW
         if fit.stopped:
             return STOPPED
@@ -750,6 +768,7 @@ def newton_cg(fit: _Fit, max_iter: int) -> None:
     before, fit.decrement_before = fit.nhev, fit.decrement
     if fit.jointly is not None:
         fit.variables = fit.jointly.at(fit.point.theta)
+        fit.work += fit.base.size**2 * (2 * fit.objective.rows.n_rows + fit.base.size / 3)
         fit.look_at_gradient()
     else:
         fit.estimate_gap(fit.truncation)
@@ -943,7 +962,8 @@ def warn_if_not_converged(
         PRECISION: "Increase tol, or pass X as float64."
         if np.dtype(dtype) == np.float32
         else "Increase tol.",
-        SLOW: "Increase tol, bring the columns of X to a common scale, or widen the bounds.",
+        SLOW: "Increase tol, decrease C, bring the columns of X to a common scale, or widen "
+        "coef_bounds if there are any.",
         STORED: "Increase tol, or subtract their means from the columns of X first.",
         SEPARABLE: no_optimum,
         QUASI_SEPARABLE: no_optimum,

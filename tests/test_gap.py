@@ -197,6 +197,14 @@ def test_few_rows_far_from_zero_without_an_intercept():
     assert_kept(X, y, C=95.0, fit_intercept=False)
 
 
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_small_columns_beside_a_large_one_in_wide_x(fit_intercept):
+    rng = np.random.default_rng(8)
+    X, y = rng.normal(size=(57, 67)) * 10 ** rng.uniform(-3, 4, size=67), np.arange(57) % 2
+    X[:, 0] = 4e12 * (1 + 0.006 * rng.normal(size=57))
+    assert_kept(X, y, C=1e8, fit_intercept=fit_intercept)
+
+
 def test_intercepts_whose_digits_do_not_suffice_are_said():
     rng = np.random.default_rng(6)
     X = rng.normal(size=(60, 1)) * 1e-4 + 1e10

@@ -258,6 +258,8 @@ def once_broken(test):
         11431,
         13520,
         13759,
+        15360,
+        18469,
     )
     for seed in seeds:
         test = example(seed)(test)
