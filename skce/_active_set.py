@@ -337,6 +337,7 @@ class ActiveSet:
         def by_products(damping: NDArray, *rest: Any) -> Quadratic:
             model = ByProducts(diagonal + damping, lambda v: product(v) + damping * v, *rest)
             model.cost, model.thorough = cost, self.most_work < np.inf
+            model.doubtful = self.factored
             return model
 
         return by_products, lambda: made

@@ -517,6 +517,29 @@ def variance_of(objective: Objective, mean: NDArray, square: NDArray) -> NDArray
     return variance
 
 
+def rounding_without_intercept(objective: Objective, theta: NDArray, value: float) -> float:
+    """How much lower F may be than `value`, as a share of it, for all that rounding lets us see.
+
+    Without an intercept columns far from zero are read as they are, and the slope sum_i r_i x_ij is
+    rounded by eps times the root of mean x_ij^2 and of mean r_i^2, which is 2 F at most (Pinsker's
+    inequality). The curvature that goes with it is about F times the variance, and the ridge.
+    """
+    rows = objective.rows
+    if objective.fit_intercept or not rows.distance > 0:
+        return 0.0
+    chunks = _sample(objective, rows.n_rows)
+    mean, (variance, square) = _weighted_mean(objective, chunks), np.zeros((2, rows.n_columns))
+    for indices, share in chunks:
+        X = rows.dense(indices)
+        square += share @ X**2
+        variance += share @ (X - mean) ** 2
+    W, _ = objective.unpack(theta)
+    used = W.any(axis=0)
+    curvature = (value * variance + objective.ridge * objective.factors)[used]
+    eps = np.finfo(np.float64).eps
+    return float((eps**2 * square[used] / np.maximum(curvature, _SMALLEST_SQUARE)).sum())
+
+
 def are_constant(objective: Objective, mean: NDArray, variance: NDArray) -> NDArray:
     """Whether the variance of each column is nothing but rounding."""
     return variance <= (_CONSTANT * mean) ** 2

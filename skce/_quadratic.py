@@ -55,7 +55,7 @@ _TRUNCATION = 0.1
 #: Cholesky factor in that of one.
 _CALL = 1e5
 _COORDINATE = 6e3
-_CHOLESKY = 50
+_CHOLESKY = 5
 #: Products in one Newton step, at most.
 _PRODUCTS = 100
 
@@ -347,8 +347,9 @@ class ByProducts(Quadratic):
         self.product = product
         #: Multiplications in a product.
         self.cost = 0.0
-        #: Whether steps of a model that gains next to nothing are solved out.
-        self.thorough = False
+        #: Whether steps of a model that gains next to nothing are solved out, and whether rounding
+        #: may hide from products what coefficients differ in.
+        self.thorough = self.doubtful = False
         self.length = 1.0
 
     def times(self, v: NDArray) -> NDArray:
@@ -399,5 +400,5 @@ class ByProducts(Quadratic):
             truncation=0 if solve_out else _TRUNCATION,
             max_products=_PRODUCTS,
         )
-        self.collinear = solve_out and not found.complete
+        self.collinear = solve_out and (self.doubtful or not found.complete)
         return found.step

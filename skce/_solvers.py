@@ -52,6 +52,7 @@ from ._preconditioner import (
     only_centre,
     precondition,
     precondition_classes,
+    rounding_without_intercept,
     scale_classes,
     take_sample,
     whiten_many_columns,
@@ -478,6 +479,14 @@ class _Fit:
                 self.converged = self.gap <= self.tol
         return self.converged
 
+    def is_above_rounding(self) -> bool:
+        """Whether columns far from zero, without an intercept, leave digits for a small gap."""
+        hidden = rounding_without_intercept(self.objective, self.point.theta, self.point.value)
+        if hidden > self.tol:
+            self.gap += hidden
+            self.converged = False
+        return self.converged
+
     def accept(self) -> None:
         """Take note of an iteration that led to the point."""
         if self.objective.free.any():
@@ -572,6 +581,8 @@ def minimize(
             fit.converged = fit.complete = True
         if fit.converged and not fit.is_storable():
             message = STORED
+        if fit.converged and not fit.is_above_rounding():
+            message = FAR
     if fit.converged:
         message = f"The estimated relative gap, {fit.gap:.1e}, is at most tol={tol:g}."
     result = OptimizeResult(
@@ -915,6 +926,7 @@ STOPPED = "a callback ended the fit"
 PRECISION = "the line search found nothing lower in the precision of X"
 SLOW = "iterations gain next to nothing for the work that they take"
 STORED = "the intercepts that go with columns far from zero have no more digits"
+FAR = "columns far from zero leave no more digits without an intercept"
 SEPARABLE = "the classes are separable and the loss goes to zero as the coefficients grow"
 QUASI_SEPARABLE = "some coefficients grow without bound, while the loss hardly changes"
 #: Features, or classes, that a warning names at most.
@@ -965,6 +977,7 @@ def warn_if_not_converged(
         SLOW: "Increase tol, decrease C, bring the columns of X to a common scale, or widen "
         "coef_bounds if there are any.",
         STORED: "Increase tol, or subtract their means from the columns of X first.",
+        FAR: "Increase tol, set fit_intercept=True, or subtract their means from the columns of X.",
         SEPARABLE: no_optimum,
         QUASI_SEPARABLE: no_optimum,
     }

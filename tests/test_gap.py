@@ -189,6 +189,16 @@ def test_offsets_without_an_intercept(params):
         assert_kept(X, y, fit_intercept=False, may_warn=bool(params), tol=1e-6, **params)
 
 
+def test_digits_that_are_lost_without_an_intercept_are_said():
+    rng = np.random.default_rng(1)
+    X, Y = rng.normal(size=(13, 4)) * 1e-2 + 1e9 * rng.random(4), rng.dirichlet(np.ones(2), 13)
+    clf = SoftmaxClassifier(C=1e12, fit_intercept=False)
+    with pytest.warns(ConvergenceWarning, match=r"without an intercept.*set fit_intercept=True"):
+        clf.fit(X, Y)
+    assert 1e-9 < clf.optimize_result_.gap < 1e-6
+    assert not clf.optimize_result_.success
+
+
 def test_few_rows_far_from_zero_without_an_intercept():
     rng = np.random.default_rng(9)
     X, y = rng.normal(size=(23, 400)), np.arange(23) % 3
