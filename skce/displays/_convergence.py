@@ -1,0 +1,158 @@
+"""The gap of fits against their iterations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._checks import check_number
+from ._base import (
+    Display,
+    check_choice,
+    check_finite,
+    check_fitted_with,
+    check_text,
+)
+
+
+class ConvergenceDisplay(Display):
+    """Relative gap of the objective of a fit, against iterations or seconds.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_points,)
+        Iterations made, or seconds since the fit began.
+    gap : ndarray of shape (n_points,)
+        (objective - minimum) / minimum after each of them.
+    against : {"iteration", "time"}
+        What `x` is.
+    name : str, default=None
+        Name of the fit in the legend.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the curve.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    line_ : matplotlib Line2D
+        The curve.
+
+    See Also
+    --------
+    skce.SoftmaxClassifier : Keeps `loss_curve_` and `optimize_result_`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skce import SoftmaxClassifier
+    >>> from skce.displays import ConvergenceDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> display = ConvergenceDisplay.from_estimator(SoftmaxClassifier().fit(X, y))
+    >>> bool((display.gap[1:] < display.gap[:-1]).all())
+    True
+    """
+
+    def __init__(self, *, x: NDArray, gap: NDArray, against: str, name: str | None = None):
+        check_choice("against", against, ("iteration", "time"))
+        self.x = check_finite("x", x, (None,))
+        self.gap = check_finite("gap", gap, self.x.shape)
+        if name is not None:
+            check_text("name", name)
+        self.against = against
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        against: str = "iteration",
+        minimum: float | None = None,
+        name: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> ConvergenceDisplay:
+        """Draw the way of a fitted :class:`~skce.SoftmaxClassifier`.
+
+        Parameters
+        ----------
+        estimator : SoftmaxClassifier
+            A fitted estimator.
+        against : {"iteration", "time"}, default="iteration"
+            What to draw the gap against.
+        minimum : float, default=None
+            The least objective, if it is known from elsewhere, for example from a fit with a
+            smaller `tol`. If None it is the last objective of this fit, whose own gap is then
+            unknown and not drawn.
+        name : str, default=None
+            Name in the legend; that of the class and its solver if None.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        ConvergenceDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If `minimum` is not below every objective of the fit, to rounding.
+        """
+        check_choice("against", against, ("iteration", "time"))
+        if minimum is not None:
+            minimum = check_number(minimum, "minimum")
+        check_fitted_with(estimator, "loss_curve_")
+        curve = np.asarray(estimator.loss_curve_)
+        seconds = estimator.optimize_result_.seconds
+        x = np.arange(1, len(curve) + 1) if against == "iteration" else seconds
+        least = curve.min() if minimum is None else float(minimum)
+        if not 0 < least < np.inf:
+            raise ValueError(
+                f"The gap is relative to minimum, which must be positive and finite, got {least:g}."
+            )
+        gap = (curve - least) / least
+        if (gap < -np.sqrt(np.finfo(float).eps)).any():
+            raise ValueError(
+                f"minimum is {least:.10g}, but the fit reached {curve.min():.10g}, which is less."
+            )
+        drawn = gap > 0
+        if name is None:
+            name = f"{type(estimator).__name__}(solver={estimator.solver!r})"
+        display = cls(x=x[drawn], gap=gap[drawn], against=against, name=name)
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> ConvergenceDisplay:
+        """Draw the gap on a logarithmic scale.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        ConvergenceDisplay
+            The display itself.
+        """
+        ax = self._on(ax)
+        (self.line_,) = ax.plot(
+            self.x, self.gap, **{"marker": "o", "markersize": 4, "label": self.name, **kwargs}
+        )
+        ax.set_yscale("log")
+        if self.against == "iteration":
+            ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.set(
+            xlabel={"iteration": "iteration", "time": "seconds"}[self.against],
+            ylabel="relative gap of the objective",
+        )
+        if self.name is not None:
+            ax.legend()
+        return self

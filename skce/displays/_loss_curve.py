@@ -1,0 +1,212 @@
+"""The loss of one prediction, against its probability or logit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from .._checks import check_number
+from ..metrics import (
+    log_loss_gradient,
+    log_loss_gradient_from_logits,
+    log_loss_samples,
+    log_loss_samples_from_logits,
+)
+from ._base import (
+    Display,
+    check_choice,
+    check_count,
+    check_finite,
+)
+
+
+def _squared_error(y: float, x: NDArray, *, gradient: bool, logits: bool) -> NDArray:
+    p = expit(x) if logits else x
+    if not gradient:
+        return (p - y) ** 2
+    return 2 * (p - y) * (p * (1 - p) if logits else 1)
+
+
+def _log_loss(y: float, x: NDArray, *, gradient: bool, logits: bool) -> NDArray:
+    function = {
+        (False, False): log_loss_samples,
+        (False, True): log_loss_samples_from_logits,
+        (True, False): log_loss_gradient,
+        (True, True): log_loss_gradient_from_logits,
+    }[gradient, logits]
+    targets = np.full((len(x), 2), (1 - y, y))
+    return function(targets, x)
+
+
+_CURVES = {"log_loss": _log_loss, "squared_error": _squared_error}
+_CURVE_NAMES = {"log_loss": "log-loss", "squared_error": "squared error"}
+_LINE_STYLES = ("-", "--", ":", "-.")
+#: The probabilities, and the logits, that curves are drawn between.
+_RANGES = {"proba": (0.001, 0.999), "logit": (-6.0, 6.0)}
+#: Gradients in the probability are unbounded; this much of them is shown.
+_STEEPEST = 10
+
+
+class LossCurveDisplay(Display):
+    """Loss of one prediction for two classes, or its gradient, against the prediction.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_points,)
+        Predicted probabilities of class 1, or logits.
+    curves : dict of {(str, float): ndarray of shape (n_points,)}
+        Values by loss, "log_loss" or "squared_error", and target.
+    response : {"loss", "gradient"}
+        What the values are.
+    against : {"proba", "logit"}
+        What `x` is, and what the gradient is taken with respect to.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the curves.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    lines_ : list of matplotlib Line2D
+        The curves in the order of `curves`.
+
+    See Also
+    --------
+    skce.metrics.log_loss_samples : The loss that is drawn.
+
+    Examples
+    --------
+    >>> from skce.displays import LossCurveDisplay
+    >>> display = LossCurveDisplay.from_targets([0, 1])
+    >>> [line.get_label() for line in display.lines_]
+    ['log-loss, y = 0', 'log-loss, y = 1']
+    """
+
+    def __init__(
+        self, *, x: NDArray, curves: dict[tuple[str, float], NDArray], response: str, against: str
+    ):
+        check_choice("response", response, ("loss", "gradient"))
+        check_choice("against", against, tuple(_RANGES))
+        self.x = check_finite("x", x, (None,))
+        self.curves = _check_curves(curves, len(self.x))
+        self.response = response
+        self.against = against
+
+    @classmethod
+    def from_targets(
+        cls,
+        targets: Sequence[float] = (0.0, 1.0),
+        *,
+        losses: Sequence[str] = ("log_loss",),
+        response: str = "loss",
+        against: str = "proba",
+        n_points: int = 301,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> LossCurveDisplay:
+        """Compute and draw the curves of some targets.
+
+        Parameters
+        ----------
+        targets : sequence of float, default=(0, 1)
+            Target probabilities of class 1; 0.7 is a soft target.
+        losses : sequence of {"log_loss", "squared_error"}, default=("log_loss",)
+            The losses to draw.
+        response : {"loss", "gradient"}, default="loss"
+            Whether to draw the loss or its gradient.
+        against : {"proba", "logit"}, default="proba"
+            What to draw it against, and to take the gradient with respect to. Against logits the
+            gradient of the squared error vanishes where a prediction is sure and wrong, that of
+            log-loss does not.
+        n_points : int, default=301
+            Points per curve.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        LossCurveDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If a target is no probability or a name is none of those above.
+        """
+        check_choice("response", response, ("loss", "gradient"))
+        check_choice("against", against, tuple(_RANGES))
+        check_count("n_points", n_points, 2)
+        if not isinstance(losses, (list, tuple)):
+            raise ValueError(f"losses must be a list of names, got {losses!r:.100}.")
+        for loss in losses:
+            check_choice("losses", loss, tuple(_CURVES))
+        targets = check_finite("targets", targets, (None,)).tolist()
+        bad = [y for y in targets if not 0 <= y <= 1]
+        if bad:
+            raise ValueError(f"targets must be probabilities in [0, 1], but one is {bad[0]:g}.")
+        low, high = _RANGES[against]
+        x = np.linspace(low, high, n_points)
+        curves = {
+            (loss, float(y)): _CURVES[loss](
+                y, x, gradient=response == "gradient", logits=against == "logit"
+            )
+            for loss in losses
+            for y in targets
+        }
+        return cls(x=x, curves=curves, response=response, against=against).plot(ax=ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> LossCurveDisplay:
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        LossCurveDisplay
+            The display itself.
+        """
+        ax = self._on(ax)
+        losses = list(dict.fromkeys(loss for loss, _ in self.curves))
+        targets = list(dict.fromkeys(y for _, y in self.curves))
+        self.lines_ = []
+        for (loss, y), values in self.curves.items():
+            style = {
+                "color": f"C{targets.index(y)}",
+                "linestyle": _LINE_STYLES[losses.index(loss) % len(_LINE_STYLES)],
+                "label": f"{_CURVE_NAMES[loss]}, y = {y:g}",
+            }
+            self.lines_ += ax.plot(self.x, values, **{**style, **kwargs})
+        name = {"proba": "predicted probability of class 1", "logit": "logit of class 1"}
+        response = "loss (nats)" if losses == ["log_loss"] else "loss"
+        if self.response == "gradient":
+            response = f"gradient in the {'logit' if self.against == 'logit' else 'probability'}"
+            ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+        ax.set(xlabel=name[self.against], ylabel=response)
+        if self.response == "gradient" and self.against == "proba":
+            ax.set_ylim(-_STEEPEST, _STEEPEST)
+        ax.legend()
+        return self
+
+
+def _check_curves(curves: Any, n_points: int) -> dict[tuple[str, float], NDArray]:
+    if not isinstance(curves, dict):
+        raise ValueError(f"curves must be a dict, got {curves!r:.100}.")
+    for key in curves:
+        if not isinstance(key, tuple) or len(key) != 2:
+            raise ValueError(f"curves must have keys (loss, target), but one is {key!r:.100}.")
+        check_choice("the losses of curves", key[0], tuple(_CURVES))
+        check_number(key[1], "the target of a curve")
+    return {
+        key: check_finite(f"curve {key}", values, (n_points,)) for key, values in curves.items()
+    }

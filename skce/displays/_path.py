@@ -1,0 +1,255 @@
+"""Coefficients and scores along a path of C."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._checks import check_number, check_numbers
+from ._base import (
+    Display,
+    check_choice,
+    check_finite,
+    check_fitted_with,
+    check_names,
+    check_text,
+)
+
+#: Names in a legend at most.
+_NAMED = 10
+
+
+class RegularizationPathDisplay(Display):
+    """Coefficients, or cross-validated scores, against C.
+
+    Parameters
+    ----------
+    Cs : ndarray of shape (n_Cs,)
+        Values of C, ascending.
+    coefs : ndarray of shape (n_Cs, n_outputs, n_features), default=None
+        Coefficients at each of them.
+    scores : ndarray of shape (n_folds, n_Cs), default=None
+        Scores of each fold, in place of `coefs`.
+    score_name : str, default="score"
+        What the scores are.
+    marked : dict of str to float, default=None
+        Values of C to mark with a vertical line, by what they are called.
+    names : sequence of str, default=None
+        Names of the outputs or, where there is one, of the features.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes with the curves.
+    figure_ : matplotlib Figure
+        Figure of the axes.
+    lines_ : list of matplotlib Line2D
+        A line for every coefficient that is not zero throughout, row by row of `coef_`; or the
+        mean of the scores.
+    band_ : matplotlib collection
+        One standard error about the mean of the scores; None for coefficients.
+
+    See Also
+    --------
+    skce.SoftmaxClassifierCV : Chooses C by cross-validation.
+    skce.softmax_path : Fits along a path.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skce import SoftmaxClassifierCV
+    >>> from skce.displays import RegularizationPathDisplay
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = SoftmaxClassifierCV(Cs=5, l1_ratios=[1.0]).fit(X, y)
+    >>> display = RegularizationPathDisplay.from_estimator(clf)
+    >>> display.scores.shape
+    (5, 5)
+    >>> list(display.marked)
+    ['best', 'one standard error']
+    """
+
+    def __init__(
+        self,
+        *,
+        Cs: NDArray,
+        coefs: NDArray | None = None,
+        scores: NDArray | None = None,
+        score_name: str = "score",
+        marked: dict[str, float] | None = None,
+        names: Sequence[str] | None = None,
+    ):
+        self.Cs = check_numbers(Cs, "Cs")
+        if self.Cs.ndim != 1 or not len(self.Cs) or not (self.Cs > 0).all():
+            raise ValueError("Cs must hold positive numbers.")
+        if (coefs is None) == (scores is None):
+            raise ValueError("Pass either coefs or scores.")
+        n_Cs = len(self.Cs)
+        self.coefs = None if coefs is None else check_finite("coefs", coefs, (n_Cs, None, None))
+        self.scores = None if scores is None else check_finite("scores", scores, (None, n_Cs))
+        check_text("score_name", score_name)
+        self.score_name = score_name
+        if marked is not None and not isinstance(marked, dict):
+            raise ValueError(f"marked must be a dict of values of C, got {marked!r:.100}.")
+        self.marked = marked and {k: check_number(C, f"marked {k}") for k, C in marked.items()}
+        self.names = names
+        if names is not None and self.coefs is not None:
+            n_outputs, n_features = self.coefs.shape[1:]
+            self.names = check_names("names", names, n_features if n_outputs == 1 else n_outputs)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        response: str = "score",
+        l1_ratio: float | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> RegularizationPathDisplay:
+        """Draw the path of a fitted :class:`~skce.SoftmaxClassifierCV`.
+
+        Parameters
+        ----------
+        estimator : SoftmaxClassifierCV
+            A fitted estimator.
+        response : {"score", "coefficients"}, default="score"
+            Draw the mean score over folds with one standard error about it, or the mean
+            coefficients over folds. Without a `scoring` the score is drawn as a log-loss, less
+            being better.
+        l1_ratio : float, default=None
+            One of `l1_ratios_`; the best if None.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        RegularizationPathDisplay
+            The display, drawn, with the best C marked and, for the best l1_ratio, the smallest one
+            within one standard error.
+
+        Raises
+        ------
+        ValueError
+            If `l1_ratio` is none of the `l1_ratios_`.
+        """
+        check_choice("response", response, ("score", "coefficients"))
+        check_fitted_with(estimator, "coefs_paths_")
+        if l1_ratio is not None:
+            l1_ratio = check_number(l1_ratio, "l1_ratio")
+        share = estimator.l1_ratio_ if l1_ratio is None else l1_ratio
+        if share not in estimator.l1_ratios_:
+            raise ValueError(
+                f"l1_ratio must be one of l1_ratios_, {estimator.l1_ratios_.tolist()}, got {share}."
+            )
+        j = int((estimator.l1_ratios_ == share).argmax())
+        marked = {}
+        if share == estimator.l1_ratio_ and estimator.refit:
+            marked = {"best": estimator.C_, "one standard error": estimator.C_1se_}
+        if response == "score":
+            is_loss = estimator.scoring is None
+            scores = estimator.scores_[:, j]
+            name = str(getattr(estimator.scoring, "__name__", estimator.scoring))
+            display = cls(
+                Cs=estimator.Cs_,
+                scores=-scores if is_loss else scores,
+                score_name="log-loss" if is_loss else name,
+                marked=marked,
+            )
+        else:
+            coefs = estimator.coefs_paths_[:, j].mean(axis=0)[..., : estimator.n_features_in_]
+            names = estimator.classes_
+            if coefs.shape[1] == 1:
+                names = getattr(estimator, "feature_names_in_", range(estimator.n_features_in_))
+            display = cls(Cs=estimator.Cs_, coefs=coefs, marked=marked, names=[*map(str, names)])
+        return display.plot(ax=ax, **kwargs)
+
+    @classmethod
+    def from_path(
+        cls, path: Any, *, names: Sequence[str] | None = None, ax: Any = None, **kwargs: Any
+    ) -> RegularizationPathDisplay:
+        """Draw the coefficients that :func:`~skce.softmax_path` returned.
+
+        Parameters
+        ----------
+        path : SoftmaxPath
+            What it returned.
+        names : sequence of str, default=None
+            Names of the outputs or, where there is one, of the features.
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        RegularizationPathDisplay
+            The display, drawn.
+        """
+        if not (hasattr(path, "Cs") and hasattr(path, "coefs")):
+            raise TypeError(f"path must be what softmax_path returned, got {path!r:.100}.")
+        return cls(Cs=path.Cs, coefs=path.coefs, names=names).plot(ax=ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> RegularizationPathDisplay:
+        """Draw the curves on a logarithmic scale of C.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            Axes to draw on; new ones if None.
+        **kwargs : dict
+            Passed to matplotlib's `plot`.
+
+        Returns
+        -------
+        RegularizationPathDisplay
+            The display itself.
+        """
+        ax = self._on(ax)
+        ax.set_xscale("log")
+        if self.scores is None:
+            self._plot_coefficients(ax, kwargs)
+        else:
+            self._plot_scores(ax, kwargs)
+        for style, (name, C) in zip(("--", ":"), (self.marked or {}).items(), strict=False):
+            ax.axvline(C, color="0.3", linestyle=style, linewidth=1, label=f"{name}: C = {C:.3g}")
+        ax.set_xlabel("C (a weaker penalty to the right)")
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend()
+        return self
+
+    def _plot_scores(self, ax: Any, kwargs: dict[str, Any]) -> None:
+        scores = np.asarray(self.scores)
+        mean, n_folds = scores.mean(axis=0), len(scores)
+        self.lines_ = ax.plot(
+            self.Cs,
+            mean,
+            **{"marker": "o", "markersize": 4, "label": f"mean of {n_folds} folds"} | kwargs,
+        )
+        error = scores.std(axis=0, ddof=1) / np.sqrt(n_folds) if n_folds > 1 else 0 * mean
+        self.band_ = ax.fill_between(
+            self.Cs, mean - error, mean + error, alpha=0.2, label="one standard error about it"
+        )
+        ax.set_ylabel(f"cross-validated {self.score_name}")
+
+    def _plot_coefficients(self, ax: Any, kwargs: dict[str, Any]) -> None:
+        coefs = np.asarray(self.coefs)
+        n_outputs, n_features = coefs.shape[1:]
+        by_feature = n_outputs == 1
+        n_named = n_features if by_feature else n_outputs
+        names = self.names if self.names is not None and n_named <= _NAMED else None
+        self.lines_, self.band_, seen = [], None, set()
+        for k in range(n_outputs):
+            for j in range(n_features):
+                named = j if by_feature else k
+                if coefs[:, k, j].any():
+                    label = None if names is None or named in seen else names[named]
+                    style = {"color": f"C{named % 10}", "linewidth": 1, "label": label}
+                    self.lines_ += ax.plot(self.Cs, coefs[:, k, j], **style | kwargs)
+                    seen.add(named)
+        ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+        ax.set_ylabel("coefficients")
