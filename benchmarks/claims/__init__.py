@@ -1,0 +1,31 @@
+"""Measurements behind single claims: ``python -m benchmarks --only NAME``.
+
+`CLAIMS` maps a name to the title of its section and the function that measures and returns the
+section, given the options of the command line. What is timed runs in a process of its own, in the
+functions called `*_task`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from .choice import choice
+from .growth import growth
+from .memory import memory
+from .probe import probe
+from .promise import promise
+from .repeat import repeat
+from .scoring import scoring
+from .units import units
+
+CLAIMS: dict[str, tuple[str, Callable[[argparse.Namespace], str]]] = {
+    "promise": ("What tol promises", promise),
+    "memory": ("Memory and passes", memory),
+    "scoring": ("Scoring ten million rows", scoring),
+    "choice": ("C by cross-validation", choice),
+    "growth": ("Growth with the rows", growth),
+    "units": ("Units of the columns", units),
+    "repeat": ("Two processes", repeat),
+    "probe": ("A linear probe of ImageNet's shape", probe),
+}
