@@ -38,46 +38,55 @@ from ._quadratic import ByProducts, Dense, Least, Quadratic
 from ._rows import blocks
 from ._threads import threads
 
-#: Coefficients that join at once, at least, and so few that all do.
+#: At least so many coefficients join the working set at once.
 _FEWEST = 100
+#: All coefficients that would move join if they are no more than this.
 _ALL = 500
-#: Rows of the Hessian per coefficient, and at least.
+#: Rows of the sample that the Hessian is made from, per coefficient.
 _ROWS_PER_COEFFICIENT = 40
+#: Rows of that sample, at least.
 _ROWS = 20_000
-#: Numbers in a block of rows of a factor of the Hessian, and runs of blocks, each of which has a
-#: sum of its own, as long as these are small.
+#: Numbers in a block of rows of the matrix whose square is the Hessian.
 _BLOCK = 2**19
+#: Runs of blocks, each of which adds up a Hessian of its own.
 _RUNS = 4
+#: Bytes of a Hessian up to which there are so many runs; above, there are two.
 _SMALL_BYTES = 2**22
-#: Bytes that the Hessian may take, and products that it may cost by the number of operations, of
-#: which large products of matrices make far more in the same time.
+#: Bytes that the Hessian may take.
 _BYTES = 2**27
+#: The Hessian may cost as many multiplications as this many products with it. Those of one large
+#: matrix product take far less time than the same number in products with vectors.
 _WORTH_PRODUCTS = 1000
-#: Bytes of X up to which a fit has a limit to its work, and that, in multiplications; those of
-#: sparse rows count several times.
-_FEW_BYTES = 2**23
-_MOST_WORK = 1.5e10
-_SPARSE = 5
-#: `_WORTH_PRODUCTS` for every product that a model took.
+#: And as many as this many products for every product that the last model took.
 _MORE = 30
-#: Numbers in a factor of the Hessian, and multiplications for its triangular form.
+#: The work of a fit is limited if X has fewer bytes than this.
+_FEW_BYTES = 2**23
+#: The limit, in multiplications of small matrix products: some seconds.
+_MOST_WORK = 1.5e10
+#: How many times as long as a multiplication of dense rows one of sparse rows takes.
+_SPARSE = 5
+#: Numbers that a factor R of the Hessian may have.
 _ROOT = 2**22
+#: Multiplications that its QR decomposition may take.
 _ROOT_WORK = 3e8
-#: Alternations for a model that a factor would solve, too.
+#: Alternations in a model by an array, if a model by a factor can take over.
 _FEW_STEPS = 30
-#: Standard deviations that columns without an intercept may be away from zero: their products lose
-#: twice as many digits.
+#: If columns without an intercept are more standard deviations than this away from zero, an array
+#: has lost what they differ in: its elements have only half of the digits for that.
 _TOO_FAR = 1e5
-#: The first damping, the factor by which it changes, and the shares of what a model gains below
-#: which a step asks for more and above which for less.
+#: The first Levenberg damping, as a share of the curvature.
 _FIRST_DAMPING = 1e-9
+#: The factor by which damping changes.
 _CHANGE = 10.0
 #: The largest damping that a step leaves to the next.
 _LARGEST_DAMPING = 1e10
-#: Times that damping may grow for one step.
+#: Times that damping may grow within one step.
 _MOST_DAMPINGS = 20
+#: Damping grows after a step that gained less than this share of what the model did.
 _POOR = 0.1
+#: Damping shrinks after a step that gained more than this share.
 _GOOD = 0.75
+#: Damping shrinks by the cube of the factor after a step that gained more than this share.
 _VERY_GOOD = 0.95
 
 

@@ -31,23 +31,24 @@ from scipy.linalg import solve_triangular
 from ._penalty import Corners
 from ._quadratic import Least
 
-#: Steps at most, those without a smaller bound after which there is no more to come, and the share
-#: of the way to the nearest edge that a step goes.
+#: Steps at most.
 _STEPS = 100
+#: Steps after which the search ends if the bound of what is left has not shrunk.
 _PATIENCE = 5
+#: Share of the way to the nearest edge that a step goes.
 _SHY = 0.995
-#: What may be left to gain, as a share of what was gained, or of the gap that matters if that is
-#: more; and what may be left of that if rounding ends the search.
+#: The search ends if no more than this share of what was gained is left to gain.
 _ROUGH = 1e-3
+#: The search ends if no more than this share of the gap that matters is left to gain.
 _SMALL = 1e-8
+#: A model is solved if no more than this share of the gap that matters is left to gain.
 _SOLVED = 0.5
-#: The least 1/E beside a unit curvature: what is rounded moves parts by a small share of what they
-#: are, and they can grow from one step to the next.
+#: Least curvature of a part that no edge holds. Its rounding then moves it by a small share of its
+#: value, and it can still grow from one step to the next.
 _FREE = 1e-13
 #: Corrections of the solution of a linear system by its residual.
 _REFINEMENTS = 2
-#: The rounding of a slope, as a share of the terms in it: with unit curvature these are of the
-#: order of 1, however small the slope.
+#: Rounding of a slope, as a share of the terms in it. In units of unit curvature these are about 1.
 _NOISE = 4 * np.finfo(np.float64).eps
 
 
@@ -61,7 +62,7 @@ class InteriorPoint:
     ----------
     R : ndarray of shape (n, size)
     more : ndarray of shape (size,)
-        See above.
+        Diagonal of H - R'R: the ridge, and damping.
     gradient : ndarray of shape (size,)
     corners : Corners
     start : ndarray of shape (size,)

@@ -65,7 +65,7 @@ class Objective:
         self.n_coefficients = targets.n_outputs * rows.n_columns
         self.size = self.n_coefficients + targets.n_outputs * fit_intercept
         self.bounds = bounds
-        #: What does not depend on the penalty, by whoever made it.
+        #: Statistics of the data that `_preconditioner` keeps here: they do not depend on C.
         self.shared: dict[str, Any] = {}
         self._penalise(C, l1_ratio)
 

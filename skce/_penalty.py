@@ -41,7 +41,10 @@ class Corners:
         return np.where(-up > down, up, down)
 
     def orthant(self, theta: NDArray) -> tuple[NDArray, NDArray]:
-        """Bounds within which sum lambda |theta| is linear; zero stays zero where lambda is not."""
+        """Bounds of the orthant of theta, within which sum lambda |theta| is linear.
+
+        A coefficient that is zero and has an L1 penalty stays zero.
+        """
         corner = self.weights > 0
         low = np.where(corner & (theta >= 0), np.maximum(self.low, 0), self.low)
         high = np.where(corner & (theta <= 0), np.minimum(self.high, 0), self.high)

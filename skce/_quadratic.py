@@ -28,33 +28,37 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from ._decrement import newton_decrement
 from ._penalty import Corners
 
-#: Alternations, and what is left to gain along single coefficients as a share of all.
+#: Alternations at most.
 _STEPS = 100
+#: A model is solved if single coefficients may gain less than this share of the gap that matters.
 _SMALL = 1e-8
-#: What may be left to gain of a gap that matters, if rounding ends the search.
+#: If rounding ends the search, a model is solved if they may gain less than this share of it.
 _SOLVED = 1e-2
-#: That share where more than the gap that matters was gained, and where products are dear.
+#: If more than the gap that matters was gained, they may gain this share of what was gained.
 _ROUGH = 1e-3
+#: That share if H is known by products, which are dear.
 _ROUGHER = 0.1
-#: Tries to find something lower along a Newton step.
+#: Lengths that are tried along a Newton step, at most.
 _TRIES = 20
-#: What is added to the diagonal of a Newton step, more where it gains less than this share of what
-#: it promises, because the edges cut it short.
+#: Added to the unit diagonal of H in Newton steps, from one try to the next.
 _DAMPING = (0.0, 1e-6, 1e-3, 1e-1)
+#: There is a next try if edges cut a step so short that it gains less than this share of its
+#: promise.
 _ENOUGH = 0.1
-#: Added to the unit diagonal of H: directions that change no logit have no curvature.
+#: Added to the unit diagonal of H, which is zero along directions that change no logit.
 _JITTER = 1e-10
-#: The least pivot of H, with its unit diagonal, of coefficients that are not nearly collinear.
+#: Coefficients are nearly collinear if a pivot of H, with its unit diagonal, is less than this.
 _COLLINEAR = 1e-4
 #: Proximal gradient steps between Newton steps.
 _PROXIMAL_STEPS = 5
-#: Conjugate gradients end once an iteration gains less than this share of what they gained on
-#: average.
+#: Conjugate gradients end once an iteration gains less than this share of the average gain of an
+#: iteration.
 _TRUNCATION = 0.1
-#: Multiplications in the time that a call takes, and a step along one coefficient; and those of a
-#: Cholesky factor in that of one.
+#: Multiplications in the time of one call of NumPy.
 _CALL = 1e5
+#: Multiplications in the time of a step along one coefficient.
 _COORDINATE = 6e3
+#: A Cholesky factor takes n^3 / _CHOLESKY multiplications of a matrix product.
 _CHOLESKY = 5
 #: Products in one Newton step, at most.
 _PRODUCTS = 100

@@ -60,80 +60,89 @@ from ._preconditioner import (
 from ._threads import threads
 from ._warnings import warn
 
-#: Options that keep L-BFGS-B from stopping by itself.
+#: Options with which SciPy's L-BFGS-B does not stop by itself.
 _LBFGS = {"maxcor": 20, "maxfun": np.iinfo(np.int32).max, "maxls": 50, "ftol": 0, "gtol": 0}
-#: Its iterations between changes of the variables, at which it loses its memory.
+#: L-BFGS iterations before the variables may change, which makes it forget its past gradients.
 _LBFGS_ITERATIONS = 100
-#: A line search that fails has run into rounding, or L-BFGS into a bad memory; starting again from
-#: there drops the memory. This many failures in a row end the fit.
+#: A fit ends after this many line searches in a row that found nothing lower. One may be due to a
+#: bad L-BFGS memory, which a restart drops; a second one is due to rounding.
 _FAILURES = 2
-#: Conjugate gradients end once an iteration gains less than this share of what they gained on
-#: average. With 0.2 in its place letter took as long, and text with C = 100 half as long again.
+#: Conjugate gradients end once an iteration gains less than this share of the average gain of an
+#: iteration. With 0.2 letter took as long, and text with C = 100 half as long again.
 _TRUNCATION = 0.05
-#: Less, down to this many times the error that the quadratic model made of the last gain: a model
-#: that good is worth solving further. Text with C = 1 took 13 products less, and 6 iterations.
+#: That share is at most this many times the relative error of the quadratic model in the last step:
+#: an exact model is worth solving further. Text with C = 1 took 13 products and 6 iterations less.
 _TRUNCATION_PER_ERROR = 3
-#: Iterations that together gained less than the gap that matters are failures too.
+#: A line search counts as failed if this many iterations gained less than the gap that matters.
 _PATIENCE = 30
-#: Work of a fit that is enough where X has few bytes, in multiplications of a large product of
-#: matrices, some seconds; and what a pass, and a logit of it, costs beside its multiplications.
+#: The work of a fit is limited if X has fewer bytes than this.
 _FEW_BYTES = 2**23
+#: The limit, in multiplications of a large matrix product: about ten seconds.
 _MOST_WORK = 7e10
+#: Time of a pass beside its multiplications, in the same unit.
 _WORK_PER_PASS = 2.4e6
+#: Time of one logit beside its multiplications, in the same unit.
 _WORK_PER_LOGIT = 240
+#: How many times as long as a multiplication of dense rows one of sparse rows takes.
 _SPARSE = 5
-#: Iterations with corners, of which twice as many are enough if they gained less than this share.
+#: With L1 or bounds a fit is slow if this many iterations, after as many others, gained next to
+#: nothing.
 _LONG = 100
+#: Next to nothing, as a share of F.
 _SLOW = 1e-2
-#: The share of the gain that the slope promises that a step must make, and its tries to make it.
+#: A step must gain at least this share of what the slope promises (the Armijo condition).
 _ENOUGH = 1e-4
+#: Lengths that a line search tries at most.
 _BACKTRACKS = 20
-#: The share from which a step is lengthened.
+#: A step that gains more than this share of what the slope promises is lengthened.
 _STRAIGHT = 0.75
-#: Rows per parameter whose optimum is a good start, and whose Hessian is good enough for steps.
+#: Rows per parameter of a sample whose optimum is a good start and whose Hessian makes good steps.
 _ROWS_PER_PARAMETER = 40
-#: A step on a sampled Hessian that leaves more than this of the gap asks for a larger sample.
+#: If a step with the Hessian of a sample leaves more than this share of the gap, the next sample is
+#: larger.
 _LITTLE = 0.3
-#: Without a penalty a mean loss as small as this has no optimum but zero, at infinity.
+#: Classes count as separated if some features have no penalty and the mean loss is below this.
 _SEPARABLE = 1e-12
-#: The largest change of a logit in a last step that is no sign of separation, what a row may lose
-#: along it in proportion, rounds of making sure, and the share of the largest move of a coefficient
-#: that is named.
+#: A last step that changes no logit by more than this is no sign of separation.
 _STILL = 0.1
+#: A direction proves separation if no row loses more than this, per unit of the farthest logit.
 _LOSES_NOTHING = 1e-5
+#: Times that `tol` is divided by ten to tell separation from slow convergence.
 _ROUNDS = 12
+#: Coefficients are named as growing if they move more than this share of the largest move.
 _MUCH = 0.3
-#: A start whose mean loss is this many times that of zeros is compared with these.
+#: A start is compared with zeros if its mean loss is this many times that of zeros.
 _FAR_OFF = 10
-#: By what the temperature falls at once (with 100, half of the problems tried lost their way), how
-#: exact the optimum of one temperature is, and iterations for it.
+#: The temperature is divided by this. With 100, half of the problems tried lost their way.
 _COOLING = 10
+#: Relative gap to which the optimum at one temperature is found.
 _COOL = 1e-2
+#: Iterations at one temperature, at most.
 _COOL_ITERATIONS = 30
-#: The ratio of successive decrements beyond which it tells no more of what is to come.
+#: If the decrement falls by less than this factor, the geometric series is summed with this factor.
 _SLOWEST = 0.95
-#: The ratio that Newton's method has where its model is good, and the share of `limit` at which a
-#: worse one does not matter.
+#: The decrement must have fallen to this share of the last one: Newton's method is then fast.
 _FAST = 0.1
+#: A decrement below this share of `limit` needs no such test.
 _FAR_BELOW = 0.01
-#: The error in the gain of a last Newton step that is too much, as a share of that gain and, where
-#: that is far below `limit`, of `limit`: the quadratic model, which the estimate of the gap rests
-#: on, does not hold there. (Where losses decay exponentially a step gains 1.26 times its promise.)
+#: A last step must gain what it promised, but for this share: else the quadratic model, on which
+#: the estimate of the gap rests, does not hold. If losses decay exponentially the error is 0.26.
 _TRUSTED = 0.2
+#: If the promise is far below `limit`, the error may be this share of `limit`.
 _TRUSTED_BELOW = 0.5
-#: The fewest in the last one, of a fit that is not good enough.
+#: Hessian products for the last estimate of the gap of a fit that did not converge, at least.
 _LAST_PRODUCTS = 20
-#: The gap may be up to twice the decrement, which it is where the loss decays exponentially.
+#: The gap is at most this many times the decrement, which it is if the loss decays exponentially.
 _MARGIN = 2
-#: What the decrement may miss for L-BFGS, whose last point is farther from the optimum.
+#: Share of the gap that an estimate during L-BFGS may miss; its last point is farther away.
 _MISSING_LBFGS = 1e-6
-#: What it may miss for X in float32, whose rounding leaves no more.
+#: Share of the gap that an estimate for X in float32 may miss.
 _MISSING_SINGLE = 1e-2
-#: Newton steps at most where the objective is flat to rounding but its gradient is not (float32).
+#: Newton steps, at most, after F is flat to rounding while its gradient is not (float32).
 _REFINEMENTS = 5
-#: How many times the rounding of F may hide of a gap: logits have several terms, each is rounded.
+#: Rounding may hide a gap of this many times eps F: a logit has several terms, and each is rounded.
 _HIDES = 100
-#: No eigenvalue of the Hessian is far above this in variables that were whitened near the point.
+#: The largest eigenvalue of the Hessian in variables that were whitened near the point.
 _LARGEST_EIGENVALUE = 2
 
 
@@ -616,7 +625,7 @@ def _start(
     fit = _Fit(objective, theta, tol, verbose, jointly=small and objective.ridge > 0)
     if sample is objective:
         return fit
-    # The optimum of a sample is off by about size / (2 m): what is closer to it is not closer.
+    # The optimum of m rows is about size / (2 m) above that of all rows: more digits are wasted.
     rough = objective.size / (20 * sample.rows.n_rows)
     found = minimize(
         sample, theta, solver=solver, tol=max(tol, rough), max_iter=min(max_iter, 30), whole=False

@@ -38,7 +38,7 @@ class Loss(Protocol):
 
     @property
     def shift_invariant(self) -> bool:
-        """See above."""
+        """Whether the same number added to all logits of a row changes nothing."""
 
     def value_gradient(self, z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:
         """Return the loss of each row, shape (r,), and its gradient in z, shape (K, r)."""
