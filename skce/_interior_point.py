@@ -157,8 +157,8 @@ class InteriorPoint:
         enough = max(_ROUGH * gain, _SOLVED * limit)
         if other >= gain - max(left, enough / 2):
             x, gain, left = snapped, other, left + max(gain - other, 0.0)
-        if not gain >= 0:
-            x, gain = self.first, 0.0
+        if not gain >= 0:  # then the bound is wrong by at least as much
+            x, gain, left = self.first, 0.0, max(left, -gain if gain < 0 else np.inf)
         solved = left <= enough
         # What is at a bound is there exactly.
         at = [x == self.own.low, x == self.own.high]

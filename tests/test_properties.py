@@ -260,6 +260,7 @@ def once_broken(test):
         13759,
         15360,
         18469,
+        23575,
     )
     for seed in seeds:
         test = example(seed)(test)
