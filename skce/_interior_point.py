@@ -48,7 +48,7 @@ _SOLVED = 0.5
 _FREE = 1e-13
 #: Corrections of the solution of a linear system by its residual.
 _REFINEMENTS = 2
-#: Rounding of a slope, as a share of the terms in it. In units of unit curvature these are about 1.
+#: Rounding of a slope, as a share of the terms in it.
 _NOISE = 4 * np.finfo(np.float64).eps
 
 
@@ -79,6 +79,8 @@ class InteriorPoint:
         self.R, self.more = R / scale, more / scale**2
         #: Work done, in multiplications of a product with an array, and where to stop.
         self.work, self.most_work = R.size * min(R.shape), np.inf
+        #: The size of the terms in a slope, in units of unit curvature.
+        self.unit = 1.0
         if len(R) > R.shape[1]:
             self.R = np.linalg.qr(self.R, mode="r")
 
@@ -97,6 +99,8 @@ class InteriorPoint:
         Least
             Solved if little more could be gained: what is left is an upper bound.
         """
+        # Slopes are sums of x_i r_i, of which r_i^2 is 2 F at most (Pinsker's inequality).
+        self.unit = min(1.0, np.sqrt(2 * most))
         parts = _Parts(self.own, most)
         t = parts.inside(self.first, room := np.sqrt(most / len(self.first)))
         # Apart from t, which may be so large that it has lost digits of these.
@@ -172,7 +176,7 @@ class InteriorPoint:
     def _noise_at(self, moved: NDArray) -> NDArray:
         """Return what of these slopes may be rounding."""
         terms = np.abs(self.R).T @ np.abs(self.R @ moved) + self.more * np.abs(moved)
-        return _NOISE * (terms + np.abs(self.slopes) + self.own.weights + 1)
+        return _NOISE * (terms + np.abs(self.slopes) + self.own.weights + self.unit)
 
     def _gain_at(self, x: NDArray) -> float:
         """How much lower it is at x than at the start."""
