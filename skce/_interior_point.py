@@ -48,6 +48,8 @@ _SOLVED = 0.5
 _FREE = 1e-13
 #: Corrections of the solution of a linear system by its residual.
 _REFINEMENTS = 2
+#: Time of a step beside its QR decomposition, in multiplications.
+_STEP_WORK = 1e6
 #: Rounding of a slope, as a share of the terms in it.
 _NOISE = 4 * np.finfo(np.float64).eps
 
@@ -206,7 +208,7 @@ class InteriorPoint:
         E = parts.total(1 / D, together=True)
         root = 1 / np.sqrt(1 / E + self.more)
         S = self.R * root
-        self.work += S.size * min(S.shape)
+        self.work += _STEP_WORK + S.size * min(S.shape)
         if len(S) >= len(E):
             square = np.linalg.qr(np.concatenate([S, np.eye(len(E))]), mode="r")
             return E, lambda v: root * _solve_square(square, root * v)
