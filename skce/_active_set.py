@@ -60,11 +60,11 @@ _WORTH_PRODUCTS = 1000
 #: And as many as this many products for every product that the last model took.
 _MORE = 30
 #: The work of a fit is limited if X has fewer bytes than this.
-_FEW_BYTES = 2**23
+FEW_BYTES = 2**23
 #: The limit, in multiplications of small matrix products: some seconds.
 _MOST_WORK = 1.5e10
 #: How many times as long as a multiplication of dense rows one of sparse rows takes.
-_SPARSE = 5
+SPARSE = 5
 #: Numbers that a factor R of the Hessian may have.
 _ROOT = 2**22
 #: Multiplications that its QR decomposition may take.
@@ -108,7 +108,7 @@ class ActiveSet:
         self._samples: dict[int, Objective] = {}
         #: Work done for models, and how much is enough: for X of a few numbers some seconds.
         self.work = 0.0
-        few = objective.rows.nbytes < _FEW_BYTES
+        few = objective.rows.nbytes < FEW_BYTES
         self.most_work = _MOST_WORK if few else np.inf
         #: Whether columns are so nearly collinear that the Hessian has lost what they differ in.
         self._collinear = objective.rows.distance > _TOO_FAR
@@ -332,8 +332,7 @@ class ActiveSet:
         centred = Whitened(objective, mean, 1.0)
 
         rows = objective.rows
-        cost = 4.0 * rows.n_rows * rows._work_per_logit * objective.targets.n_outputs
-        cost *= _SPARSE if rows.is_sparse else 1
+        cost = float(objective.work_per_pass * (SPARSE if rows.is_sparse else 1))
 
         def product(v: NDArray) -> NDArray:
             nonlocal made

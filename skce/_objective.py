@@ -110,6 +110,11 @@ class Objective:
         )
 
     @property
+    def work_per_pass(self) -> int:
+        """Operations in a pass over X: four for each number of a row and each output."""
+        return 4 * self.rows.n_rows * self.rows._work_per_logit * self.targets.n_outputs
+
+    @property
     def unpenalised(self) -> bool:
         """Whether some coefficients have no penalty that is smooth."""
         return self.ridge == 0 or not (self._equal_factors or self.factors.all())

@@ -321,8 +321,8 @@ def columns_whitening_cost(base: Whitened, objective: Objective) -> float:
     p = rows.n_columns
     if np.ndim(base.Q) == 2 or p > _WHITEN_LATE:
         return np.inf
-    product = 4 * rows.n_rows * rows._work_per_logit * objective.targets.n_outputs
-    return 2 * p**2 * (min(rows.n_rows, _SAMPLE) + p) / (_WORTH[rows.is_sparse] * product)
+    products = _WORTH[rows.is_sparse] * objective.work_per_pass
+    return 2 * p**2 * (min(rows.n_rows, _SAMPLE) + p) / products
 
 
 def _vary(objective: Objective, columns: NDArray) -> NDArray:
@@ -411,13 +411,11 @@ def whiten_rows(objective: Objective) -> Whitened:
         scale = np.where(free, square, objective.factors)
         units = np.divide(1, np.sqrt(scale), out=np.zeros(len(scale)), where=scale > 0)
         A *= units[:, None]
-        eps = np.finfo(np.float64).eps
-        parts = (free, _COLLINEAR), (~free, eps)  # a penalty holds what is rounding
         base = mean * units if far else None
         centred = objective.fit_intercept
         bases = [
-            _basis(A, base, roots, part, rounding, centred)
-            for part, rounding in parts
+            _basis(A, base, roots, part, free=is_free, centred=centred)
+            for part, is_free in ((free, True), (~free, False))
             if part.any()
         ]
         B, D = np.hstack([B for B, _ in bases]), np.concatenate([D for _, D in bases])
@@ -434,7 +432,8 @@ def _basis(
     base: NDArray | None,
     roots: NDArray,
     part: NDArray,
-    rounding: float,
+    *,
+    free: bool,
     centred: bool,
 ) -> tuple[NDArray, NDArray]:
     """Orthonormal basis of the columns of A, all but some of whose rows are zero; singular values.
@@ -450,6 +449,7 @@ def _basis(
     Source: Cox and Higham, *Stability of Householder QR factorization for weighted least squares
     problems*, 1998.
     """
+    rounding = _COLLINEAR if free else np.finfo(np.float64).eps  # a penalty holds what is rounding
     rows = np.flatnonzero(part)
     size = np.einsum("jn,jn->j", A[rows], A[rows])
     if base is not None:
@@ -459,7 +459,7 @@ def _basis(
         order = np.argsort(-size, kind="stable")
         rows, size = rows[order], size[order]
     columns = A[rows]
-    if centred and (graded or rounding == _COLLINEAR):
+    if centred and (graded or free):
         columns -= np.multiply.outer(columns @ roots, roots)
     if base is not None:
         columns = np.column_stack([base[rows], columns])
@@ -734,9 +734,7 @@ def class_scaling_cost(inner: Whitened, objective: Objective) -> float:
         return np.inf
     if inner.penalties is not None:
         return 2.0
-    rows = objective.rows
-    product = 4 * rows.n_rows * rows._work_per_logit * objective.targets.n_outputs
-    return 2 + _EIGENVECTORS * inner.width**3 / product
+    return 2 + _EIGENVECTORS * inner.width**3 / objective.work_per_pass
 
 
 def scale_classes(

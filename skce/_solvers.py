@@ -37,7 +37,7 @@ from scipy.optimize import OptimizeResult
 from scipy.optimize import minimize as scipy_minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from ._active_set import ActiveSet
+from ._active_set import FEW_BYTES, SPARSE, ActiveSet
 from ._callbacks import OnIteration
 from ._decrement import MISSING, PRODUCTS, SOLVED, Decrement, newton_decrement
 from ._objective import Objective
@@ -75,16 +75,12 @@ _TRUNCATION = 0.05
 _TRUNCATION_PER_ERROR = 3
 #: A line search counts as failed if this many iterations gained less than the gap that matters.
 _PATIENCE = 30
-#: The work of a fit is limited if X has fewer bytes than this.
-_FEW_BYTES = 2**23
-#: The limit, in multiplications of a large matrix product: about ten seconds.
+#: The limit of the work of a fit, in multiplications of a large matrix product: about ten seconds.
 _MOST_WORK = 7e10
 #: Time of a pass beside its multiplications, in the same unit.
 _WORK_PER_PASS = 2.4e6
 #: Time of one logit beside its multiplications, in the same unit.
 _WORK_PER_LOGIT = 240
-#: How many times as long as a multiplication of dense rows one of sparse rows takes.
-_SPARSE = 5
 #: With L1 or bounds a fit is slow if this many iterations, after as many others, gained next to
 #: nothing.
 _LONG = 100
@@ -271,7 +267,7 @@ class _Fit:
     def is_slow(self) -> bool:
         """Whether many iterations together gained next to nothing, or took too much work."""
         if self.objective.corners is None:
-            return self.objective.rows.nbytes < _FEW_BYTES and self._all_work > _MOST_WORK
+            return self.objective.rows.nbytes < FEW_BYTES and self._all_work > _MOST_WORK
         if self.active.work > self.active.most_work:
             return True
         if self.n_iter < 2 * _LONG:
@@ -282,8 +278,8 @@ class _Fit:
     def _all_work(self) -> float:
         """Multiplications so far, and what took as long."""
         rows, K = self.objective.rows, self.objective.targets.n_outputs
-        products = 4 * rows._work_per_logit * (_SPARSE if rows.is_sparse else 1)
-        of_pass = _WORK_PER_PASS + rows.n_rows * K * (products + _WORK_PER_LOGIT)
+        products = self.objective.work_per_pass * (SPARSE if rows.is_sparse else 1)
+        of_pass = _WORK_PER_PASS + products + _WORK_PER_LOGIT * rows.n_rows * K
         return self.work + self.passes * of_pass
 
     @property
