@@ -35,7 +35,7 @@ from ._objective import Objective
 from ._penalty import Corners
 from ._preconditioner import Whitened, check_squares, take_sample, variance_of
 from ._quadratic import ByProducts, Dense, Least, Quadratic
-from ._rows import blocks
+from ._rows import FEW_BYTES, blocks
 from ._threads import threads
 
 #: At least so many coefficients join the working set at once.
@@ -59,9 +59,7 @@ _BYTES = 2**27
 _WORTH_PRODUCTS = 1000
 #: And as many as this many products for every product that the last model took.
 _MORE = 30
-#: The work of a fit is limited if X has fewer bytes than this.
-FEW_BYTES = 2**23
-#: The limit, in multiplications of small matrix products: some seconds.
+#: The limit of the work of a fit if X is small, in multiplications of small matrix products: some seconds.
 _MOST_WORK = 1.5e10
 #: How many times as long as a multiplication of dense rows one of sparse rows takes.
 SPARSE = 5

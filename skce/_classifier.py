@@ -33,7 +33,7 @@ from ._interrupts import unchanged_on_error
 from ._objective import Objective
 from ._outputs import OUTPUTS
 from ._penalty import check_bounds, check_penalty_weights
-from ._rows import as_rows, blocks, logits
+from ._rows import as_rows, blocks, logits, read_as
 from ._sklearn import Options, StrOptions, fit_context
 from ._solvers import Report, minimize, warn_if_not_converged
 from ._target_mass import Targets, fold_weights
@@ -302,7 +302,7 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             report,
             tol=self.tol,
             unpenalised=bool(np.isinf(float(self.C))),
-            dtype=X.dtype,
+            dtype=objective.rows.dtype,
             classes=targets.classes,
             features=getattr(self, "feature_names_in_", None),
         )
@@ -538,7 +538,8 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _fold_weights(
         self, raw: RawTargets, weights: NDArray | None, X: NDArray | sp.csr_array
     ) -> Targets:
-        return fold_weights(raw, weights, self.class_weight, float(self.label_smoothing), X.dtype)
+        smoothing = float(self.label_smoothing)
+        return fold_weights(raw, weights, self.class_weight, smoothing, read_as(X))
 
     def _read_raw(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None

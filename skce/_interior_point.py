@@ -161,7 +161,7 @@ class InteriorPoint:
         snapped = parts.snapped(x, edges, parts.slopes(self._slopes_at(moved)))
         gain, other = self._gain_at(x), self._gain_at(snapped)
         enough = max(_ROUGH * gain, _SOLVED * limit)
-        if other >= gain - max(left, enough / 2):
+        if other >= gain - min(max(left, enough / 2), enough):
             x, gain, left = snapped, other, left + max(gain - other, 0.0)
         if not gain >= 0:  # then the bound is wrong by at least as much
             x, gain, left = self.first, 0.0, max(left, -gain if gain < 0 else np.inf)

@@ -23,7 +23,7 @@ from ._checks import N_JOBS, Number, check_folds, check_number, check_numbers
 from ._classifier import SoftmaxClassifier
 from ._interrupts import restored_on_error, unchanged_on_error
 from ._objective import Objective
-from ._rows import as_rows
+from ._rows import as_rows, read_as
 from ._sklearn import fit_context, safe_indexing
 from ._solvers import Report, minimize, warn_if_not_converged
 from ._target_mass import fold_weights
@@ -160,7 +160,7 @@ def softmax_path(
             report,
             tol=model.tol,
             unpenalised=bool(np.isinf(C)),
-            dtype=X.dtype,
+            dtype=objective.rows.dtype,
             classes=targets.classes,
             features=getattr(model, "feature_names_in_", None),
         )
@@ -447,7 +447,7 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
                 report,
                 tol=self.tol,
                 unpenalised=bool(np.isinf(self.C_)),
-                dtype=X.dtype,
+                dtype=objective.rows.dtype,
                 classes=raw.classes,
                 features=getattr(self, "feature_names_in_", None),
             )
@@ -679,11 +679,9 @@ class _Fold:
 
     def _loss(self, test: NDArray) -> Callable[[Objective, Report], float]:
         """Return the function that takes a fit to its negative log-loss, averaged over labels."""
-        targets = fold_weights(self.raw, self.weights, None, 0.0, self.X.dtype).take(test)
-        rows, fit_intercept = (
-            as_rows(self.X[test], centred=self.model.fit_intercept),
-            (self.model.fit_intercept),
-        )
+        X, fit_intercept = self.X[test], self.model.fit_intercept
+        targets = fold_weights(self.raw, self.weights, None, 0.0, read_as(X)).take(test)
+        rows = as_rows(X, centred=fit_intercept)
         losses = Objective(rows, targets, C=np.inf, fit_intercept=fit_intercept)
 
         def score(objective: Objective, report: Report) -> float:

@@ -522,7 +522,8 @@ def rounding_without_intercept(objective: Objective, theta: NDArray, value: floa
 
     Without an intercept columns far from zero are read as they are, and the slope sum_i r_i x_ij is
     rounded by eps times the root of mean x_ij^2 and of mean r_i^2, which is 2 F at most (Pinsker's
-    inequality). The curvature that goes with it is about F times the variance, and the ridge.
+    inequality). The curvature that goes with it is about F times the variance, and the ridge. With
+    an L1 penalty or bounds nothing but a slope may hold a coefficient: it counts by its size.
     """
     rows = objective.rows
     if objective.fit_intercept or not rows.distance > 0:
@@ -537,7 +538,11 @@ def rounding_without_intercept(objective: Objective, theta: NDArray, value: floa
     used = W.any(axis=0)
     curvature = (value * variance + objective.ridge * objective.factors)[used]
     eps = np.finfo(np.float64).eps
-    return float((eps**2 * square[used] / np.maximum(curvature, _SMALLEST_SQUARE)).sum())
+    hidden = float((eps**2 * square[used] / np.maximum(curvature, _SMALLEST_SQUARE)).sum())
+    if objective.corners is not None:
+        terms = float(np.abs(W).max(axis=0) @ np.sqrt(square))
+        hidden += eps * terms * np.sqrt(2 / value)
+    return hidden if hidden < 1 else np.inf
 
 
 def are_constant(objective: Objective, mean: NDArray, variance: NDArray) -> NDArray:

@@ -49,6 +49,10 @@ _NOTHING = np.zeros(0)
 _ROWS_FOR_CENTRE = 1000
 _FAR = {np.dtype(np.float32): 100, np.dtype(np.float64): 1000}
 
+#: X is small if it has fewer bytes. Then float32 is read as float64, and the work of a fit has a
+#: limit.
+FEW_BYTES = 2**23
+
 #: Bytes of sparse rows that are worth rounding, how many of their numbers tell whether they fit
 #: float32, and the size that leaves room for products.
 _WORTH_ROUNDING = 2**20
@@ -85,14 +89,16 @@ class _Rows:
         self.n_rows, self.n_columns = X.shape
         #: What blocks are turned into when they are read.
         self.dtype = X.dtype if dtype is None else np.dtype(dtype)
+        #: In what the centre is subtracted.
+        self._exact = np.promote_types(X.dtype, self.dtype)
         #: What is subtracted from every row that is read, in the dtype of X; None for nothing.
         self.centre = centre
         self._runs: dict[int, list[tuple[int, int]]] = {}
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the numbers in X."""
-        return self.X.nbytes
+        """Bytes of the numbers in X, and of their columns if it is sparse."""
+        return _bytes(self.X)
 
     @property
     def _work_per_logit(self) -> int:
@@ -219,6 +225,7 @@ class DenseRows(_Rows):
         return self._centred(self.X[start:stop])
 
     def _centred(self, block: NDArray) -> NDArray:
+        block = block.astype(self._exact, copy=False)
         block = block if self.centre is None else block - self.centre
         return block.astype(self.dtype, copy=False)
 
@@ -265,11 +272,6 @@ class CSRRows(_Rows):
         self._views: dict[tuple[int, int], sp.csr_array] = {}
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of the numbers in X, and of their columns."""
-        return self.X.data.nbytes + self.X.indices.nbytes
-
-    @property
     def _work_per_logit(self) -> int:
         """Multiplications for one logit of one row."""
         return self.X.nnz // self.n_rows
@@ -298,13 +300,14 @@ class CSRRows(_Rows):
         view = self._views[start, stop]
         if view.dtype == self.dtype and self.centre is None:
             return view
-        data = view.data if self.centre is None else view.data - self.centre[view.indices]
+        data = view.data.astype(self._exact, copy=False)
+        data = data if self.centre is None else data - self.centre[view.indices]
         data = data.astype(self.dtype, copy=False)
         return sp.csr_array((data, view.indices, view.indptr), view.shape)
 
     def dense(self, indices: NDArray) -> NDArray:
         """Return the given rows as a float64 array."""
-        X = self.X[indices].toarray()
+        X = self.X[indices].toarray().astype(self._exact, copy=False)
         if self.centre is not None:
             X -= self.centre
         return X.astype(np.float64, copy=False)
@@ -393,6 +396,16 @@ def _far_from_zero(X: Any, columns: NDArray | slice) -> tuple[NDArray | None, fl
     return centre, float((np.abs(mean[differ]) / deviation[differ]).max(initial=0))
 
 
+def _bytes(X: NDArray | sp.csr_array) -> int:
+    """Bytes of the numbers in X, and of their columns if it is sparse."""
+    return int(X.data.nbytes + X.indices.nbytes if sp.issparse(X) else X.nbytes)
+
+
+def read_as(X: NDArray | sp.csr_array) -> np.dtype:
+    """Return the type of number in which a fit computes with X, unless a column is far from zero."""
+    return np.dtype(np.float64) if _bytes(X) < FEW_BYTES else X.dtype
+
+
 def as_rows(X: Any, *, centred: bool = True) -> _Rows:
     """Wrap validated X.
 
@@ -401,7 +414,7 @@ def as_rows(X: Any, *, centred: bool = True) -> _Rows:
     X : {ndarray, csr_array} of shape (n_samples, n_features)
     centred : bool, default=True
         Whether columns far from zero may be centred, which takes an intercept. Without one
-        float32 is read as float64 where there are such columns.
+        float32 is read as float64 if there are such columns, as it is if X is small.
 
     Returns
     -------
@@ -409,13 +422,14 @@ def as_rows(X: Any, *, centred: bool = True) -> _Rows:
     """
     place = CSRRows if sp.issparse(X) else DenseRows
     full: Any = slice(None)
+    dtype = read_as(X)
     if sp.issparse(X):
         full = np.flatnonzero(np.bincount(X.indices, minlength=X.shape[1]) >= X.shape[0])
         if not len(full):
-            return CSRRows(X)
+            return CSRRows(X, dtype=dtype)
     centre, distance = _far_from_zero(X, full)
     if centre is None or not centred:
-        rows = place(X, dtype=X.dtype if centre is None else np.float64)
+        rows = place(X, dtype=dtype if centre is None else np.float64)
         rows.distance = distance
         return rows
     if sp.issparse(X) and not X.has_canonical_format:  # an element may be stored in parts
@@ -423,7 +437,7 @@ def as_rows(X: Any, *, centred: bool = True) -> _Rows:
         X.sum_duplicates()
         full = np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
         centre = np.where(full, centre, 0)
-    return place(X, centre)
+    return place(X, centre, dtype)
 
 
 def logits(X: NDArray | sp.csr_array, coef: NDArray, intercept: NDArray) -> NDArray:

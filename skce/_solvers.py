@@ -37,7 +37,7 @@ from scipy.optimize import OptimizeResult
 from scipy.optimize import minimize as scipy_minimize
 from sklearn.exceptions import ConvergenceWarning
 
-from ._active_set import FEW_BYTES, SPARSE, ActiveSet
+from ._active_set import SPARSE, ActiveSet
 from ._callbacks import OnIteration
 from ._decrement import MISSING, PRODUCTS, SOLVED, Decrement, newton_decrement
 from ._objective import Objective
@@ -57,6 +57,7 @@ from ._preconditioner import (
     take_sample,
     whiten_many_columns,
 )
+from ._rows import FEW_BYTES
 from ._threads import threads
 from ._warnings import warn
 
@@ -120,8 +121,11 @@ _COOL_ITERATIONS = 30
 _SLOWEST = 0.95
 #: The decrement must have fallen to this share of the last one: Newton's method is then fast.
 _FAST = 0.1
-#: A decrement below this share of `limit` needs no such test.
+#: A decrement below this share of `limit` needs only fall.
 _FAR_BELOW = 0.01
+#: That is, to this share of the last one, if rounding leaves it so many digits.
+_FALLS = 0.5
+_HIDDEN = 10
 #: Where it has fallen to this share of the last one at once, no second look is needed.
 _VERY_FAST = 1e-3
 #: A last step must gain what it promised, but for this share: else the quadratic model, on which
@@ -326,12 +330,13 @@ class _Fit:
         """Whether the decrement falls as fast as it does where the quadratic model is good.
 
         Where losses of different rows decay exponentially, at different rates, the gap was seen to
-        be twenty times the decrement.
+        be a thousand times the decrement.
         """
-        return (
-            self.decrement <= _FAST * self.decrement_before
-            or self.decrement <= _FAR_BELOW * self.limit
-        )
+        if self.decrement > _FAR_BELOW * self.limit:
+            return self.decrement <= _FAST * self.decrement_before
+        if self.decrement <= _FALLS * self.decrement_before:
+            return True
+        return self.is_flat(self.decrement / _HIDDEN) or self.is_certain
 
     @property
     def needs_second_look(self) -> bool:
@@ -404,7 +409,8 @@ class _Fit:
         """Take note of the gap, with what is left after the step, and of the step."""
         self.complete = found.complete
         gap = self._to_come(found.gap) + left
-        self.gap = _relative(gap, self.point.value)
+        unknown = not (found.complete or gap > 0)  # a model that failed gains nothing
+        self.gap = np.inf if unknown else _relative(gap, self.point.value)
         self.converged = found.complete and gap <= self.limit and not self.separable
         has_step = found.step.any() or self.objective.corners is not None
         self.step = found.step if has_step else -self.gradient
@@ -495,9 +501,10 @@ class _Fit:
         objective = self.objective
         if objective.rows.centre is not None:
             user = objective.to_user(self.point.theta)
-            stored = objective.stored(user, objective.rows.X.dtype).astype(np.float64)
+            dtype = objective.rows.X.dtype
+            stored = objective.stored(user, dtype).astype(np.float64)
             lost = self.evaluate(objective.from_user(stored)).value - self.point.value
-            if not self.is_flat(lost):
+            if abs(lost) > np.finfo(dtype).eps * self.point.value:
                 self.gap += _relative(max(lost, 0.0), self.point.value)
                 self.converged = self.gap <= self.tol
         return self.converged
@@ -978,7 +985,7 @@ def warn_if_not_converged(
     unpenalised : bool
         Whether C is infinite.
     dtype : dtype
-        Of X.
+        In which X was read.
     classes : ndarray
     features : ndarray or None
         Names of the features, if they have any.

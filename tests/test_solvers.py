@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_info
 from skce import SoftmaxClassifier, _solvers, _threads
 from skce._decrement import newton_decrement
 from skce._objective import Objective
-from skce._rows import CSRRows, as_rows
+from skce._rows import FEW_BYTES, CSRRows, as_rows
 from skce._target_mass import fold_weights
 from skce._targets import read_targets
 
@@ -188,6 +188,16 @@ def test_float32_reaches_the_default_tol_and_says_when_it_cannot_reach_more():
         warnings.simplefilter("error")
         clf = SoftmaxClassifier().fit(X, y)
     assert clf.coef_.dtype == clf.intercept_.dtype == np.float32
+    exact = SoftmaxClassifier().fit(X.astype(np.float64), y)
+    np.testing.assert_array_equal(clf.optimize_result_.x, exact.optimize_result_.x)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(FEW_BYTES // 28, 7)).astype(np.float32)
+    y = X[:, 0] + rng.logistic(size=len(X)) > 0
+    assert X.nbytes < FEW_BYTES
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SoftmaxClassifier(tol=1e-20).fit(X, y)
+    X, y = np.tile(X, (2, 1)), np.tile(y, 2)
     with pytest.warns(ConvergenceWarning, match="float64"):
         SoftmaxClassifier(tol=1e-20).fit(X, y)
 
