@@ -131,8 +131,8 @@ _VERY_FAST = 1e-3
 #: A last step must gain what it promised, but for this share: else the quadratic model, on which
 #: the estimate of the gap rests, does not hold.
 _TRUSTED = 0.1
-#: If losses decay exponentially it gains 1.26 times its promise, and about 1.5 times at most. Where
-#: the promise is far below `limit` other errors are rounding.
+#: If losses decay exponentially it gains 1.26 times its promise, and about 1.5 times at most, and the
+#: decrement does not fall fast. Where the promise is far below `limit` other errors are rounding.
 _DECAYS = 0.5
 #: Hessian products for the last estimate of the gap of a fit that did not converge, at least.
 _LAST_PRODUCTS = 20
@@ -473,8 +473,10 @@ class _Fit:
         error = gain - self.decrement
         if abs(error) <= _TRUSTED * self.decrement or self.is_flat(error):
             return True
-        below = self.decrement <= _FAR_BELOW * self.limit and abs(error) <= 0.5 * self.limit
-        return below and not 0 < error <= _DECAYS * self.decrement
+        if self.decrement > _FAR_BELOW * self.limit or abs(error) > 0.5 * self.limit:
+            return False
+        decays = 0 < error <= _DECAYS * self.decrement
+        return not decays or self.decrement <= _FAST * self.decrement_before
 
     def refine(self, max_iter: int) -> None:
         """Take Newton steps as long as they shrink the gap, where F is flat to rounding."""

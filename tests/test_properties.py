@@ -260,6 +260,9 @@ def once_broken(test):
         15360,
         18469,
         23575,
+        25307,
+        25421,
+        31984,
     )
     for seed in seeds:
         test = example(seed)(test)
@@ -273,6 +276,12 @@ def test_a_fit_that_says_nothing_is_within_tol(seed):
     outcome = judge(draw(seed))
     outcomes.append(outcome)
     assert not outcome.violations, line(outcome)
+
+
+@pytest.mark.parametrize("seed", [31049, 33790])
+def test_a_model_far_from_its_minimum_is_a_step_all_the_same(seed):
+    outcome = judge(draw(seed))
+    assert not outcome.warned and not outcome.violations, line(outcome)
 
 
 def test_few_fits_warn():
