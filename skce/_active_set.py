@@ -34,7 +34,7 @@ from ._interior_point import InteriorPoint
 from ._objective import Objective
 from ._penalty import Corners
 from ._preconditioner import Whitened, check_squares, take_sample, variance_of
-from ._quadratic import ByProducts, Dense, Least, Quadratic
+from ._quadratic import ByProducts, Dense, Least, Quadratic, Shifts
 from ._rows import FEW_BYTES, blocks
 from ._threads import threads
 
@@ -322,7 +322,12 @@ class ActiveSet:
         objective = self._sample(len(some))
         if self._is_worth_an_array(objective, len(some)):
             H = self._hessian(*_restricted(objective, theta, some))
-            return lambda damping, *rest: Dense(H + np.diag(damping), *rest), lambda: made
+            
+            def by_array(damping: NDArray, *rest: Any) -> Quadratic:
+                *rest, shifts = rest
+                return Dense(H + np.diag(damping), *rest, shifts.damped(damping))
+
+            return by_array, lambda: made
         objective, theta, own, columns = _restricted(self.objective, theta, some)
         hessian = objective.hessian(theta)
         mean = None if self.centred.mean is None else self.centred.mean[columns]
@@ -341,23 +346,31 @@ class ActiveSet:
             return centred.product(hessian, whole)[0][own]
 
         def by_products(damping: NDArray, *rest: Any) -> Quadratic:
-            model = ByProducts(diagonal + damping, lambda v: product(v) + damping * v, *rest)
+            *rest, shifts = rest
+            shifts = shifts.damped(damping)
+            model = ByProducts(
+                diagonal + damping, lambda v: product(v) + damping * v, *rest, shifts
+            )
             model.cost, model.thorough = cost, self.most_work < np.inf
             model.doubtful = self.factored
             return model
 
         return by_products, lambda: made
 
-    def _shifts(self, some: NDArray) -> NDArray:
+    def _shifts(self, some: NDArray) -> Shifts:
         """Places in `some` of features, and of the intercept, that softmax lets shift."""
         objective = self.objective
+        K = objective.targets.n_outputs
         if not objective.loss.shift_invariant:
-            return np.empty((0, objective.targets.n_outputs), dtype=np.intp)
+            return Shifts(np.empty((0, K), dtype=np.intp), np.empty((0, K)))
         place = np.full(objective.size, -1)
         place[some] = np.arange(len(some))
         W, b = objective.unpack(place)
-        W = W.T[(objective.ridge * objective.factors == 0) & (W.min(axis=0) >= 0)]
-        return np.vstack([W, b]) if objective.fit_intercept else W
+        whole = W.min(axis=0) >= 0
+        places, ridge = W.T[whole], (objective.ridge * objective.factors)[whole]
+        if objective.fit_intercept:
+            places, ridge = np.vstack([places, b]), np.append(ridge, 0)
+        return Shifts(places, np.repeat(ridge[:, None], K, axis=1))
 
     def _root(
         self, objective: Objective, theta: NDArray, some: NDArray, columns_of: NDArray | slice

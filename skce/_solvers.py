@@ -680,7 +680,9 @@ def _cool(fit: _Fit, max_iter: int) -> float:
         return at_least
     at_zero, _ = objective.value_gradient(np.zeros(objective.size))
     temperature = fit.point.value / at_zero
-    while temperature > 1 and fit.n_iter < max_iter and not (fit.stopped or fit.is_slow):
+    while temperature > 1 and fit.point.value > 0 and fit.n_iter < max_iter:
+        if fit.stopped or fit.is_slow:
+            break
         smoother = objective.at_temperature(temperature)
         above = (temperature - 1) * at_zero
         tol = _COOL * min(1.0, above / fit.point.value)

@@ -18,7 +18,7 @@ from sklearn.utils.fixes import parse_version
 from skce import SoftmaxClassifier, _active_set
 from skce._interior_point import InteriorPoint
 from skce._penalty import Corners
-from skce._quadratic import ByProducts, Dense
+from skce._quadratic import ByProducts, Dense, Shifts
 
 BOUNDS = [(0, None), (-0.1, 0.1), (None, 0.05), (0.02, 0.5)]
 
@@ -333,7 +333,7 @@ def test_model_of_either_kind_is_minimised(seed, lam):
     low, high = np.full(size, -np.inf), np.full(size, np.inf)
     low[:4], high[2:6] = 0, 0.1
     corners = Corners(np.full(size, lam) * np.sqrt(np.diag(H)), low, high)
-    none = np.empty((0, 3), dtype=np.intp)
+    none = Shifts(np.empty((0, 3), dtype=np.intp), np.empty((0, 3)))
     start = np.zeros(size)
 
     model = Dense(H, g, corners, start, none)
@@ -353,6 +353,37 @@ def test_model_of_either_kind_is_minimised(seed, lam):
     y, gained, *_ = model.minimum()
     assert_allclose(gained, gain, rtol=1e-6)
     assert_array_equal(y == 0, x == 0)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 1e-9, 1e-3])
+@pytest.mark.parametrize("lam", [0.0, 1e-4, 0.1])
+def test_what_only_a_penalty_holds_moves_together(lam, ridge):
+    # Two features of five classes, whose curvature sees differences of classes only.
+    rng = np.random.default_rng(0)
+    K, size = 5, 10
+    places = np.arange(size).reshape(K, 2).T
+    between = np.eye(K) - 1 / K
+    A = np.kron(between, rng.standard_normal((7, 2)))
+    H = A.T @ A + ridge * np.eye(size)
+    start = rng.standard_normal(size)
+    start[3] = 0
+    gradient = A.T @ rng.standard_normal(len(A)) + ridge * start
+    corners = Corners(np.full(size, lam), np.full(size, -3.0), np.full(size, np.inf))
+    shifts = Shifts(places, np.full(places.shape, ridge))
+    x, gain, *_ = Dense(H, gradient, corners, start, shifts).minimum(limit=1e-12)
+
+    def split(parts):
+        moved = parts[:size] - parts[size:] - start
+        slopes = gradient + H @ moved
+        value = (gradient + slopes) @ moved / 2 + lam * (parts.sum() - np.abs(start).sum())
+        return value, np.concatenate([slopes + lam, lam - slopes])
+
+    both = [(0, None)] * size + [(0, 3)] * size
+    first = np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)])
+    best = minimize(split, first, jac=True, bounds=both, tol=1e-15)
+    assert gain >= -best.fun - 1e-10 * abs(best.fun)
+    value, _ = split(first)
+    assert_allclose(gain, -value, rtol=1e-9)
 
 
 @pytest.mark.parametrize("lam", [0.0, 1e-3, 0.3])

@@ -21,7 +21,7 @@ from skce._active_set import ActiveSet
 from skce._objective import Objective
 from skce._penalty import Corners
 from skce._preconditioner import rounding_without_intercept, variance_of
-from skce._quadratic import Dense
+from skce._quadratic import Dense, Shifts
 from skce._rows import as_rows
 from skce._target_mass import fold_weights
 from skce._targets import read_targets
@@ -370,7 +370,7 @@ def test_few_rows_and_many_columns_without_a_penalty(C, container):
 def test_a_model_whose_work_is_spent_certifies_nothing():
     H, slopes = np.eye(3), np.full(3, 1e-8)
     no = Corners(np.zeros(3), np.full(3, -np.inf), np.full(3, np.inf))
-    model = Dense(H, slopes, no, np.zeros(3), np.empty((0, 1), dtype=int))
+    model = Dense(H, slopes, no, np.zeros(3), Shifts(np.empty((0, 1), dtype=int), np.empty((0, 1))))
     assert model.minimum(limit=1e-6).solved
     model.most_work = -1.0
     assert not model.minimum(limit=1e-6).solved

@@ -263,6 +263,8 @@ def once_broken(test):
         25307,
         25421,
         31984,
+        42734,
+        42992,
     )
     for seed in seeds:
         test = example(seed)(test)
