@@ -27,16 +27,15 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from . import _kernels as kernels
+from ._data import FEW_BYTES
 from ._interior_point import InteriorPoint
 from ._objective import Objective
 from ._penalty import Corners
 from ._preconditioner import Whitened, check_squares, take_sample, variance_of
 from ._quadratic import ByProducts, Dense, Least, Quadratic, Shifts
-from ._rows import FEW_BYTES, blocks
-from ._threads import threads
 
 #: At least so many coefficients join the working set at once.
 _FEWEST = 100
@@ -59,7 +58,8 @@ _BYTES = 2**27
 _WORTH_PRODUCTS = 1000
 #: And as many as this many products for every product that the last model took.
 _MORE = 30
-#: The limit of the work of a fit if X is small, in multiplications of small matrix products: some seconds.
+#: The limit of the work of a fit if X is small, in multiplications of small matrix products: some
+#: seconds.
 _MOST_WORK = 1.5e10
 #: How many times as long as a multiplication of dense rows one of sparse rows takes.
 SPARSE = 5
@@ -102,14 +102,14 @@ class ActiveSet:
         self.corners = corners
         #: Curvature that models have beside that of F, as a share of `curvature`.
         self.damping = 0.0
-        self._inside = np.zeros(objective.size, dtype=bool)
+        self._inside = np.zeros(objective.layout.size, dtype=bool)
         self._samples: dict[int, Objective] = {}
         #: Work done for models, and how much is enough: for X of a few numbers some seconds.
         self.work = 0.0
-        few = objective.rows.nbytes < FEW_BYTES
+        few = objective.data.nbytes < FEW_BYTES
         self.most_work = _MOST_WORK if few else np.inf
         #: Whether columns are so nearly collinear that the Hessian has lost what they differ in.
-        self._collinear = objective.rows.distance > _TOO_FAR
+        self._collinear = objective.data.distance > _TOO_FAR
         #: Whether models are of a factor of the Hessian, where that is not too much.
         self.factored = self._collinear
         #: Most products that a model took.
@@ -117,21 +117,21 @@ class ActiveSet:
 
     @cached_property
     def _moments(self) -> tuple[NDArray, NDArray]:
-        return self.objective.rows.moments(self.objective.targets.weights)
+        return self.objective.moments()
 
     @cached_property
     def _variance(self) -> NDArray:
         """Variance of each column, or mean square without an intercept; zero for constants."""
         mean, square = self._moments
         check_squares(self.objective, square)
-        if not self.objective.fit_intercept:
+        if not self.objective.layout.fit_intercept:
             return square
         return variance_of(self.objective, mean, square)
 
     @cached_property
     def centred(self) -> Whitened:
         """Columns less their means, where there is an intercept."""
-        mean = self._moments[0] if self.objective.fit_intercept else None
+        mean = self._moments[0] if self.objective.layout.fit_intercept else None
         factors = self.objective.factors
         spread = np.inf if self.objective.unpenalised else float((self._variance / factors).sum())
         return Whitened(self.objective, mean, 1.0, spread)
@@ -139,15 +139,15 @@ class ActiveSet:
     @cached_property
     def curvature(self) -> NDArray:
         """Rough curvature of each coefficient, for the order in which they join."""
-        h = self.objective.loss.curvature_bound(self.objective.targets.n_outputs)
-        W, b = self.objective.unpack(np.empty(self.objective.size))
-        return self.objective.pack(
+        h = self.objective.loss.curvature_bound(self.objective.layout.n_outputs)
+        W, b = self.objective.layout.unpack(np.empty(self.objective.layout.size))
+        return self.objective.layout.pack(
             np.broadcast_to(h * self._variance, W.shape), np.full(b.shape, h)
         )
 
     def choose(self, theta: NDArray, pull: NDArray) -> tuple[NDArray, bool]:
         """Coefficients of the next model, and whether none that would move is left out."""
-        W_size = self.objective.n_coefficients
+        W_size = self.objective.layout.n_coefficients
         inside = theta != 0
         inside[W_size:] = True
         if self.factored and self._is_worth_a_root(int(np.count_nonzero(inside | self._inside))):
@@ -229,10 +229,10 @@ class ActiveSet:
                 self.damping = damping
         if not np.isfinite(least.gain):
             return least._replace(x=theta), made
-        moved = np.zeros(self.objective.size)
+        moved = np.zeros(self.objective.layout.size)
         moved[some] = least.x - theta[some]
         target = theta + self.centred.to_user(moved)
-        weights = some < self.objective.n_coefficients
+        weights = some < self.objective.layout.n_coefficients
         target[some[weights]] = least.x[weights]  # zeros and bounds are exact
         return least._replace(x=target), made
 
@@ -272,19 +272,18 @@ class ActiveSet:
 
         A model that took many products says that the next may, too.
         """
-        rows = objective.rows
-        product = 2 * rows.n_rows * objective.targets.n_outputs * rows._work_per_logit
+        product = objective.work_per_pass / 2
         worth = max(_WORTH_PRODUCTS, _MORE * self._products) * product
-        return 8 * size**2 <= _BYTES and (rows.n_rows + size) * size**2 <= worth
+        return 8 * size**2 <= _BYTES and (objective.data.n_rows + size) * size**2 <= worth
 
     def _is_worth_a_root(self, size: int) -> bool:
         """Whether a factor of the Hessian of some coefficients is small."""
-        n = self.objective.rows.n_rows * self.objective.targets.n_outputs
+        n = self.objective.data.n_rows * self.objective.layout.n_outputs
         return n * size <= _ROOT and n * size * min(n, size) <= _ROOT_WORK
 
     def _is_wide(self, size: int) -> bool:
         """Whether rows are too few to tell so many coefficients apart."""
-        return self.objective.rows.n_rows * self.objective.targets.n_outputs < size
+        return self.objective.data.n_rows * self.objective.layout.n_outputs < size
 
     def judge(self, share: float) -> None:
         """Take more curvature after a step that gained little of what the model did, or less.
@@ -322,10 +321,11 @@ class ActiveSet:
         objective = self._sample(len(some))
         if self._is_worth_an_array(objective, len(some)):
             H = self._hessian(*_restricted(objective, theta, some))
-            
-            def by_array(damping: NDArray, *rest: Any) -> Quadratic:
-                *rest, shifts = rest
-                return Dense(H + np.diag(damping), *rest, shifts.damped(damping))
+
+            def by_array(
+                damping: NDArray, g: NDArray, corners: Corners, x: NDArray, shifts: Shifts
+            ) -> Quadratic:
+                return Dense(H + np.diag(damping), g, corners, x, shifts.damped(damping))
 
             return by_array, lambda: made
         objective, theta, own, columns = _restricted(self.objective, theta, some)
@@ -333,23 +333,22 @@ class ActiveSet:
         mean = None if self.centred.mean is None else self.centred.mean[columns]
         diagonal = _diagonal(objective, theta, mean)[own]
         centred = Whitened(objective, mean, 1.0)
-
-        rows = objective.rows
-        cost = float(objective.work_per_pass * (SPARSE if rows.is_sparse else 1))
+        cost = float(objective.work_per_pass * (SPARSE if objective.data.is_sparse else 1))
 
         def product(v: NDArray) -> NDArray:
             nonlocal made
             made += 1
             self._products = max(self._products, made)
-            whole = np.zeros(objective.size)
+            whole = np.zeros(objective.layout.size)
             whole[own] = v
             return centred.product(hessian, whole)[0][own]
 
-        def by_products(damping: NDArray, *rest: Any) -> Quadratic:
-            *rest, shifts = rest
+        def by_products(
+            damping: NDArray, g: NDArray, corners: Corners, x: NDArray, shifts: Shifts
+        ) -> Quadratic:
             shifts = shifts.damped(damping)
             model = ByProducts(
-                diagonal + damping, lambda v: product(v) + damping * v, *rest, shifts
+                diagonal + damping, lambda v: product(v) + damping * v, g, corners, x, shifts
             )
             model.cost, model.thorough = cost, self.most_work < np.inf
             model.doubtful = self.factored
@@ -360,15 +359,15 @@ class ActiveSet:
     def _shifts(self, some: NDArray) -> Shifts:
         """Places in `some` of features, and of the intercept, that softmax lets shift."""
         objective = self.objective
-        K = objective.targets.n_outputs
+        K = objective.layout.n_outputs
         if not objective.loss.shift_invariant:
             return Shifts(np.empty((0, K), dtype=np.intp), np.empty((0, K)))
-        place = np.full(objective.size, -1)
+        place = np.full(objective.layout.size, -1)
         place[some] = np.arange(len(some))
-        W, b = objective.unpack(place)
+        W, b = objective.layout.unpack(place)
         whole = W.min(axis=0) >= 0
         places, ridge = W.T[whole], (objective.ridge * objective.factors)[whole]
-        if objective.fit_intercept:
+        if objective.layout.fit_intercept:
             places, ridge = np.vstack([places, b]), np.append(ridge, 0)
         return Shifts(places, np.repeat(ridge[:, None], K, axis=1))
 
@@ -376,19 +375,14 @@ class ActiveSet:
         self, objective: Objective, theta: NDArray, some: NDArray, columns_of: NDArray | slice
     ) -> tuple[NDArray, NDArray]:
         """R with R'R the Hessian of F without its ridge for some coefficients, X centred; that."""
-        p = objective.rows.n_columns
-        classes, features = _places(objective, some)
-        W, b = objective.unpack(theta)
-        n = objective.rows.n_rows
-        Z = np.ones((p + 1, n))
-        Z[:-1] = objective.rows.dense(np.arange(n)).T
-        t = objective.targets.block(0, n)
-        state = objective.loss.curvature(W @ Z[:-1] + b[:, None], t)
-        if self.centred.mean is not None:
-            Z[:-1] -= self.centred.mean[columns_of][:, None]
-        A = objective.loss.curvature_root(state, t) / np.sqrt(objective.targets.total_weight)
-        R = (A[:, classes] * Z[features]).transpose(0, 2, 1).reshape(-1, len(some))
-        return R, (objective.ridge * np.append(objective.factors, 0))[features]
+        classes, features = objective.layout.places(some)
+        mean = self.centred.mean
+        mean = None if mean is None else mean[columns_of]
+        ((block, _),) = objective.data.chunks(objective.data.n_rows)
+        W, b = objective.layout.unpack(theta)
+        R = kernels.some_root(block, objective.loss, W, b, mean, classes, features)
+        ridge = objective.ridge * np.append(objective.factors, 0)
+        return R / np.sqrt(objective.data.total_weight), ridge[features]
 
     def _hessian(
         self,
@@ -398,53 +392,33 @@ class ActiveSet:
         columns_of: NDArray | slice,
     ) -> NDArray:
         """Hessian of F for some coefficients, X centred."""
-        p, K = objective.rows.n_columns, objective.targets.n_outputs
-        classes, features = _places(objective, some)
+        p, K = objective.data.n_columns, objective.layout.n_outputs
+        classes, features = objective.layout.places(some)
         order = np.argsort(classes, kind="stable")  # coefficients of a class side by side
         ends = np.searchsorted(classes[order], np.arange(K + 1))
         groups = [slice(*pair) for pair in pairwise(ends)]
         columns, places = np.unique(features[order], return_inverse=True)
         columns = columns[columns < p]
         mean = self.centred.mean
-        mean = None if mean is None else mean[columns_of][columns, None]
-        W, b = objective.unpack(theta)
-        W, b, size = W[:, columns], b[:, None], len(some)
-        read_all = len(columns) == p
-        root = np.sqrt(objective.targets.total_weight)
-
-        def one(run: tuple[int, int]) -> NDArray:
-            M: NDArray = np.zeros((size, size))
-            own = [M[group, group].copy() for group in groups]
-            for span in blocks(run[1], max(64, _BLOCK // max(size, 1)), run[0]):
-                block: Any = objective.rows.block(*span)
-                block = block if read_all else block[:, columns]
-                Z = np.ones((len(columns) + 1, span[1] - span[0]))  # the last one is the intercept
-                Z[:-1] = block.toarray().T if sp.issparse(block) else block.T
-                z = W @ Z[:-1] + b
-                if mean is not None:
-                    Z[:-1] -= mean
-                t = objective.targets.block(*span)
-                state = objective.loss.curvature(z, t)
-                between = objective.loss.curvature_between(state, t)
-                a = objective.loss.curvature_diagonal(state, t)
-                if between is not None:
-                    B = Z[places]
-                    for k, group in enumerate(groups):
-                        B[group] *= between[k] / root
-                    M -= B @ B.T
-                a = np.sqrt(a) / root
-                for k, group in enumerate(groups):
-                    B = Z[places[group]]
-                    B *= a[k]
-                    own[k] += B @ B.T
-            # Where p is near 1, p (1 - p) is exact, and p - p^2 is not.
-            for group, block in zip(groups, own, strict=True):
-                M[group, group] = block
-            return M
-
-        n_rows = objective.rows.n_rows
-        runs = blocks(n_rows, -(-n_rows // (_RUNS if 8 * size**2 <= _SMALL_BYTES else 2)))
-        H = sum(threads.map(one, runs), start=np.zeros((size, size)))
+        W, b = objective.layout.unpack(theta)
+        size = len(some)
+        own = objective.data.sum(
+            kernels.some_hessian,
+            objective.loss,
+            W[:, columns],
+            b[:, None],
+            None if len(columns) == p else columns,
+            None if mean is None else mean[columns_of][columns, None],
+            places,
+            groups,
+            np.sqrt(objective.data.total_weight),
+            rows=max(64, _BLOCK // max(size, 1)),
+            runs=_RUNS if 8 * size**2 <= _SMALL_BYTES else 2,
+        )
+        # Where p is near 1, p (1 - p) is exact, and p - p^2 is not.
+        H = -own[K] if len(own) > K else np.zeros((size, size))
+        for group, within in zip(groups, own, strict=False):
+            H[group, group] = within
         back = np.argsort(order)
         H = H[np.ix_(back, back)]
         ridge = objective.ridge * np.append(objective.factors, 0)
@@ -452,40 +426,21 @@ class ActiveSet:
         return H
 
 
-def _places(objective: Objective, some: NDArray) -> tuple[NDArray, NDArray]:
-    """Classes and features of some coefficients; intercepts come after the last feature."""
-    p = objective.rows.n_columns
-    weights = some < objective.n_coefficients
-    classes, features = np.divmod(some, p)
-    classes[~weights], features[~weights] = np.arange(np.count_nonzero(~weights)), p
-    return classes, features
-
-
 def _diagonal(objective: Objective, theta: NDArray, mean: NDArray | None) -> NDArray:
     """Diagonal of the Hessian of F, for columns less a mean."""
-    W, b = objective.unpack(theta)
-    totals = [np.zeros(W.shape), np.zeros(len(W))]
-
-    def one(span: tuple[int, int]) -> tuple[NDArray, NDArray]:
-        Z: Any = objective.rows.block(*span)
-        t = objective.targets.block(*span)
-        state = objective.loss.curvature((Z @ W.T).T + b[:, None], t)
-        a = objective.loss.curvature_diagonal(state, t) / objective.targets.total_weight
-        a1 = a.sum(axis=1)
-        if not sp.issparse(Z):
-            Z = Z if mean is None else Z - mean
-            return a @ Z**2, a1
-        squares = (Z.multiply(Z).T @ a.T).T
-        if mean is not None:
-            squares += mean * (mean * a1[:, None] - 2 * (Z.T @ a.T).T)
-        return squares, a1
-
-    width = len(W) if objective.rows.is_sparse else max(W.shape)
-    size = max(1, _BLOCK // width)
-    for part in map(one, blocks(objective.rows.n_rows, size)):
-        for total, more in zip(totals, part, strict=True):
-            total += more
-    return objective.pack(np.maximum(totals[0], 0) + objective.ridge * objective.factors, totals[1])
+    data, total = objective.data, objective.data.total_weight
+    W, b = objective.layout.unpack(theta)
+    width = len(W) if data.is_sparse else max(W.shape)
+    squares, ones = data.sum(
+        kernels.diagonal,
+        objective.loss,
+        *data.coefficients(W, b),
+        mean,
+        rows=max(1, _BLOCK // width),
+        runs=1,
+    )
+    penalty = objective.ridge * objective.factors
+    return objective.layout.pack(np.maximum(squares / total, 0) + penalty, ones / total)
 
 
 def _restricted(
@@ -496,14 +451,14 @@ def _restricted(
     All other coefficients are zero. Dense columns would have to be copied. The last element is what
     picks those columns.
     """
-    if not objective.rows.is_sparse:
+    if not objective.data.is_sparse:
         return objective, theta, some, slice(None)
-    weights = some < objective.n_coefficients
-    classes, features = np.divmod(some[weights], objective.rows.n_columns)
+    weights = some < objective.layout.n_coefficients
+    classes, features = np.divmod(some[weights], objective.layout.n_columns)
     columns, places = np.unique(features, return_inverse=True)
     columns = columns if len(columns) else np.zeros(1, dtype=np.intp)
     part = objective.columns(columns)
-    intercepts = some[~weights] - objective.n_coefficients + part.n_coefficients
-    W, b = objective.unpack(theta)
+    intercepts = some[~weights] - objective.layout.n_coefficients + part.layout.n_coefficients
+    W, b = objective.layout.unpack(theta)
     own = np.concatenate([classes * len(columns) + places, intercepts])
-    return part, part.pack(W[:, columns], b), own, columns
+    return part, part.layout.pack(W[:, columns], b), own, columns

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._objective import Objective
-from ._rows import blocks
 
 #: Rows at a time; the first few tell of most targets that nothing is certain.
 _CHUNK = 4096
@@ -29,15 +28,14 @@ def certain(objective: Objective) -> tuple[NDArray, NDArray]:
     never, always : ndarray of bool, shape (n_outputs,)
         Outputs whose probability tends to 0 and to 1. There are none without an intercept.
     """
-    targets = objective.targets
-    holds, fails = np.zeros((2, targets.n_outputs), dtype=bool)
-    if not objective.fit_intercept:
+    n_outputs = objective.layout.n_outputs
+    holds, fails = np.zeros((2, n_outputs), dtype=bool)
+    if not objective.layout.fit_intercept:
         return holds, fails
-    for start, stop in blocks(objective.rows.n_rows, _CHUNK):
-        block = targets.block(start, stop)
-        t = block.dense(targets.n_outputs)
+    for block, _ in objective.data.chunks(_CHUNK):
+        t, mass = block.t.dense(n_outputs), block.t.mass
         holds |= (t > 0).any(axis=1)
-        fails |= (block.mass > t).any(axis=1)
+        fails |= (mass > t).any(axis=1)
         if holds.all() and fails.all():
             break
     return ~holds & fails, holds & ~fails
@@ -62,7 +60,7 @@ def at_limit(
     -------
     ndarray of shape (n_variables,)
     """
-    W, b = (part.copy() for part in objective.unpack(theta))
+    W, b = (part.copy() for part in objective.layout.unpack(theta))
     W[never | always] = 0
     if objective.loss.shift_invariant:
         b[never] = b[~never].mean() - far
@@ -70,4 +68,4 @@ def at_limit(
         b[never], b[always] = -far, far
     if objective.bounds is not None:
         W = np.clip(W, *objective.bounds)
-    return objective.pack(W, b)
+    return objective.layout.pack(W, b)

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._callbacks import CallbackSupportMixin, begin, iterations, with_callbacks
@@ -29,11 +30,12 @@ from ._checks import (
     refuse_dates,
     refuse_masked,
 )
+from ._data import as_data, read_as
 from ._interrupts import unchanged_on_error
+from ._losses import LOSSES
 from ._objective import Objective
 from ._outputs import OUTPUTS
 from ._penalty import check_bounds, check_penalty_weights
-from ._rows import as_rows, blocks, logits, read_as
 from ._sklearn import Options, StrOptions, fit_context
 from ._solvers import Report, minimize, warn_if_not_converged
 from ._target_mass import Targets, fold_weights
@@ -45,6 +47,7 @@ from ._targets import (
     expected_accuracy,
     read_targets,
 )
+from ._threads import blocks
 
 #: Logits held at a time while labels are predicted.
 _PREDICT_BLOCK = 2**22
@@ -286,23 +289,23 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         objective = self._objective(X, targets)
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         data = {"X": X, "y": y, "metadata": metadata}
-        known = partial(self._attributes, objective)
+        known = partial(self._attributes, objective, targets)
         with iterations(context, self, data, known) as on_iteration:
             report = minimize(
                 objective,
-                self._start(objective),
+                self._start(objective, targets),
                 solver=self.solver,
                 tol=float(self.tol),
                 max_iter=self.max_iter,
                 verbose=self.verbose,
                 on_iteration=on_iteration,
             )
-            self._store(objective, report)
+            self._store(objective, targets, report)
         warn_if_not_converged(
             report,
             tol=self.tol,
             unpenalised=bool(np.isinf(float(self.C))),
-            dtype=objective.rows.dtype,
+            dtype=objective.data.dtype,
             classes=targets.classes,
             features=getattr(self, "feature_names_in_", None),
         )
@@ -589,7 +592,8 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _finite_logits(self, X: NDArray | sp.csr_array, first_row: int = 0) -> NDArray:
         """Logits of rows, which fall out of the range of their dtype where X is far too large."""
         with np.errstate(over="ignore", invalid="ignore"):
-            z = logits(X, self.coef_, self.intercept_)
+            z = safe_sparse_dot(X, self.coef_.T, dense_output=True)
+            z += self.intercept_
         within = np.abs(z) <= np.finfo(z.dtype).max / 4  # their differences are in range too
         if not within.all():
             row = first_row + int(within.all(axis=1).argmin())
@@ -602,8 +606,8 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _objective(self, X: NDArray | sp.csr_array, targets: Targets) -> Objective:
         n_features = X.shape[1]
         return Objective(
-            as_rows(X, centred=self.fit_intercept),
-            targets,
+            as_data(X, targets, centred=self.fit_intercept),
+            LOSSES[targets.loss],
             C=float(self.C),  # arithmetic in float16 overflows
             fit_intercept=self.fit_intercept,
             l1_ratio=float(self.l1_ratio),
@@ -615,19 +619,19 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             ),
         )
 
-    def _start(self, objective: Objective) -> NDArray:
+    def _start(self, objective: Objective, targets: Targets) -> NDArray:
         """Zeros, or the previous coefficients.
 
         If all outputs are certain, the start is where they have their probabilities to rounding:
         step by step the solver would take as long as exp(-n) takes to become 0.
         """
-        targets, cold = objective.targets, np.zeros(objective.size)
+        cold = np.zeros(objective.layout.size)
         never, always = certain(objective)
         if objective.ridge + objective.lasso > 0 and (never | always).all():
             cold = at_limit(objective, cold, never, always, far=_BEYOND_EXP)
         if not (self.warm_start and hasattr(self, "coef_")):
             return cold
-        shape = (targets.n_outputs, objective.rows.n_columns)
+        shape = (objective.layout.n_outputs, objective.layout.n_columns)
         W = check_numbers(self._dense_coef(), "coef_").astype(np.float64)
         classes = check_y(self.classes_, "classes_").tolist()
         if W.shape != shape or classes != targets.classes.tolist() or self._form != targets.form:
@@ -650,23 +654,23 @@ class SoftmaxClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                     f"{int(np.argmin(np.isfinite(values).reshape(len(b), -1).all(axis=1)))}. Set "
                     "warm_start=False or use a new estimator."
                 )
-        return objective.pack(W, b)
+        return objective.layout.pack(W, b)
 
-    def _store(self, objective: Objective, report: Report) -> None:
+    def _store(self, objective: Objective, targets: Targets, report: Report) -> None:
         """Set the fitted attributes."""
-        self.__dict__.update(self._attributes(objective, report.result.x))
+        self.__dict__.update(self._attributes(objective, targets, report.result.x))
         self.n_iter_ = np.array([report.result.nit], dtype=np.int32)
         self.loss_curve_ = np.array(report.loss_curve)
         self.optimize_result_ = report.result
 
-    def _attributes(self, objective: Objective, theta: NDArray) -> dict[str, Any]:
+    def _attributes(self, objective: Objective, targets: Targets, theta: NDArray) -> dict[str, Any]:
         """Return what it takes to predict."""
-        W, b = objective.unpack(objective.stored(theta, objective.rows.X.dtype))
+        W, b = objective.layout.unpack(objective.stored(theta, objective.data.stored_dtype))
         return {
-            "classes_": objective.targets.classes,
+            "classes_": targets.classes,
             "coef_": W.copy(),
             "intercept_": b.astype(W.dtype),
-            "_form": objective.targets.form,
+            "_form": targets.form,
         }
 
     def _dense_coef(self) -> NDArray:

@@ -15,16 +15,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from ._losses import LOSSES, AtTemperature, Loss
+from . import _kernels as kernels
+from ._data import Data
+from ._layout import Layout
+from ._losses import AtTemperature, Loss
 from ._penalty import Corners
-from ._rows import COLUMNS, _Rows, blocks
-from ._target_mass import Targets
-from ._threads import threads
+from ._threads import each_span
 
 
 class Objective:
@@ -32,8 +34,8 @@ class Objective:
 
     Parameters
     ----------
-    rows : DenseRows or CSRRows
-    targets : Targets
+    data : Data
+    loss : Loss
     C : float
         Inverse strength of the penalty, in (0, inf].
     fit_intercept : bool
@@ -47,8 +49,8 @@ class Objective:
 
     def __init__(
         self,
-        rows: _Rows,
-        targets: Targets,
+        data: Data,
+        loss: Loss,
         *,
         C: float,
         fit_intercept: bool,
@@ -56,21 +58,18 @@ class Objective:
         factors: NDArray | None = None,
         bounds: tuple[NDArray | float, NDArray | float] | None = None,
     ):
-        self.rows = rows
-        self.targets = targets
-        self.fit_intercept = fit_intercept
-        self.loss: Loss = LOSSES[targets.loss]
-        self.factors = np.broadcast_to(1.0 if factors is None else factors, rows.n_columns)
+        self.data = data
+        self.loss = loss
+        self.layout = Layout(data.n_outputs, data.n_columns, fit_intercept)
+        self.factors = np.broadcast_to(1.0 if factors is None else factors, data.n_columns)
         self._equal_factors = factors is None
-        self.n_coefficients = targets.n_outputs * rows.n_columns
-        self.size = self.n_coefficients + targets.n_outputs * fit_intercept
         self.bounds = bounds
         #: Statistics of the data that `_preconditioner` keeps here: they do not depend on C.
         self.shared: dict[str, Any] = {}
         self._penalise(C, l1_ratio)
 
     def _penalise(self, C: float, l1_ratio: float) -> None:
-        total = self.targets.total_weight
+        total = self.data.total_weight
         #: What to multiply F by to get the user's objective; with C = inf the sum of the losses.
         self.scale = total * (C if np.isfinite(C) else 1)
         strongest = max(1.0, float(self.factors.max(initial=0)))
@@ -99,11 +98,11 @@ class Objective:
         return other
 
     def _corners(self) -> Corners:
-        K, p = self.targets.n_outputs, self.rows.n_columns
+        K, p = self.layout.n_outputs, self.layout.n_columns
         low, high = (-np.inf, np.inf) if self.bounds is None else self.bounds
 
         def of_theta(W: NDArray | float, b: float) -> NDArray:
-            return self.pack(np.broadcast_to(W, (K, p)).astype(np.float64), np.full(K, b))
+            return self.layout.pack(np.broadcast_to(W, (K, p)).astype(np.float64), np.full(K, b))
 
         return Corners(
             of_theta(self.lasso * self.factors, 0), of_theta(low, -np.inf), of_theta(high, np.inf)
@@ -112,7 +111,7 @@ class Objective:
     @property
     def work_per_pass(self) -> int:
         """Operations in a pass over X: four for each number of a row and each output."""
-        return 4 * self.rows.n_rows * self.rows._work_per_logit * self.targets.n_outputs
+        return 4 * self.data.n_rows * self.data.work_per_logit * self.layout.n_outputs
 
     @property
     def unpenalised(self) -> bool:
@@ -124,16 +123,6 @@ class Objective:
         """Whether each feature has no penalty at all."""
         return np.equal(max(self.ridge, self.lasso) * self.factors, 0)
 
-    def unpack(self, theta: NDArray) -> tuple[NDArray, NDArray]:
-        """W, shape (K, n_features), and b, shape (K,), zeros without an intercept."""
-        K = self.targets.n_outputs
-        W = theta[: self.n_coefficients].reshape(K, -1)
-        return W, theta[self.n_coefficients :] if self.fit_intercept else np.zeros(K)
-
-    def pack(self, W: NDArray, b: NDArray) -> NDArray:
-        """Theta, the inverse of `unpack`."""
-        return np.concatenate([W.ravel(), b]) if self.fit_intercept else W.ravel()
-
     def to_user(self, theta: NDArray) -> NDArray:
         """Theta for rows as the user has them: the intercepts less what the centre adds."""
         return self._moved(theta, -1)
@@ -143,13 +132,13 @@ class Objective:
         return self._moved(theta, 1)
 
     def _moved(self, theta: NDArray, sign: int) -> NDArray:
-        centre = self.rows.centre
+        centre = self.data.centre
         if centre is None:
             return theta
-        W, b = self.unpack(theta)
+        W, b = self.layout.unpack(theta)
         # These sums cancel: in the longest floats there are, where they are longer.
         moved = b + sign * (W.astype(np.longdouble) @ centre.astype(np.longdouble))
-        return self.pack(W, moved.astype(np.float64))
+        return self.layout.pack(W, moved.astype(np.float64))
 
     def stored(self, theta: NDArray, dtype: DTypeLike) -> NDArray:
         """Return the user's theta as an estimator stores it.
@@ -157,18 +146,20 @@ class Objective:
         The intercepts of columns far from zero are large, and rounding them takes digits that
         matter. The last bits of coefficients make up for that.
         """
-        centre = self.rows.centre
+        centre = self.data.centre
         if centre is None:
             return theta.astype(dtype)
-        W, _ = self.unpack(theta)
-        _, b = self.unpack(self.from_user(theta))
+        W, _ = self.layout.unpack(theta)
+        _, b = self.layout.unpack(self.from_user(theta))
         W = W.astype(dtype)
         exact = b - W.astype(np.longdouble) @ centre.astype(np.longdouble)
         rounded = exact.astype(dtype)
         left = (exact - rounded).astype(np.float64)
         bits = np.where(W == 0, 0, np.spacing(np.abs(W))).astype(np.float64)
         if self.corners is not None:
-            low, high = (self.unpack(edge)[0] for edge in (self.corners.low, self.corners.high))
+            low, high = (
+                self.layout.unpack(edge)[0] for edge in (self.corners.low, self.corners.high)
+            )
             bits[(W - _BITS * bits < low) | (W + _BITS * bits > high)] = 0
         steps = bits * centre
         outputs = np.arange(len(W))
@@ -178,14 +169,14 @@ class Objective:
             n = np.clip(np.rint(n), -_BITS, _BITS)
             W[outputs, column] += (n * bits[outputs, column]).astype(dtype)
             left -= n * step
-        return self.pack(W, rounded)
+        return self.layout.pack(W, rounded)
 
     def gradient_to_user(self, gradient: NDArray) -> NDArray:
         """Gradient with respect to the user's theta, from that with respect to theta."""
-        if self.rows.centre is None:
+        if self.data.centre is None:
             return gradient
-        G, g = self.unpack(gradient)
-        return self.pack(G + np.multiply.outer(g, self.rows.centre.astype(np.float64)), g)
+        G, g = self.layout.unpack(gradient)
+        return self.layout.pack(G + np.multiply.outer(g, self.data.centre.astype(np.float64)), g)
 
     def without_shift(self, theta: NDArray) -> NDArray:
         """Theta less what neither softmax nor the penalty sees: a shift of all classes.
@@ -196,19 +187,17 @@ class Objective:
             theta = self.corners.clip(theta)
         if not self.loss.shift_invariant:
             return theta
-        W, b = self.unpack(theta)
+        W, b = self.layout.unpack(theta)
         W = W - mean_of_classes(W) if self.corners is None else W
-        return self.pack(W, b - mean_of_classes(b))
+        return self.layout.pack(W, b - mean_of_classes(b))
 
     def value_gradient(self, theta: NDArray) -> tuple[float, NDArray]:
         """F and its gradient at theta, in one pass over X."""
-        W, b = self.unpack(theta)
-
-        def function(z: NDArray, start: int, stop: int) -> tuple[NDArray, NDArray]:
-            return self.loss.value_gradient(z, self.targets.block(start, stop))
-
-        value, RX, R1 = self.rows.sum(W, b, function)
-        value = value / self.targets.total_weight + self.ridge / 2 * self._square(W)
+        W, b = self.layout.unpack(theta)
+        value, RX, R1 = self.data.sum(
+            kernels.value_gradient, self.loss, *self.data.coefficients(W, b), dtype=W.dtype
+        )
+        value = value / self.data.total_weight + self.ridge / 2 * self._square(W)
         return value, self._gradient(RX, R1, W)
 
     def hessian(self, theta: NDArray) -> Callable[[NDArray], NDArray]:
@@ -217,57 +206,33 @@ class Objective:
         A product is one pass over X. What the loss needs to know about theta is kept from a pass of
         its own where it is small, and computed again in every product where it is not.
         """
-        W, b = self.unpack(theta)
-        K = len(W)
-        kept: dict[int, Any] = {}
-        keep = K * self.rows.n_rows * self.rows.dtype.itemsize <= _KEPT
-
-        def remember(z: NDArray, start: int, stop: int) -> None:
-            kept[start] = self.loss.curvature(z, self.targets.block(start, stop))
-
-        def function(z: NDArray, start: int, stop: int) -> tuple[NDArray, NDArray]:
-            t = self.targets.block(start, stop)
-            state = kept[start] if keep else self.loss.curvature(z[:K], t)
-            return _NOTHING, self.loss.curvature_product(state, z[-K:], t)
+        W, b = self.layout.unpack(theta)
+        data, K = self.data, len(W)
+        keep = K * data.n_rows * data.dtype.itemsize <= _KEPT
+        if keep:
+            data = data.map(kernels.curvature, self.loss, *data.coefficients(W, b))
+        kernel = kernels.product if keep else kernels.product_afresh
 
         def product(v: NDArray) -> NDArray:
-            V, c = self.unpack(v)
+            V, c = self.layout.unpack(v)
             A, a = (V, c) if keep else (np.concatenate([W, V]), np.concatenate([b, c]))
-            _, RX, R1 = self.rows.sum(A, a, function)
+            sent = data.coefficients(A, a)
+            RX, R1 = data.sum(kernel, self.loss, *sent, width=len(A), dtype=A.dtype)
             return self._gradient(RX, R1, V)
 
-        if keep:
-            self.rows.each(W, b, remember)
         return product
 
     def recession(self, direction: NDArray) -> tuple[float, float]:
-        """How far a direction moves the logits of a row, and how much a row loses far along it.
+        """How far a direction moves the logits of a row, and how much a row loses far along it."""
+        sent = self.data.coefficients(*self.layout.unpack(direction))
+        far, lost = self.data.maximum(kernels.recession, self.loss, *sent)
+        return far, lost
 
-        Along a direction d of the logits the loss of a row grows like m * max(d) - t.d, or for
-        a binary loss like the sum over outputs of m * max(d, 0) - t * d; both per unit of mass.
-        """
-        D, d = self.unpack(direction)
-        found: list[tuple[float, float]] = []
-
-        def look(z: NDArray, start: int, stop: int) -> None:
-            t = self.targets.block(start, stop)
-            size = np.abs(z).max()
-            if not size > 0:
-                return
-            z = z.astype(np.float64)
-            mass = np.atleast_2d(t.mass).max(axis=0)
-            seen = mass > 0
-            far = np.where(seen, np.ptp(z, axis=0) if len(z) > 1 else np.abs(z[0]), 0)
-            far = np.maximum(far, np.where(seen, np.abs(z).max(axis=0), 0)) if not shifts else far
-            values, _ = self.loss.value_gradient(z * (_FAR_ALONG / size), t)
-            lost = np.divide(values, mass, out=np.zeros(len(mass)), where=seen)
-            found.append((float(far.max()), float(lost.max()) * size / _FAR_ALONG))
-
-        shifts = self.loss.shift_invariant
-        self.rows.each(D, d, look)
-        return max((one[0] for one in found), default=0.0), max(
-            (one[1] for one in found), default=0.0
-        )
+    def moments(self) -> tuple[NDArray, NDArray]:
+        """Weighted mean and mean square of each column."""
+        width = max(1, self.data.work_per_logit)
+        mean, square = self.data.sum(kernels.moments, self.data.total_weight, width=width)
+        return mean, square
 
     def at_temperature(self, T: float) -> Objective:
         """Return the objective with the loss T * loss(z / T)."""
@@ -276,55 +241,52 @@ class Objective:
         smoother.shared = {}
         return smoother
 
-    def sample(self, indices: NDArray) -> Objective:
+    def sample(self, n_rows: int) -> Objective:
         """Return an estimate of F from a copy of some rows, with the same penalty."""
-        sample = copy(self)
-        sample.rows = self.rows.take(indices)
-        sample.targets = self.targets.take(indices)
-        sample.shared = {}
-        return sample
+        return self._of(self.data.sample(n_rows))
 
     def columns(self, columns: NDArray) -> Objective:
         """Return F, without corners, of a copy of some columns."""
-        part = copy(self)
-        part.rows = self.rows.columns(columns)
+        part = self._of(self.data.columns(columns))
         part.factors = self.factors[columns]
-        part.n_coefficients = self.targets.n_outputs * len(columns)
-        part.size = self.size - self.n_coefficients + part.n_coefficients
+        part.layout = replace(self.layout, n_columns=len(columns))
         part.bounds = part.corners = None
-        part.shared = {}
         return part
 
     def rounded(self) -> Objective:
         """Return F of rows that are rounded where that makes passes faster; itself elsewhere."""
-        rows = self.rows.rounded()
-        if rows is self.rows:
+        data = self.data.rounded()
+        if data is self.data:
             return self
-        rounded = copy(self)
-        rounded.rows = rows
-        return rounded
+        other = copy(self)
+        other.data = data
+        return other
+
+    def _of(self, data: Data) -> Objective:
+        other = copy(self)
+        other.data, other.shared = data, {}
+        return other
 
     def _square(self, W: NDArray) -> float:
         return float(np.vdot(W, W if self._equal_factors else self.factors * W))
 
     def _gradient(self, RX: NDArray, R1: NDArray, W: NDArray) -> NDArray:
-        gradient = np.empty(self.size, W.dtype)
-        G, g = self.unpack(gradient)
+        gradient = np.empty(self.layout.size, W.dtype)
+        G, g = self.layout.unpack(gradient)
         # Softmax does not see a shift of all classes, so these sums are zero but for rounding,
         # which conjugate gradients would blow up: no curvature holds it back.
-        shifts = self.loss.shift_invariant
+        shifts, total = self.loss.shift_invariant, self.data.total_weight
         penalty = self.ridge * self.factors
 
-        def finish(span: tuple[int, int]) -> None:
-            some = slice(*span)
-            part = RX[:, some] / self.targets.total_weight
+        def finish(some: slice) -> None:
+            part = RX[:, some] / total
             if shifts:
                 part -= mean_of_classes(part)
             part += penalty[some] * W[:, some]
             G[:, some] = part
 
-        list(threads.map(finish, blocks(G.shape[1], COLUMNS)))
-        np.divide(R1, self.targets.total_weight, out=g)
+        each_span(finish, G.shape[1])
+        np.divide(R1, total, out=g)
         if shifts:
             g -= mean_of_classes(g)
         return gradient
@@ -335,13 +297,9 @@ def mean_of_classes(A: NDArray) -> NDArray:
     return np.add.reduce(A, axis=0) / len(A)
 
 
-_NOTHING = np.zeros(0)
-
 #: Units in the last place by which a coefficient may make up for the rounding of an intercept.
 _BITS = 4
 #: What C times the sum of the weights may be, so that squares do not overflow.
 _SMALLEST, _LARGEST = 1e-150, 1e300
-#: How far along a direction losses are as good as linear.
-_FAR_ALONG = 1e9
 #: Bytes of probabilities that a Hessian may keep.
 _KEPT = 2**25

@@ -21,12 +21,13 @@ from sklearn.utils.parallel import Parallel, delayed
 from ._certain import at_limit, certain
 from ._checks import N_JOBS, Number, check_folds, check_number, check_numbers
 from ._classifier import SoftmaxClassifier
+from ._data import as_data, read_as
 from ._interrupts import restored_on_error, unchanged_on_error
+from ._losses import LOSSES
 from ._objective import Objective
-from ._rows import as_rows, read_as
 from ._sklearn import fit_context, safe_indexing
 from ._solvers import Report, minimize, warn_if_not_converged
-from ._target_mass import fold_weights
+from ._target_mass import Targets, fold_weights
 from ._targets import RawTargets, check_y, column_names
 from ._warnings import warn
 from .metrics import LogLossScorer, make_log_loss_scorer
@@ -154,17 +155,19 @@ def softmax_path(
     X, targets = model._read(X, y, sample_weight)
     objective = model._objective(X, targets)
     values = _grid(Cs, objective, model.l1_ratio)
-    reports = list(_fits(model, objective, values, float(model.l1_ratio), float(model.tol)))
+    start = model._start(objective, targets)
+    l1_ratio, tol = float(model.l1_ratio), float(model.tol)
+    reports = list(_fits(model, objective, start, values, l1_ratio, tol))
     for C, report in zip(values, reports, strict=True):
         warn_if_not_converged(
             report,
             tol=model.tol,
             unpenalised=bool(np.isinf(C)),
-            dtype=objective.rows.dtype,
+            dtype=objective.data.dtype,
             classes=targets.classes,
             features=getattr(model, "feature_names_in_", None),
         )
-    parts = [objective.unpack(report.result.x) for report in reports]
+    parts = [objective.layout.unpack(report.result.x) for report in reports]
     return SoftmaxPath(
         values,
         np.array([W for W, _ in parts]),
@@ -174,10 +177,15 @@ def softmax_path(
 
 
 def _fits(
-    model: SoftmaxClassifier, objective: Objective, Cs: NDArray, l1_ratio: float, tol: float
+    model: SoftmaxClassifier,
+    objective: Objective,
+    theta: NDArray,
+    Cs: NDArray,
+    l1_ratio: float,
+    tol: float,
 ) -> Iterable[Report]:
-    """Fits for ascending values of C, each from the one before."""
-    theta, variables = model._start(objective), None
+    """Fits for ascending values of C, the first from theta, each from the one before."""
+    variables = None
     for C in Cs:
         report = minimize(
             objective.penalised(float(C), l1_ratio),
@@ -222,13 +230,13 @@ def _zero_until(objective: Objective, l1_ratio: float) -> float:
     edge = np.where(objective.factors > 0, 0, np.inf)
     free = objective.penalised(np.inf, 0.0, bounds=(-edge, edge))
     theta = minimize(
-        free, np.zeros(objective.size), solver="auto", tol=_ZERO_TOL, max_iter=100
+        free, np.zeros(objective.layout.size), solver="auto", tol=_ZERO_TOL, max_iter=100
     ).result.x
     _, gradient = free.value_gradient(free.from_user(theta))
-    G, _ = objective.unpack(np.abs(gradient))
+    G, _ = objective.layout.unpack(np.abs(gradient))
     penalised = objective.factors > 0
     steepest = (G[:, penalised] / objective.factors[penalised]).max(initial=0)
-    scale = objective.targets.total_weight
+    scale = objective.data.total_weight
     return float(_JUST_BELOW * l1_ratio / (steepest * scale)) if steepest > 0 else 1.0
 
 
@@ -426,7 +434,8 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         if column_names(y) is None:
             y = check_y(y)
         model = SoftmaxClassifier(**{name: getattr(self, name) for name in _SHARED})
-        objective = model._objective(X, model._fold_weights(raw, weights, X))
+        targets = model._fold_weights(raw, weights, X)
+        objective = model._objective(X, targets)
         self.l1_ratios_ = _shares(self.l1_ratios)
         self.Cs_ = _grid(self.Cs, objective, self.l1_ratios_.max())
         for_split, for_score = self._routed(weights, params)
@@ -441,13 +450,13 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         scores, paths, n_iters, complete = zip(*found, strict=True)
         self.scores_, self.n_iter_ = np.array(scores), np.array(n_iters)
         self.coefs_paths_ = np.array(paths)
-        report = self._refit(objective, self._choose(), np.array(complete))
+        report = self._refit(objective, targets, self._choose(), np.array(complete))
         if report is not None:
             warn_if_not_converged(
                 report,
                 tol=self.tol,
                 unpenalised=bool(np.isinf(self.C_)),
-                dtype=objective.rows.dtype,
+                dtype=objective.data.dtype,
                 classes=raw.classes,
                 features=getattr(self, "feature_names_in_", None),
             )
@@ -580,13 +589,16 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
         )
         return np.where(candidates, -np.inf, self.scores_)
 
-    def _refit(self, objective: Objective, best: NDArray, complete: NDArray) -> Report | None:
+    def _refit(
+        self, objective: Objective, targets: Targets, best: NDArray, complete: NDArray
+    ) -> Report | None:
         """Fit the best to all rows, or take the mean of the folds.
 
         The fit starts from the mean of the folds whose training rows have all classes.
         """
         if not self.refit:
-            self.__dict__.update(self._attributes(objective, self._packed(objective, best)))
+            mean = self._packed(objective, best)
+            self.__dict__.update(self._attributes(objective, targets, mean))
             return None
         start = best[complete] if complete.any() else np.zeros_like(best)
         theta = self._packed(objective, start)
@@ -599,14 +611,14 @@ class SoftmaxClassifierCV(SoftmaxClassifier):
             verbose=self.verbose,
         )
         n_iter = self.n_iter_
-        self._store(objective, report)
+        self._store(objective, targets, report)
         self.n_iter_ = n_iter
         return report
 
     def _packed(self, objective: Objective, coefs: NDArray) -> NDArray:
         """Mean of the coefficients of folds, as variables of the objective."""
-        mean, p = coefs.mean(axis=0), objective.rows.n_columns
-        return objective.pack(mean[:, :p], mean[:, p] if self.fit_intercept else np.zeros(0))
+        mean, p = coefs.mean(axis=0), objective.layout.n_columns
+        return objective.layout.pack(mean[:, :p], mean[:, p] if self.fit_intercept else np.zeros(0))
 
 
 def _shares(l1_ratios: ArrayLike) -> NDArray:
@@ -653,13 +665,14 @@ class _Fold:
             raise ValueError(
                 f"sample_weight is zero in all training rows of fold {number}. {way_out}"
             )
-        objective = model._objective(X, model._fold_weights(self.raw.take(train), weights, X))
+        targets = model._fold_weights(self.raw.take(train), weights, X)
+        objective = model._objective(X, targets)
         never, always = certain(objective)
         complete = not (never.any() or always.any())
         if self.scorer is None and self.weights is not None and not self.weights[test].any():
             raise ValueError(f"sample_weight is zero in all test rows of fold {number}. {way_out}")
         by_loss = self.scorer is None and complete
-        score = self._loss(test) if by_loss else self._score(model, test)
+        score = self._loss(test) if by_loss else self._score(model, targets, test)
         scores: list[list] = []
         paths: list[list] = []
         n_iters: list[list] = []
@@ -667,12 +680,13 @@ class _Fold:
             for rows in (scores, paths, n_iters):
                 rows.append([])
             tol = max(float(model.tol), _SCORED_TOL)
-            for report in _fits(model, objective, self.Cs, l1_ratio, tol):
+            start = model._start(objective, targets)
+            for report in _fits(model, objective, start, self.Cs, l1_ratio, tol):
                 if not complete:
                     theta = report.result.x
                     report.result.x = at_limit(objective, theta, never, always, far=_NEVER)
                 scores[-1].append(score(objective, report))
-                parts = objective.unpack(report.result.x)
+                parts = objective.layout.unpack(report.result.x)
                 paths[-1].append(np.column_stack(parts if model.fit_intercept else parts[:1]))
                 n_iters[-1].append(report.result.nit)
         return scores, paths, n_iters, complete
@@ -681,8 +695,8 @@ class _Fold:
         """Return the function that takes a fit to its negative log-loss, averaged over labels."""
         X, fit_intercept = self.X[test], self.model.fit_intercept
         targets = fold_weights(self.raw, self.weights, None, 0.0, read_as(X)).take(test)
-        rows = as_rows(X, centred=fit_intercept)
-        losses = Objective(rows, targets, C=np.inf, fit_intercept=fit_intercept)
+        data = as_data(X, targets, centred=fit_intercept)
+        losses = Objective(data, LOSSES[targets.loss], C=np.inf, fit_intercept=fit_intercept)
 
         def score(objective: Objective, report: Report) -> float:
             loss, _ = losses.value_gradient(losses.from_user(report.result.x))
@@ -692,7 +706,7 @@ class _Fold:
         return score
 
     def _score(
-        self, model: SoftmaxClassifier, test: NDArray
+        self, model: SoftmaxClassifier, targets: Targets, test: NDArray
     ) -> Callable[[Objective, Report], float]:
         """Return the function that takes a fit to what the scorer says of it."""
         X, y = self.X[test], safe_indexing(self.y, test)
@@ -708,7 +722,7 @@ class _Fold:
         }
 
         def score(objective: Objective, report: Report) -> float:
-            model._store(objective, report)
+            model._store(objective, targets, report)
             return check_number(scorer(model, X, y, **metadata), "the score of scoring")
 
         return score

@@ -31,16 +31,17 @@ Optimization*, 2006, section 7.1; Boyd and Vandenberghe, *Convex Optimization*, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtri
 
+from . import _kernels as kernels
 from ._objective import Objective, mean_of_classes
-from ._rows import blocks
-from ._target_mass import TargetBlock
-from ._threads import threads
+from ._threads import blocks, threads
 
 Hessian = Callable[[NDArray], NDArray]
 
@@ -129,33 +130,32 @@ class Whitened:
         #: has next to no curvature but by what the loss does, which the Ritz values see.
         self.trust = _TRUST if np.ndim(Q) == 2 else 1.0
         self.width = (
-            Q.shape[1] if isinstance(Q, np.ndarray) and Q.ndim == 2 else objective.rows.n_columns
+            Q.shape[1] if isinstance(Q, np.ndarray) and Q.ndim == 2 else objective.data.n_columns
         )
-        #: Number of variables.
-        self.size = objective.targets.n_outputs * (self.width + objective.fit_intercept)
+        #: Where V, shape (K, width), and b' are in the vector of variables.
+        self.layout = replace(objective.layout, n_columns=self.width)
 
-    def unpack(self, v: NDArray) -> tuple[NDArray, NDArray]:
-        """V, shape (K, width), and b', shape (K,), zeros without an intercept."""
-        K = self.objective.targets.n_outputs
-        end = K * self.width
-        return v[:end].reshape(K, -1), v[end:] if self.objective.fit_intercept else np.zeros(K)
+    @property
+    def size(self) -> int:
+        """Number of variables."""
+        return self.layout.size
 
     def to_user(self, v: NDArray) -> NDArray:
         """T v: a direction in the objective's variables, from the solver's."""
-        V, b = self.unpack(v)
-        user = np.empty(self.objective.size, v.dtype)
-        W, c = self.objective.unpack(user)
+        V, b = self.layout.unpack(v)
+        user = np.empty(self.objective.layout.size, v.dtype)
+        W, c = self.objective.layout.unpack(user)
         _times(V, _transposed(self.Q), W)
         c[:] = b if self.mean is None else b - W @ self.mean
         return user
 
     def gradient(self, gradient: NDArray) -> NDArray:
         """T' g: the gradient with respect to the solver's variables, from the objective's."""
-        G, g = self.objective.unpack(gradient)
+        G, g = self.objective.layout.unpack(gradient)
         if self.mean is not None:
             G = G - np.multiply.outer(g, self.mean)
         own = np.empty(self.size, gradient.dtype)
-        W, c = self.unpack(own)
+        W, c = self.layout.unpack(own)
         _times(G, self.Q, W)
         c[:] = g
         return own
@@ -170,11 +170,11 @@ class Whitened:
         objective = self.objective
         if objective.unpenalised:
             return np.inf
-        G, g = objective.unpack(residual)
+        G, g = objective.layout.unpack(residual)
         if self.mean is not None:
             G = G - np.multiply.outer(g, self.mean)
         square = float(np.einsum("kj,kj,j->", G, G, 1 / objective.factors))
-        intercepts = float(g @ g) if objective.fit_intercept else 0.0
+        intercepts = float(g @ g) if objective.layout.fit_intercept else 0.0
         return (square + (intercepts * self.spread if intercepts else 0.0)) / (2 * objective.ridge)
 
     def product(self, hessian: Hessian, v: NDArray) -> tuple[NDArray, NDArray]:
@@ -232,19 +232,20 @@ class ClassWhitened:
         if self.T.ndim == 2:
             V = v.reshape(self.T.shape) * self.T
         else:
-            V = (v.reshape(len(self.T), 1, -1) @ self.T).reshape(objective.targets.n_outputs, -1)
+            V = (v.reshape(len(self.T), 1, -1) @ self.T).reshape(objective.layout.n_outputs, -1)
         shift: NDArray | float = 0.0
         if objective.loss.shift_invariant:
             shift = mean_of_classes(V)
             V -= shift
-        inner = objective.pack(V[:, :-1], V[:, -1]) if objective.fit_intercept else V.ravel()
-        return self.inner.to_user(inner), shift
+        if objective.layout.fit_intercept:
+            V = objective.layout.pack(V[:, :-1], V[:, -1])
+        return self.inner.to_user(V.ravel()), shift
 
     def _by_class(self, gradient: NDArray) -> NDArray:
         """Return the gradient in the inner variables, a row for each class."""
         objective = self.inner.objective
-        G, g = self.inner.unpack(self.inner.gradient(gradient))
-        if objective.fit_intercept:
+        G, g = self.inner.layout.unpack(self.inner.gradient(gradient))
+        if objective.layout.fit_intercept:
             G = np.concatenate([G, g[:, None]], axis=1)
         return G - mean_of_classes(G) if objective.loss.shift_invariant else G
 
@@ -277,7 +278,7 @@ def precondition(objective: Objective) -> Whitened:
     and scaled if its curvature is far from that of most. (To scale each column would lift those of
     noise to the rank of the others.)
     """
-    n, p = objective.rows.n_rows, objective.rows.n_columns
+    n, p = objective.data.n_rows, objective.data.n_columns
     few_rows = n <= _WHITEN_UP_TO and n * p <= _ROWS_MATRIX
     if few_rows and n < p:
         return whiten_rows(objective)
@@ -287,23 +288,22 @@ def precondition(objective: Objective) -> Whitened:
 def _moments(objective: Objective) -> tuple[NDArray, NDArray]:
     """Mean and covariance of the columns, by a sample of the rows."""
     if "moments" not in objective.shared:
-        chunks = _sample(objective, _SAMPLE)
-        mean = _mean(objective, chunks)
-        objective.shared["moments"] = mean, _covariance(objective, chunks, mean)
+        mean = _mean(objective, _SAMPLE)
+        objective.shared["moments"] = mean, _covariance(objective, mean)
     return objective.shared["moments"]
 
 
 def _typical_hessian(objective: Objective) -> tuple[NDArray, NDArray, NDArray]:
     """Mean and covariance of the columns, and h * Sigma + ridge * F."""
     mean, covariance = _moments(objective)
-    M = objective.loss.curvature_bound(objective.targets.n_outputs) * covariance
+    M = objective.loss.curvature_bound(objective.layout.n_outputs) * covariance
     M[np.diag_indices(len(M))] += objective.ridge * objective.factors
     return mean, covariance, M
 
 
 def whiten_columns(objective: Objective) -> Whitened:
     """Whiten by the covariance of the columns."""
-    if objective.rows.distance:
+    if objective.data.distance:
         return whiten_collinear_columns(objective)
     mean, covariance, M = _typical_hessian(objective)
     Q = _inverse_root(M, unpenalised=objective.unpenalised)
@@ -317,21 +317,21 @@ def columns_whitening_cost(base: Whitened, objective: Objective) -> float:
 
     By the operations, of which large products of matrices make many more in the same time.
     """
-    rows = objective.rows
-    p = rows.n_columns
+    data = objective.data
+    p = data.n_columns
     if np.ndim(base.Q) == 2 or p > _WHITEN_LATE:
         return np.inf
-    products = _WORTH[rows.is_sparse] * objective.work_per_pass
-    return 2 * p**2 * (min(rows.n_rows, _SAMPLE) + p) / products
+    products = _WORTH[data.is_sparse] * objective.work_per_pass
+    return 2 * p**2 * (min(data.n_rows, _SAMPLE) + p) / products
 
 
 def _vary(objective: Objective, columns: NDArray) -> NDArray:
     """Whether values of columns differ in rows of positive weight; without an intercept from 0."""
-    part, seen = objective.rows.columns(columns), objective.targets.weights > 0
-    start = np.inf if objective.fit_intercept else 0.0
+    part = objective.data.columns(columns)
+    start = np.inf if objective.layout.fit_intercept else 0.0
     low, high = np.full(len(columns), start), np.full(len(columns), -start)
-    for first, last in blocks(part.n_rows, _CHUNK):
-        X = part.dense(np.arange(first, last)[seen[first:last]])
+    for block, share in part.chunks(_CHUNK):
+        X = block.X.dense()[share > 0]
         low, high = (
             np.minimum(low, X.min(0, initial=start)),
             np.maximum(high, X.max(0, initial=-start)),
@@ -357,15 +357,14 @@ def whiten_collinear_columns(objective: Objective) -> Whitened:
     Directions that change no logit are left out: nothing but rounding would move them.
     """
     p, h = (
-        objective.rows.n_columns,
-        objective.loss.curvature_bound(objective.targets.n_outputs),
+        objective.data.n_columns,
+        objective.loss.curvature_bound(objective.layout.n_outputs),
     )
     if "far" not in objective.shared:
-        chunks = _sample(objective, _SAMPLE)
-        mean = _mean(objective, chunks)
+        mean = _mean(objective, _SAMPLE)
         R: NDArray = np.zeros((0, p))
-        for indices, share in chunks:
-            X = (objective.rows.dense(indices) - mean) * np.sqrt(share)[:, None]
+        for block, share in objective.data.chunks(_CHUNK, _SAMPLE):
+            X = (block.X.dense() - mean) * np.sqrt(share)[:, None]
             R = np.asarray(np.linalg.qr(np.concatenate([R, X]), mode="r"))
         variance = np.einsum("ij,ij->j", R, R)
         check_squares(objective, variance)
@@ -395,16 +394,13 @@ def whiten_rows(objective: Objective) -> Whitened:
     free = objective.ridge * objective.factors == 0
     key = f"rows, {free.sum()} columns free"
     if key not in objective.shared:
-        chunks = _sample(objective, objective.rows.n_rows)
-        far = not objective.fit_intercept and objective.rows.distance > 0
-        mean = _weighted_mean(objective, chunks) if far else _mean(objective, chunks)
-        A = np.empty((objective.rows.n_columns, objective.rows.n_rows))
-        roots = np.sqrt(np.concatenate([share for _, share in chunks]))
-        start = 0
-        for indices, share in chunks:
-            X = (objective.rows.dense(indices) - mean) * np.sqrt(share)[:, None]
-            A[:, start : start + len(indices)] = X.T
-            start += len(indices)
+        far = not objective.layout.fit_intercept and objective.data.distance > 0
+        mean = _weighted_mean(objective) if far else _mean(objective)
+        A, roots = np.empty((objective.data.n_columns, objective.data.n_rows)), np.zeros(0)
+        for block, share in objective.data.chunks(_CHUNK):
+            some = slice(len(roots), len(roots) + len(share))
+            roots = np.concatenate([roots, np.sqrt(share)])
+            A[:, some] = ((block.X.dense() - mean) * roots[some, None]).T
         square = np.einsum("jn,jn->j", A, A) + (mean**2 if far else 0)
         check_squares(objective, square)
         square[are_constant(objective, mean, square)] = 0
@@ -412,7 +408,7 @@ def whiten_rows(objective: Objective) -> Whitened:
         units = np.divide(1, np.sqrt(scale), out=np.zeros(len(scale)), where=scale > 0)
         A *= units[:, None]
         base = mean * units if far else None
-        centred = objective.fit_intercept
+        centred = objective.layout.fit_intercept
         bases = [
             _basis(A, base, roots, part, free=is_free, centred=centred)
             for part, is_free in ((free, True), (~free, False))
@@ -421,7 +417,7 @@ def whiten_rows(objective: Objective) -> Whitened:
         B, D = np.hstack([B for B, _ in bases]), np.concatenate([D for _, D in bases])
         objective.shared[key] = None if far else mean, B * units[:, None], D
     mean, B, D = objective.shared[key]
-    h = objective.loss.curvature_bound(objective.targets.n_outputs)
+    h = objective.loss.curvature_bound(objective.layout.n_outputs)
     penalty = np.where(B[free].any(axis=0), 0.0, objective.ridge)
     spread = np.inf if objective.unpenalised else float((D**2).sum())
     return Whitened(objective, mean, B / np.sqrt(h * D**2 + penalty), spread)
@@ -485,16 +481,16 @@ def scale_columns(objective: Objective) -> Whitened:
     intercepts the weight of a feature.
     """
     if "scales" not in objective.shared:
-        mean, square = objective.rows.moments(objective.targets.weights)
+        mean, square = objective.moments()
         check_squares(objective, square)
-        if not objective.fit_intercept:
+        if not objective.layout.fit_intercept:
             mean = np.zeros_like(mean)
-        elif objective.rows.is_sparse:  # a mean costs time that only pays where it is large
+        elif objective.data.is_sparse:  # a mean costs time that only pays where it is large
             mean[mean**2 <= square / 2] = 0
         variance = variance_of(objective, mean, square)
         objective.shared["scales"] = mean if mean.any() else None, variance
     mean, variance = objective.shared["scales"]
-    h = objective.loss.curvature_bound(objective.targets.n_outputs)
+    h = objective.loss.curvature_bound(objective.layout.n_outputs)
     curvature = h * variance + objective.ridge * objective.factors
     seen = curvature[curvature > 0]
     typical = float(np.median(seen)) if len(seen) else 1.0
@@ -509,7 +505,7 @@ def scale_columns(objective: Objective) -> Whitened:
 def variance_of(objective: Objective, mean: NDArray, square: NDArray) -> NDArray:
     """Variance of columns by their mean squares, zero where all of their values are the same."""
     variance = np.maximum(square - mean**2, 0)
-    rounding = np.finfo(np.float64).eps * max(objective.rows.n_rows, 10)
+    rounding = np.finfo(np.float64).eps * max(objective.data.n_rows, 10)
     close = np.flatnonzero((mean != 0) & (variance <= rounding * square))
     if len(close):
         variance[close[~_vary(objective, close)]] = 0
@@ -525,16 +521,15 @@ def rounding_without_intercept(objective: Objective, theta: NDArray, value: floa
     inequality). The curvature that goes with it is about F times the variance, and the ridge. With
     an L1 penalty or bounds nothing but a slope may hold a coefficient: it counts by its size.
     """
-    rows = objective.rows
-    if objective.fit_intercept or not rows.distance > 0:
+    data = objective.data
+    if objective.layout.fit_intercept or not data.distance > 0:
         return 0.0
-    chunks = _sample(objective, rows.n_rows)
-    mean, (variance, square) = _weighted_mean(objective, chunks), np.zeros((2, rows.n_columns))
-    for indices, share in chunks:
-        X = rows.dense(indices)
+    mean, (variance, square) = _weighted_mean(objective), np.zeros((2, data.n_columns))
+    for block, share in data.chunks(_CHUNK):
+        X = block.X.dense()
         square += share @ X**2
         variance += share @ (X - mean) ** 2
-    W, _ = objective.unpack(theta)
+    W, _ = objective.layout.unpack(theta)
     used = W.any(axis=0)
     curvature = (value * variance + objective.ridge * objective.factors)[used]
     eps = np.finfo(np.float64).eps
@@ -571,11 +566,11 @@ def check_squares(objective: Objective, squares: NDArray) -> None:
 
 def only_centre(objective: Objective) -> Whitened:
     """Return variables for `Jointly` at every point, which does the rest."""
-    if objective.rows.distance:
+    if objective.data.distance:
         return whiten_collinear_columns(objective)
-    mean, square = objective.rows.moments(objective.targets.weights)
+    mean, square = objective.moments()
     check_squares(objective, square)
-    mean = mean if objective.fit_intercept else np.zeros_like(mean)
+    mean = mean if objective.layout.fit_intercept else np.zeros_like(mean)
     variance = variance_of(objective, mean, square)
     # Nothing holds a constant column without a penalty but rounding.
     fixed = (variance == 0) & (objective.ridge * objective.factors == 0)
@@ -589,14 +584,13 @@ def take_sample(objective: Objective, n_rows: int) -> Objective:
     Source: sub-sampled Newton methods (Roosta-Khorasani and Mahoney, *Sub-sampled Newton methods*,
     Mathematical Programming, 2019).
     """
-    rows = objective.rows
-    n, m = rows.n_rows, max(n_rows, rows.n_rows // 16)
-    work = n * objective.targets.n_outputs * rows.n_columns
-    if 3 * m > n or work < _WORTH_SAMPLING or rows.nbytes / n * m > _SAMPLE_BYTES:
+    data = objective.data
+    n, m = data.n_rows, max(n_rows, data.n_rows // 16)
+    work = n * objective.layout.n_outputs * data.n_columns
+    if 3 * m > n or work < _WORTH_SAMPLING or data.nbytes / n * m > _SAMPLE_BYTES:
         return objective
-    weights = objective.targets.weights
-    sample = np.sort(np.random.default_rng(1).choice(n, m, replace=False))
-    return objective.sample(sample) if weights[sample].any() else objective
+    sample = objective.sample(m)
+    return sample if sample.data.total_weight > 0 else objective
 
 
 def class_whitening_cost(inner: Whitened, objective: Objective) -> float:
@@ -605,11 +599,11 @@ def class_whitening_cost(inner: Whitened, objective: Objective) -> float:
     By the operations, with those of the matrices, which are in one large product, at half price,
     and what a small problem spends between operations.
     """
-    rows, K = objective.rows, objective.targets.n_outputs
-    size = inner.width + objective.fit_intercept
+    K = objective.layout.n_outputs
+    size = inner.width + objective.layout.fit_intercept
     if 8 * K * size**2 > _CLASS_MATRICES:
         return np.inf
-    return 4 + min(1, _rows_for_classes(inner) / rows.n_rows) * size / 8
+    return 4 + min(1, _rows_for_classes(inner) / objective.data.n_rows) * size / 8
 
 
 def _rows_for_classes(inner: Whitened) -> int:
@@ -624,7 +618,7 @@ def joint_whitening_cost(objective: Objective, size: int) -> float:
     """
     if 8 * size**2 > _JOINT_MATRIX:
         return np.inf
-    small = size <= _SMALL_SIZE and objective.rows.n_rows * size**2 <= _SMALL_WORK
+    small = size <= _SMALL_SIZE and objective.data.n_rows * size**2 <= _SMALL_WORK
     return 0.0 if small else size / 8
 
 
@@ -632,35 +626,35 @@ class Jointly:
     """Whitens all classes together, after which the Hessian at the point is the identity."""
 
     def __init__(self, inner: Whitened, objective: Objective):
-        n, size = objective.rows.n_rows, inner.size
         self.inner = inner
         self.objective = objective
         self.penalty = _penalty(inner)
-        self.spans = list(blocks(n, max(1, _JOINT_BLOCK // size)))
-        self.kept = self._chunk(self.spans[0]) if len(self.spans) == 1 else None
-
-    def _chunk(self, span: tuple[int, int]) -> tuple[NDArray, NDArray, NDArray, TargetBlock]:
-        X = self.objective.rows.dense(np.arange(*span))
-        Z = _in_variables(self.inner, X)
-        t = self.objective.targets.block(*span)
-        return np.ascontiguousarray(X.T), Z, np.ascontiguousarray(Z.T), t
+        self.rows = max(1, _JOINT_BLOCK // inner.size)
+        self.in_variables = partial(
+            _in_variables, inner.mean, inner.Q, inner.layout.n_columns, inner.layout.fit_intercept
+        )
+        self.data = objective.data
+        if self.rows >= self.data.n_rows:
+            kernel = kernels.rows_in_variables
+            self.data = self.data.map(kernel, self.in_variables, rows=self.rows)
 
     def at(self, theta: NDArray) -> ClassWhitened:
         """Whiten at theta."""
-        loss, S = self.objective.loss, self.objective.targets.total_weight
-        W, b = self.objective.unpack(theta)
+        W, b = self.objective.layout.unpack(theta)
         K, p = len(W), self.inner.width
         size = self.inner.size
-        M: NDArray = np.zeros((size, size))
-        own: NDArray = np.zeros(())
-        for span in self.spans:
-            XT, Z, ZT, t = self.kept or self._chunk(span)
-            state = loss.curvature(W @ XT + b[:, None], t)
-            F = loss.curvature_between(state, t)
-            if F is not None:
-                B = (ZT * (F / np.sqrt(S))[:, None]).reshape(size, -1)
-                M -= B @ B.T
-            own = own + (ZT * (loss.curvature_diagonal(state, t) / S)[:, None]) @ Z
+        total = self.data.total_weight
+        own, *between = self.data.sum(
+            kernels.joint_hessian,
+            self.objective.loss,
+            W,
+            b,
+            self.in_variables,
+            total,
+            rows=self.rows,
+            runs=1,
+        )
+        M = -between[0] if between else np.zeros((size, size))
         own[:, :p, :p] += self.penalty
         p1 = size // K
         M = M.reshape(K, p1, K, p1)
@@ -679,11 +673,12 @@ class Jointly:
         return ClassWhitened(self.inner, T, shift_curvature)
 
 
-def _in_variables(inner: Whitened, X: NDArray) -> NDArray:
+def _in_variables(
+    mean: NDArray | None, Q: NDArray | float, width: int, fit_intercept: bool, X: NDArray
+) -> NDArray:
     """Rows of X in the variables of a `Whitened`, with a column of ones for the intercept."""
-    Z = np.ones((len(X), inner.width + inner.objective.fit_intercept))
-    centred = X if inner.mean is None else X - inner.mean
-    _times(centred, inner.Q, Z[:, : inner.width])
+    Z = np.ones((len(X), width + fit_intercept))
+    _times(X if mean is None else X - mean, Q, Z[:, :width])
     return Z
 
 
@@ -696,19 +691,17 @@ def _penalty(inner: Whitened) -> NDArray:
 
 def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) -> ClassWhitened:
     """Whiten each class with the curvature that a sample of rows has at theta."""
-    targets = objective.targets
-    W, b = objective.unpack(theta)
+    W, b = objective.layout.unpack(theta)
     K, p = len(W), inner.width
-    size = p + objective.fit_intercept
+    size = p + objective.layout.fit_intercept
     M = np.zeros((K, size, size))
     classes = list(blocks(K, max(1, _CLASS_BLOCK // size**3)))
-    for indices, share in _sample(objective, _rows_for_classes(inner)):
-        X = objective.rows.dense(indices)
-        Z = _in_variables(inner, X)
-        t = targets.take(indices).block(0, len(indices))
-        state = objective.loss.curvature(W @ X.T + b[:, None], t)
-        a = objective.loss.curvature_diagonal(state, t)
-        a = a * _per_weight(share, targets.weights[indices])
+    for block, share in objective.data.chunks(_CHUNK, _rows_for_classes(inner)):
+        X = block.X.dense()
+        Z = _in_variables(inner.mean, inner.Q, p, objective.layout.fit_intercept, X)
+        state = objective.loss.curvature(W @ X.T + b[:, None], block.t)
+        a = objective.loss.curvature_diagonal(state, block.t)
+        a = a * _per_weight(share, block.weights)
 
         def add(span: tuple[int, int]) -> None:
             for k in range(*span):
@@ -761,23 +754,14 @@ def scale_classes(
         shares, E = np.linalg.eigh(_penalty(inner))
         inner = Whitened(objective, inner.mean, inner.Q @ E, inner.spread)
         inner.penalties = np.clip(shares, 0, 1)
-    W, b = objective.unpack(theta)
-    totals = np.zeros(len(W))
-
-    def add(z: NDArray, start: int, stop: int) -> None:
-        t = objective.targets.block(start, stop)
-        diagonal = objective.loss.curvature_diagonal(objective.loss.curvature(z, t), t)
-        sums[start] = diagonal.sum(axis=1, dtype=np.float64)
-
-    sums: dict[int, NDArray] = {}
-    objective.rows.each(W, b, add)
-    for start in sorted(sums):
-        totals += sums[start]
-    a = np.maximum(totals / objective.targets.total_weight, _LEAST_CURVATURE)
+    W, b = objective.layout.unpack(theta)
+    sent = objective.data.coefficients(W, b)
+    (totals,) = objective.data.sum(kernels.mean_curvature, objective.loss, *sent)
+    a = np.maximum(totals / objective.data.total_weight, _LEAST_CURVATURE)
     h = objective.loss.curvature_bound(len(W))
     pi = inner.penalties
     curvature = np.multiply.outer(a / h, 1 - pi) + pi
-    if objective.fit_intercept:
+    if objective.layout.fit_intercept:
         curvature = np.column_stack([curvature, a])
     return inner, ClassWhitened(inner, 1 / np.sqrt(curvature))
 
@@ -819,42 +803,27 @@ def _cholesky(M: NDArray) -> NDArray:
     return np.eye(len(M))
 
 
-def _sample(objective: Objective, most: int) -> list[tuple[NDArray, NDArray]]:
-    """Rows to estimate mu and Sigma from, in chunks, each with weights that sum to 1 over all."""
-    weights, n = objective.targets.weights, objective.rows.n_rows
-    sample = np.arange(n)
-    if n > most:
-        sample = np.sort(np.random.default_rng(0).choice(n, most, replace=False))
-        if not weights[sample].any():
-            sample = np.flatnonzero(weights)[:most]
-    share = weights[sample].astype(np.float64)
-    share /= share.sum()
-    chunks = blocks(len(sample), _CHUNK)
-    return [(sample[start:stop], share[start:stop]) for start, stop in chunks]
-
-
-def _mean(objective: Objective, chunks: list[tuple[NDArray, NDArray]]) -> NDArray:
+def _mean(objective: Objective, most: int | None = None) -> NDArray:
     """Weighted mean of the columns; zero without an intercept that could take it up."""
-    if objective.fit_intercept:
-        return _weighted_mean(objective, chunks)
-    return np.zeros(objective.rows.n_columns)
+    if objective.layout.fit_intercept:
+        return _weighted_mean(objective, most)
+    return np.zeros(objective.data.n_columns)
 
 
-def _weighted_mean(objective: Objective, chunks: list[tuple[NDArray, NDArray]]) -> NDArray:
-    mean = np.zeros(objective.rows.n_columns)
-    for indices, share in chunks:
-        mean += share @ objective.rows.dense(indices)
+def _weighted_mean(objective: Objective, most: int | None = None) -> NDArray:
+    """Weighted mean of the columns, by a sample of the rows if there are more than `most`."""
+    mean = np.zeros(objective.data.n_columns)
+    for block, share in objective.data.chunks(_CHUNK, most):
+        mean += share @ block.X.dense()
     return mean
 
 
-def _covariance(
-    objective: Objective, chunks: list[tuple[NDArray, NDArray]], mean: NDArray
-) -> NDArray:
-    """Weighted covariance of the columns, with zeros for those that are constant."""
+def _covariance(objective: Objective, mean: NDArray) -> NDArray:
+    """Weighted covariance of the columns by a sample, with zeros for those that are constant."""
     covariance = np.zeros((len(mean), len(mean)))
     with np.errstate(over="ignore", invalid="ignore"):
-        for indices, share in chunks:
-            X = (objective.rows.dense(indices) - mean) * np.sqrt(share)[:, None]
+        for block, share in objective.data.chunks(_CHUNK, _SAMPLE):
+            X = (block.X.dense() - mean) * np.sqrt(share)[:, None]
             covariance += X.T @ X
     variance = np.diagonal(covariance)
     check_squares(objective, variance)

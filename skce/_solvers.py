@@ -39,6 +39,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ._active_set import SPARSE, ActiveSet
 from ._callbacks import OnIteration
+from ._data import FEW_BYTES
 from ._decrement import MISSING, PRODUCTS, SOLVED, Decrement, newton_decrement
 from ._objective import Objective
 from ._preconditioner import (
@@ -57,7 +58,6 @@ from ._preconditioner import (
     take_sample,
     whiten_many_columns,
 )
-from ._rows import FEW_BYTES
 from ._threads import threads
 from ._warnings import warn
 
@@ -131,8 +131,8 @@ _VERY_FAST = 1e-3
 #: A last step must gain what it promised, but for this share: else the quadratic model, on which
 #: the estimate of the gap rests, does not hold.
 _TRUSTED = 0.1
-#: If losses decay exponentially it gains 1.26 times its promise, and about 1.5 times at most, and the
-#: decrement does not fall fast. Where the promise is far below `limit` other errors are rounding.
+#: If losses decay exponentially it gains 1.26 times its promise, and about 1.5 times at most, and
+#: the decrement does not fall fast. If the promise is far below `limit` other errors are rounding.
 _DECAYS = 0.5
 #: Hessian products for the last estimate of the gap of a fit that did not converge, at least.
 _LAST_PRODUCTS = 20
@@ -228,10 +228,10 @@ class _Fit:
 
     def _first_point(self, theta: NDArray) -> _Point:
         """Evaluate the start; zeros are a better one than coefficients far off."""
-        if np.abs(theta).max(initial=0) > np.sqrt(np.finfo(self.objective.rows.dtype).max):
+        if np.abs(theta).max(initial=0) > np.sqrt(np.finfo(self.objective.data.dtype).max):
             return self.evaluate(np.zeros_like(theta))
         point = self.evaluate(theta)
-        if not point.value <= _FAR_OFF * np.log(self.objective.targets.n_outputs + 1):
+        if not point.value <= _FAR_OFF * np.log(self.objective.layout.n_outputs + 1):
             zeros = self.evaluate(np.zeros_like(theta))
             if not point.value <= zeros.value:
                 return zeros
@@ -245,12 +245,12 @@ class _Fit:
     @property
     def sampled(self) -> bool:
         """Whether the Hessian is that of a sample."""
-        return self.curvature.rows.n_rows < self.objective.rows.n_rows
+        return self.curvature.data.n_rows < self.objective.data.n_rows
 
     @property
     def rounded(self) -> bool:
         """Whether the Hessian is that of rounded rows."""
-        return self.curvature.rows.dtype != self.objective.rows.dtype
+        return self.curvature.data.dtype != self.objective.data.dtype
 
     @property
     def separable(self) -> bool:
@@ -271,7 +271,7 @@ class _Fit:
     def is_slow(self) -> bool:
         """Whether many iterations together gained next to nothing, or took too much work."""
         if self.objective.corners is None:
-            return self.objective.rows.nbytes < FEW_BYTES and self._all_work > _MOST_WORK
+            return self.objective.data.nbytes < FEW_BYTES and self._all_work > _MOST_WORK
         if self.active.work > self.active.most_work:
             return True
         if self.n_iter < 2 * _LONG:
@@ -281,9 +281,9 @@ class _Fit:
     @property
     def _all_work(self) -> float:
         """Multiplications so far, and what took as long."""
-        rows, K = self.objective.rows, self.objective.targets.n_outputs
-        products = self.objective.work_per_pass * (SPARSE if rows.is_sparse else 1)
-        of_pass = _WORK_PER_PASS + products + _WORK_PER_LOGIT * rows.n_rows * K
+        data, K = self.objective.data, self.objective.layout.n_outputs
+        products = self.objective.work_per_pass * (SPARSE if data.is_sparse else 1)
+        of_pass = _WORK_PER_PASS + products + _WORK_PER_LOGIT * data.n_rows * K
         return self.work + self.passes * of_pass
 
     @property
@@ -305,7 +305,7 @@ class _Fit:
 
     def is_flat(self, gain: float) -> bool:
         """Whether a difference of F may be rounding of the logits, in the precision of X."""
-        return abs(gain) <= np.finfo(self.objective.rows.dtype).eps * self.point.value
+        return abs(gain) <= np.finfo(self.objective.data.dtype).eps * self.point.value
 
     @property
     def left_out_nothing(self) -> bool:
@@ -372,7 +372,7 @@ class _Fit:
         if self.point.hessian is None:
             self.point.hessian = self.curvature.hessian(self.point.theta)
         self.nhev += 1
-        self.passes += self.curvature.rows.n_rows / self.objective.rows.n_rows
+        self.passes += self.curvature.data.n_rows / self.objective.data.n_rows
         return self.variables.product(self.point.hessian, v)
 
     def fun(self, v: NDArray) -> tuple[float, NDArray]:
@@ -399,8 +399,8 @@ class _Fit:
             limit=self.limit,
             truncation=truncation,
             white=self.variables.trust > 1,
-            eps=float(np.finfo(self.curvature.rows.dtype).eps),
-            missing=_MISSING_SINGLE if self.objective.rows.dtype == np.float32 else missing,
+            eps=float(np.finfo(self.curvature.data.dtype).eps),
+            missing=_MISSING_SINGLE if self.objective.data.dtype == np.float32 else missing,
             max_products=max_products,
         )
         self._take(found)
@@ -501,9 +501,9 @@ class _Fit:
         Intercepts of columns far from zero have few digits left for what matters.
         """
         objective = self.objective
-        if objective.rows.centre is not None:
+        if objective.data.centre is not None:
             user = objective.to_user(self.point.theta)
-            dtype = objective.rows.X.dtype
+            dtype = objective.data.stored_dtype
             stored = objective.stored(user, dtype).astype(np.float64)
             lost = self.evaluate(objective.from_user(stored)).value - self.point.value
             if abs(lost) > np.finfo(dtype).eps * self.point.value:
@@ -642,19 +642,21 @@ def _start(
     """Begin a fit, with curvature from a sample and at its optimum where rows are plenty."""
     if objective.corners is not None:
         return _Fit(objective, theta, tol, verbose, jointly=False)
-    sample = take_sample(objective, _ROWS_PER_PARAMETER * objective.size)
-    small = SOLVERS[solver] is newton_cg and joint_whitening_cost(objective, objective.size) == 0
+    sample = take_sample(objective, _ROWS_PER_PARAMETER * objective.layout.size)
+    small = (
+        SOLVERS[solver] is newton_cg and joint_whitening_cost(objective, objective.layout.size) == 0
+    )
     # Without a penalty nothing but whitening finds the directions that change no logit.
     fit = _Fit(objective, theta, tol, verbose, jointly=small and objective.ridge > 0)
     if sample is objective:
         return fit
     # The optimum of m rows is about size / (2 m) above that of all rows: more digits are wasted.
-    rough = objective.size / (20 * sample.rows.n_rows)
+    rough = objective.layout.size / (20 * sample.data.n_rows)
     found = minimize(
         sample, theta, solver=solver, tol=max(tol, rough), max_iter=min(max_iter, 30), whole=False
     ).result
     start = fit.evaluate(objective.from_user(found.x))
-    fit.passes += found.passes * sample.rows.n_rows / objective.rows.n_rows
+    fit.passes += found.passes * sample.data.n_rows / objective.data.n_rows
     if start.value < fit.point.value:
         fit.point, fit.values = start, [start.value]
         fit.seconds = [time.perf_counter() - fit.started]
@@ -676,9 +678,9 @@ def _cool(fit: _Fit, max_iter: int) -> float:
         What F is at least.
     """
     objective, at_least = fit.objective, 0.0
-    if fit.point.value <= _FAR_OFF * np.log(objective.targets.n_outputs + 1):
+    if fit.point.value <= _FAR_OFF * np.log(objective.layout.n_outputs + 1):
         return at_least
-    at_zero, _ = objective.value_gradient(np.zeros(objective.size))
+    at_zero, _ = objective.value_gradient(np.zeros(objective.layout.size))
     temperature = fit.point.value / at_zero
     while temperature > 1 and fit.point.value > 0 and fit.n_iter < max_iter:
         if fit.stopped or fit.is_slow:
@@ -795,10 +797,10 @@ def _farthest_move(fit: _Fit) -> float:
 def _growing(fit: _Fit, move: NDArray) -> tuple[NDArray, NDArray]:
     """Return the outputs and the features without a penalty that a step moved most."""
     objective = fit.objective
-    mean, square = objective.rows.moments(objective.targets.weights)
-    D, d = objective.unpack(move)
+    mean, square = objective.moments()
+    D, d = objective.layout.unpack(move)
     moved = np.abs(D) * np.sqrt(np.maximum(square - mean**2, 0)) * objective.free
-    if objective.fit_intercept:
+    if objective.layout.fit_intercept:
         moved = np.column_stack([moved, np.abs(d + D @ mean)])
     most = moved >= _MUCH * moved.max()
     return np.flatnonzero(most.any(axis=1)), np.flatnonzero(most[:, : D.shape[1]].any(axis=0))
@@ -817,7 +819,7 @@ def newton_cg(fit: _Fit, max_iter: int) -> None:
     before, fit.decrement_before = fit.nhev, fit.decrement
     if fit.jointly is not None:
         fit.variables = fit.jointly.at(fit.point.theta)
-        fit.work += fit.base.size**2 * (2 * fit.objective.rows.n_rows + fit.base.size / 3)
+        fit.work += fit.base.size**2 * (2 * fit.objective.data.n_rows + fit.base.size / 3)
         fit.look_at_gradient()
     else:
         fit.estimate_gap(fit.truncation)
@@ -830,7 +832,7 @@ def newton_cg(fit: _Fit, max_iter: int) -> None:
     distance = fit.rough_gap if fit.sampled else 0.0
     _search(fit)
     if fit.sampled and fit.rough_gap > _LITTLE * distance:
-        fit.curvature = take_sample(fit.objective, 4 * fit.curvature.rows.n_rows)
+        fit.curvature = take_sample(fit.objective, 4 * fit.curvature.data.n_rows)
 
 
 def _search(fit: _Fit) -> None:

@@ -20,8 +20,8 @@ from numpy.typing import DTypeLike, NDArray
 from sklearn.utils import compute_class_weight
 
 from ._checks import check_number, naming
-from ._rows import blocks
 from ._targets import RawTargets
+from ._threads import blocks
 
 ClassWeight = dict | str | None
 

@@ -32,6 +32,9 @@ from weakref import WeakSet
 from joblib import cpu_count
 from threadpoolctl import ThreadpoolController
 
+#: Columns of a (K, n_features) array that stay in cache while something is done with it.
+_COLUMNS = 4096
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -329,3 +332,13 @@ if hasattr(os, "register_at_fork"):
         after_in_parent=threads.after_fork_in_parent,
         after_in_child=threads.after_fork_in_child,
     )
+
+
+def blocks(stop: int, size: int, start: int = 0) -> Iterator[tuple[int, int]]:
+    """Start and stop of consecutive blocks of `size`, of rows for one."""
+    return ((first, min(first + size, stop)) for first in range(start, stop, size))
+
+
+def each_span(function: Callable[[slice], None], n_columns: int) -> None:
+    """Call a function with some columns of a wide array after the other, in all threads."""
+    list(threads.map(function, (slice(*span) for span in blocks(n_columns, _COLUMNS))))

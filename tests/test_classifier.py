@@ -483,9 +483,9 @@ def test_predict_works_in_blocks(loss, problem, monkeypatch):
 def test_float32_stays_float32_and_float64_is_not_copied(problem, monkeypatch):
     X, y, _ = problem
     seen = []
-    original = skce._classifier.as_rows
+    original = skce._classifier.as_data
     monkeypatch.setattr(
-        skce._classifier, "as_rows", lambda X, **kw: (seen.append(X), original(X, **kw))[1]
+        skce._classifier, "as_data", lambda X, *a, **kw: (seen.append(X), original(X, *a, **kw))[1]
     )
     for dtype in (np.float32, np.float64):
         given = X.astype(dtype)

@@ -14,17 +14,14 @@ import pytest
 import scipy.sparse as sp
 from certificate import Problem, certify
 from numpy.testing import assert_allclose
+from objectives import make
 from sklearn.exceptions import ConvergenceWarning
 
 from skce import SoftmaxClassifier
 from skce._active_set import ActiveSet
-from skce._objective import Objective
 from skce._penalty import Corners
 from skce._preconditioner import rounding_without_intercept, variance_of
 from skce._quadratic import Dense, Shifts
-from skce._rows import as_rows
-from skce._target_mass import fold_weights
-from skce._targets import read_targets
 
 SOLVERS = ["newton-cg", "lbfgs"]
 CONTAINERS = {"dense": np.asarray, "csr": sp.csr_array}
@@ -193,10 +190,8 @@ def test_offsets_without_an_intercept(params):
 def test_digits_that_are_lost_without_an_intercept_are_said(centred):
     rng = np.random.default_rng(1)
     X, Y = rng.normal(size=(13, 4)) * 1e-2 + 1e9 * rng.random(4), rng.dirichlet(np.ones(2), 13)
-    targets = fold_weights(read_targets(Y, "auto"), None, None, 0.0, np.float64)
-    rows = as_rows(X, centred=centred)
-    objective = Objective(rows, targets, C=1e12, fit_intercept=centred)
-    hidden = rounding_without_intercept(objective, np.ones(objective.size), 0.6)
+    objective = make(X, Y, C=1e12, fit_intercept=centred)
+    hidden = rounding_without_intercept(objective, np.ones(objective.layout.size), 0.6)
     assert (1e-9 < hidden < 1e-6) != centred
     if not centred:
         with pytest.warns(ConvergenceWarning, match=r"without an intercept.*set|precision of X"):
@@ -252,13 +247,10 @@ def test_the_variance_of_constant_columns_is_zero(container):
     rng = np.random.default_rng(0)
     X = np.full((3000, 200), rng.normal(size=200))
     X[0, :3] *= 1 + 1e-12
-    targets = fold_weights(
-        read_targets(np.arange(3000) % 2, "auto"), rng.random(3000), None, 0.0, np.float64
+    objective = make(
+        CONTAINERS[container](X), np.arange(3000) % 2, weights=rng.random(3000), centred=False
     )
-    rows = as_rows(CONTAINERS[container](X), centred=False)
-    variance = variance_of(
-        Objective(rows, targets, C=1.0, fit_intercept=True), *rows.moments(targets.weights)
-    )
+    variance = variance_of(objective, *objective.moments())
     assert not variance[3:].any()
 
 
@@ -379,10 +371,9 @@ def test_a_model_whose_work_is_spent_certifies_nothing():
 def test_a_model_that_was_not_solved_certifies_nothing():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, 3)), np.arange(40) % 3
-    targets = fold_weights(read_targets(y, "auto"), None, None, 0.0, np.float64)
-    objective = Objective(as_rows(X), targets, C=1.0, fit_intercept=True, bounds=(-1.0, 1.0))
+    objective = make(X, y, C=1.0, bounds=(-1.0, 1.0))
     active = ActiveSet(objective, objective.corners)
-    theta = np.zeros(objective.size)
+    theta = np.zeros(objective.layout.size)
     value, gradient = objective.value_gradient(theta)
     some, _ = active.choose(theta, gradient)
     lost = np.full((len(some), len(some)), np.nan)

@@ -6,13 +6,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
+from objectives import make
 from threadpoolctl import threadpool_limits
 
-from skce import _rows
-from skce._objective import Objective
+from skce._data import memory
 from skce._preconditioner import Jointly, precondition, precondition_classes, scale_classes
-from skce._rows import as_rows
-from skce._target_mass import fold_weights
 from skce._targets import read_targets
 from skce._threads import threads
 
@@ -25,11 +23,6 @@ Y_FORMS = {
 }
 
 
-def make(X, y, loss="auto", C=0.7, fit_intercept=True, weights=None, smoothing=0.0):
-    targets = fold_weights(read_targets(y, loss), weights, None, smoothing, X.dtype)
-    return Objective(as_rows(X), targets, C=C, fit_intercept=fit_intercept)
-
-
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("form", Y_FORMS)
 def test_derivatives_agree_with_central_differences(form, fit_intercept, problem, rng):
@@ -38,7 +31,7 @@ def test_derivatives_agree_with_central_differences(form, fit_intercept, problem
     objective = make(
         X, *Y_FORMS[form](y, Y), fit_intercept=fit_intercept, weights=weights, smoothing=0.05
     )
-    theta, v = (objective.without_shift(rng.normal(size=objective.size)) for _ in range(2))
+    theta, v = (objective.without_shift(rng.normal(size=objective.layout.size)) for _ in range(2))
     h = 1e-5
     high, low = (objective.value_gradient(theta + s * h * v) for s in (1, -1))
     gradient = objective.value_gradient(theta)[1]
@@ -51,7 +44,7 @@ def test_value_at_zero_is_log_of_the_number_of_classes(problem):
     X, y, Y = problem
     for targets in (y, Y):
         objective = make(X, targets, "categorical")
-        value, _ = objective.value_gradient(np.zeros(objective.size))
+        value, _ = objective.value_gradient(np.zeros(objective.layout.size))
         assert_allclose(value, np.log(3), rtol=1e-15)
 
 
@@ -61,11 +54,11 @@ def test_sums_do_not_depend_on_the_blocks(form, kind, problem, rng, monkeypatch)
     X, y, Y = problem
     X = {"dense": X, "fortran": np.asfortranarray(X), "csr": sp.csr_array(X)}[kind]
     objective = make(X, *Y_FORMS[form](y, Y), weights=rng.uniform(0, 3, len(y)), smoothing=0.1)
-    theta, v = rng.normal(size=(2, objective.size))
+    theta, v = rng.normal(size=(2, objective.layout.size))
     value, gradient = objective.value_gradient(theta)
     product = objective.hessian(theta)(v)
-    monkeypatch.setattr(_rows, "_ROWS_PER_BLOCK", (7, 7))
-    monkeypatch.setattr(_rows, "_CSR_BLOCK", 7 * objective.targets.n_outputs)
+    monkeypatch.setattr(memory, "_ROWS_PER_BLOCK", (7, 7))
+    monkeypatch.setattr(memory, "_CSR_BLOCK", 7 * objective.layout.n_outputs)
     in_blocks = objective.value_gradient(theta)
     assert_allclose(in_blocks[0], value, rtol=1e-14)
     assert_allclose(in_blocks[1], gradient, rtol=1e-12, atol=1e-15)
@@ -76,13 +69,11 @@ def test_sums_do_not_depend_on_the_blocks(form, kind, problem, rng, monkeypatch)
 def test_hard_labels_need_no_array_of_rows_times_classes(form, rng):
     n, p, K = 100_000, 3, 50
     X, y = rng.normal(size=(n, p)), rng.integers(K, size=n)
-    raw = read_targets(y, "auto" if form == "softmax" else "binary")
-    assert raw.values.dtype == np.uint8
+    loss = "auto" if form == "softmax" else "binary"
+    assert read_targets(y, loss).values.dtype == np.uint8
     tracemalloc.start()
-    objective = Objective(
-        as_rows(X), fold_weights(raw, None, None, 0.1, X.dtype), C=1, fit_intercept=True
-    )
-    theta = np.zeros(objective.size)
+    objective = make(X, y, loss, smoothing=0.1, C=1)
+    theta = np.zeros(objective.layout.size)
     objective.value_gradient(theta)
     objective.hessian(theta)(theta)
     _, peak = tracemalloc.get_traced_memory()
@@ -136,7 +127,7 @@ def test_changes_of_variables_are_linear_maps_and_their_transposes(
     base = precondition(objective)
     assert (np.ndim(base.Q) == 2) == (kind != "scales")
     assert base.width == (n - fit_intercept if kind == "rows" else X.shape[1])
-    theta = objective.without_shift(rng.normal(size=objective.size) * 1e-3)
+    theta = objective.without_shift(rng.normal(size=objective.layout.size) * 1e-3)
     changes = [
         base,
         precondition_classes(base, objective, theta),
@@ -144,7 +135,7 @@ def test_changes_of_variables_are_linear_maps_and_their_transposes(
     ]
     v, w = rng.normal(size=(2, base.size))
     # A gradient of softmax has class sums of zero.
-    g = objective.without_shift(rng.normal(size=objective.size))
+    g = objective.without_shift(rng.normal(size=objective.layout.size))
     for variables in changes:
         both = variables.to_user(v) + 2 * variables.to_user(w)
         assert_allclose(variables.to_user(v + 2 * w), both, rtol=1e-8, atol=1e-8 * abs(both).max())
@@ -154,7 +145,7 @@ def test_changes_of_variables_are_linear_maps_and_their_transposes(
 def test_whitening_makes_the_hessian_at_zero_the_identity_for_two_classes(rng):
     X = rng.normal(size=(200, 4)) @ rng.normal(size=(4, 4)) * [1e-3, 1, 10, 1e4] + [5, 0, 1e3, 1e5]
     objective = make(X, rng.integers(2, size=200), C=1e3)
-    hessian = hessian_in(precondition(objective), objective, np.zeros(objective.size))
+    hessian = hessian_in(precondition(objective), objective, np.zeros(objective.layout.size))
     assert_allclose(hessian, np.diag([1, 1, 1, 1, 0.25]), atol=1e-8)
 
 
@@ -166,14 +157,13 @@ def test_columns_far_from_zero_are_read_less_their_means(dtype, kind, rng):
     if kind == "sparse":
         X = sp.csr_array(X)
         X = sp.csr_array((np.r_[X.data, 0], np.r_[X.indices, 2], X.indptr + (np.arange(51) > 49)))
-    rows = as_rows(X)
-    centred = (X.toarray() if kind == "sparse" else X).astype(np.float64) - rows.centre
-    for part in (rows, rows.take(np.arange(50)), rows.columns(np.arange(3))):
-        block = part.block(0, 50)
-        block = block.toarray() if kind == "sparse" else block
-        assert_array_equal(block, centred.astype(dtype))
-        assert_array_equal(part.dense(np.arange(50)), centred)
-        mean, square = part.moments(np.ones(50))
+    data = make(X, np.arange(50) % 2).data
+    centred = (X.toarray() if kind == "sparse" else X).astype(np.float64) - data.centre
+    for part in (data, data.take(np.arange(50)), data.columns(np.arange(3))):
+        ((block, share),) = part.chunks(50)
+        assert block.X.values.dtype == np.float64
+        assert_array_equal(block.X.dense(), centred)
+        mean, square = block.X.moments(share)
         assert_allclose(mean, centred.mean(axis=0), atol=1e-12)
         assert_allclose(square, (centred**2).mean(axis=0), rtol=1e-6)
     assert np.abs(centred).max() < 10
@@ -183,11 +173,10 @@ def test_theta_of_centred_rows_is_that_of_the_user_with_other_intercepts(rng):
     X = rng.normal(size=(50, 3)) + [1e4, -1e5, 0]
     y = np.arange(50) % 3
     objective = make(X, y)
-    theta = rng.normal(size=objective.size)
+    theta = rng.normal(size=objective.layout.size)
     user = objective.to_user(theta)
     assert_allclose(objective.from_user(user), theta, atol=1e-9)
-    plain = make(X, y)
-    plain.rows = as_rows(X, centred=False)
+    plain = make(X, y, centred=False)
     value, gradient = plain.value_gradient(user)
     assert_allclose(objective.value_gradient(theta)[0], value, rtol=1e-9)
     got = objective.gradient_to_user(objective.value_gradient(theta)[1])
@@ -199,7 +188,7 @@ def test_stored_coefficients_make_up_for_the_rounding_of_intercepts(dtype, rng):
     scale = 1e4 if dtype == np.float32 else 1e12
     X = (rng.normal(size=(50, 8)) + scale * rng.normal(size=8)).astype(dtype)
     objective = make(X, np.arange(50) % 3)
-    theta = rng.normal(size=objective.size)
+    theta = rng.normal(size=objective.layout.size)
     stored = objective.stored(objective.to_user(theta), dtype)
     assert stored.dtype == dtype
     back = objective.from_user(stored.astype(np.float64))
@@ -213,13 +202,13 @@ def test_class_whitening_makes_the_blocks_of_classes_the_identity(form, problem,
     X, y, Y = problem
     weights = rng.uniform(0, 3, len(X))
     objective = make(X * [1e-3, 1, 10, 1e3][: X.shape[1]], *Y_FORMS[form](y, Y), weights=weights)
-    theta = objective.without_shift(rng.normal(size=objective.size) * 1e-3)
+    theta = objective.without_shift(rng.normal(size=objective.layout.size) * 1e-3)
     variables = precondition_classes(precondition(objective), objective, theta)
-    K = objective.targets.n_outputs
+    K = objective.layout.n_outputs
     hessian = hessian_in(variables, objective, theta)
     largest = np.linalg.eigvalsh(hessian)[-1]
-    if objective.targets.loss == "binary":
-        assert_allclose(hessian, np.eye(objective.size), atol=1e-6)
+    if not objective.loss.shift_invariant:
+        assert_allclose(hessian, np.eye(objective.layout.size), atol=1e-6)
     else:
         assert 1 < largest < 2 + 1e-6
         assert K == 3
@@ -234,44 +223,46 @@ def test_joint_whitening_makes_the_whole_hessian_the_identity(
     X, y, Y = problem
     weights = rng.uniform(0, 3, len(X))
     objective = make(X * [1e-3, 1, 10, 1e3][: X.shape[1]], *Y_FORMS[form](y, Y), weights=weights)
-    theta = objective.without_shift(rng.normal(size=objective.size) * 1e-3)
+    theta = objective.without_shift(rng.normal(size=objective.layout.size) * 1e-3)
     variables = Jointly(precondition(objective), objective).at(theta)
-    assert_allclose(hessian_in(variables, objective, theta), np.eye(objective.size), atol=1e-6)
+    assert_allclose(
+        hessian_in(variables, objective, theta), np.eye(objective.layout.size), atol=1e-6
+    )
 
 
 def test_joint_whitening_sees_curvature_far_below_1():
     rng = np.random.default_rng(0)
     objective = make(rng.normal(size=(60, 4)), rng.integers(3, size=60), C=1e14)
-    theta = objective.without_shift(20 * rng.normal(size=objective.size))
+    theta = objective.without_shift(20 * rng.normal(size=objective.layout.size))
     variables = Jointly(precondition(objective), objective).at(theta)
-    assert_allclose(hessian_in(variables, objective, theta), np.eye(objective.size), atol=1e-5)
+    assert_allclose(
+        hessian_in(variables, objective, theta), np.eye(objective.layout.size), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("form", Y_FORMS)
 def test_a_sample_of_all_rows_is_the_objective(form, problem, rng):
     X, y, Y = problem
     objective = make(X, *Y_FORMS[form](y, Y), weights=rng.uniform(0, 3, len(X)), smoothing=0.1)
-    sample = objective.sample(np.arange(len(X)))
-    theta = rng.normal(size=objective.size)
+    rows = np.arange(len(X))
+    sample = make(X, *Y_FORMS[form](y, Y), weights=objective.data.targets.weights, smoothing=0.1)
+    sample.data = objective.data.take(rows)
+    theta = rng.normal(size=objective.layout.size)
     for got, want in zip(
         sample.value_gradient(theta), objective.value_gradient(theta), strict=True
     ):
         assert_allclose(got, want, rtol=1e-13)
-    half = objective.sample(np.arange(0, len(X), 2))
-    alone = make(
-        X[::2],
-        *Y_FORMS[form](y[::2], Y[::2]),
-        weights=objective.targets.weights[::2],
-        smoothing=0.1,
-    )
-    alone.ridge = objective.ridge
-    assert_allclose(half.value_gradient(theta)[0], alone.value_gradient(theta)[0], rtol=1e-13)
+    weights = objective.data.targets.weights[::2]
+    alone = make(X[::2], *Y_FORMS[form](y[::2], Y[::2]), weights=weights, smoothing=0.1)
+    want = alone.value_gradient(theta)[0]
+    alone.data = objective.data.take(rows[::2])
+    assert_allclose(alone.value_gradient(theta)[0], want, rtol=1e-13)
 
 
 def test_what_a_hessian_keeps_does_not_change_it(problem, rng, monkeypatch):
     X, y, _ = problem
     objective = make(X, y, "categorical")
-    theta, v = rng.normal(size=(2, objective.size))
+    theta, v = rng.normal(size=(2, objective.layout.size))
     kept = objective.hessian(theta)(v)
     monkeypatch.setattr("skce._objective._KEPT", 0)
     assert_allclose(objective.hessian(theta)(v), kept, rtol=1e-12, atol=1e-15)
@@ -281,8 +272,8 @@ def test_threads_do_not_change_a_bit(rng):
     X, y = rng.normal(size=(60_000, 60)), rng.integers(5, size=60_000)
     for given in (X, sp.csr_array(X * (rng.random(X.shape) < 0.3))):
         objective = make(given, y)
-        assert len(objective.rows._spans(5)) > 1 or sp.issparse(given)
-        theta = rng.normal(size=objective.size)
+        assert len(objective.data._split(5, None)) > 1 or sp.issparse(given)
+        theta = rng.normal(size=objective.layout.size)
         with threadpool_limits(1):
             alone = objective.value_gradient(theta)
         with threads:
@@ -318,12 +309,12 @@ def test_a_column_of_other_units_is_scaled_to_the_others(rng, monkeypatch):
 def test_the_bound_of_what_is_missing_holds_in_all_variables(variables_of, rng):
     _, X = variables_of
     objective = make(X, np.arange(X.shape[0]) % 2, C=10.0)
-    theta = rng.normal(size=objective.size) * 1e-3
+    theta = rng.normal(size=objective.layout.size) * 1e-3
     base = precondition(objective)
     product = objective.hessian(theta)
-    H = np.array([product(e) for e in np.eye(objective.size)])
+    H = np.array([product(e) for e in np.eye(objective.layout.size)])
     for _ in range(5):
-        r = H @ rng.normal(size=objective.size)
+        r = H @ rng.normal(size=objective.layout.size)
         assert r @ np.linalg.lstsq(H, r, rcond=None)[0] / 2 <= base.missed(r)
 
 
@@ -338,7 +329,7 @@ def test_constant_and_repeated_columns_leave_the_change_of_variables_finite(rng)
     x = rng.normal(size=(50, 1))
     X = np.hstack([x, 2 * x, np.full((50, 1), 7.0), np.zeros((50, 1))])
     objective = make(X, rng.integers(2, size=50), C=np.inf)
-    base, zero = precondition(objective), np.zeros(objective.size)
+    base, zero = precondition(objective), np.zeros(objective.layout.size)
     assert np.isfinite(base.Q).all()
     assert np.isfinite(precondition_classes(base, objective, zero).T).all()
     assert np.isfinite(Jointly(base, objective).at(zero).T).all()
@@ -360,20 +351,27 @@ def test_class_scaling_makes_the_hessian_the_identity_where_rows_have_one_curvat
     X = rng.normal(size=(60, 4)) * [1e-3, 1, 10, 1e3]
     X -= X.mean(axis=0)
     objective = make(X, np.arange(60) % 2, C=10.0, fit_intercept=fit_intercept)
-    theta = np.zeros(objective.size)
+    theta = np.zeros(objective.layout.size)
     inner, variables = scale_classes(precondition(objective), objective, theta)
-    assert_allclose(hessian_in(variables, objective, theta), np.eye(objective.size), atol=1e-8)
+    assert_allclose(
+        hessian_in(variables, objective, theta), np.eye(objective.layout.size), atol=1e-8
+    )
     if fit_intercept:  # all rows have the curvature of the intercept
         theta[-1] = 5.0
         _, variables = scale_classes(inner, objective, theta)
-        assert_allclose(hessian_in(variables, objective, theta), np.eye(objective.size), atol=1e-8)
+        assert_allclose(
+            hessian_in(variables, objective, theta), np.eye(objective.layout.size), atol=1e-8
+        )
 
 
 @pytest.mark.parametrize("form", Y_FORMS)
 def test_class_scaling_is_a_linear_map_and_its_transpose(form, problem, rng):
     X, y, Y = problem
     objective = make(X, *Y_FORMS[form](y, Y))
-    theta = objective.without_shift(rng.normal(size=objective.size))
+    theta = objective.without_shift(rng.normal(size=objective.layout.size))
     _, variables = scale_classes(precondition(objective), objective, theta)
-    v, g = rng.normal(size=variables.size), objective.without_shift(rng.normal(size=objective.size))
+    v, g = (
+        rng.normal(size=variables.size),
+        objective.without_shift(rng.normal(size=objective.layout.size)),
+    )
     assert_allclose(variables.gradient(g) @ v, g @ variables.to_user(v), rtol=1e-7)

@@ -7,16 +7,15 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
+from objectives import make
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info
 
 from skce import SoftmaxClassifier, _solvers, _threads
+from skce._data import FEW_BYTES
+from skce._data.block import SparseFeatures
 from skce._decrement import newton_decrement
-from skce._objective import Objective
-from skce._rows import FEW_BYTES, CSRRows, as_rows
-from skce._target_mass import fold_weights
-from skce._targets import read_targets
 
 SOLVERS = ["newton-cg", "lbfgs"]
 
@@ -82,11 +81,8 @@ def decrement(gradient, hessian, missed=lambda residual: np.inf, **options):
 def test_newton_decrement_is_the_gap_of_a_quadratic(rng):
     # Far from the optimum of a strongly penalised problem the objective is nearly quadratic.
     X, y = rng.normal(size=(50, 3)), rng.integers(2, size=50)
-    objective = Objective(
-        as_rows(X), fold_weights(read_targets(y, "auto"), None, None, 0.0, X.dtype), C=1e-6,
-        fit_intercept=False,
-    )  # fmt: skip
-    theta = np.ones(objective.size)
+    objective = make(X, y, C=1e-6, fit_intercept=False)
+    theta = np.ones(objective.layout.size)
     value, gradient = objective.value_gradient(theta)
     found = decrement(gradient, objective.hessian(theta), limit=0, truncation=0)
     best = objective.value_gradient(theta + found.step)[0]
@@ -321,11 +317,13 @@ def test_rounded_products_keep_the_promise_in_full_precision(solver, C, monkeypa
     )
     X, y = sp.csr_array(X), rng.integers(4, size=150)
     best = SoftmaxClassifier(C=C, tol=1e-12).fit(X, y).optimize_result_.fun
-    monkeypatch.setattr("skce._rows._WORTH_ROUNDING", 0)
+    monkeypatch.setattr("skce._data.memory._WORTH_ROUNDING", 0)
     read = []
-    logits = CSRRows._logits
+    logits = SparseFeatures.logits
     monkeypatch.setattr(
-        CSRRows, "_logits", lambda self, *args: read.append(self.dtype.char) or logits(self, *args)
+        SparseFeatures,
+        "logits",
+        lambda self, *args: read.append(self.values.dtype.char) or logits(self, *args),
     )
     for tol in (1e-3, 1e-9):
         read.clear()
@@ -338,10 +336,11 @@ def test_rounded_products_keep_the_promise_in_full_precision(solver, C, monkeypa
 
 @pytest.mark.parametrize("factor", [1e-60, 1e60])
 def test_numbers_beyond_float32_are_not_rounded(factor, monkeypatch):
-    monkeypatch.setattr("skce._rows._WORTH_ROUNDING", 0)
-    rows = as_rows(sp.csr_array(np.eye(3) * factor))
-    assert rows.rounded() is rows
-    assert as_rows(sp.csr_array(np.eye(3))).rounded().block(0, 3).dtype == np.float32
+    monkeypatch.setattr("skce._data.memory._WORTH_ROUNDING", 0)
+    data = make(sp.csr_array(np.eye(3) * factor), np.arange(3)).data
+    assert data.rounded() is data
+    ((block, _),) = make(sp.csr_array(np.eye(3)), np.arange(3)).data.rounded().chunks(3)
+    assert block.X.values.dtype == np.float32
 
 
 def test_float32_takes_no_more_passes_than_float64_where_the_objective_is_flat_to_rounding():
@@ -391,12 +390,7 @@ def test_float32_columns_far_from_zero_reach_the_default_tol(offset):
         warnings.simplefilter("error")
         result = SoftmaxClassifier().fit(X, y[:600]).optimize_result_
     exact = SoftmaxClassifier(tol=1e-11).fit(X.astype(np.float64), y[:600])
-    objective = Objective(
-        as_rows(X.astype(np.float64)),
-        fold_weights(read_targets(y[:600], "auto"), None, None, 0.0, np.float64),
-        C=1,
-        fit_intercept=True,
-    )
+    objective = make(X.astype(np.float64), y[:600], C=1)
     value = objective.value_gradient(objective.from_user(result.x))[0] * objective.scale
     best = exact.optimize_result_.fun
     assert abs(value / best - 1) < 1e-8

@@ -29,7 +29,6 @@ from .._checks import naming, raise_with_first_bad_row, refuse_dates, refuse_mas
 from .._interrupts import restored_on_error
 from .._losses import LOSSES
 from .._losses.categorical import log_softmax
-from .._rows import blocks
 from .._target_mass import ClassWeight, SoftBlock, balanced_weights, weights_from_dict
 from .._targets import (
     SUM_TOLERANCE,
@@ -40,7 +39,7 @@ from .._targets import (
     kind_of_labels,
     sorting,
 )
-from .._threads import threads
+from .._threads import blocks, threads
 from .._warnings import warn
 
 Result = TypeVar("Result")

@@ -1,0 +1,159 @@
+"""A block of rows: X and target mass side by side, and what kernels may ask of them.
+
+A kernel is a function at module level that takes a block, and returns what is to be added up over
+all blocks. Blocks and kernels can be pickled, so that a sum can be made wherever the rows are.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from .._target_mass import TargetBlock
+
+
+@dataclass(frozen=True)
+class Features(ABC):
+    """X of r rows.
+
+    Attributes
+    ----------
+    values : {ndarray, csr_array} of shape (r, n_features)
+        The rows as a fit computes with them: centred, and of its type of number.
+    """
+
+    values: Any
+
+    @abstractmethod
+    def logits(self, A: NDArray, a: NDArray) -> NDArray:
+        """Return A X' + a, shape (J, r), for A and a as `Data.coefficients` gives them."""
+
+    @abstractmethod
+    def back(self, R: NDArray) -> NDArray:
+        """Return R X, shape (K, n_features), for R of shape (K, r)."""
+
+    @abstractmethod
+    def back_squares(self, R: NDArray, mean: NDArray | None) -> NDArray:
+        """Return R (X - mean)^2, the square of each element, shape (K, n_features)."""
+
+    @abstractmethod
+    def moments(self, share: NDArray) -> tuple[NDArray, NDArray]:
+        """Return the sums of the columns, and of their squares, of rows times their share."""
+
+    @abstractmethod
+    def dense(self, columns: NDArray | None = None) -> NDArray:
+        """Return some columns, by default all, as a float64 array."""
+
+
+class DenseFeatures(Features):
+    """Rows of an array."""
+
+    def logits(self, A: NDArray, a: NDArray) -> NDArray:
+        """Return A X' + a."""
+        z: NDArray = A @ self.values.T
+        z += a
+        return z
+
+    def back(self, R: NDArray) -> NDArray:
+        """Return R X."""
+        return np.asarray(R @ self.values)
+
+    def back_squares(self, R: NDArray, mean: NDArray | None) -> NDArray:
+        """Return R (X - mean)^2."""
+        Z = self.values if mean is None else self.values - mean
+        return np.asarray(R @ Z**2)
+
+    def moments(self, share: NDArray) -> tuple[NDArray, NDArray]:
+        """Return the sums of the columns and of their squares."""
+        # In one order, so that equal numbers give equal bits.
+        block = np.ascontiguousarray(self.values, dtype=np.float64)
+        with np.errstate(over="ignore"):
+            return share @ block, share @ (block * block)
+
+    def dense(self, columns: NDArray | None = None) -> NDArray:
+        """Return some columns as a float64 array."""
+        values = self.values if columns is None else self.values[:, columns]
+        return np.asarray(values, dtype=np.float64)
+
+
+class SparseFeatures(Features):
+    """Rows of a CSR array."""
+
+    def logits(self, A: NDArray, a: NDArray) -> NDArray:
+        """Return A X' + a."""
+        z = np.ascontiguousarray((self.values @ A.T).T)
+        z += a
+        return z
+
+    def back(self, R: NDArray) -> NDArray:
+        """Return R X."""
+        return np.asarray((self.values.T @ np.ascontiguousarray(R.T)).T)
+
+    def back_squares(self, R: NDArray, mean: NDArray | None) -> NDArray:
+        """Return R (X - mean)^2 without an array of X - mean."""
+        squares = (self.values.multiply(self.values).T @ R.T).T
+        if mean is not None:
+            squares += mean * (mean * R.sum(axis=1)[:, None] - 2 * (self.values.T @ R.T).T)
+        return np.asarray(squares)
+
+    def moments(self, share: NDArray) -> tuple[NDArray, NDArray]:
+        """Return the sums of the columns and of their squares."""
+        X: sp.csr_array = self.values
+        values = X.data.astype(np.float64, copy=False)
+        shares = np.repeat(share, np.diff(X.indptr))
+        with np.errstate(over="ignore"):
+            return (
+                np.bincount(X.indices, shares * values, X.shape[1]),
+                np.bincount(X.indices, shares * (values * values), X.shape[1]),
+            )
+
+    def dense(self, columns: NDArray | None = None) -> NDArray:
+        """Return some columns as a float64 array."""
+        values = self.values if columns is None else self.values[:, columns]
+        return np.asarray(values.toarray(), dtype=np.float64)
+
+
+class Block:
+    """Some rows.
+
+    Parameters
+    ----------
+    X : Features
+    weights : ndarray of shape (r,)
+        Weights of the rows, before class weights.
+    t : TargetBlock or callable
+        Their target mass, or what reads it once a kernel asks for it.
+    kept : object, default=None
+        What the kernel of a `map` returned for them.
+    """
+
+    __slots__ = ("X", "_t", "kept", "weights")
+
+    def __init__(
+        self,
+        X: Features,
+        weights: NDArray,
+        t: TargetBlock | Callable[[], TargetBlock],
+        kept: Any = None,
+    ):
+        self.X = X
+        self.weights = weights
+        self._t = t
+        self.kept = kept
+
+    @property
+    def t(self) -> TargetBlock:
+        """Target mass of the rows."""
+        if callable(self._t):
+            self._t = self._t()
+        return self._t
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the target mass, and not what reads it."""
+        return Block, (self.X, self.weights, self.t, self.kept)

@@ -1,0 +1,435 @@
+"""Rows and targets in the memory of this process, or in files that are mapped into it.
+
+X is read once per pass by blocks of rows: a block stays in cache between its two matrix products,
+and no temporary is larger than a block or the coefficients.
+
+The digits of columns far from zero cancel in A X' + a. Rows with such columns are read less
+`centre`, a number for each column.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from copy import copy
+from functools import partial
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import DTypeLike, NDArray
+
+from .._target_mass import TargetBlock, Targets
+from .._threads import blocks, each_span, threads
+from .block import Block, DenseFeatures, Features, SparseFeatures
+
+#: Elements of a (K, r) block of logits. Blocks of 512 to 2048 rows were fastest at K = 10;
+#: beyond 8192 rows nothing is gained at K = 1.
+_BLOCK = 2**15
+_ROWS_PER_BLOCK = (512, 8192)
+
+#: The same for CSR, where every block costs a (K, n_features) array to add up.
+_CSR_BLOCK = 2**20
+
+#: Rows that tell whether columns are far from zero: by this many standard deviations, which cost
+#: float32 two digits and float64 three.
+_ROWS_FOR_CENTRE = 1000
+_FAR = {np.dtype(np.float32): 100, np.dtype(np.float64): 1000}
+
+#: X is small if it has fewer bytes. Then float32 is read as float64, and the work of a fit has a
+#: limit.
+FEW_BYTES = 2**23
+
+#: Bytes of sparse rows that are worth rounding, how many of their numbers tell whether they fit
+#: float32, and the size that leaves room for products.
+_WORTH_ROUNDING = 2**20
+_NUMBERS_FOR_SIZE = 1000
+_FITS_FLOAT32 = 1e9
+
+#: Runs of blocks that threads share, and multiplications that are worth a run of their own.
+_SPANS = 16
+_WORK_PER_SPAN = 2**23
+#: Bytes that the sums of all runs may take.
+_PARTIAL_SUMS = 2**26
+
+
+class MemoryData(ABC):
+    """What dense and sparse rows share; for the attributes see `Data`.
+
+    Parameters
+    ----------
+    X : {ndarray, csr_array} of shape (n_samples, n_features)
+    targets : Targets
+    centre : ndarray of shape (n_features,), default=None
+        Of the dtype of X.
+    dtype : dtype, default=None
+        What blocks are turned into when they are read; None for that of X.
+    """
+
+    is_sparse = False
+    distance = 0.0
+
+    def __init__(
+        self,
+        X: Any,
+        targets: Targets,
+        centre: NDArray | None = None,
+        dtype: DTypeLike | None = None,
+    ):
+        self.targets = targets
+        self.stored_dtype: np.dtype = X.dtype
+        self.dtype: np.dtype = X.dtype if dtype is None else np.dtype(dtype)
+        self.centre = centre
+        self._kept: dict[tuple[int, int], Any] = {}
+        self._hold(X)
+
+    def _hold(self, X: Any) -> None:
+        """Take X, and forget what was known of another one."""
+        self.X = X
+        self.n_rows, self.n_columns = X.shape
+        self._splits: dict[Any, list[tuple[int, int]]] = {}
+        self._samples: dict[int, NDArray] = {}
+
+    @property
+    def n_outputs(self) -> int:
+        """Coefficient vectors."""
+        return self.targets.n_outputs
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the weights of the rows."""
+        return self.targets.total_weight
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of X."""
+        return _bytes(self.X)
+
+    @property
+    def work_per_logit(self) -> int:
+        """Multiplications for one logit of one row."""
+        return self.n_columns
+
+    def coefficients(self, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
+        """Return coefficients in the type of number of the rows."""
+        return np.asarray(A, dtype=self.dtype), a.astype(self.dtype)[:, None]
+
+    def sum(
+        self,
+        kernel: Callable[..., tuple[Any, ...]],
+        *arguments: Any,
+        width: int | None = None,
+        rows: int | None = None,
+        runs: int | None = None,
+        dtype: DTypeLike = np.float64,
+    ) -> tuple[Any, ...]:
+        """Add up what a kernel returns for each block; see `Data`."""
+
+        def one(run: tuple[int, int]) -> list[Any]:
+            total: list[Any] = []
+            for span in blocks(run[1], size, run[0]):
+                total = _plus(total, kernel(self._block(*span), *arguments))
+            return total
+
+        width = self.n_outputs if width is None else width
+        size = rows or self._block_size(width)
+        parts = list(threads.map(one, self._split(width, runs)))
+        return tuple(_total(list(sums), dtype) for sums in zip(*parts, strict=True))
+
+    def maximum(
+        self, kernel: Callable[..., tuple[float, ...]], *arguments: Any
+    ) -> tuple[float, ...]:
+        """Return the largest of the numbers that a kernel returns for each block."""
+        found = self._each(kernel, arguments, None)
+        return tuple(map(max, zip(*found.values(), strict=True)))
+
+    def map(
+        self, kernel: Callable[..., Any], *arguments: Any, rows: int | None = None
+    ) -> MemoryData:
+        """Return these rows with what a kernel returns for each block, as its `kept`."""
+        mapped = copy(self)
+        mapped._kept = self._each(kernel, arguments, rows)
+        return mapped
+
+    def _each(
+        self, kernel: Callable[..., Any], arguments: tuple[Any, ...], rows: int | None
+    ) -> dict[tuple[int, int], Any]:
+        """Return what a kernel returns for each of the blocks that `sum` would take."""
+        size = rows or self._block_size(self.n_outputs)
+        found: dict[tuple[int, int], Any] = {}
+
+        def one(run: tuple[int, int]) -> None:
+            for span in blocks(run[1], size, run[0]):
+                found[span] = kernel(self._block(*span), *arguments)
+
+        list(threads.map(one, self._split(self.n_outputs, 1 if rows else None)))
+        return found
+
+    def chunks(self, size: int, most: int | None = None) -> Iterator[tuple[Block, NDArray]]:
+        """Blocks of `size` rows, each with weights that sum to 1 over all."""
+        weights, all_rows = self.targets.weights, most is None or self.n_rows <= most
+        sample: Any = slice(None) if all_rows else self._sample(most)
+        share = weights[sample].astype(np.float64)
+        share /= share.sum()
+        for start, stop in blocks(len(share), size):
+            if all_rows:
+                block = self._block(start, stop)
+            else:
+                some = sample[start:stop]
+                X = self._features(self.X[some])
+                block = Block(X, weights[some], partial(_targets_of, self.targets, some))
+            yield block, share[start:stop]
+
+    def _sample(self, n_rows: int | None) -> NDArray:
+        """Row numbers of a fixed sample, some of which have weight."""
+        n_rows = self.n_rows if n_rows is None else n_rows
+        if n_rows not in self._samples:
+            sample = np.random.default_rng(0).choice(self.n_rows, n_rows, replace=False)
+            if not self.targets.weights[sample].any():
+                sample = np.flatnonzero(self.targets.weights)[:n_rows]
+            self._samples[n_rows] = np.sort(sample)
+        return self._samples[n_rows]
+
+    def sample(self, n_rows: int) -> MemoryData:
+        """Return a copy of a random sample of the rows, always the same one."""
+        return self.take(np.sort(np.random.default_rng(1).choice(self.n_rows, n_rows, False)))
+
+    def take(self, indices: NDArray) -> MemoryData:
+        """Return a copy of the given rows."""
+        taken = copy(self)
+        taken.targets = self.targets.take(indices)
+        taken._hold(self.X[indices])
+        return taken
+
+    def columns(self, columns: NDArray) -> MemoryData:
+        """Return a copy of the given columns."""
+        some = copy(self)
+        some.centre = None if self.centre is None else self.centre[columns]
+        some._hold(self.X[:, columns])
+        return some
+
+    def rounded(self) -> MemoryData:
+        """Return rows that are rounded to float32 when they are read, where that is faster."""
+        return self
+
+    def _block(self, start: int, stop: int) -> Block:
+        """Rows start to stop, without a copy unless they are centred."""
+        return Block(
+            self._rows(start, stop),
+            self.targets.weights[start:stop],
+            partial(self.targets.block, start, stop),
+            self._kept.get((start, stop)),
+        )
+
+    def _split(self, width: int, runs: int | None) -> list[tuple[int, int]]:
+        """Return runs of blocks that threads share; equal for any number, so that bits are too."""
+        if (width, runs) not in self._splits:
+            work = self.n_rows * self.work_per_logit
+            in_memory = _PARTIAL_SUMS // (8 * width * self.n_columns)
+            # A run must be more work than to add up its sums.
+            worth = min(work * width // _WORK_PER_SPAN, work // (16 * self.n_columns))
+            n_runs = runs or max(1, min(_SPANS, in_memory, worth))
+            self._splits[width, runs] = list(blocks(self.n_rows, -(-self.n_rows // n_runs)))
+        return self._splits[width, runs]
+
+    def _rows(self, start: int, stop: int) -> Features:
+        """Rows start to stop as kernels take them."""
+        return self._features(self.X[start:stop])
+
+    @abstractmethod
+    def _features(self, X: Any) -> Features:
+        """Rows less the centre, in the type of number for computing."""
+
+    @abstractmethod
+    def _block_size(self, width: int) -> int:
+        """Rows of a block, if each is turned into so many numbers."""
+
+    @property
+    def _exact(self) -> np.dtype:
+        """In what the centre is subtracted."""
+        return np.promote_types(self.stored_dtype, self.dtype)
+
+
+class DenseData(MemoryData):
+    """A NumPy array, in any order."""
+
+    def _features(self, X: NDArray) -> DenseFeatures:
+        X = X.astype(self._exact, copy=False)
+        X = X if self.centre is None else X - self.centre
+        return DenseFeatures(X.astype(self.dtype, copy=False))
+
+    def _block_size(self, width: int) -> int:
+        fewest, most = _ROWS_PER_BLOCK
+        return max(fewest, min(_BLOCK // width, most))
+
+
+class CSRData(MemoryData):
+    """A CSR array or matrix.
+
+    A column that is centred has an element stored in every row.
+    """
+
+    is_sparse = True
+
+    def _hold(self, X: Any) -> None:
+        super()._hold(X)
+        self._views: dict[tuple[int, int], sp.csr_array] = {}
+
+    @property
+    def work_per_logit(self) -> int:
+        """Multiplications for one logit of one row."""
+        return int(self.X.nnz // self.n_rows)
+
+    def rounded(self) -> MemoryData:
+        """Return rows that are rounded to float32 when they are read, where that is faster.
+
+        Products with sparse rows move numbers more than they multiply: with half of the bytes a
+        pass took 0.65 of the time on text (20 000, 50 000) with 20 classes.
+        """
+        values = self.X.data
+        if self.dtype != np.float64 or values.nbytes < _WORTH_ROUNDING:
+            return self
+        size = np.abs(values[:: max(1, len(values) // _NUMBERS_FOR_SIZE)]).max()
+        if not 1 / _FITS_FLOAT32 < size < _FITS_FLOAT32:
+            return self
+        rounded = copy(self)
+        rounded.dtype = np.dtype(np.float32)
+        return rounded
+
+    def coefficients(self, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
+        """Return coefficients in the type of number of the rows, column by column."""
+        out = np.empty(A.shape, dtype=self.dtype, order="F")
+
+        def turn(some: slice) -> None:
+            out[:, some] = A[:, some]
+
+        each_span(turn, A.shape[1])
+        return out, a.astype(self.dtype)[:, None]
+
+    def _rows(self, start: int, stop: int) -> Features:
+        """Rows start to stop; SciPy's own slices would copy."""
+        if (start, stop) not in self._views:
+            ends = self.X.indptr[start : stop + 1]
+            inside = slice(ends[0], ends[-1])
+            parts = self.X.data[inside], self.X.indices[inside], ends - ends[0]
+            self._views[start, stop] = sp.csr_array(parts, shape=(stop - start, self.n_columns))
+        return self._features(self._views[start, stop])
+
+    def _features(self, X: sp.csr_array) -> SparseFeatures:
+        if X.dtype == self.dtype and self.centre is None:
+            return SparseFeatures(X)
+        values = X.data.astype(self._exact, copy=False)
+        values = values if self.centre is None else values - self.centre[X.indices]
+        values = values.astype(self.dtype, copy=False)
+        return SparseFeatures(sp.csr_array((values, X.indices, X.indptr), X.shape))
+
+    def _block_size(self, width: int) -> int:
+        return max(_CSR_BLOCK // width, 1)
+
+
+def _targets_of(targets: Targets, indices: NDArray) -> TargetBlock:
+    """Read the target mass of some rows."""
+    return targets.take(indices).block(0, len(indices))
+
+
+def _plus(total: list[Any], part: tuple[Any, ...]) -> list[Any]:
+    """Add to totals that are empty at first, and of float64 from the second part on."""
+    if not total:
+        return list(part)
+    for i, more in enumerate(part):
+        if np.ndim(more):
+            total[i] = total[i].astype(np.float64, copy=False)
+            total[i] += more
+        else:
+            total[i] = total[i] + more
+    return total
+
+
+def _total(sums: list[Any], dtype: DTypeLike) -> Any:
+    """Add up the sums of all runs; those of two dimensions some columns after the other."""
+    if np.ndim(sums[0]) == 0:
+        return sum(sums)
+    if np.ndim(sums[0]) != 2:
+        first = sums[0].astype(np.float64, copy=False)
+        for part in sums[1:]:
+            first += part
+        return first
+    if len(sums) == 1:
+        return sums[0].astype(dtype, copy=False)
+    total: NDArray = np.empty(sums[0].shape, dtype)
+
+    def add(some: slice) -> None:
+        total[:, some] = sums[0][:, some]
+        for part in sums[1:]:
+            total[:, some] += part[:, some]
+
+    each_span(add, total.shape[1])
+    return total
+
+
+def _far_from_zero(X: Any, columns: NDArray | slice) -> tuple[NDArray | None, float]:
+    """Means of columns, by some rows, where they are so far from zero that digits are lost.
+
+    And how far, in standard deviations, those are that are not constant, if there are two or more.
+    """
+    step = max(1, X.shape[0] // _ROWS_FOR_CENTRE)
+    some = X[::step][:, columns]
+    some = (some.toarray() if sp.issparse(some) else some).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = some.mean(axis=0), some.std(axis=0)
+        far = np.isfinite(mean) & (np.abs(mean) > _FAR[X.dtype] * deviation)
+    if not far.any():
+        return None, 0.0
+    centre = np.zeros(X.shape[1], X.dtype)
+    centre[columns] = np.where(far, mean, 0)
+    if np.count_nonzero(far) < 2:  # there is nothing that it could be collinear with
+        return centre, 0.0
+    differ = far & (deviation > np.finfo(np.float64).eps * np.abs(mean))
+    return centre, float((np.abs(mean[differ]) / deviation[differ]).max(initial=0))
+
+
+def _bytes(X: Any) -> int:
+    """Bytes of the numbers in X, and of their columns if it is sparse."""
+    if sp.issparse(X):
+        return int(X.data.nbytes + X.indices.nbytes)
+    return int(X.nbytes)
+
+
+def read_as(X: NDArray | sp.csr_array) -> np.dtype:
+    """Return the type of number in which a fit computes with X."""
+    return np.dtype(np.float64) if _bytes(X) < FEW_BYTES else X.dtype
+
+
+def as_data(X: Any, targets: Targets, *, centred: bool = True) -> MemoryData:
+    """Put validated X and targets side by side.
+
+    Parameters
+    ----------
+    X : {ndarray, csr_array} of shape (n_samples, n_features)
+    targets : Targets
+    centred : bool, default=True
+        Whether columns far from zero may be centred, which takes an intercept. Without one
+        float32 is read as float64 if there are such columns, as it is if X is small.
+
+    Returns
+    -------
+    MemoryData
+    """
+    place: type[MemoryData] = CSRData if sp.issparse(X) else DenseData
+    full: Any = slice(None)
+    dtype = read_as(X)
+    if sp.issparse(X):
+        full = np.flatnonzero(np.bincount(X.indices, minlength=X.shape[1]) >= X.shape[0])
+        if not len(full):
+            return CSRData(X, targets, dtype=dtype)
+    centre, distance = _far_from_zero(X, full)
+    if centre is None or not centred:
+        data = place(X, targets, dtype=dtype if centre is None else np.float64)
+        data.distance = distance
+        return data
+    if sp.issparse(X) and not X.has_canonical_format:  # an element may be stored in parts
+        X = X.copy()
+        X.sum_duplicates()
+        full = np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
+        centre = np.where(full, centre, 0)
+    return place(X, targets, centre, dtype)

@@ -1,0 +1,212 @@
+"""What is computed on a block of rows, to be added up over all of them.
+
+Every kernel takes a block, the loss, and coefficients A, a as `Data.coefficients` gives them. With
+z = A X' + a the logits, R a matrix of shape (K, r), a sum over rows has the form R X and R 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._data import Block
+from ._losses import Loss
+
+#: How far along a direction losses are as good as linear.
+_FAR_ALONG = 1e9
+
+
+def value_gradient(
+    block: Block, loss: Loss, A: NDArray, a: NDArray
+) -> tuple[float, NDArray, NDArray]:
+    """Sum of the losses, and R X and R 1 for the gradient R of the losses."""
+    values, R = loss.value_gradient(block.X.logits(A, a), block.t)
+    return float(np.add.reduce(values, dtype=np.float64)), *_back(block, R)
+
+
+def curvature(block: Block, loss: Loss, A: NDArray, a: NDArray) -> Any:
+    """Return what the loss keeps of the logits for products with its Hessian."""
+    return loss.curvature(block.X.logits(A, a), block.t)
+
+
+def product(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
+    """R X and R 1 for R the Hessian of the losses times z, from what `curvature` kept."""
+    return _back(block, loss.curvature_product(block.kept, block.X.logits(A, a), block.t))
+
+
+def product_afresh(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
+    """Return the same where nothing is kept: the first half of A makes the logits."""
+    z = block.X.logits(A, a)
+    K = len(z) // 2
+    state = loss.curvature(z[:K], block.t)
+    return _back(block, loss.curvature_product(state, z[K:], block.t))
+
+
+def _back(block: Block, R: NDArray) -> tuple[NDArray, NDArray]:
+    return block.X.back(R), np.add.reduce(R, axis=1)
+
+
+def moments(block: Block, total_weight: float) -> tuple[NDArray, NDArray]:
+    """Weighted means of the columns, and of their squares."""
+    return block.X.moments(block.weights.astype(np.float64) / total_weight)
+
+
+def diagonal(
+    block: Block, loss: Loss, A: NDArray, a: NDArray, mean: NDArray | None
+) -> tuple[NDArray, NDArray]:
+    """Diagonal of the sum of the Hessians, for columns less a mean and for intercepts."""
+    state = loss.curvature(block.X.logits(A, a), block.t)
+    R = loss.curvature_diagonal(state, block.t)
+    return block.X.back_squares(R, mean), np.add.reduce(R, axis=1)
+
+
+def mean_curvature(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray]:
+    """Sum of the curvatures of each output."""
+    state = loss.curvature(block.X.logits(A, a), block.t)
+    return (loss.curvature_diagonal(state, block.t).sum(axis=1, dtype=np.float64),)
+
+
+def recession(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[float, float]:
+    """How far a direction moves the logits of a row at most, and how much a row loses along it.
+
+    Along a direction d of the logits the loss of a row grows like m * max(d) - t.d, or for
+    a binary loss like the sum over outputs of m * max(d, 0) - t * d; both per unit of mass.
+    """
+    z, t = block.X.logits(A, a), block.t
+    size = np.abs(z).max()
+    if not size > 0:
+        return 0.0, 0.0
+    z = z.astype(np.float64)
+    mass = np.atleast_2d(t.mass).max(axis=0)
+    seen = mass > 0
+    far = np.where(seen, np.ptp(z, axis=0) if len(z) > 1 else np.abs(z[0]), 0)
+    if not loss.shift_invariant:
+        far = np.maximum(far, np.where(seen, np.abs(z).max(axis=0), 0))
+    values, _ = loss.value_gradient(z * (_FAR_ALONG / size), t)
+    lost = np.divide(values, mass, out=np.zeros(len(mass)), where=seen)
+    return float(far.max()), float(lost.max()) * size / _FAR_ALONG
+
+
+def joint_hessian(
+    block: Block,
+    loss: Loss,
+    W: NDArray,
+    b: NDArray,
+    in_variables: Callable[[NDArray], NDArray],
+    total_weight: float,
+) -> tuple[NDArray, ...]:
+    """Sum of the Hessians in variables Z of the rows: between classes, and within each of them.
+
+    What is between them is B B', to be subtracted; there is none if the Hessian of a row is
+    diagonal. All is divided by the total weight.
+    """
+    XT, Z, ZT = block.kept or rows_in_variables(block, in_variables)
+    state = loss.curvature(W @ XT + b[:, None], block.t)
+    own = (ZT * (loss.curvature_diagonal(state, block.t) / total_weight)[:, None]) @ Z
+    F = loss.curvature_between(state, block.t)
+    if F is None:
+        return (own,)
+    B = (ZT * (F / np.sqrt(total_weight))[:, None]).reshape(len(F) * len(ZT), -1)
+    return own, B @ B.T
+
+
+def rows_in_variables(
+    block: Block, in_variables: Callable[[NDArray], NDArray]
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Return X', and Z and Z' of the rows."""
+    X = block.X.dense()
+    Z = in_variables(X)
+    return np.ascontiguousarray(X.T), Z, np.ascontiguousarray(Z.T)
+
+
+def some_hessian(
+    block: Block,
+    loss: Loss,
+    W: NDArray,
+    b: NDArray,
+    columns: NDArray | None,
+    mean: NDArray | None,
+    places: NDArray,
+    groups: list[slice],
+    root: float,
+) -> tuple[NDArray, ...]:
+    """Sum of the Hessians for some coefficients, those of a class side by side.
+
+    Parameters
+    ----------
+    block : Block
+    loss : Loss
+    W, b : ndarray of shape (K, n_columns) and (K, 1)
+        Coefficients of the columns in use; all others are zero.
+    columns : ndarray or None
+        These columns; None for all.
+    mean : ndarray of shape (n_columns, 1), or None
+        What to subtract from them.
+    places : ndarray of int
+        Which of them each coefficient belongs to; the one after the last is the intercept.
+    groups : list of slice
+        Coefficients of each class.
+    root : float
+        Root of the total weight, by which all is divided.
+
+    Returns
+    -------
+    within : one ndarray for each class
+    between : ndarray
+        To be subtracted; there is none if the Hessian of a row is diagonal.
+    """
+    X = block.X.dense(columns)
+    Z = np.ones((X.shape[1] + 1, len(X)))  # the last one is the intercept
+    Z[:-1] = X.T
+    z = W @ Z[:-1] + b
+    if mean is not None:
+        Z[:-1] -= mean
+    state = loss.curvature(z, block.t)
+    between = loss.curvature_between(state, block.t)
+    a = np.sqrt(loss.curvature_diagonal(state, block.t)) / root
+    crossed = []
+    if between is not None:
+        B = Z[places]
+        for k, group in enumerate(groups):
+            B[group] *= between[k] / root
+        crossed.append(B @ B.T)
+    within = []
+    for k, group in enumerate(groups):
+        B = Z[places[group]]
+        B *= a[k]
+        within.append(B @ B.T)
+    return *within, *crossed
+
+
+def some_root(
+    block: Block,
+    loss: Loss,
+    W: NDArray,
+    b: NDArray,
+    mean: NDArray | None,
+    classes: NDArray,
+    features: NDArray,
+) -> NDArray:
+    """Return R with R'R the sum of the Hessians for some coefficients.
+
+    Parameters
+    ----------
+    block : Block
+    loss : Loss
+    W, b : ndarray of shape (K, n_columns) and (K,)
+    mean : ndarray of shape (n_columns,), or None
+        What to subtract from the columns.
+    classes, features : ndarray of int
+        Of each coefficient; the feature after the last is the intercept.
+    """
+    X = block.X.dense()
+    Z = np.ones((X.shape[1] + 1, len(X)))
+    Z[:-1] = X.T
+    state = loss.curvature(W @ Z[:-1] + b[:, None], block.t)
+    if mean is not None:
+        Z[:-1] -= mean[:, None]
+    A = loss.curvature_root(state, block.t)
+    return np.asarray((A[:, classes] * Z[features]).transpose(0, 2, 1).reshape(-1, len(classes)))

@@ -1,0 +1,35 @@
+"""An objective from X and y, as the estimators make it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skce._data import as_data, read_as
+from skce._losses import LOSSES
+from skce._objective import Objective
+from skce._target_mass import fold_weights
+from skce._targets import read_targets
+
+
+def make(
+    X: Any,
+    y: NDArray,
+    loss: str = "auto",
+    *,
+    C: float = 0.7,
+    fit_intercept: bool = True,
+    weights: NDArray | None = None,
+    smoothing: float = 0.0,
+    centred: bool | None = None,
+    dtype: Any = None,
+    **params: Any,
+) -> Objective:
+    """Return the objective of rows and targets; `dtype` is that of the targets."""
+    dtype = read_as(X) if dtype is None else dtype
+    targets = fold_weights(read_targets(y, loss), weights, None, smoothing, np.dtype(dtype))
+    centred = fit_intercept if centred is None else centred
+    data = as_data(X, targets, centred=centred)
+    return Objective(data, LOSSES[targets.loss], C=C, fit_intercept=fit_intercept, **params)
