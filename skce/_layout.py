@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +26,12 @@ class Layout:
     n_columns: int
     fit_intercept: bool
 
-    @property
+    @cached_property
     def n_coefficients(self) -> int:
         """Elements of W."""
         return self.n_outputs * self.n_columns
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Elements of W and b."""
         return self.n_coefficients + self.n_outputs * self.fit_intercept

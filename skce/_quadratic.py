@@ -243,10 +243,13 @@ class Quadratic(ABC):
             flat = self.shifts.places[~self.shifts.curvature.any(axis=1)]
             whole = flat[inside[flat].all(axis=1)]
             step = self.newton_step(downhill, some, whole, damping)
+            promise = float(downhill @ step) / 2
+            if promise <= np.finfo(float).eps * self.gain:  # what it gains is rounding
+                return
             best = self._search(some, step, low, high)
             if best[0] > 0:
                 self.take(best)
-                if best[0] >= _ENOUGH * (downhill @ step) / 2:
+                if best[0] >= _ENOUGH * promise:
                     return
 
     def _search(
@@ -297,10 +300,14 @@ class Quadratic(ABC):
         c = np.sort(np.concatenate([W, edges], axis=1), axis=1)[:, K]
         lowest = (W - own.high[places] / units).max(axis=1)
         highest = (W - own.low[places] / units).min(axis=1)
-        c = np.clip(c, np.minimum(lowest, 0), np.maximum(highest, 0))
+        c = np.minimum(np.maximum(c, np.minimum(lowest, 0)), np.maximum(highest, 0))
+        if not c.any():
+            return
         less = np.abs(W).sum(axis=1) - np.abs(W - c[:, None]).sum(axis=1)
         with np.errstate(invalid="ignore", over="ignore"):
             moved = g * c - h * c**2 / 2 + weight * less > 0
+        if not moved.any():
+            return
         some, c = places[moved], c[moved, None]
         x, slopes = self.x.copy(), self.slopes.copy()
         x[some] = np.clip((W[moved] - c) * units[moved], own.low[some], own.high[some])

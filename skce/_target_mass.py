@@ -29,8 +29,6 @@ ClassWeight = dict | str | None
 _LARGEST_WEIGHT = 1e100
 #: Rows at a time where a weight needs a temporary as wide as y.
 _CHUNK = 4096
-#: Numbers of shape (K, n_samples), up to which blocks are kept.
-_KEPT = 2**14
 
 
 @dataclass(frozen=True)
@@ -148,7 +146,6 @@ class Targets:
         self.loss = raw.loss
         self.n_outputs = 1 if raw.form == "sigmoid" else len(raw.classes)
         self.dtype = np.dtype(dtype)
-        self._blocks: dict[tuple[int, int], TargetBlock] = {}
         self._values = raw.values
         self._columns = raw.columns
         self._row_sum = raw.row_sum
@@ -161,21 +158,12 @@ class Targets:
         self._fold(class_weight, label_smoothing)
 
     def block(self, start: int, stop: int) -> TargetBlock:
-        """Target mass of rows start to stop; kept where all of it is small."""
-        if self.n_outputs * len(self.weights) > _KEPT:
-            return self._read(start, stop)
-        if (start, stop) not in self._blocks:
-            self._blocks[start, stop] = self._read(start, stop)
-        return self._blocks[start, stop]
-
-    def _read(self, start: int, stop: int) -> TargetBlock:
-        """Make the block from the arrays by row."""
+        """Target mass of rows start to stop."""
         raise NotImplementedError
 
     def take(self, indices: NDArray) -> Targets:
         """Return the targets of the given rows, with weights as they are here."""
         taken = copy(self)
-        taken._blocks = {}
         for name in (*_BY_ROW, *self._by_row):
             values = getattr(self, name)
             setattr(taken, name, None if values is None else values[indices])
@@ -217,7 +205,8 @@ class LabelTargets(Targets):
 
     _by_row = ("_on", "_total", "_spread")
 
-    def _read(self, start: int, stop: int) -> HardBlock:
+    def block(self, start: int, stop: int) -> HardBlock:
+        """Target mass of rows start to stop."""
         rows = slice(start, stop)
         on, mass, reference = self._on[rows], self._total[rows], self._values[rows]
         rest = mass - on
@@ -249,7 +238,8 @@ class DistributionTargets(Targets):
 
     _by_row = ("_row_sum", "_row_scale", "_total", "_reference")
 
-    def _read(self, start: int, stop: int) -> SoftBlock:
+    def block(self, start: int, stop: int) -> SoftBlock:
+        """Target mass of rows start to stop."""
         rows = slice(start, stop)
         t = np.array(self._matrix(rows).T, dtype=self.dtype, order="C")
         t *= self._scale[:, None]
@@ -288,7 +278,8 @@ class DistributionTargets(Targets):
 class OutputTargets(Targets):
     """A probability per output: labels of two classes, 1-D probabilities, multilabel."""
 
-    def _read(self, start: int, stop: int) -> SoftBlock:
+    def block(self, start: int, stop: int) -> SoftBlock:
+        """Target mass of rows start to stop."""
         rows = slice(start, stop)
         s = self.weights[rows]
         t = np.array(self._matrix(rows).T, dtype=self.dtype, order="C")

@@ -341,4 +341,7 @@ def blocks(stop: int, size: int, start: int = 0) -> Iterator[tuple[int, int]]:
 
 def each_span(function: Callable[[slice], None], n_columns: int) -> None:
     """Call a function with some columns of a wide array after the other, in all threads."""
-    list(threads.map(function, (slice(*span) for span in blocks(n_columns, _COLUMNS))))
+    if n_columns <= _COLUMNS:
+        function(slice(None))
+    else:
+        list(threads.map(function, (slice(*span) for span in blocks(n_columns, _COLUMNS))))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .._target_mass import TargetBlock
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Features(ABC):
     """X of r rows.
 

@@ -46,6 +46,9 @@ _WORTH_ROUNDING = 2**20
 _NUMBERS_FOR_SIZE = 1000
 _FITS_FLOAT32 = 1e9
 
+#: Numbers in X, and numbers of rows times outputs, up to which blocks are kept as they were read.
+_SMALL = 2**16
+
 #: Runs of blocks that threads share, and multiplications that are worth a run of their own.
 _SPANS = 16
 _WORK_PER_SPAN = 2**23
@@ -76,29 +79,22 @@ class MemoryData(ABC):
         centre: NDArray | None = None,
         dtype: DTypeLike | None = None,
     ):
-        self.targets = targets
         self.stored_dtype: np.dtype = X.dtype
         self.dtype: np.dtype = X.dtype if dtype is None else np.dtype(dtype)
         self.centre = centre
         self._kept: dict[tuple[int, int], Any] = {}
-        self._hold(X)
+        self._hold(X, targets)
 
-    def _hold(self, X: Any) -> None:
-        """Take X, and forget what was known of another one."""
-        self.X = X
+    def _hold(self, X: Any, targets: Targets) -> None:
+        """Take rows, and forget what was known of others."""
+        self.X, self.targets = X, targets
         self.n_rows, self.n_columns = X.shape
+        self.n_outputs, self.total_weight = targets.n_outputs, targets.total_weight
+        #: Blocks that were read, if all of them are small.
+        self._blocks: dict[tuple[int, int], Block] = {}
+        self._is_small = self.n_rows * max(self.n_outputs, self.n_columns) <= _SMALL
         self._splits: dict[Any, list[tuple[int, int]]] = {}
         self._samples: dict[int, NDArray] = {}
-
-    @property
-    def n_outputs(self) -> int:
-        """Coefficient vectors."""
-        return self.targets.n_outputs
-
-    @property
-    def total_weight(self) -> float:
-        """Sum of the weights of the rows."""
-        return self.targets.total_weight
 
     @property
     def nbytes(self) -> int:
@@ -133,8 +129,9 @@ class MemoryData(ABC):
 
         width = self.n_outputs if width is None else width
         size = rows or self._block_size(width)
-        parts = list(threads.map(one, self._split(width, runs)))
-        return tuple(_total(list(sums), dtype) for sums in zip(*parts, strict=True))
+        spans = self._split(width, runs)
+        parts = [one(spans[0])] if len(spans) == 1 else list(threads.map(one, spans))
+        return tuple(_total(sums, dtype) for sums in zip(*parts, strict=True))
 
     def maximum(
         self, kernel: Callable[..., tuple[float, ...]], *arguments: Any
@@ -148,7 +145,7 @@ class MemoryData(ABC):
     ) -> MemoryData:
         """Return these rows with what a kernel returns for each block, as its `kept`."""
         mapped = copy(self)
-        mapped._kept = self._each(kernel, arguments, rows)
+        mapped._blocks, mapped._kept = {}, self._each(kernel, arguments, rows)
         return mapped
 
     def _each(
@@ -197,15 +194,14 @@ class MemoryData(ABC):
     def take(self, indices: NDArray) -> MemoryData:
         """Return a copy of the given rows."""
         taken = copy(self)
-        taken.targets = self.targets.take(indices)
-        taken._hold(self.X[indices])
+        taken._hold(self.X[indices], self.targets.take(indices))
         return taken
 
     def columns(self, columns: NDArray) -> MemoryData:
         """Return a copy of the given columns."""
         some = copy(self)
         some.centre = None if self.centre is None else self.centre[columns]
-        some._hold(self.X[:, columns])
+        some._hold(self.X[:, columns], self.targets)
         return some
 
     def rounded(self) -> MemoryData:
@@ -214,12 +210,17 @@ class MemoryData(ABC):
 
     def _block(self, start: int, stop: int) -> Block:
         """Rows start to stop, without a copy unless they are centred."""
-        return Block(
-            self._rows(start, stop),
-            self.targets.weights[start:stop],
-            partial(self.targets.block, start, stop),
-            self._kept.get((start, stop)),
-        )
+        block = self._blocks.get((start, stop))
+        if block is None:
+            block = Block(
+                self._rows(start, stop),
+                self.targets.weights[start:stop],
+                partial(self.targets.block, start, stop),
+                self._kept.get((start, stop)),
+            )
+            if self._is_small:
+                self._blocks[start, stop] = block
+        return block
 
     def _split(self, width: int, runs: int | None) -> list[tuple[int, int]]:
         """Return runs of blocks that threads share; equal for any number, so that bits are too."""
@@ -271,8 +272,8 @@ class CSRData(MemoryData):
 
     is_sparse = True
 
-    def _hold(self, X: Any) -> None:
-        super()._hold(X)
+    def _hold(self, X: Any, targets: Targets) -> None:
+        super()._hold(X, targets)
         self._views: dict[tuple[int, int], sp.csr_array] = {}
 
     @property
@@ -293,6 +294,7 @@ class CSRData(MemoryData):
         if not 1 / _FITS_FLOAT32 < size < _FITS_FLOAT32:
             return self
         rounded = copy(self)
+        rounded._hold(self.X, self.targets)
         rounded.dtype = np.dtype(np.float32)
         return rounded
 
@@ -337,7 +339,7 @@ def _plus(total: list[Any], part: tuple[Any, ...]) -> list[Any]:
     if not total:
         return list(part)
     for i, more in enumerate(part):
-        if np.ndim(more):
+        if isinstance(more, np.ndarray):
             total[i] = total[i].astype(np.float64, copy=False)
             total[i] += more
         else:
@@ -345,11 +347,11 @@ def _plus(total: list[Any], part: tuple[Any, ...]) -> list[Any]:
     return total
 
 
-def _total(sums: list[Any], dtype: DTypeLike) -> Any:
+def _total(sums: tuple[Any, ...], dtype: DTypeLike) -> Any:
     """Add up the sums of all runs; those of two dimensions some columns after the other."""
-    if np.ndim(sums[0]) == 0:
+    if not isinstance(sums[0], np.ndarray):
         return sum(sums)
-    if np.ndim(sums[0]) != 2:
+    if sums[0].ndim != 2:
         first = sums[0].astype(np.float64, copy=False)
         for part in sums[1:]:
             first += part
