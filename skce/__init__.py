@@ -7,7 +7,8 @@ scores probabilities against the same targets; it belongs to the module `metrics
 
 from . import metrics
 from ._classifier import SoftmaxClassifier
-from ._path import SoftmaxClassifierCV, SoftmaxPath, softmax_path
+from ._classifier_cv import SoftmaxClassifierCV
+from ._path import SoftmaxPath, softmax_path
 from .metrics import log_loss
 
 __all__ = [

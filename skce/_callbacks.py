@@ -24,21 +24,23 @@ except ImportError:
         return method
 
 
-__all__ = ["CallbackSupportMixin", "OnIteration", "begin", "iterations", "with_callbacks"]
+__all__ = ["CallbackSupportMixin", "OnIteration", "Task", "begin", "iterations", "with_callbacks"]
 
 #: Takes theta after an iteration, and returns whether to stop.
 OnIteration = Callable[[NDArray], bool]
 
 
-def begin(estimator: Any, max_iter: int) -> Any:
+def begin(estimator: Any, max_subtasks: int | None, *, sequential: bool = True) -> Any:
     """Set the callbacks up; to be called before anything else in fit, so that they are torn down.
 
     Parameters
     ----------
     estimator : estimator
         With `CallbackSupportMixin` among its bases.
-    max_iter : int
-        Iterations at most.
+    max_subtasks : int or None
+        Tasks of the fit at most; None if nobody knows.
+    sequential : bool, default=True
+        Whether one task comes after the other.
 
     Returns
     -------
@@ -47,8 +49,9 @@ def begin(estimator: Any, max_iter: int) -> Any:
     """
     if not hasattr(estimator, "_skl_callbacks"):
         return None
-    # One more, for the last one that begins does not happen.
-    return estimator._init_callback_context(max_subtasks=max_iter + 1)
+    return estimator._init_callback_context(
+        max_subtasks=max_subtasks, sequential_subtasks=sequential
+    )
 
 
 class iterations:  # noqa: N801
@@ -119,3 +122,50 @@ class iterations:  # noqa: N801
     def _of(self, theta: NDArray) -> dict[str, Any]:
         """Return what callbacks are told at an iterate."""
         return {**self._data, "reconstruction_attributes": lambda: self._attributes(theta)}
+
+
+class Task:
+    """Context manager that tells callbacks of a task, and makes its subtasks.
+
+    It is no generator, for one cannot pass on a StopIteration that a callback raises.
+
+    Parameters
+    ----------
+    context : CallbackContext or None
+        Of the task; None if there are no callbacks.
+    estimator : estimator
+    data : dict
+        X, y and metadata, as the hooks of callbacks take them.
+    """
+
+    def __init__(self, context: Any, estimator: Any, data: dict[str, Any]) -> None:
+        self._context, self._estimator, self.data = context, estimator, data
+        #: Fitted attributes at the end of the task, or what returns them; None if there are none.
+        self.attributes: Any = None
+
+    def subtask(self, name: str, number: int | None = None, max_subtasks: int = 0) -> Task:
+        """Return a task within this one; `number` is that of a task that is not sequential."""
+        context = self._context
+        if context is not None:
+            context = context.subcontext(task_name=name, task_id=number, max_subtasks=max_subtasks)
+        return Task(context, self._estimator, self.data)
+
+    def __enter__(self) -> Task:
+        """Tell of its begin."""
+        if self._context is not None:
+            self._context.call_on_fit_task_begin(estimator=self._estimator, **self.data)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Tell of its end, if no error ended it."""
+        if self._context is not None and kind is None:
+            self._context.call_on_fit_task_end(
+                estimator=self._estimator,
+                **self.data,
+                reconstruction_attributes=self.attributes,
+            )

@@ -210,6 +210,8 @@ class _Fit:
         #: Whether a gap that was small enough is looked at once more; and whether it is just now.
         self.thorough, self.looking_again = True, False
         self.on_iteration: OnIteration | None = None
+        #: What begins a line on an iteration, and the last iteration that has one.
+        self.label, self.printed = "", 0
         if objective.corners is not None:
             self.base = Whitened(objective, None, 1.0)
             self.active = ActiveSet(objective, objective.corners)
@@ -521,6 +523,8 @@ class _Fit:
 
     def accept(self) -> None:
         """Take note of an iteration that led to the point."""
+        if self.verbose and self.n_iter > self.printed:  # the one before, a last step that was not
+            self.print()
         if self.objective.free.any():
             self.moves = [*self.moves[-1:], self.point.theta - self._accepted.theta]
         self._accepted = self.point
@@ -531,8 +535,10 @@ class _Fit:
 
     def print(self) -> None:
         """Print a line on the last iteration."""
+        self.printed = self.n_iter
+        value = self.values[-1] * self.objective.scale
         print(
-            f"iteration {self.n_iter:4d}  objective {self.point.value * self.objective.scale:.10e}"
+            f"{self.label}iteration {self.n_iter:4d}  objective {value:.10e}"
             f"  gap {self.gap:.1e}  passes {self.passes:7.1f}"
             f"  {time.perf_counter() - self.started:8.3f} s"
         )
@@ -553,6 +559,7 @@ def minimize(
     tol: float,
     max_iter: int,
     verbose: int = 0,
+    label: str = "",
     on_iteration: OnIteration | None = None,
     variables: Whitening | None = None,
     whole: bool = True,
@@ -571,6 +578,8 @@ def minimize(
         Iterations at most.
     verbose : int, default=0
         Whether to print a line per iteration.
+    label : str, default=""
+        What each line begins with.
     on_iteration : callable, default=None
         Takes theta after each iteration, and returns whether to stop.
     variables : Whitening, default=None
@@ -585,7 +594,7 @@ def minimize(
     """
     with threads:
         fit = _start(objective, theta, solver=solver, tol=tol, max_iter=max_iter, verbose=verbose)
-        fit.on_iteration, fit.thorough = on_iteration, whole
+        fit.on_iteration, fit.thorough, fit.label = on_iteration, whole, label
         if variables is not None and fit.jointly is None and objective.corners is None:
             fit.variables = variables
         method = SOLVERS[solver] if objective.corners is None else active_set
@@ -615,6 +624,8 @@ def minimize(
             message = STORED
         if fit.converged and not fit.is_above_rounding():
             message = FAR
+        if verbose and fit.n_iter > fit.printed:
+            fit.print()
     if fit.converged:
         message = f"The estimated relative gap, {fit.gap:.1e}, is at most tol={tol:g}."
     result = OptimizeResult(

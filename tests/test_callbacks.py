@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_wine
 
-from skce import SoftmaxClassifier, log_loss
+from skce import SoftmaxClassifier, SoftmaxClassifierCV, log_loss
 from skce._threads import threads
 from skce.metrics import d2_log_loss_scorer, neg_log_loss_scorer
 
@@ -191,3 +191,86 @@ def test_an_estimator_may_be_fitted_in_a_callback():
     assert_array_equal(clf.coef_, plain.coef_)
     assert depths[-2:] == [0, 0]
     assert set(depths[:-2]) == {1}
+
+
+class Tasks:
+    """Keeps the tasks that end, with the estimators that they give and the rows that they have."""
+
+    def __init__(self):
+        self.begun, self.ended = [], []
+
+    def setup(self, estimator, context):
+        self.begun.append("setup")
+
+    def on_fit_task_begin(self, estimator, context):
+        self.begun.append(context.task_name)
+
+    def on_fit_task_end(self, estimator, context, *, X, y, fitted_estimator):
+        self.ended.append((context.task_name, context.task_id, len(X), len(y), fitted_estimator))
+
+    def teardown(self, estimator, context):
+        self.begun.append("teardown")
+
+
+@new
+@pytest.mark.parametrize("refit", [True, False])
+def test_callbacks_see_folds_and_candidates(refit):
+    tasks = Tasks()
+    clf = SoftmaxClassifierCV(Cs=[0.1, 1], l1_ratios=[0, 0.5], cv=3, refit=refit)
+    clf.set_callbacks(tasks).fit(X, y)
+    candidates = [f"l1_ratio={share:g}, C={C:g}" for share in (0, 0.5) for C in (0.1, 1)]
+    folds = ["fold", *candidates] * 3
+    assert tasks.begun == ["setup", "fit", *folds, *["refit"] * refit, "teardown"]
+    ended = [name for name, *_ in tasks.ended]
+    assert ended == [*[*candidates, "fold"] * 3, *["refit"] * refit, "fit"]
+    assert [number for name, number, *_ in tasks.ended if name == "fold"] == [0, 1, 2]
+    for name, _, n_rows, n_targets, fitted in tasks.ended:
+        assert n_rows == n_targets
+        assert (n_rows == len(X)) == (name in ("refit", "fit"))
+        if name in candidates or name in ("refit", "fit"):
+            assert fitted.score(X, y) > 0.9
+    first = next(fitted for name, *_, fitted in tasks.ended if name == candidates[0])
+    assert_allclose(first.coef_, clf.coefs_paths_[0, 0, 0, :, :-1], rtol=1e-12)
+    plain = SoftmaxClassifierCV(Cs=[0.1, 1], l1_ratios=[0, 0.5], cv=3, refit=refit).fit(X, y)
+    assert_array_equal(plain.scores_, clf.scores_)
+    assert_array_equal(plain.coef_, clf.coef_)
+
+
+@new
+def test_a_progress_bar_shows_folds(capsys):
+    pytest.importorskip("rich")
+    from sklearn.callback import ProgressBar
+
+    for n_jobs in (1, 2):
+        clf = SoftmaxClassifierCV(Cs=[0.1, 1], cv=3, n_jobs=n_jobs)
+        clf.set_callbacks(ProgressBar()).fit(X, y)
+        shown = capsys.readouterr().out
+        assert all(f"fold #{i}" in shown for i in range(3))
+
+
+@new
+def test_callbacks_of_a_choice_are_torn_down_when_fit_fails():
+    tasks = Tasks()
+    with pytest.raises(ValueError, match="NaN"):
+        SoftmaxClassifierCV().set_callbacks(tasks).fit(X * np.nan, y)
+    assert tasks.begun == ["setup", "teardown"]
+
+
+def test_lines_say_which_fold_and_c_they_belong_to(capsys):
+    clf = SoftmaxClassifierCV(Cs=[0.1, 1], cv=2, verbose=1).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    for fold in range(2):
+        for i, C in enumerate((0.1, 1)):
+            of = [line for line in lines if line.startswith(f"fold {fold}  l1_ratio=0  C={C:g}  ")]
+            assert [int(line.split("iteration")[1].split()[0]) for line in of] == list(
+                range(1, clf.n_iter_[fold, 0, i] + 1)
+            )
+    assert sum(line.startswith(f"all rows  C={clf.C_:g}  ") for line in lines) >= 3
+
+
+@pytest.mark.parametrize("params", [{}, {"solver": "lbfgs"}, {"l1_ratio": 0.5}])
+def test_every_iteration_has_a_line_the_last_one_too(params, capsys):
+    clf = SoftmaxClassifier(verbose=1, **params).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    numbers = [int(line.split("iteration")[1].split()[0]) for line in lines]
+    assert numbers == list(range(1, clf.n_iter_[0] + 1))

@@ -1,0 +1,91 @@
+"""The house: every import goes down, no room is too large, private names stay in one module."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import skce
+
+ROOT = Path(skce.__file__).parent
+
+#: Rooms from the ground up. A module imports from rooms below it, and from its own package.
+ROOMS = [
+    ["_warnings", "_sklearn", "_threads", "_layout"],
+    ["_checks", "_interrupts", "_callbacks"],
+    ["_targets"],
+    ["_target_mass"],
+    ["_losses", "_data"],
+    ["_kernels", "_penalty", "_decrement", "_outputs"],
+    ["_objective", "_quadratic"],
+    ["_preconditioner", "_interior_point"],
+    ["_active_set", "_certain"],
+    ["_solvers"],
+    ["metrics"],
+    ["model_selection"],
+    ["_linear_model"],
+    ["_classifier"],
+    ["_path"],
+    ["_classifier_cv"],
+    ["displays"],
+    ["__init__"],
+]
+FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
+MODULES = sorted(ROOT.rglob("*.py"))
+
+
+def name_of(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(("skce", *(parts[:-1] if parts[-1] == "__init__" else parts)))
+
+
+def imports(path):
+    """Names of the modules of the package that a module imports, wherever it does."""
+    known = {name_of(other) for other in MODULES}
+    package = name_of(path) if path.name == "__init__.py" else name_of(path).rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - max(node.level - 1, 0)]
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            base = base if node.level else node.module
+            for alias in node.names:
+                whole = f"{base}.{alias.name}"
+                found = whole if whole in known else base
+                if found in known:
+                    yield found
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+
+
+def room_of(module):
+    return (module.split(".") + ["__init__"])[1]
+
+
+def test_every_module_has_a_room():
+    assert {room_of(name_of(path)) for path in MODULES} == set(FLOOR)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_import_goes_down(path):
+    here = room_of(name_of(path))
+    for module in imports(path):
+        there = room_of(module)
+        assert there == here or FLOOR[there] < FLOOR[here], f"{name_of(path)} imports {module}"
+
+
+def test_no_import_goes_in_a_circle():
+    graph = {name_of(path): set(imports(path)) - {name_of(path)} for path in MODULES}
+    while graph:
+        leaves = {module for module, below in graph.items() if not below & graph.keys()}
+        assert leaves, f"a circle among {sorted(graph)}"
+        graph = {module: below for module, below in graph.items() if module not in leaves}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_private_names_of_scikit_learn_are_in_one_module(path):
+    if path.name == "_sklearn.py":
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sklearn"):
+            names = [*node.module.split("."), *(alias.name for alias in node.names)]
+            assert not any(name.startswith("_") for name in names), ast.unparse(node)
