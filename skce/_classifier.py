@@ -79,12 +79,14 @@ class SoftmaxClassifier(LinearModel):
         no bound: ``(0, None)`` keeps them from being negative. Intercepts have none.
     penalty_weights : array-like of shape (n_features,), default=None
         Non-negative factors f of the penalty, one for each feature; 0 for no penalty.
-    solver : {"auto", "newton-cg", "lbfgs"}, default="auto"
+    solver : {"auto", "newton-cg", "lbfgs"} or callable, default="auto"
         "newton-cg" is Newton's method, with conjugate gradients on exact Hessian products
         or, where there are many more rows than parameters, on those of a fixed sample of rows;
         "lbfgs" is L-BFGS-B of :func:`scipy.optimize.minimize`. "auto" is "newton-cg", which was
         the faster one on every problem of `benchmarks/`. With an L1 penalty or bounds all of them
-        are Newton's method on an active set of coefficients.
+        are Newton's method on an active set of coefficients. A callable is a `method` as
+        :func:`scipy.optimize.minimize` takes it; it gets value, gradient and Hessian products of
+        the objective in whitened variables, and ends when the estimated gap is at most `tol`.
     tol : float, default=1e-9
         Accuracy: fitting stops once the estimated gap to the optimal objective, relative to it,
         is at most `tol`. The estimate is the Newton decrement and does not depend on the units of
@@ -178,7 +180,7 @@ class SoftmaxClassifier(LinearModel):
         "label_smoothing": [Number(Real, 0, 1, closed="left")],
         "coef_bounds": [tuple, list, None],
         "penalty_weights": ["array-like", None],
-        "solver": [StrOptions({"auto", "newton-cg", "lbfgs"})],
+        "solver": [StrOptions({"auto", "newton-cg", "lbfgs"}), callable],
         "tol": [Number(Real, 0, LARGEST, closed="right")],
         "max_iter": [Number(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
@@ -196,7 +198,7 @@ class SoftmaxClassifier(LinearModel):
         label_smoothing: float = 0.0,
         coef_bounds: tuple | None = None,
         penalty_weights: ArrayLike | None = None,
-        solver: str = "auto",
+        solver: Any = "auto",
         tol: float = 1e-9,
         max_iter: int = 1000,
         warm_start: bool = False,

@@ -97,7 +97,7 @@ class SoftmaxClassifierCV(LinearModel):
         Bounds of the coefficients.
     penalty_weights : array-like of shape (n_features,), default=None
         Factors of the penalty, one for each feature.
-    solver : {"auto", "newton-cg", "lbfgs"}, default="auto"
+    solver : {"auto", "newton-cg", "lbfgs"} or callable, default="auto"
         As in :class:`SoftmaxClassifier`.
     tol : float, default=1e-9
         Accuracy of the last fit; those that are only scored have 1e-3, or `tol` if that is more.
@@ -189,7 +189,7 @@ class SoftmaxClassifierCV(LinearModel):
         label_smoothing: float = 0.0,
         coef_bounds: tuple | None = None,
         penalty_weights: ArrayLike | None = None,
-        solver: str = "auto",
+        solver: Any = "auto",
         tol: float = 1e-9,
         max_iter: int = 1000,
         verbose: int = 0,

@@ -30,6 +30,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -39,6 +41,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ._active_set import SPARSE, ActiveSet
 from ._callbacks import OnIteration
+from ._checks import check_numbers
 from ._data import FEW_BYTES
 from ._decrement import MISSING, PRODUCTS, SOLVED, Decrement, newton_decrement
 from ._objective import Objective
@@ -63,8 +66,9 @@ from ._warnings import warn
 
 #: Options with which SciPy's L-BFGS-B does not stop by itself.
 _LBFGS = {"maxcor": 20, "maxfun": np.iinfo(np.int32).max, "maxls": 50, "ftol": 0, "gtol": 0}
-#: L-BFGS iterations before the variables may change, which makes it forget its past gradients.
-_LBFGS_ITERATIONS = 100
+#: Iterations of a method of SciPy before the variables may change, which makes it forget its past
+#: gradients.
+_SCIPY_ITERATIONS = 100
 #: A fit ends after this many line searches in a row that found nothing lower. One may be due to a
 #: bad L-BFGS memory, which a restart drops; a second one is due to rounding.
 _FAILURES = 2
@@ -138,8 +142,9 @@ _DECAYS = 0.5
 _LAST_PRODUCTS = 20
 #: The gap is at most this many times the decrement, which it is if the loss decays exponentially.
 _MARGIN = 2
-#: Share of the gap that an estimate during L-BFGS may miss; its last point is farther away.
-_MISSING_LBFGS = 1e-6
+#: Share of the gap that an estimate during a method of SciPy may miss; its last point is farther
+#: away.
+_MISSING_SCIPY = 1e-6
 #: Share of the gap that an estimate for X in float32 may miss.
 _MISSING_SINGLE = 1e-2
 #: Newton steps, at most, after F is flat to rounding while its gradient is not (float32).
@@ -148,6 +153,9 @@ _REFINEMENTS = 5
 _HIDES = 100
 #: The largest eigenvalue of the Hessian in variables that were whitened near the point.
 _LARGEST_EIGENVALUE = 2
+
+#: A `method` as `scipy.optimize.minimize` takes it.
+ScipyMethod = Callable[..., OptimizeResult]
 
 
 @dataclass
@@ -371,11 +379,15 @@ class _Fit:
 
     def product(self, v: NDArray) -> tuple[NDArray, NDArray]:
         """Hessian at the point times v, in the solver's variables and in the objective's."""
+        return self.variables.product(self._times_hessian, v)
+
+    def _times_hessian(self, direction: NDArray) -> NDArray:
+        """Hessian at the point times a direction, in the objective's variables."""
         if self.point.hessian is None:
             self.point.hessian = self.curvature.hessian(self.point.theta)
         self.nhev += 1
         self.passes += self.curvature.data.n_rows / self.objective.data.n_rows
-        return self.variables.product(self.point.hessian, v)
+        return self.point.hessian(direction)
 
     def fun(self, v: NDArray) -> tuple[float, NDArray]:
         """F and its gradient in the solver's variables, v away from the origin."""
@@ -383,6 +395,12 @@ class _Fit:
             self.point = self.evaluate(self.origin.theta + self.variables.to_user(v))
             self._last_v = v.copy()
         return self.point.value, self.gradient
+
+    def hessp(self, v: NDArray, direction: NDArray) -> NDArray:
+        """Hessian of `fun` at v times a direction, which `fun` does not see the shift of either."""
+        self.fun(v)
+        moved = self.objective.without_shift(self.variables.to_user(direction))
+        return self.variables.gradient(self._times_hessian(moved))
 
     def estimate_gap(
         self,
@@ -551,11 +569,15 @@ def _relative(gap: float, value: float) -> float:
     return gap / (value - gap) if gap < value else np.inf
 
 
+#: Makes some iterations of a fit, up to a number of them in all.
+Method = Callable[[_Fit, int], None]
+
+
 def minimize(
     objective: Objective,
     theta: NDArray,
     *,
-    solver: str,
+    solver: str | ScipyMethod,
     tol: float,
     max_iter: int,
     verbose: int = 0,
@@ -571,7 +593,8 @@ def minimize(
     objective : Objective
     theta : ndarray
         Start, in the user's units.
-    solver : {"auto", "newton-cg", "lbfgs"}
+    solver : {"auto", "newton-cg", "lbfgs"} or callable
+        A callable is a `method` as `scipy.optimize.minimize` takes it.
     tol : float
         Relative gap to the optimal objective to reach.
     max_iter : int
@@ -597,10 +620,10 @@ def minimize(
         fit.on_iteration, fit.thorough, fit.label = on_iteration, whole, label
         if variables is not None and fit.jointly is None and objective.corners is None:
             fit.variables = variables
-        method = SOLVERS[solver] if objective.corners is None else active_set
+        method = _method_of(solver, objective)
         at_least = _cool(fit, max_iter) if method is active_set else 0.0
         message = STOPPED if fit.stopped else _iterate(fit, method, max_iter)
-        if message == PRECISION and method is lbfgs:  # its line search needs more digits
+        if message == PRECISION and method is SOLVERS["lbfgs"]:  # its line search needs more digits
             method = newton_cg
             message = _iterate(fit, method, max_iter)
         if fit.converged and whole:
@@ -617,6 +640,8 @@ def minimize(
         elif not fit.converged and objective.corners is None:
             fit.estimate_gap(max_products=max(_LAST_PRODUCTS, fit.nhev // 2))
             fit.refine(max_iter)
+        if message == PRECISION and callable(solver):
+            message = NOWHERE
         if fit.point.value - at_least <= fit.limit and not fit.objective.free.any():
             fit.gap = min(fit.gap, _relative(fit.point.value - at_least, fit.point.value))
             fit.converged = fit.complete = True
@@ -648,14 +673,21 @@ def minimize(
 
 
 def _start(
-    objective: Objective, theta: NDArray, *, solver: str, tol: float, max_iter: int, verbose: int
+    objective: Objective,
+    theta: NDArray,
+    *,
+    solver: str | ScipyMethod,
+    tol: float,
+    max_iter: int,
+    verbose: int,
 ) -> _Fit:
     """Begin a fit, with curvature from a sample and at its optimum where rows are plenty."""
     if objective.corners is not None:
         return _Fit(objective, theta, tol, verbose, jointly=False)
     sample = take_sample(objective, _ROWS_PER_PARAMETER * objective.layout.size)
     small = (
-        SOLVERS[solver] is newton_cg and joint_whitening_cost(objective, objective.layout.size) == 0
+        _method_of(solver, objective) is newton_cg
+        and joint_whitening_cost(objective, objective.layout.size) == 0
     )
     # Without a penalty nothing but whitening finds the directions that change no logit.
     fit = _Fit(objective, theta, tol, verbose, jointly=small and objective.ridge > 0)
@@ -715,7 +747,7 @@ def _cool(fit: _Fit, max_iter: int) -> float:
     return at_least
 
 
-def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> str:
+def _iterate(fit: _Fit, method: Method, max_iter: int) -> str:
     """Run a method until the fit is content or nothing more is gained; say why it ended."""
     if not fit.base.size:  # X is zero, and there is no intercept
         fit._take(Decrement(0.0, True, np.zeros(0)))
@@ -764,7 +796,7 @@ def _iterate(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> s
     return PRECISION
 
 
-def _look_for_separation(fit: _Fit, method: Callable[[_Fit, int], None], max_iter: int) -> str:
+def _look_for_separation(fit: _Fit, method: Method, max_iter: int) -> str:
     """Find out whether coefficients without a penalty grow without bound; say why a fit has failed.
 
     Near an optimum the last steps are small. Where features separate some rows of a class from the
@@ -925,18 +957,21 @@ def active_set(fit: _Fit, max_iter: int) -> None:
     fit.active.judge(np.inf if fit.is_flat(gain) else share)
 
 
-def lbfgs(fit: _Fit, max_iter: int) -> None:
-    """Make some iterations of SciPy's L-BFGS-B.
+def by_scipy(
+    fit: _Fit, max_iter: int, *, method: str | ScipyMethod, options: dict[str, Any]
+) -> None:
+    """Make some iterations of a method of `scipy.optimize.minimize`.
 
     The gap is estimated where the gradient may be small enough. Estimates that fail grow rarer, so
-    that they stay a fraction of the work.
+    that they stay a fraction of the work. A method that does not call back makes one iteration.
     """
     wait = waited = 0
     raised: list[StopIteration] = []
+    best = fit.point
 
     def callback(intermediate_result: OptimizeResult) -> None:
-        nonlocal wait, waited
-        fit.fun(intermediate_result.x)
+        nonlocal wait, waited, best
+        fit.fun(getattr(intermediate_result, "x", intermediate_result))
         if fit.point.value == fit.values[-1]:
             return
         try:
@@ -944,10 +979,11 @@ def lbfgs(fit: _Fit, max_iter: int) -> None:
         except StopIteration as error:  # by a user's callback: SciPy takes it for its own signal
             raised.append(error)
             raise
+        best = fit.point if fit.point.value <= best.value else best
         fit.gap = _relative(fit.rough_gap, fit.point.value)
         waited += fit.rough_gap <= fit.limit
         if waited > wait:
-            fit.estimate_gap(np.inf, missing=_MISSING_LBFGS)
+            fit.estimate_gap(np.inf, missing=_MISSING_SCIPY)
             wait, waited = min(2 * wait + 1, 15), 0
         if fit.verbose:
             fit.print()
@@ -955,26 +991,64 @@ def lbfgs(fit: _Fit, max_iter: int) -> None:
             raise StopIteration
 
     fit.origin, fit._last_v = fit.point, None
-    iterations = min(max_iter - fit.n_iter, _LBFGS_ITERATIONS)
-    found = scipy_minimize(
-        fit.fun,
-        np.zeros(fit.variables.size),
-        jac=True,
-        method="L-BFGS-B",
-        callback=callback,
-        options={**_LBFGS, "maxiter": iterations},
-    )
+    iterations = min(max_iter - fit.n_iter, _SCIPY_ITERATIONS)
+    start = np.zeros(fit.variables.size)
+    arguments = {"jac": True, "callback": callback, "options": {**options, "maxiter": iterations}}
+    if callable(method):
+        arguments["hessp"] = fit.hessp
+    try:
+        found = _checked(scipy_minimize(fit.fun, start, method=method, **arguments), len(start))
+    except StopIteration:  # SciPy's own methods take it for the end, others may not
+        found = None
     if raised:
         raise raised[0]
-    fit.fun(found.x)
+    if found is not None:
+        fit.fun(found)
+    if callable(method):
+        if fit.point.value < best.value:
+            best = fit.point
+            fit.accept()
+        fit.point = best
+        if fit.converged and best is not fit._accepted:
+            fit.converged = False
+
+
+def _checked(result: Any, size: int) -> NDArray:
+    """Return what a method found, if that is a point."""
+    x = check_numbers(getattr(result, "x", ()), "x of what solver returned").astype(np.float64)
+    if x.shape != (size,) or not np.isfinite(x).all():
+        raise ValueError(
+            f"solver must return an OptimizeResult whose x is finite and of shape ({size},), as x0 "
+            f"is, but that of {result!r:.60} has shape {x.shape}"
+            f"{'' if x.shape != (size,) else ' and is not finite'}."
+        )
+    return x
 
 
 #: What each solver is.
-SOLVERS = {"auto": newton_cg, "lbfgs": lbfgs, "newton-cg": newton_cg}
+SOLVERS: dict[str, Method] = {
+    "auto": newton_cg,
+    "lbfgs": partial(by_scipy, method="L-BFGS-B", options=_LBFGS),
+    "newton-cg": newton_cg,
+}
+
+
+def _method_of(solver: str | ScipyMethod, objective: Objective) -> Method:
+    """Return what makes the iterations."""
+    if callable(solver):
+        if objective.corners is not None:
+            raise ValueError(
+                "solver is a callable, which minimises smooth functions: with l1_ratio above 0 or "
+                'coef_bounds use solver="auto".'
+            )
+        return partial(by_scipy, method=solver, options={})
+    return SOLVERS[solver] if objective.corners is None else active_set
+
 
 MAX_ITER = "max_iter was reached"
 STOPPED = "a callback ended the fit"
 PRECISION = "the line search found nothing lower in the precision of X"
+NOWHERE = "the method that was passed as solver found nothing lower"
 SLOW = "iterations gain next to nothing for the work that they take"
 STORED = "the intercepts that go with columns far from zero have no more digits"
 FAR = "columns far from zero leave no more digits without an intercept"
@@ -1025,6 +1099,7 @@ def warn_if_not_converged(
         PRECISION: "Increase tol, or pass X as float64."
         if np.dtype(dtype) == np.float32
         else "Increase tol.",
+        NOWHERE: 'Increase tol, or use solver="auto".',
         SLOW: "Increase tol, decrease C, bring the columns of X to a common scale, or widen "
         "coef_bounds if there are any.",
         STORED: "Increase tol, or subtract their means from the columns of X first.",

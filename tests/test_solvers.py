@@ -8,11 +8,13 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from objectives import make
+from scipy.optimize import OptimizeResult
+from scipy.optimize import minimize as scipy_minimize
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info
 
-from skce import SoftmaxClassifier, _solvers, _threads
+from skce import SoftmaxClassifier, SoftmaxClassifierCV, _solvers, _threads
 from skce._data import FEW_BYTES
 from skce._data.block import SparseFeatures
 from skce._decrement import newton_decrement
@@ -394,3 +396,105 @@ def test_float32_columns_far_from_zero_reach_the_default_tol(offset):
     value = objective.value_gradient(objective.from_user(result.x))[0] * objective.scale
     best = exact.optimize_result_.fun
     assert abs(value / best - 1) < 1e-8
+
+
+# --------------------------------------------------------------------------------------------------
+# solver= as a callable
+def scipys(name):
+    """Return a method of SciPy as a callable."""
+
+    def method(fun, x0, args=(), *, jac, hessp, callback, maxiter, **kwargs):
+        options = {"maxiter": maxiter, "gtol": 0}
+        extra = {"hessp": hessp} if name.startswith(("trust", "Newton")) else {}
+        options = {"maxiter": maxiter} if name == "Newton-CG" else options
+        return scipy_minimize(
+            fun, x0, args, method=name, jac=jac, callback=callback, options=options, **extra
+        )
+
+    return method
+
+
+def gradient_descent(fun, x0, args=(), *, jac, maxiter, **kwargs):
+    """Return where steps of the inverse of the largest eigenvalue lead, without any callback."""
+    x = x0
+    for _ in range(maxiter):
+        x = x - jac(x) / 2
+    return OptimizeResult(x=x, fun=fun(x), success=True)
+
+
+@pytest.mark.parametrize("method", ["BFGS", "CG", "trust-ncg", "Newton-CG"])
+@pytest.mark.parametrize("data", [load_iris, load_wine, load_breast_cancer])
+def test_methods_of_scipy_reach_the_promise(method, data):
+    X, y = data(return_X_y=True)
+    best = SoftmaxClassifier(tol=1e-12).fit(X, y).optimize_result_.fun
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf = SoftmaxClassifier(solver=scipys(method), tol=1e-8).fit(X, y)
+    result = clf.optimize_result_
+    assert result.success
+    assert (result.fun - best) / best <= 1e-8
+    assert len(clf.loss_curve_) == clf.n_iter_[0] == result.nit
+
+
+def test_a_method_that_does_not_call_back():
+    X, y = load_iris(return_X_y=True)
+    best = SoftmaxClassifier(tol=1e-12).fit(X, y).optimize_result_.fun
+    result = SoftmaxClassifier(solver=gradient_descent, tol=1e-6).fit(X, y).optimize_result_
+    assert result.success
+    assert (result.fun - best) / best <= 1e-6
+    chosen = SoftmaxClassifierCV(Cs=[0.1, 1], cv=3, solver=gradient_descent).fit(X, y)
+    assert chosen.C_ == SoftmaxClassifierCV(Cs=[0.1, 1], cv=3).fit(X, y).C_
+
+
+def test_a_method_that_gets_nowhere_is_said():
+    X, y = load_iris(return_X_y=True)
+
+    def lazy(fun, x0, **kwargs):
+        return OptimizeResult(x=x0, fun=fun(x0))
+
+    def wrong(fun, x0, **kwargs):
+        return OptimizeResult(x=x0 + 1e6, fun=0.0)
+
+    for method in (lazy, wrong):
+        with pytest.warns(ConvergenceWarning, match=r"estimated relative gap of|unknown"):
+            clf = SoftmaxClassifier(solver=method).fit(X, y)
+        assert np.isfinite(clf.coef_).all()
+        assert clf.optimize_result_.fun <= 150 * np.log(3) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("x", "match"), [(np.zeros(3), "shape"), (np.nan, "finite"), ("text", "number|convert")]
+)
+def test_a_method_that_returns_no_point_is_an_error(x, match):
+    X, y = load_iris(return_X_y=True)
+
+    def method(fun, x0, **kwargs):
+        return OptimizeResult(x=x * np.ones_like(x0) if np.isscalar(x) and x != "text" else x)
+
+    with pytest.raises(ValueError, match=match):
+        SoftmaxClassifier(solver=method).fit(X, y)
+
+
+@pytest.mark.parametrize("params", [{"l1_ratio": 0.5}, {"coef_bounds": (0, None)}])
+def test_a_callable_minimises_no_corners(params):
+    with pytest.raises(ValueError, match="solver is a callable"):
+        SoftmaxClassifier(solver=gradient_descent, **params).fit(*load_iris(return_X_y=True))
+
+
+def test_a_method_gets_the_derivatives_of_its_function():
+    X, y = load_wine(return_X_y=True)
+    seen = []
+
+    def method(fun, x0, args=(), *, jac, hessp, **kwargs):
+        x = x0 + 0.1 * np.random.default_rng(0).normal(size=len(x0))
+        v, step = np.random.default_rng(1).normal(size=len(x0)), 1e-5
+        slope = (fun(x + step * v) - fun(x - step * v)) / (2 * step)
+        curved = (jac(x + step * v) - jac(x - step * v)) / (2 * step)
+        seen.append((slope, jac(x) @ v, curved, hessp(x, v)))
+        return OptimizeResult(x=x0)
+
+    with pytest.warns(ConvergenceWarning):
+        SoftmaxClassifier(solver=method).fit(X, y)
+    slope, along, curved, product = seen[0]
+    assert_allclose(along, slope, rtol=1e-7)
+    assert_allclose(product, curved, rtol=1e-6, atol=1e-9)
