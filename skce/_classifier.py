@@ -11,7 +11,6 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from ._callbacks import begin, iterations, with_callbacks
-from ._certain import at_limit, certain
 from ._checks import (
     LARGEST,
     VERBOSE,
@@ -23,12 +22,14 @@ from ._data import as_data, read_as
 from ._interrupts import unchanged_on_error
 from ._linear_model import LinearModel
 from ._losses import LOSSES
-from ._objective import Objective
-from ._penalty import check_bounds, check_penalty_weights
+from ._problem.certain import at_limit, certain
+from ._problem.objective import Objective
+from ._problem.penalty import check_bounds, check_penalty_weights
 from ._sklearn import Options, StrOptions, fit_context
-from ._solvers import minimize, warn_if_not_converged
-from ._target_mass import Targets, fold_weights
-from ._targets import (
+from ._solver.minimize import minimize
+from ._solver.stop import warn_if_not_converged
+from ._targets.mass import Targets, fold_weights
+from ._targets.meaning import (
     RawTargets,
     check_y,
 )

@@ -21,19 +21,20 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from . import _path
 from ._callbacks import Task, begin, with_callbacks
-from ._certain import at_limit, certain
 from ._checks import N_JOBS, Number, check_folds, check_number, check_numbers
 from ._classifier import SoftmaxClassifier
 from ._data import as_data, read_as
 from ._interrupts import unchanged_on_error
 from ._linear_model import LinearModel
 from ._losses import LOSSES
-from ._objective import Objective
 from ._path import MOST_CS, fits, grid
+from ._problem.certain import at_limit, certain
+from ._problem.objective import Objective
 from ._sklearn import fit_context, safe_indexing
-from ._solvers import Report, minimize, warn_if_not_converged
-from ._target_mass import Targets, fold_weights
-from ._targets import RawTargets, check_y, column_names
+from ._solver.minimize import minimize
+from ._solver.stop import Report, warn_if_not_converged
+from ._targets.mass import Targets, fold_weights
+from ._targets.meaning import RawTargets, check_y, column_names
 from ._warnings import warn
 from .metrics import LogLossScorer, make_log_loss_scorer
 from .model_selection import StratifiedProbabilityKFold

@@ -23,11 +23,11 @@ from ._checks import (
     refuse_dates,
     refuse_masked,
 )
-from ._objective import Objective
 from ._outputs import OUTPUTS
-from ._solvers import Report
-from ._target_mass import Targets
-from ._targets import (
+from ._problem.objective import Objective
+from ._solver.stop import Report
+from ._targets.mass import Targets
+from ._targets.meaning import (
     RawTargets,
     check_lengths,
     check_sample_weight,

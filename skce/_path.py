@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from ._checks import check_numbers
 from ._classifier import SoftmaxClassifier
 from ._interrupts import restored_on_error
-from ._objective import Objective
-from ._solvers import Report, minimize, warn_if_not_converged
+from ._problem.objective import Objective
+from ._solver.minimize import minimize
+from ._solver.stop import Report, warn_if_not_converged
 
 #: The weakest penalty of a path that is made from a number, as a multiple of the strongest.
 _RANGE = 1e4

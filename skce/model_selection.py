@@ -23,7 +23,7 @@ from ._checks import (
     refuse_masked,
 )
 from ._sklearn import validate_params
-from ._targets import check_unit_interval, check_y, column_names, kind_of_labels, sorting
+from ._targets.meaning import check_unit_interval, check_y, column_names, kind_of_labels, sorting
 
 __all__ = ["StratifiedProbabilityKFold", "cross_val_predict_proba"]
 

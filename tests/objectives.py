@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from skce._data import as_data, read_as
 from skce._losses import LOSSES
-from skce._objective import Objective
-from skce._target_mass import fold_weights
-from skce._targets import read_targets
+from skce._problem.objective import Objective
+from skce._targets.mass import fold_weights
+from skce._targets.meaning import read_targets
 
 
 def make(

@@ -8,11 +8,12 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from objectives import make
 
-from skce import _kernels as kernels
 from skce._data import Block, Data
 from skce._losses import LOSSES
-from skce._objective import Objective
-from skce._preconditioner import (
+from skce._problem import kernels
+from skce._problem.objective import Objective
+from skce._solver.minimize import minimize
+from skce._solver.variables import (
     Jointly,
     precondition,
     precondition_classes,
@@ -20,7 +21,6 @@ from skce._preconditioner import (
     whiten_collinear_columns,
     whiten_many_columns,
 )
-from skce._solvers import minimize
 
 
 class RemoteData:
@@ -170,7 +170,7 @@ def test_products_without_what_was_kept_are_the_same(kind, place, remote, monkey
     objective, _, _ = built(place, remote, kind)
     theta, v = np.random.default_rng(4).normal(size=(2, objective.layout.size))
     kept = objective.hessian(theta)(v)
-    monkeypatch.setattr("skce._objective._KEPT", 0)
+    monkeypatch.setattr("skce._problem.objective._KEPT", 0)
     assert_allclose(objective.hessian(theta)(v), kept, rtol=1e-12, atol=1e-15)
 
 

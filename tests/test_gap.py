@@ -18,10 +18,10 @@ from objectives import make
 from sklearn.exceptions import ConvergenceWarning
 
 from skce import SoftmaxClassifier
-from skce._active_set import ActiveSet
-from skce._penalty import Corners
-from skce._preconditioner import rounding_without_intercept, variance_of
-from skce._quadratic import Dense, Shifts
+from skce._problem.penalty import Corners
+from skce._solver.quadratic import Dense, Shifts
+from skce._solver.variables import rounding_without_intercept, variance_of
+from skce._solver.working_set import WorkingSet
 
 SOLVERS = ["newton-cg", "lbfgs"]
 CONTAINERS = {"dense": np.asarray, "csr": sp.csr_array}
@@ -109,8 +109,8 @@ def test_one_column_of_other_units(n, p, deviation, container):
 def test_units_of_every_size_with_too_many_rows_and_columns_to_whiten(
     container, solver, monkeypatch
 ):
-    monkeypatch.setattr("skce._preconditioner._WHITEN_UP_TO", 5)
-    monkeypatch.setattr("skce._preconditioner._WHITEN_LATE", 0)
+    monkeypatch.setattr("skce._solver.variables._WHITEN_UP_TO", 5)
+    monkeypatch.setattr("skce._solver.variables._WHITEN_LATE", 0)
     rng = np.random.default_rng(2)
     X = rng.normal(size=(120, 60)) * 10 ** rng.uniform(-4, 6, 60)
     y = rng.integers(0, 3, size=120)
@@ -127,15 +127,15 @@ def test_wide_x_in_units_of_every_size():
 
 @pytest.mark.parametrize("container", CONTAINERS)
 def test_many_columns_are_whitened_once_conjugate_gradients_take_long(container, monkeypatch):
-    monkeypatch.setattr("skce._preconditioner._WHITEN_UP_TO", 5)
+    monkeypatch.setattr("skce._solver.variables._WHITEN_UP_TO", 5)
     rng = np.random.default_rng(3)
     X = rng.normal(size=(400, 3)) @ rng.normal(size=(3, 40)) + 1e-3 * rng.normal(size=(400, 40))
     y = (X[:, :4] + rng.gumbel(size=(400, 4))).argmax(axis=1)
     given = CONTAINERS[container](X)
     clf = assert_kept(X, y, given, C=np.inf)
-    monkeypatch.setattr("skce._preconditioner._WHITEN_LATE", 0)
-    monkeypatch.setattr("skce._preconditioner._CLASS_MATRICES", 0)
-    monkeypatch.setattr("skce._preconditioner._JOINT_MATRIX", 0)
+    monkeypatch.setattr("skce._solver.variables._WHITEN_LATE", 0)
+    monkeypatch.setattr("skce._solver.variables._CLASS_MATRICES", 0)
+    monkeypatch.setattr("skce._solver.variables._JOINT_MATRIX", 0)
     plain = assert_kept(X, y, given, C=np.inf, may_warn=True)
     assert clf.optimize_result_.passes < plain.optimize_result_.passes / 2
 
@@ -372,7 +372,7 @@ def test_a_model_that_was_not_solved_certifies_nothing():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, 3)), np.arange(40) % 3
     objective = make(X, y, C=1.0, bounds=(-1.0, 1.0))
-    active = ActiveSet(objective, objective.corners)
+    active = WorkingSet(objective, objective.corners)
     theta = np.zeros(objective.layout.size)
     value, gradient = objective.value_gradient(theta)
     some, _ = active.choose(theta, gradient)
@@ -500,3 +500,19 @@ def test_the_message_is_whole():
         text,
     ), text
     assert caught[0].filename == sys._getframe().f_code.co_filename
+
+
+@pytest.mark.parametrize("container", [np.asarray, sp.csr_array])
+def test_coefficients_beyond_float32_are_said(container):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 2)), np.arange(60) % 3
+    X = (X * [1.0, 1e-37]).astype(np.float32)
+    params = {"C": np.inf, "penalty_weights": [1.0, 0.0], "tol": 1e-6}
+    with pytest.warns(ConvergenceWarning, match=r"range of float32.*float64"):
+        clf = SoftmaxClassifier(**params).fit(container(X * np.float32(0.01)), y)
+    assert np.isfinite(clf.coef_).all()
+    assert clf.coef_.dtype == np.float32
+    assert np.isfinite(clf.optimize_result_.x).all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SoftmaxClassifier(**params).fit(container(X.astype(np.float64) * 0.01), y)

@@ -11,16 +11,12 @@ ROOT = Path(skce.__file__).parent
 
 #: Rooms from the ground up. A module imports from rooms below it, and from its own package.
 ROOMS = [
-    ["_warnings", "_sklearn", "_threads", "_layout"],
+    ["_warnings", "_sklearn", "_threads"],
     ["_checks", "_interrupts", "_callbacks"],
     ["_targets"],
-    ["_target_mass"],
     ["_losses", "_data"],
-    ["_kernels", "_penalty", "_decrement", "_outputs"],
-    ["_objective", "_quadratic"],
-    ["_preconditioner", "_interior_point"],
-    ["_active_set", "_certain"],
-    ["_solvers"],
+    ["_problem", "_outputs"],
+    ["_solver"],
     ["metrics"],
     ["model_selection"],
     ["_linear_model"],
@@ -89,3 +85,13 @@ def test_private_names_of_scikit_learn_are_in_one_module(path):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sklearn"):
             names = [*node.module.split("."), *(alias.name for alias in node.names)]
             assert not any(name.startswith("_") for name in names), ast.unparse(node)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_class_is_long(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ClassDef):
+            inside = [n for n in ast.walk(node) if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+            first = [n.body[0] for n in inside if ast.get_docstring(n)]
+            length = node.end_lineno - node.lineno - sum(d.end_lineno - d.lineno for d in first)
+            assert length <= 250, f"{node.name} has {length} lines"

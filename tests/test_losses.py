@@ -7,8 +7,8 @@ from numpy.testing import assert_allclose
 
 from skce._losses import LOSSES, AtTemperature
 from skce._losses.categorical import log_softmax, softmax
-from skce._target_mass import fold_weights
-from skce._targets import read_targets
+from skce._targets.mass import fold_weights
+from skce._targets.meaning import read_targets
 
 mpmath.mp.dps = 50
 

@@ -10,8 +10,8 @@ from objectives import make
 from threadpoolctl import threadpool_limits
 
 from skce._data import memory
-from skce._preconditioner import Jointly, precondition, precondition_classes, scale_classes
-from skce._targets import read_targets
+from skce._solver.variables import Jointly, precondition, precondition_classes, scale_classes
+from skce._targets.meaning import read_targets
 from skce._threads import threads
 
 Y_FORMS = {
@@ -96,7 +96,7 @@ def hessian_in(variables, objective, theta):
     return np.array([variables.product(product, e)[0] for e in columns])
 
 
-#: For every kind of variables: rows, columns, and constants of `_preconditioner` that lead there.
+#: For every kind of variables: rows, columns, and constants of `variables` that lead there.
 KINDS = {
     "columns": (40, 5, {}),
     "rows": (6, 30, {}),
@@ -110,7 +110,7 @@ def variables_of(request, monkeypatch, rng):
     kind, sparse = request.param
     n, p, constants = KINDS[kind]
     for name, value in constants.items():
-        monkeypatch.setattr(f"skce._preconditioner.{name}", value)
+        monkeypatch.setattr(f"skce._solver.variables.{name}", value)
     X = rng.normal(size=(n, p)) * 10.0 ** rng.uniform(-3, 3, p) + 5
     return kind, sp.csr_array(X) if sparse else X
 
@@ -198,7 +198,7 @@ def test_stored_coefficients_make_up_for_the_rounding_of_intercepts(dtype, rng):
 
 @pytest.mark.parametrize("form", Y_FORMS)
 def test_class_whitening_makes_the_blocks_of_classes_the_identity(form, problem, rng, monkeypatch):
-    monkeypatch.setattr("skce._preconditioner._LITTLE_CURVATURE", 0)
+    monkeypatch.setattr("skce._solver.variables._LITTLE_CURVATURE", 0)
     X, y, Y = problem
     weights = rng.uniform(0, 3, len(X))
     objective = make(X * [1e-3, 1, 10, 1e3][: X.shape[1]], *Y_FORMS[form](y, Y), weights=weights)
@@ -219,7 +219,7 @@ def test_class_whitening_makes_the_blocks_of_classes_the_identity(form, problem,
 def test_joint_whitening_makes_the_whole_hessian_the_identity(
     form, block, problem, rng, monkeypatch
 ):
-    monkeypatch.setattr("skce._preconditioner._JOINT_BLOCK", block)
+    monkeypatch.setattr("skce._solver.variables._JOINT_BLOCK", block)
     X, y, Y = problem
     weights = rng.uniform(0, 3, len(X))
     objective = make(X * [1e-3, 1, 10, 1e3][: X.shape[1]], *Y_FORMS[form](y, Y), weights=weights)
@@ -264,7 +264,7 @@ def test_what_a_hessian_keeps_does_not_change_it(problem, rng, monkeypatch):
     objective = make(X, y, "categorical")
     theta, v = rng.normal(size=(2, objective.layout.size))
     kept = objective.hessian(theta)(v)
-    monkeypatch.setattr("skce._objective._KEPT", 0)
+    monkeypatch.setattr("skce._problem.objective._KEPT", 0)
     assert_allclose(objective.hessian(theta)(v), kept, rtol=1e-12, atol=1e-15)
 
 
@@ -285,7 +285,7 @@ def test_threads_do_not_change_a_bit(rng):
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 @pytest.mark.parametrize("factor", [1e-6, 1, 1e6])
 def test_many_columns_get_rows_of_norm_1_whatever_their_units(kind, factor, rng, monkeypatch):
-    monkeypatch.setattr("skce._preconditioner._WHITEN_UP_TO", 3)
+    monkeypatch.setattr("skce._solver.variables._WHITEN_UP_TO", 3)
     X = factor * sp.csr_array(sp.random(20, 50, density=0.2, random_state=0))
     X = X if kind == "sparse" else X.toarray() + 3 * factor
     base = precondition(make(X, np.arange(20) % 3, C=1e20))
@@ -295,7 +295,7 @@ def test_many_columns_get_rows_of_norm_1_whatever_their_units(kind, factor, rng,
 
 
 def test_a_column_of_other_units_is_scaled_to_the_others(rng, monkeypatch):
-    monkeypatch.setattr("skce._preconditioner._WHITEN_UP_TO", 3)
+    monkeypatch.setattr("skce._solver.variables._WHITEN_UP_TO", 3)
     X = rng.normal(size=(60, 50))
     plain = precondition(make(X, np.arange(60) % 3, C=1e6))
     assert isinstance(plain.Q, float)
@@ -336,7 +336,7 @@ def test_constant_and_repeated_columns_leave_the_change_of_variables_finite(rng)
 
 
 def test_sample_for_the_whitening_has_rows_with_weight(rng, monkeypatch):
-    monkeypatch.setattr("skce._preconditioner._SAMPLE", 10)
+    monkeypatch.setattr("skce._solver.variables._SAMPLE", 10)
     X, y, weights = rng.normal(size=(5000, 2)), np.arange(5000) % 2, np.zeros(5000)
     weights[-20:] = 1
     problem = precondition(make(X, y, weights=weights))

@@ -12,8 +12,8 @@ from test_data import RemoteData
 
 from skce import SoftmaxClassifier
 from skce._losses import Loss
-from skce._objective import Objective
-from skce._solvers import minimize
+from skce._problem.objective import Objective
+from skce._solver.minimize import minimize
 
 
 class SquaredError:

@@ -14,10 +14,11 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info
 
-from skce import SoftmaxClassifier, SoftmaxClassifierCV, _solvers, _threads
+from skce import SoftmaxClassifier, SoftmaxClassifierCV, _threads
 from skce._data import FEW_BYTES
 from skce._data.block import SparseFeatures
-from skce._decrement import newton_decrement
+from skce._solver import methods
+from skce._solver.decrement import newton_decrement
 
 SOLVERS = ["newton-cg", "lbfgs"]
 
@@ -259,7 +260,7 @@ def test_a_sample_of_rows_keeps_the_promise_and_saves_passes(kind, tol, monkeypa
     if kind == "sparse":
         X = sp.csr_array(X * (rng.random((n, p)) < 0.5))
     best = tight(X, y)
-    monkeypatch.setattr("skce._preconditioner._WORTH_SAMPLING", 0)
+    monkeypatch.setattr("skce._solver.variables._WORTH_SAMPLING", 0)
     clf = SoftmaxClassifier(tol=tol).fit(X, y)
     result = clf.optimize_result_
     assert result.success
@@ -275,7 +276,7 @@ def test_a_sample_that_misses_what_matters_grows(monkeypatch):
     weights = np.full(20_000, 1e-3)
     weights[:300] = 1e3
     best = SoftmaxClassifier(tol=1e-12).fit(X, y, weights).optimize_result_.fun
-    monkeypatch.setattr("skce._preconditioner._WORTH_SAMPLING", 0)
+    monkeypatch.setattr("skce._solver.variables._WORTH_SAMPLING", 0)
     result = SoftmaxClassifier(tol=1e-6).fit(X, y, weights).optimize_result_
     assert result.success
     assert (result.fun - best) / best <= 1e-6
@@ -286,7 +287,7 @@ def test_rare_classes_survive_a_sample_without_them(monkeypatch):
     X, y = rng.normal(size=(30_000, 4)), rng.integers(3, size=30_000)
     y[:8] = 3
     best = SoftmaxClassifier(tol=1e-12).fit(X, y).optimize_result_.fun
-    monkeypatch.setattr("skce._preconditioner._WORTH_SAMPLING", 0)
+    monkeypatch.setattr("skce._solver.variables._WORTH_SAMPLING", 0)
     result = SoftmaxClassifier(tol=1e-7).fit(X, y).optimize_result_
     assert result.success
     assert (result.fun - best) / best <= 1e-7
@@ -372,13 +373,13 @@ def test_the_promise_is_kept_where_losses_decay_at_different_rates():
 
 def test_the_whole_hessian_is_used_where_conjugate_gradients_take_long(monkeypatch):
     used = []
-    at = _solvers.Jointly.at
-    monkeypatch.setattr(_solvers.Jointly, "at", lambda *args: used.append(1) or at(*args))
+    at = methods.Jointly.at
+    monkeypatch.setattr(methods.Jointly, "at", lambda *args: used.append(1) or at(*args))
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(300, 30)), rng.integers(6, size=300)
     SoftmaxClassifier().fit(X, y)
     assert not used
-    monkeypatch.setattr(_solvers, "joint_whitening_cost", lambda *args: 5)
+    monkeypatch.setattr(methods, "joint_whitening_cost", lambda *args: 5)
     expected = SoftmaxClassifier(solver="lbfgs").fit(X, y).coef_
     assert_allclose(SoftmaxClassifier().fit(X, y).coef_, expected, atol=1e-6)
     assert used

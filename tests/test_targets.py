@@ -12,8 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, cross_val_predict
 
 from skce import SoftmaxClassifier
-from skce._target_mass import fold_weights
-from skce._targets import read_targets
+from skce._targets.mass import fold_weights
+from skce._targets.meaning import read_targets
 
 LABELS = {
     "ints": [3, 1, 2, 1],

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from .._target_mass import TargetBlock
+from .._targets.mass import TargetBlock
 
 
 @dataclass(slots=True)

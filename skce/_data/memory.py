@@ -19,7 +19,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
-from .._target_mass import TargetBlock, Targets
+from .._targets.mass import TargetBlock, Targets
 from .._threads import blocks, each_span, threads
 from .block import Block, DenseFeatures, Features, SparseFeatures
 

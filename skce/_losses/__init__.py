@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .._target_mass import TargetBlock
+from .._targets.mass import TargetBlock
 from .binary import Binary
 from .categorical import Categorical
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .._target_mass import TargetBlock
+from .._targets.mass import TargetBlock
 
 
 class Binary:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .._target_mass import TargetBlock
+from .._targets.mass import TargetBlock
 
 
 def _set_apart(e: NDArray, c: NDArray) -> tuple[NDArray, NDArray, tuple[NDArray, NDArray]]:

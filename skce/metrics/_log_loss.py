@@ -12,8 +12,8 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from .._checks import Number
 from .._sklearn import StrOptions, validate_params
-from .._target_mass import ClassWeight
-from .._targets import check_sample_weight
+from .._targets.mass import ClassWeight
+from .._targets.meaning import check_sample_weight
 from .._warnings import warn
 from ._array_api import like, to_numpy
 from ._problem import Problem, check_lengths_of, read

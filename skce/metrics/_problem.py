@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_consistent_length
 
 from .._checks import naming, refuse_sparse
-from .._targets import check_sample_weight, column_names
+from .._targets.meaning import check_sample_weight, column_names
 from ._array_api import to_numpy
 from ._terms import (
     MetricTargets,

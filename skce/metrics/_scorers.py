@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
 from .._sklearn import BaseScorer
-from .._targets import (
+from .._targets.meaning import (
     as_names,
     check_y,
     column_names,

@@ -29,8 +29,8 @@ from .._checks import naming, raise_with_first_bad_row, refuse_dates, refuse_mas
 from .._interrupts import restored_on_error
 from .._losses import LOSSES
 from .._losses.categorical import log_softmax
-from .._target_mass import ClassWeight, SoftBlock, balanced_weights, weights_from_dict
-from .._targets import (
+from .._targets.mass import ClassWeight, SoftBlock, balanced_weights, weights_from_dict
+from .._targets.meaning import (
     SUM_TOLERANCE,
     check_probabilities,
     check_y,

@@ -2,7 +2,7 @@
 
     minimise   g'(x - x_0) + (x - x_0)' H (x - x_0) / 2 + sum lambda |x|,   low <= x <= high
 
-for H = R'R + diag(more) of few rows, known by R. `_quadratic` goes from edge to edge, and from what
+for H = R'R + diag(more) of few rows, known by R. `quadratic` goes from edge to edge, and from what
 H sees: where coefficients are nearly collinear, or outnumber the rows, H has lost what they differ
 in, and there are more edges than one can go along. Here every step sees all edges, and R itself.
 
@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from ._penalty import Corners
-from ._quadratic import Least
+from .._problem.penalty import Corners
+from .quadratic import Least
 
 #: Steps at most.
 _STEPS = 100
@@ -81,6 +81,8 @@ class InteriorPoint:
         self.R, self.more = R / scale, more / scale**2
         #: Work done, in multiplications of a product with an array, and where to stop.
         self.work, self.most_work = R.size * min(R.shape), np.inf
+        #: Steps at most; and whether rounding hides what coefficients differ in, which it does not.
+        self.steps, self.collinear = _STEPS, False
         #: The size of the terms in a slope, in units of unit curvature.
         self.unit = 1.0
         if len(R) > R.shape[1]:
@@ -109,7 +111,7 @@ class InteriorPoint:
         moved = parts.total(t) - self.first
         edges = parts.edges(t, parts.slopes(self._slopes_at(moved)), room)
         best, since, gained_before = (np.inf, moved, edges), 0, 0.0
-        for _ in range(_STEPS):
+        for _ in range(self.steps):
             slopes = parts.slopes(self._slopes_at(moved))
             complementarity = edges.complementarity
             D = np.maximum(edges.curvature, _FREE / np.maximum(1, np.abs(t)))

@@ -1,7 +1,7 @@
 """Targets: what a user's y, and the weights beside it, mean; all that is checked of them.
 
 `read_targets` decides between the rows of the table in the user guide. What follows from smoothing
-and weights is `_target_mass.py`.
+and weights is `mass.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
-from ._checks import check_numbers, naming, raise_missing, refuse_masked, refuse_sparse, to_numpy
+from .._checks import check_numbers, naming, raise_missing, refuse_masked, refuse_sparse, to_numpy
 
 #: Rows of probabilities may miss a sum of 1 by this much, or by the epsilon of a coarser dtype;
 #: real ones carry four to six digits.

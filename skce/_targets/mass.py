@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from sklearn.utils import compute_class_weight
 
-from ._checks import check_number, naming
-from ._targets import RawTargets
-from ._threads import blocks
+from .._checks import check_number, naming
+from .._threads import blocks
+from .meaning import RawTargets
 
 ClassWeight = dict | str | None
 

@@ -10,8 +10,8 @@ method), and what the model gains there the estimate of the gap. It counts once 
 left out.
 
 On few coefficients the Hessian is an array, on many it is what it does to vectors, a pass over the
-rows for each (`_quadratic`). Where rows are few, or coefficients nearly collinear, so that an array
-has lost what they differ in, it is known by a factor (`_interior_point`).
+rows for each (`quadratic`). Where rows are few, or coefficients nearly collinear, so that an array
+has lost what they differ in, it is known by a factor (`interior_point`).
 
 Sources: Lee, Sun and Saunders, *Proximal Newton-type methods for minimizing composite functions*,
 2014; Massias et al., *Celer: a fast solver for the lasso with dual extrapolation*, 2018 (working
@@ -29,13 +29,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _kernels as kernels
-from ._data import FEW_BYTES
-from ._interior_point import InteriorPoint
-from ._objective import Objective
-from ._penalty import Corners
-from ._preconditioner import Whitened, check_squares, take_sample, variance_of
-from ._quadratic import ByProducts, Dense, Least, Quadratic, Shifts
+from .._data import FEW_BYTES
+from .._problem import kernels
+from .._problem.objective import Objective
+from .._problem.penalty import Corners
+from .interior_point import InteriorPoint
+from .quadratic import ByProducts, Dense, Least, Quadratic, Shifts
+from .variables import Whitened, check_squares, take_sample, variance_of
 
 #: At least so many coefficients join the working set at once.
 _FEWEST = 100
@@ -88,7 +88,7 @@ _GOOD = 0.75
 _VERY_GOOD = 0.95
 
 
-class ActiveSet:
+class WorkingSet:
     """Quadratic models of an objective on some of its coefficients.
 
     Parameters
@@ -112,6 +112,8 @@ class ActiveSet:
         self._collinear = objective.data.distance > _TOO_FAR
         #: Whether models are of a factor of the Hessian, where that is not too much.
         self.factored = self._collinear
+        #: If there are fewer than coefficients, rows cannot tell these apart.
+        self._n_logits = objective.data.n_rows * objective.layout.n_outputs
         #: Most products that a model took.
         self._products = 0
 
@@ -155,7 +157,8 @@ class ActiveSet:
         # A constant column moves nothing that an intercept does not: its slope is rounding.
         outside = np.flatnonzero((pull != 0) & ~inside & (self.curvature > 0))
         room = max(_FEWEST, int(np.count_nonzero(inside)))
-        complete = len(outside) <= max(room, _ALL) or self._too_many(int(inside.sum()) + room)
+        size = int(inside.sum()) + room
+        complete = len(outside) <= max(room, _ALL) or not self._is_worth_an_array(size)
         if not complete:
             gain = self._rough_gains(pull, outside)
             outside = outside[np.argsort(-gain, kind="stable")[:room]]
@@ -199,9 +202,9 @@ class ActiveSet:
         if not len(some):  # nothing moves
             return Least(theta, 0.0, 0.0, True), 0
         slopes = self.centred.gradient(gradient)[some]
-        rest = slopes, self.corners.take(some), theta[some], self._shifts(some)
+        rest = slopes, self.corners.take(some), theta[some], _shifts(self.objective, some)
         can = self._is_worth_a_root(len(some))
-        self.factored = self.factored or (can and self._is_wide(len(some)))
+        self.factored = self.factored or (can and self._n_logits < len(some))
         by_root = self.factored and can
         model = functools.partial(self._least, theta, some, rest, limit, most)
         before = self.damping
@@ -251,39 +254,32 @@ class ActiveSet:
         for _ in range(_MOST_DAMPINGS):
             damped = model(self.damping * self.curvature[some], *rest)
             damped.most_work = self.most_work - self.work
-            if isinstance(damped, Quadratic) and self.factored:
+            if self.factored and not by_root:
                 damped.steps = _FEW_STEPS
             with np.errstate(all="ignore"):  # then the gain is not finite
                 least = damped.minimum(limit, most)
             self.work += damped.work
             if 0 <= least.gain <= most and np.isfinite(least.x).all():
-                if isinstance(damped, Quadratic) and (damped.collinear or self._collinear):
+                if damped.collinear or (self._collinear and not by_root):
                     least = least._replace(solved=False)
                 return least, made()
             self.damping = max(_CHANGE * self.damping, _FIRST_DAMPING)
         return Least(theta[some], np.inf, np.inf, False), made()
 
-    def _too_many(self, size: int) -> bool:
-        """Whether a model of so many is one by products, which cost the same for any number."""
-        return not self._is_worth_an_array(self._sample(size), size)
-
-    def _is_worth_an_array(self, objective: Objective, size: int) -> bool:
+    def _is_worth_an_array(self, size: int) -> bool:
         """Whether a Hessian of some coefficients costs little more than products with it.
 
         A model that took many products says that the next may, too.
         """
+        objective = self._sample(size)
         product = objective.work_per_pass / 2
         worth = max(_WORTH_PRODUCTS, _MORE * self._products) * product
         return 8 * size**2 <= _BYTES and (objective.data.n_rows + size) * size**2 <= worth
 
     def _is_worth_a_root(self, size: int) -> bool:
         """Whether a factor of the Hessian of some coefficients is small."""
-        n = self.objective.data.n_rows * self.objective.layout.n_outputs
+        n = self._n_logits
         return n * size <= _ROOT and n * size * min(n, size) <= _ROOT_WORK
-
-    def _is_wide(self, size: int) -> bool:
-        """Whether rows are too few to tell so many coefficients apart."""
-        return self.objective.data.n_rows * self.objective.layout.n_outputs < size
 
     def judge(self, share: float) -> None:
         """Take more curvature after a step that gained little of what the model did, or less.
@@ -312,15 +308,14 @@ class ActiveSet:
         """Return what makes the model, from a damping and the rest, and what counts its passes."""
         made = 1
         if by_root:
-            R, ridge = self._root(*_restricted(self.objective, theta, some))
+            R, ridge = _root(*self._restricted(self.objective, theta, some))
 
             def of_root(damping: NDArray, g: NDArray, corners: Corners, x: NDArray, _: Any) -> Any:
                 return InteriorPoint(R, ridge + damping, g, corners, x)
 
             return of_root, lambda: made
-        objective = self._sample(len(some))
-        if self._is_worth_an_array(objective, len(some)):
-            H = self._hessian(*_restricted(objective, theta, some))
+        if self._is_worth_an_array(len(some)):
+            H = _hessian(*self._restricted(self._sample(len(some)), theta, some))
 
             def by_array(
                 damping: NDArray, g: NDArray, corners: Corners, x: NDArray, shifts: Shifts
@@ -328,9 +323,8 @@ class ActiveSet:
                 return Dense(H + np.diag(damping), g, corners, x, shifts.damped(damping))
 
             return by_array, lambda: made
-        objective, theta, own, columns = _restricted(self.objective, theta, some)
+        objective, theta, own, mean = self._restricted(self.objective, theta, some)
         hessian = objective.hessian(theta)
-        mean = None if self.centred.mean is None else self.centred.mean[columns]
         diagonal = _diagonal(objective, theta, mean)[own]
         centred = Whitened(objective, mean, 1.0)
         cost = float(objective.work_per_pass * (SPARSE if objective.data.is_sparse else 1))
@@ -356,74 +350,88 @@ class ActiveSet:
 
         return by_products, lambda: made
 
-    def _shifts(self, some: NDArray) -> Shifts:
-        """Places in `some` of features, and of the intercept, that softmax lets shift."""
-        objective = self.objective
-        K = objective.layout.n_outputs
-        if not objective.loss.shift_invariant:
-            return Shifts(np.empty((0, K), dtype=np.intp), np.empty((0, K)))
-        place = np.full(objective.layout.size, -1)
-        place[some] = np.arange(len(some))
-        W, b = objective.layout.unpack(place)
-        whole = W.min(axis=0) >= 0
-        places, ridge = W.T[whole], (objective.ridge * objective.factors)[whole]
-        if objective.layout.fit_intercept:
-            places, ridge = np.vstack([places, b]), np.append(ridge, 0)
-        return Shifts(places, np.repeat(ridge[:, None], K, axis=1))
+    def _restricted(
+        self, objective: Objective, theta: NDArray, some: NDArray
+    ) -> tuple[Objective, NDArray, NDArray, NDArray | None]:
+        """F of the columns of some coefficients if X is sparse, theta and `some` there, and means.
 
-    def _root(
-        self, objective: Objective, theta: NDArray, some: NDArray, columns_of: NDArray | slice
-    ) -> tuple[NDArray, NDArray]:
-        """R with R'R the Hessian of F without its ridge for some coefficients, X centred; that."""
-        classes, features = objective.layout.places(some)
+        All other coefficients are zero. Dense columns would have to be copied.
+        """
         mean = self.centred.mean
-        mean = None if mean is None else mean[columns_of]
-        ((block, _),) = objective.data.chunks(objective.data.n_rows)
+        if not objective.data.is_sparse:
+            return objective, theta, some, mean
+        weights = some < objective.layout.n_coefficients
+        classes, features = np.divmod(some[weights], objective.layout.n_columns)
+        columns, places = np.unique(features, return_inverse=True)
+        columns = columns if len(columns) else np.zeros(1, dtype=np.intp)
+        part = objective.columns(columns)
+        intercepts = some[~weights] - objective.layout.n_coefficients + part.layout.n_coefficients
         W, b = objective.layout.unpack(theta)
-        R = kernels.some_root(block, objective.loss, W, b, mean, classes, features)
-        ridge = objective.ridge * np.append(objective.factors, 0)
-        return R / np.sqrt(objective.data.total_weight), ridge[features]
+        own = np.concatenate([classes * len(columns) + places, intercepts])
+        mean = None if mean is None else mean[columns]
+        return part, part.layout.pack(W[:, columns], b), own, mean
 
-    def _hessian(
-        self,
-        objective: Objective,
-        theta: NDArray,
-        some: NDArray,
-        columns_of: NDArray | slice,
-    ) -> NDArray:
-        """Hessian of F for some coefficients, X centred."""
-        p, K = objective.data.n_columns, objective.layout.n_outputs
-        classes, features = objective.layout.places(some)
-        order = np.argsort(classes, kind="stable")  # coefficients of a class side by side
-        ends = np.searchsorted(classes[order], np.arange(K + 1))
-        groups = [slice(*pair) for pair in pairwise(ends)]
-        columns, places = np.unique(features[order], return_inverse=True)
-        columns = columns[columns < p]
-        mean = self.centred.mean
-        W, b = objective.layout.unpack(theta)
-        size = len(some)
-        own = objective.data.sum(
-            kernels.some_hessian,
-            objective.loss,
-            W[:, columns],
-            b[:, None],
-            None if len(columns) == p else columns,
-            None if mean is None else mean[columns_of][columns, None],
-            places,
-            groups,
-            np.sqrt(objective.data.total_weight),
-            rows=max(64, _BLOCK // max(size, 1)),
-            runs=_RUNS if 8 * size**2 <= _SMALL_BYTES else 2,
-        )
-        # Where p is near 1, p (1 - p) is exact, and p - p^2 is not.
-        H = -own[K] if len(own) > K else np.zeros((size, size))
-        for group, within in zip(groups, own, strict=False):
-            H[group, group] = within
-        back = np.argsort(order)
-        H = H[np.ix_(back, back)]
-        ridge = objective.ridge * np.append(objective.factors, 0)
-        H[np.diag_indices(size)] += ridge[features]
-        return H
+
+def _shifts(objective: Objective, some: NDArray) -> Shifts:
+    """Places in `some` of features, and of the intercept, that softmax lets shift."""
+    K = objective.layout.n_outputs
+    if not objective.loss.shift_invariant:
+        return Shifts(np.empty((0, K), dtype=np.intp), np.empty((0, K)))
+    place = np.full(objective.layout.size, -1)
+    place[some] = np.arange(len(some))
+    W, b = objective.layout.unpack(place)
+    whole = W.min(axis=0) >= 0
+    places, ridge = W.T[whole], (objective.ridge * objective.factors)[whole]
+    if objective.layout.fit_intercept:
+        places, ridge = np.vstack([places, b]), np.append(ridge, 0)
+    return Shifts(places, np.repeat(ridge[:, None], K, axis=1))
+
+
+def _root(
+    objective: Objective, theta: NDArray, some: NDArray, mean: NDArray | None
+) -> tuple[NDArray, NDArray]:
+    """R with R'R the Hessian of F without its ridge for some coefficients, X less a mean; that."""
+    classes, features = objective.layout.places(some)
+    ((block, _),) = objective.data.chunks(objective.data.n_rows)
+    W, b = objective.layout.unpack(theta)
+    R = kernels.some_root(block, objective.loss, W, b, mean, classes, features)
+    ridge = objective.ridge * np.append(objective.factors, 0)
+    return R / np.sqrt(objective.data.total_weight), ridge[features]
+
+
+def _hessian(objective: Objective, theta: NDArray, some: NDArray, mean: NDArray | None) -> NDArray:
+    """Hessian of F for some coefficients, X less a mean."""
+    p, K = objective.data.n_columns, objective.layout.n_outputs
+    classes, features = objective.layout.places(some)
+    order = np.argsort(classes, kind="stable")  # coefficients of a class side by side
+    ends = np.searchsorted(classes[order], np.arange(K + 1))
+    groups = [slice(*pair) for pair in pairwise(ends)]
+    columns, places = np.unique(features[order], return_inverse=True)
+    columns = columns[columns < p]
+    W, b = objective.layout.unpack(theta)
+    size = len(some)
+    own = objective.data.sum(
+        kernels.some_hessian,
+        objective.loss,
+        W[:, columns],
+        b[:, None],
+        None if len(columns) == p else columns,
+        None if mean is None else mean[columns, None],
+        places,
+        groups,
+        np.sqrt(objective.data.total_weight),
+        rows=max(64, _BLOCK // max(size, 1)),
+        runs=_RUNS if 8 * size**2 <= _SMALL_BYTES else 2,
+    )
+    # Where p is near 1, p (1 - p) is exact, and p - p^2 is not.
+    H = -own[K] if len(own) > K else np.zeros((size, size))
+    for group, within in zip(groups, own, strict=False):
+        H[group, group] = within
+    back = np.argsort(order)
+    H = H[np.ix_(back, back)]
+    ridge = objective.ridge * np.append(objective.factors, 0)
+    H[np.diag_indices(size)] += ridge[features]
+    return H
 
 
 def _diagonal(objective: Objective, theta: NDArray, mean: NDArray | None) -> NDArray:
@@ -441,24 +449,3 @@ def _diagonal(objective: Objective, theta: NDArray, mean: NDArray | None) -> NDA
     )
     penalty = objective.ridge * objective.factors
     return objective.layout.pack(np.maximum(squares / total, 0) + penalty, ones / total)
-
-
-def _restricted(
-    objective: Objective, theta: NDArray, some: NDArray
-) -> tuple[Objective, NDArray, NDArray, NDArray | slice]:
-    """F of the columns of some coefficients where X is sparse, theta and `some` in its terms.
-
-    All other coefficients are zero. Dense columns would have to be copied. The last element is what
-    picks those columns.
-    """
-    if not objective.data.is_sparse:
-        return objective, theta, some, slice(None)
-    weights = some < objective.layout.n_coefficients
-    classes, features = np.divmod(some[weights], objective.layout.n_columns)
-    columns, places = np.unique(features, return_inverse=True)
-    columns = columns if len(columns) else np.zeros(1, dtype=np.intp)
-    part = objective.columns(columns)
-    intercepts = some[~weights] - objective.layout.n_coefficients + part.layout.n_coefficients
-    W, b = objective.layout.unpack(theta)
-    own = np.concatenate([classes * len(columns) + places, intercepts])
-    return part, part.layout.pack(W[:, columns], b), own, columns

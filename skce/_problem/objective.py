@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from . import _kernels as kernels
-from ._data import Data
-from ._layout import Layout
-from ._losses import AtTemperature, Loss
-from ._penalty import Corners
-from ._threads import each_span
+from .._data import Data
+from .._losses import AtTemperature, Loss
+from .._threads import each_span
+from . import kernels
+from .layout import Layout
+from .penalty import Corners
 
 
 class Objective:
@@ -64,7 +64,7 @@ class Objective:
         self.factors = np.broadcast_to(1.0 if factors is None else factors, data.n_columns)
         self._equal_factors = factors is None
         self.bounds = bounds
-        #: Statistics of the data that `_preconditioner` keeps here: they do not depend on C.
+        #: Statistics of the data that `_solver.variables` keeps here: they do not depend on C.
         self.shared: dict[str, Any] = {}
         self._penalise(C, l1_ratio)
 
@@ -146,16 +146,18 @@ class Objective:
         The intercepts of columns far from zero are large, and rounding them takes digits that
         matter. The last bits of coefficients make up for that.
         """
-        centre = self.data.centre
+        centre, largest = self.data.centre, np.finfo(dtype).max
+        theta = np.clip(theta, -largest, largest)
         if centre is None:
             return theta.astype(dtype)
         W, _ = self.layout.unpack(theta)
         _, b = self.layout.unpack(self.from_user(theta))
         W = W.astype(dtype)
         exact = b - W.astype(np.longdouble) @ centre.astype(np.longdouble)
-        rounded = exact.astype(dtype)
+        rounded = np.clip(exact, -largest, largest).astype(dtype)
         left = (exact - rounded).astype(np.float64)
-        bits = np.where(W == 0, 0, np.spacing(np.abs(W))).astype(np.float64)
+        bits = np.where(W == 0, 0, np.spacing(np.minimum(np.abs(W), largest / 2)))
+        bits = bits.astype(np.float64)
         if self.corners is not None:
             low, high = (
                 self.layout.unpack(edge)[0] for edge in (self.corners.low, self.corners.high)
@@ -167,7 +169,8 @@ class Objective:
             step = steps[outputs, column]
             n = np.divide(left, step, out=np.zeros_like(left), where=step != 0)
             n = np.clip(np.rint(n), -_BITS, _BITS)
-            W[outputs, column] += (n * bits[outputs, column]).astype(dtype)
+            moved = W[outputs, column] + n * bits[outputs, column]
+            W[outputs, column] = np.clip(moved, -largest, largest).astype(dtype)
             left -= n * step
         return self.layout.pack(W, rounded)
 

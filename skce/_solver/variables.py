@@ -39,9 +39,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtri
 
-from . import _kernels as kernels
-from ._objective import Objective, mean_of_classes
-from ._threads import blocks, threads
+from .._problem import kernels
+from .._problem.objective import Objective, mean_of_classes
+from .._threads import blocks, threads
 
 Hessian = Callable[[NDArray], NDArray]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ._objective import Objective
+from .objective import Objective
 
 #: Rows at a time; the first few tell of most targets that nothing is certain.
 _CHUNK = 4096

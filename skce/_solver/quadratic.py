@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from ._decrement import newton_decrement
-from ._penalty import Corners
+from .._problem.penalty import Corners
+from .decrement import newton_decrement
 
 #: Alternations at most.
 _STEPS = 100

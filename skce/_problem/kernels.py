@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._data import Block
-from ._losses import Loss
+from .._data import Block
+from .._losses import Loss
 
 #: How far along a direction losses are as good as linear.
 _FAR_ALONG = 1e9

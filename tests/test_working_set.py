@@ -15,10 +15,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
-from skce import SoftmaxClassifier, _active_set
-from skce._interior_point import InteriorPoint
-from skce._penalty import Corners
-from skce._quadratic import ByProducts, Dense, Shifts
+from skce import SoftmaxClassifier
+from skce._problem.penalty import Corners
+from skce._solver import working_set
+from skce._solver.interior_point import InteriorPoint
+from skce._solver.quadratic import ByProducts, Dense, Shifts
 
 BOUNDS = [(0, None), (-0.1, 0.1), (None, 0.05), (0.02, 0.5)]
 
@@ -98,7 +99,7 @@ def violation(clf, X, y, weights):
 def hessian(request, monkeypatch):
     """How models know their Hessian."""
     if request.param == "products":
-        monkeypatch.setattr(_active_set, "_BYTES", 0)
+        monkeypatch.setattr(working_set, "_BYTES", 0)
     return request.param
 
 

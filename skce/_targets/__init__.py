@@ -1,0 +1,1 @@
+"""What y means, and how the weights beside it become target mass."""
