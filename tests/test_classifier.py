@@ -474,7 +474,7 @@ def test_predict_works_in_blocks(loss, problem, monkeypatch):
     X, y, _ = problem
     clf = SoftmaxClassifier(loss=loss).fit(X, y)
     whole = clf.predict(X)
-    monkeypatch.setattr(skce._classifier, "_PREDICT_BLOCK", 21)
+    monkeypatch.setattr(skce._linear_model, "_PREDICT_BLOCK", 21)
     assert_array_equal(clf.predict(X), whole)
     assert_array_equal(clf.predict(sp.csr_matrix(X)), whole)
 

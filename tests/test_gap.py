@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skce import SoftmaxClassifier
 from skce._problem.penalty import Corners
 from skce._solver.quadratic import Dense, Shifts
-from skce._solver.variables import rounding_without_intercept, variance_of
+from skce._solver.variables import precondition, rounding_without_intercept, variance_of
 from skce._solver.working_set import WorkingSet
 
 SOLVERS = ["newton-cg", "lbfgs"]
@@ -516,3 +516,20 @@ def test_coefficients_beyond_float32_are_said(container):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         SoftmaxClassifier(**params).fit(container(X.astype(np.float64) * 0.01), y)
+
+
+@pytest.mark.parametrize("largest", [1e6, 1e14])
+def test_variables_of_few_rows_are_as_many_as_the_rows_span(largest):
+    # What rounding makes of rows less their mean is no direction: a step along it leaves its
+    # rounding in the coefficients, and that costs a penalty for ever.
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(15, 200)) * 10.0 ** rng.uniform(-8, 10, 200)
+    X[:, 7] = largest * (1 + rng.normal(size=15) / 100)
+    weights = rng.uniform(0.5, 2, 15)
+    weights[3] = 0
+    variables = precondition(make(X, np.arange(15) % 3, C=1.0, weights=weights))
+    assert variables.width == 13
+    rows = (X - weights @ X / weights.sum())[weights > 0]
+    spanned = np.linalg.qr(rows[np.argsort(-np.abs(rows).max(axis=1))].T)[0][:, :13]
+    Q = variables.Q / np.linalg.norm(variables.Q, axis=0)
+    assert np.linalg.norm(Q - spanned @ (spanned.T @ Q), axis=0).max() < 1e-6

@@ -265,6 +265,7 @@ def once_broken(test):
         31984,
         42734,
         42992,
+        51338,
         53281,
     )
     for seed in seeds:

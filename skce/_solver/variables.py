@@ -469,6 +469,8 @@ def _basis(
         R = R[:, 1:] + np.multiply.outer(R[:, 0], roots)
     inner, D, _ = np.linalg.svd(R, full_matrices=False)
     kept = (rounding * len(D) * D.max(initial=0) < D) | (np.arange(len(D)) < seen)
+    if centred:  # rows of a mean of zero are one less than they are many
+        kept[max(np.count_nonzero(roots) - 1, 0) :] = False
     basis = np.zeros((len(A), int(kept.sum())))
     basis[rows] = B @ inner[:, kept]
     return basis, D[kept]
