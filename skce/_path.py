@@ -149,7 +149,30 @@ def fits(
     tol: float,
     label: str = "",
 ) -> Iterable[Report]:
-    """Fits for ascending values of C, the first from theta, each from the one before."""
+    """Fit ascending values of C, the first from theta, each from the one before.
+
+    Parameters
+    ----------
+    model : SoftmaxClassifier
+        With the parameters of the solver.
+    objective : Objective
+        With any penalty.
+    theta : ndarray
+        Start, in the user's variables.
+    Cs : ndarray of shape (n_Cs,)
+        Values of C.
+    l1_ratio : float
+        Share of the L1 penalty.
+    tol : float
+        Accuracy of every fit.
+    label : str, default=""
+        What lines on iterations begin with.
+
+    Yields
+    ------
+    Report
+        Of each fit.
+    """
     variables = None
     for C in Cs:
         report = minimize(
@@ -167,7 +190,22 @@ def fits(
 
 
 def grid(Cs: Any, objective: Objective, l1_ratio: float) -> NDArray:
-    """Sorted values of C."""
+    """Return sorted values of C.
+
+    Parameters
+    ----------
+    Cs : int or array-like
+        Their number, or values.
+    objective : Objective
+        From which the first value is taken, if their number is given.
+    l1_ratio : float
+        Share of the L1 penalty.
+
+    Returns
+    -------
+    ndarray of shape (n_Cs,)
+        Values of C.
+    """
     if not isinstance(Cs, Integral):
         numbers = np.zeros(0) if isinstance(Cs, str) else check_numbers(Cs, "Cs")
         if numbers.ndim != 1 or not len(numbers) or not (numbers > 0).all():
