@@ -18,7 +18,7 @@ from objectives import make
 from sklearn.exceptions import ConvergenceWarning
 
 from skce import SoftmaxClassifier
-from skce._problem.penalty import Corners
+from skce._problem.penalty import Nonsmooth
 from skce._solver.quadratic import Dense, Shifts
 from skce._solver.variables import precondition, rounding_without_intercept, variance_of
 from skce._solver.working_set import WorkingSet
@@ -361,7 +361,7 @@ def test_few_rows_and_many_columns_without_a_penalty(C, container):
 
 def test_a_model_whose_work_is_spent_certifies_nothing():
     H, slopes = np.eye(3), np.full(3, 1e-8)
-    no = Corners(np.zeros(3), np.full(3, -np.inf), np.full(3, np.inf))
+    no = Nonsmooth(np.zeros(3), np.full(3, -np.inf), np.full(3, np.inf))
     model = Dense(H, slopes, no, np.zeros(3), Shifts(np.empty((0, 1), dtype=int), np.empty((0, 1))))
     assert model.minimum(limit=1e-6).solved
     model.most_work = -1.0
@@ -372,7 +372,7 @@ def test_a_model_that_was_not_solved_certifies_nothing():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, 3)), np.arange(40) % 3
     objective = make(X, y, C=1.0, bounds=(-1.0, 1.0))
-    active = WorkingSet(objective, objective.corners)
+    active = WorkingSet(objective, objective.nonsmooth)
     theta = np.zeros(objective.layout.size)
     value, gradient = objective.value_gradient(theta)
     some, _ = active.choose(theta, gradient)

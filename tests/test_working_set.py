@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
 from skce import SoftmaxClassifier
-from skce._problem.penalty import Corners
+from skce._problem.penalty import Nonsmooth
 from skce._solver import working_set
 from skce._solver.interior_point import InteriorPoint
 from skce._solver.quadratic import ByProducts, Dense, Shifts
@@ -333,23 +333,23 @@ def test_model_of_either_kind_is_minimised(seed, lam):
     H, g = A.T @ A, A.T @ rng.standard_normal(size + 5)
     low, high = np.full(size, -np.inf), np.full(size, np.inf)
     low[:4], high[2:6] = 0, 0.1
-    corners = Corners(np.full(size, lam) * np.sqrt(np.diag(H)), low, high)
+    nonsmooth = Nonsmooth(np.full(size, lam) * np.sqrt(np.diag(H)), low, high)
     none = Shifts(np.empty((0, 3), dtype=np.intp), np.empty((0, 3)))
     start = np.zeros(size)
 
-    model = Dense(H, g, corners, start, none)
+    model = Dense(H, g, nonsmooth, start, none)
     model.rough = 1e-12
     x, gain, *_ = model.minimum()
     # Conditions of the optimum, written out.
     slope = g + H @ x
-    up = slope + np.where(x >= 0, corners.weights, -corners.weights)
-    down = slope + np.where(x > 0, corners.weights, -corners.weights)
+    up = slope + np.where(x >= 0, nonsmooth.weights, -nonsmooth.weights)
+    down = slope + np.where(x > 0, nonsmooth.weights, -nonsmooth.weights)
     size_of = np.abs(g).max()
     assert (up[x < high] >= -1e-5 * size_of).all()
     assert (down[x > low] <= 1e-5 * size_of).all()
-    assert_allclose(gain, -(g @ x + x @ H @ x / 2 + corners.value(x)), rtol=1e-9)
+    assert_allclose(gain, -(g @ x + x @ H @ x / 2 + nonsmooth.value(x)), rtol=1e-9)
 
-    model = ByProducts(np.diag(H), H.__matmul__, g, corners, start, none)
+    model = ByProducts(np.diag(H), H.__matmul__, g, nonsmooth, start, none)
     model.rough = 1e-12
     y, gained, *_ = model.minimum()
     assert_allclose(gained, gain, rtol=1e-6)
@@ -369,9 +369,9 @@ def test_what_only_a_penalty_holds_moves_together(lam, ridge):
     start = rng.standard_normal(size)
     start[3] = 0
     gradient = A.T @ rng.standard_normal(len(A)) + ridge * start
-    corners = Corners(np.full(size, lam), np.full(size, -3.0), np.full(size, np.inf))
+    nonsmooth = Nonsmooth(np.full(size, lam), np.full(size, -3.0), np.full(size, np.inf))
     shifts = Shifts(places, np.full(places.shape, ridge))
-    x, gain, *_ = Dense(H, gradient, corners, start, shifts).minimum(limit=1e-12)
+    x, gain, *_ = Dense(H, gradient, nonsmooth, start, shifts).minimum(limit=1e-12)
 
     def split(parts):
         moved = parts[:size] - parts[size:] - start
@@ -400,13 +400,13 @@ def test_models_of_few_rows_are_minimised_to_a_bound(n, size, lam):
         high[2:5], low[3:6] = 0.1 / scale[2:5], -0.1 / scale[3:6]
         if lam:
             low[6:9], high[7:10] = -np.inf, np.inf
-        corners = Corners(lam * scale, low, high)
-        start = corners.clip(rng.normal(size=size) / scale)
+        nonsmooth = Nonsmooth(lam * scale, low, high)
+        start = nonsmooth.clip(rng.normal(size=size) / scale)
         most = 100 * size
         x = start
         for _ in range(2):  # as much as can be gained; and then how much that was
             slope = g + R.T @ (R @ (x - start)) + more * (x - start)
-            least = InteriorPoint(R, more, slope, corners, x).minimum(1e-6, most)
+            least = InteriorPoint(R, more, slope, nonsmooth, x).minimum(1e-6, most)
             x = least.x
         assert least.solved
         assert least.left <= max(5e-7, 1e-3 * least.gain)
@@ -414,9 +414,9 @@ def test_models_of_few_rows_are_minimised_to_a_bound(n, size, lam):
         assert (low <= x).all()
         assert (x <= high).all()
 
-        def value(v, R=R, more=more, g=g, corners=corners, start=start):
+        def value(v, R=R, more=more, g=g, nonsmooth=nonsmooth, start=start):
             moved = v - start
-            penalty = corners.value(v) - corners.value(start)
+            penalty = nonsmooth.value(v) - nonsmooth.value(start)
             return g @ moved + (np.sum((R @ moved) ** 2) + more @ moved**2) / 2 + penalty
 
         # Positive and negative parts, within a box where there is none.
@@ -424,11 +424,13 @@ def test_models_of_few_rows_are_minimised_to_a_bound(n, size, lam):
             np.where(np.isfinite(edge), edge, 1e4 / scale * np.sign(edge)) for edge in (low, high)
         ]
 
-        def split(v, value=value, scale=scale, R=R, more=more, g=g, corners=corners, start=start):
+        def split(
+            v, value=value, scale=scale, R=R, more=more, g=g, nonsmooth=nonsmooth, start=start
+        ):
             u = (v[:size] - v[size:]) / scale
             slope = (g + R.T @ (R @ (u - start)) + more * (u - start)) / scale
-            penalty = corners.weights / scale
-            smooth = value(u) - corners.value(u) + penalty @ (v[:size] + v[size:])
+            penalty = nonsmooth.weights / scale
+            smooth = value(u) - nonsmooth.value(u) + penalty @ (v[:size] + v[size:])
             return smooth, np.concatenate([slope + penalty, penalty - slope])
 
         bounds = [

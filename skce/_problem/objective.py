@@ -26,7 +26,7 @@ from .._losses import AtTemperature, Loss
 from .._threads import each_span
 from . import kernels
 from .layout import Layout
-from .penalty import Corners
+from .penalty import Nonsmooth
 
 
 class Objective:
@@ -82,7 +82,7 @@ class Objective:
         strength = 0.0 if np.isinf(C) else 1 / self.scale
         self.ridge, self.lasso = (1 - l1_ratio) * strength, l1_ratio * strength
         #: The rest of what is minimised, None if there is none.
-        self.corners = self._corners() if self.lasso or self.bounds is not None else None
+        self.nonsmooth = self._nonsmooth() if self.lasso or self.bounds is not None else None
 
     def penalised(
         self,
@@ -97,14 +97,14 @@ class Objective:
         other._penalise(C, l1_ratio)
         return other
 
-    def _corners(self) -> Corners:
+    def _nonsmooth(self) -> Nonsmooth:
         K, p = self.layout.n_outputs, self.layout.n_columns
         low, high = (-np.inf, np.inf) if self.bounds is None else self.bounds
 
         def of_theta(W: NDArray | float, b: float) -> NDArray:
             return self.layout.pack(np.broadcast_to(W, (K, p)).astype(np.float64), np.full(K, b))
 
-        return Corners(
+        return Nonsmooth(
             of_theta(self.lasso * self.factors, 0), of_theta(low, -np.inf), of_theta(high, np.inf)
         )
 
@@ -158,9 +158,9 @@ class Objective:
         left = (exact - rounded).astype(np.float64)
         bits = np.where(W == 0, 0, np.spacing(np.minimum(np.abs(W), largest / 2)))
         bits = bits.astype(np.float64)
-        if self.corners is not None:
+        if self.nonsmooth is not None:
             low, high = (
-                self.layout.unpack(edge)[0] for edge in (self.corners.low, self.corners.high)
+                self.layout.unpack(edge)[0] for edge in (self.nonsmooth.low, self.nonsmooth.high)
             )
             bits[(W - _BITS * bits < low) | (W + _BITS * bits > high)] = 0
         steps = bits * centre
@@ -184,14 +184,14 @@ class Objective:
     def without_shift(self, theta: NDArray) -> NDArray:
         """Theta less what neither softmax nor the penalty sees: a shift of all classes.
 
-        With corners only intercepts are shifted, and coefficients kept within their bounds.
+        With a nonsmooth term only intercepts are shifted; coefficients are kept within bounds.
         """
-        if self.corners is not None:
-            theta = self.corners.clip(theta)
+        if self.nonsmooth is not None:
+            theta = self.nonsmooth.clip(theta)
         if not self.loss.shift_invariant:
             return theta
         W, b = self.layout.unpack(theta)
-        W = W - mean_of_classes(W) if self.corners is None else W
+        W = W - mean_of_classes(W) if self.nonsmooth is None else W
         return self.layout.pack(W, b - mean_of_classes(b))
 
     def value_gradient(self, theta: NDArray) -> tuple[float, NDArray]:
@@ -249,11 +249,11 @@ class Objective:
         return self._of(self.data.sample(n_rows))
 
     def columns(self, columns: NDArray) -> Objective:
-        """Return F, without corners, of a copy of some columns."""
+        """Return F, without the nonsmooth term, of a copy of some columns."""
         part = self._of(self.data.columns(columns))
         part.factors = self.factors[columns]
         part.layout = replace(self.layout, n_columns=len(columns))
-        part.bounds = part.corners = None
+        part.bounds = part.nonsmooth = None
         return part
 
     def rounded(self) -> Objective:

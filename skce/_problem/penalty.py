@@ -13,13 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 
 
 @dataclass(frozen=True)
-class Corners:
-    """What is not smooth, for every coefficient of theta.
+class Nonsmooth:
+    """The nonsmooth term sum lambda |theta|, and bounds.
 
     Attributes
     ----------
     weights : ndarray of shape (size,)
-        lambda, 0 for intercepts.
+        lambda of each coefficient, 0 for intercepts.
     low, high : ndarray of shape (size,)
         Bounds, infinite for intercepts.
     """
@@ -32,8 +32,8 @@ class Corners:
         """Return sum lambda |theta|."""
         return float(self.weights @ np.abs(theta))
 
-    def pull(self, theta: NDArray, gradient: NDArray) -> NDArray:
-        """Slope of the steepest way down along each coefficient, 0 where there is none."""
+    def least_subgradient(self, theta: NDArray, gradient: NDArray) -> NDArray:
+        """Subgradient of least size: the slope of the steepest way down along each coefficient."""
         up = gradient + np.where(theta >= 0, self.weights, -self.weights)
         down = gradient + np.where(theta > 0, self.weights, -self.weights)
         up[(up > 0) | (theta >= self.high)] = 0
@@ -45,24 +45,24 @@ class Corners:
 
         A coefficient that is zero and has an L1 penalty stays zero.
         """
-        corner = self.weights > 0
-        low = np.where(corner & (theta >= 0), np.maximum(self.low, 0), self.low)
-        high = np.where(corner & (theta <= 0), np.minimum(self.high, 0), self.high)
+        penalised = self.weights > 0
+        low = np.where(penalised & (theta >= 0), np.maximum(self.low, 0), self.low)
+        high = np.where(penalised & (theta <= 0), np.minimum(self.high, 0), self.high)
         return low, high
 
     def clip(self, theta: NDArray) -> NDArray:
         """Nearest theta within the bounds."""
         return np.clip(theta, self.low, self.high)
 
-    def minimum_along(self, x: float, slope: float, j: np.intp) -> float:
-        """Where a quadratic of unit curvature, and these corners, are least along coefficient j."""
+    def prox_along(self, x: float, slope: float, j: np.intp) -> float:
+        """Return where a quadratic of unit curvature plus this is least along coefficient j."""
         free = x - slope
         shrunk = np.sign(free) * max(abs(free) - self.weights[j], 0)
         return min(max(shrunk, self.low[j]), self.high[j])
 
-    def take(self, some: NDArray) -> Corners:
+    def take(self, some: NDArray) -> Nonsmooth:
         """Return those of some coefficients."""
-        return Corners(self.weights[some], self.low[some], self.high[some])
+        return Nonsmooth(self.weights[some], self.low[some], self.high[some])
 
 
 def check_penalty_weights(penalty_weights: ArrayLike | None, n_features: int) -> NDArray | None:

@@ -87,7 +87,7 @@ class Fit:
         self, objective: Objective, theta: NDArray, tol: float, verbose: int, jointly: bool
     ):
         self.objective = objective
-        self.curvature = objective if objective.corners is not None else objective.rounded()
+        self.curvature = objective if objective.nonsmooth is not None else objective.rounded()
         self.tol = tol
         self.verbose = verbose
         self.started = time.perf_counter()
@@ -105,9 +105,9 @@ class Fit:
         self.on_iteration: OnIteration | None = None
         #: What begins a line on an iteration, and the last iteration that has one.
         self.label, self.printed = "", 0
-        if objective.corners is not None:
+        if objective.nonsmooth is not None:
             self.base = Whitened(objective, None, 1.0)
-            self.active = WorkingSet(objective, objective.corners)
+            self.active = WorkingSet(objective, objective.nonsmooth)
         else:
             self.base = only_centre(objective) if jointly else precondition(objective)
         self.jointly = Jointly(self.base, objective) if jointly else None
@@ -147,14 +147,16 @@ class Fit:
         of = self.point, self.variables
         if self._gradient_of != of:
             self._gradient_of, self._gradient = of, self.variables.gradient(self.point.gradient)
-            if self.objective.corners is not None:
-                self._gradient = self.objective.corners.pull(self.point.theta, self._gradient)
+            if self.objective.nonsmooth is not None:
+                self._gradient = self.objective.nonsmooth.least_subgradient(
+                    self.point.theta, self._gradient
+                )
         return self._gradient
 
     @property
     def is_slow(self) -> bool:
         """Whether many iterations together gained next to nothing, or took too much work."""
-        if self.objective.corners is None:
+        if self.objective.nonsmooth is None:
             return self.objective.data.nbytes < FEW_BYTES and self._all_work > _MOST_WORK
         if self.active.work > self.active.most_work:
             return True
@@ -172,9 +174,13 @@ class Fit:
 
     @property
     def _slopes(self) -> NDArray:
-        """Gradient at the point, or with corners the least subgradient, of the objective."""
-        corners, gradient = self.objective.corners, self.point.gradient
-        return gradient if corners is None else corners.pull(self.point.theta, gradient)
+        """Least subgradient of the objective at the point; the gradient if it is smooth."""
+        nonsmooth, gradient = self.objective.nonsmooth, self.point.gradient
+        return (
+            gradient
+            if nonsmooth is None
+            else nonsmooth.least_subgradient(self.point.theta, gradient)
+        )
 
     @property
     def square(self) -> float:
@@ -198,7 +204,7 @@ class Fit:
         At the point of the model none would have, but its step, of an intercept for one, may change
         the gradient of all others.
         """
-        if self.objective.corners is None:
+        if self.objective.nonsmooth is None:
             return True
         left_out = self.active.gain_outside(self.gradient, self.point.value)
         return left_out <= FAR_BELOW * self.limit
@@ -206,7 +212,7 @@ class Fit:
     @property
     def is_certain(self) -> bool:
         """Whether the gradient alone bounds the gap."""
-        variables = self.variables if self.objective.corners is None else self.active.centred
+        variables = self.variables if self.objective.nonsmooth is None else self.active.centred
         return variables.missed(self._slopes) <= self.limit
 
     @property
@@ -242,14 +248,14 @@ class Fit:
         return self.tol * self.point.value / (1 + self.tol) / _MARGIN
 
     def evaluate(self, theta: NDArray) -> Point:
-        """F, with its corners, and the gradient, without them, at theta less what nothing sees."""
-        corners = self.objective.corners
+        """F, and the gradient of its smooth part, at theta less what nothing sees."""
+        nonsmooth = self.objective.nonsmooth
         theta = self.objective.without_shift(theta)
         self.nfev += 1
         self.passes += 1
         with np.errstate(over="ignore", invalid="ignore"):  # far off, then it is not lower
             value, gradient = self.objective.value_gradient(theta)
-        return Point(theta, value + (0 if corners is None else corners.value(theta)), gradient)
+        return Point(theta, value + (0 if nonsmooth is None else nonsmooth.value(theta)), gradient)
 
     def product(self, v: NDArray) -> tuple[NDArray, NDArray]:
         """Hessian at the point times v, in the solver's variables and in the objective's."""
@@ -306,7 +312,7 @@ class Fit:
         unknown = not (found.complete or gap > 0)  # a model that failed gains nothing
         self.gap = np.inf if unknown else relative(gap, self.point.value)
         self.converged = found.complete and gap <= self.limit and not self.separable
-        has_step = found.step.any() or self.objective.corners is not None
+        has_step = found.step.any() or self.objective.nonsmooth is not None
         self.step = found.step if has_step else -self.gradient
 
     def be_exact(self) -> None:

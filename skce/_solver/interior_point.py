@@ -1,4 +1,4 @@
-"""The least value of a quadratic plus a penalty with corners, by an interior point method.
+"""The least value of a quadratic plus a nonsmooth term, by an interior point method.
 
     minimise   g'(x - x_0) + (x - x_0)' H (x - x_0) / 2 + sum lambda |x|,   low <= x <= high
 
@@ -11,8 +11,8 @@ With the edges at distances s and their multipliers z, a step solves
     (1/E + diag(more) + R'R) dx = r,     1/E = z / s
 
 In the units of E this is the identity and what R adds to it, whose inverse comes from a QR
-decomposition: that loses nothing of directions that R does not see. Coefficients with a corner are
-the difference of two parts that are not negative.
+decomposition: that loses nothing of directions that R does not see. Coefficients that
+an L1 penalty holds at zero are the difference of two parts that are not negative.
 
 Sources: Mehrotra, *On the implementation of a primal-dual interior point method*, 1992; Nocedal and
 Wright, *Numerical Optimization*, 2006, section 16.6.
@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from .._problem.penalty import Corners
+from .._problem.penalty import Nonsmooth
 from .quadratic import Least
 
 #: Steps at most.
@@ -58,7 +58,7 @@ Solve = Callable[[NDArray], NDArray]
 
 
 class InteriorPoint:
-    """A quadratic with corners, and the way to its minimum.
+    """A quadratic with a nonsmooth term, and the way to its minimum.
 
     Parameters
     ----------
@@ -66,17 +66,19 @@ class InteriorPoint:
     more : ndarray of shape (size,)
         Diagonal of H - R'R: the ridge, and damping.
     gradient : ndarray of shape (size,)
-    corners : Corners
+    nonsmooth : Nonsmooth
     start : ndarray of shape (size,)
         x_0, within the bounds.
     """
 
     def __init__(
-        self, R: NDArray, more: NDArray, gradient: NDArray, corners: Corners, start: NDArray
+        self, R: NDArray, more: NDArray, gradient: NDArray, nonsmooth: Nonsmooth, start: NDArray
     ):
         scale = np.sqrt(np.maximum((R**2).sum(axis=0) + more, np.finfo(float).tiny))
-        self.scale, self.corners = scale, corners
-        self.own = Corners(corners.weights / scale, corners.low * scale, corners.high * scale)
+        self.scale, self.nonsmooth = scale, nonsmooth
+        self.own = Nonsmooth(
+            nonsmooth.weights / scale, nonsmooth.low * scale, nonsmooth.high * scale
+        )
         self.first, self.slopes = start * scale, gradient / scale
         self.R, self.more = R / scale, more / scale**2
         #: Work done, in multiplications of a product with an array, and where to stop.
@@ -170,7 +172,7 @@ class InteriorPoint:
         solved = left <= enough
         # What is at a bound is there exactly.
         at = [x == self.own.low, x == self.own.high]
-        user = np.select(at, [self.corners.low, self.corners.high], x / self.scale)
+        user = np.select(at, [self.nonsmooth.low, self.nonsmooth.high], x / self.scale)
         return Least(user, gain, left, bool(solved))
 
     def _slopes_at(self, moved: NDArray) -> NDArray:
@@ -228,27 +230,27 @@ class InteriorPoint:
 
 
 class _Parts:
-    """Coefficients, of which those with corners are differences: first all, then what is less.
+    """Coefficients, of which those that may change sign are differences of two parts.
 
     Parameters
     ----------
-    own : Corners
+    own : Nonsmooth
     value : float
         Of the objective at some point: at the minimum no penalty is larger.
     """
 
-    def __init__(self, own: Corners, value: float):
+    def __init__(self, own: Nonsmooth, value: float):
         self.own, self.size = own, len(own.weights)
-        self.corner = np.flatnonzero((own.weights > 0) & (own.low < 0) & (own.high > 0))
-        self.of = np.concatenate([np.arange(self.size), self.corner])
+        self.both = np.flatnonzero((own.weights > 0) & (own.low < 0) & (own.high > 0))
+        self.of = np.concatenate([np.arange(self.size), self.both])
         self.sign = np.ones(len(self.of))
         self.sign[self.size :] = -1
-        self.low = np.concatenate([own.low, np.zeros(len(self.corner))])
-        self.low[self.corner] = 0
-        self.high = np.concatenate([own.high, -own.low[self.corner]])
-        #: Slope of the penalty: where there is no corner, on the only side of zero that there is.
+        self.low = np.concatenate([own.low, np.zeros(len(self.both))])
+        self.low[self.both] = 0
+        self.high = np.concatenate([own.high, -own.low[self.both]])
+        #: Slope of the penalty; of a coefficient with one sign, on the only side of zero there is.
         positive = np.where(own.low >= 0, 1.0, -1.0)
-        positive[self.corner] = 1
+        positive[self.both] = 1
         self.cost = (own.weights * positive)[self.of]
         with np.errstate(divide="ignore"):
             farthest = np.maximum(0, self.low) + 2 * value / np.abs(self.cost)
@@ -258,8 +260,8 @@ class _Parts:
     def inside(self, x: NDArray, room: float) -> NDArray:
         """Return parts of x, away from edges by so much where there is room."""
         t = x[self.of]
-        t[self.corner] = np.maximum(x[self.corner], 0)
-        t[self.size :] = np.maximum(-x[self.corner], 0)
+        t[self.both] = np.maximum(x[self.both], 0)
+        t[self.size :] = np.maximum(-x[self.both], 0)
         width = self.high - self.low
         inside = np.minimum(room, width / 4)
         t = np.clip(t, self.low + inside, self.high - inside)
@@ -277,7 +279,7 @@ class _Parts:
     def total(self, t: NDArray, *, together: bool = False) -> NDArray:
         """Differences, or sums, of the parts of each coefficient."""
         x = t[: self.size].copy()
-        x[self.corner] += t[self.size :] if together else -t[self.size :]
+        x[self.both] += t[self.size :] if together else -t[self.size :]
         return x
 
     def signed(self, x: NDArray) -> NDArray:
@@ -290,11 +292,11 @@ class _Parts:
 
     def split(self, dx: NDArray, dt: NDArray, D: NDArray) -> NDArray:
         """Make steps of parts that give dx: those nearer to an edge are the more exact."""
-        corner, first, second = self.corner, dt[self.corner], dt[self.size :]
-        nearer = D[corner] > D[self.size :]
+        both, first, second = self.both, dt[self.both], dt[self.size :]
+        nearer = D[both] > D[self.size :]
         dt[: self.size] = dx
-        dt[corner] = np.where(nearer, first, second + dx[corner])
-        dt[self.size :] = np.where(nearer, first - dx[corner], second)
+        dt[both] = np.where(nearer, first, second + dx[both])
+        dt[self.size :] = np.where(nearer, first - dx[both], second)
         return dt
 
     def bound(
@@ -317,11 +319,11 @@ class _Parts:
         at_low, at_high = edges.s_low < slopes, edges.s_high < -slopes
         x = x + self.total(np.select([at_low, at_high], [-edges.s_low, edges.s_high], 0.0))
         # In full, so that they are there exactly.
-        low, high, corner = at_low[: self.size], at_high[: self.size], self.corner
+        low, high, both = at_low[: self.size], at_high[: self.size], self.both
         zero = np.zeros(self.size, dtype=bool)
-        zero[corner] = low[corner] & at_low[self.size :]
-        high[corner] &= at_low[self.size :]
-        low[corner] &= at_high[self.size :]
+        zero[both] = low[both] & at_low[self.size :]
+        high[both] &= at_low[self.size :]
+        low[both] &= at_high[self.size :]
         return np.select([zero, low, high], [0.0, self.own.low, self.own.high], x)
 
 

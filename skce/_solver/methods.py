@@ -141,9 +141,9 @@ def _lengthen(fit: Fit, origin: Point, direction: NDArray, slope: float, length:
 
 
 def active_set(fit: Fit, max_iter: int) -> None:
-    """One iteration with corners: a step to the minimum of a model on some coefficients."""
+    """One iteration with a nonsmooth term: a step to the minimum of a model on some coefficients."""
     fit.decrement_before = fit.decrement
-    origin, corners = fit.point, fit.active.corners
+    origin, nonsmooth = fit.point, fit.active.nonsmooth
     some, complete = fit.active.choose(origin.theta, fit.gradient)
     least, made = fit.active.minimum(
         origin.theta, origin.gradient, some, limit=fit.limit, most=origin.value
@@ -159,7 +159,7 @@ def active_set(fit: Fit, max_iter: int) -> None:
     if fit.converged or fit.separable or fit.n_iter >= max_iter:
         return
     slope = float(origin.gradient @ fit.step)
-    slope += corners.value(target) - corners.value(origin.theta)
+    slope += nonsmooth.value(target) - nonsmooth.value(origin.theta)
     gained, share = 0.0, 0.0
     for length in 0.5 ** np.arange(_BACKTRACKS):
         # In full, so that zeros and bounds are exact.
@@ -255,10 +255,10 @@ SOLVERS: dict[str, Method] = {
 def method_of(solver: str | ScipyMethod, objective: Objective) -> Method:
     """Return what makes the iterations."""
     if callable(solver):
-        if objective.corners is not None:
+        if objective.nonsmooth is not None:
             raise ValueError(
                 "solver is a callable, which minimises smooth functions: with l1_ratio above 0 or "
                 'coef_bounds use solver="auto".'
             )
         return partial(by_scipy, method=solver, options={})
-    return SOLVERS[solver] if objective.corners is None else active_set
+    return SOLVERS[solver] if objective.nonsmooth is None else active_set

@@ -134,7 +134,7 @@ def minimize(
     with threads:
         fit = _start(objective, theta, solver=solver, tol=tol, max_iter=max_iter, verbose=verbose)
         fit.on_iteration, fit.thorough, fit.label = on_iteration, whole, label
-        if variables is not None and fit.jointly is None and objective.corners is None:
+        if variables is not None and fit.jointly is None and objective.nonsmooth is None:
             fit.variables = variables
         method = method_of(solver, objective)
         at_least = _cool(fit, max_iter) if method is active_set else 0.0
@@ -153,7 +153,7 @@ def minimize(
                 fit.runaway = _growing(fit, fit.moves[-1])
         elif fit.stopped:
             pass
-        elif not fit.converged and objective.corners is None:
+        elif not fit.converged and objective.nonsmooth is None:
             fit.estimate_gap(max_products=max(_LAST_PRODUCTS, fit.nhev // 2))
             _refine(fit, max_iter)
         if stop is Stop.ROUNDING and callable(solver):
@@ -202,7 +202,7 @@ def _start(
     verbose: int,
 ) -> Fit:
     """Begin a fit, with curvature from a sample and at its optimum where rows are plenty."""
-    if objective.corners is not None:
+    if objective.nonsmooth is not None:
         return Fit(objective, theta, tol, verbose, jointly=False)
     sample = take_sample(objective, _ROWS_PER_PARAMETER * objective.layout.size)
     small = (

@@ -1,4 +1,4 @@
-"""The least value of a quadratic plus a penalty with corners, within bounds.
+"""The least value of a quadratic plus an L1 penalty, within bounds.
 
     minimise   g'(x - x_0) + (x - x_0)' H (x - x_0) / 2 + sum lambda |x|,   low <= x <= high
 
@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
-from .._problem.penalty import Corners
+from .._problem.penalty import Nonsmooth
 from .decrement import newton_decrement
 
 #: Alternations at most.
@@ -104,14 +104,14 @@ class Shifts(NamedTuple):
 
 
 class Quadratic(ABC):
-    """A quadratic with corners, where it stands, and how much lower than at the start that is.
+    """A quadratic with a nonsmooth term, where it stands, and how much lower than at the start that is.
 
     Parameters
     ----------
     diagonal : ndarray of shape (size,)
         Diagonal of H, which is positive semi-definite.
     gradient : ndarray of shape (size,)
-    corners : Corners
+    nonsmooth : Nonsmooth
     start : ndarray of shape (size,)
         x_0, within the bounds.
     shifts : Shifts
@@ -126,14 +126,14 @@ class Quadratic(ABC):
         self,
         diagonal: NDArray,
         gradient: NDArray,
-        corners: Corners,
+        nonsmooth: Nonsmooth,
         start: NDArray,
         shifts: Shifts,
     ):
         self.scale = np.sqrt(np.maximum(diagonal, np.finfo(float).tiny))
-        self.start, self.corners, self.shifts = start, corners, shifts
-        self.own = Corners(
-            corners.weights / self.scale, corners.low * self.scale, corners.high * self.scale
+        self.start, self.nonsmooth, self.shifts = start, nonsmooth, shifts
+        self.own = Nonsmooth(
+            nonsmooth.weights / self.scale, nonsmooth.low * self.scale, nonsmooth.high * self.scale
         )
         self.x = self.first = start * self.scale
         self.slopes = gradient / self.scale
@@ -151,7 +151,7 @@ class Quadratic(ABC):
         """H v."""
 
     @abstractmethod
-    def look_around(self, pull: NDArray) -> None:
+    def look_around(self, subgradient: NDArray) -> None:
         """Move coefficients one by one, to zero and to bounds and away from them."""
 
     @abstractmethod
@@ -178,15 +178,15 @@ class Quadratic(ABC):
         self.limit = limit
         left, small, stepped, spent = np.inf, 0.0, np.inf, False
         for _ in range(self.steps):
-            pull = self.own.pull(self.x, self.slopes)
+            subgradient = self.own.least_subgradient(self.x, self.slopes)
             small = self.rough * self.gain if self.gain > limit else _SMALL * limit
-            left = float(pull @ pull) / 2
+            left = float(subgradient @ subgradient) / 2
             if left <= small and not stepped > small:
                 break
             if spent := self.work > self.most_work:
                 break
             before = self.gain
-            self.look_around(pull)
+            self.look_around(subgradient)
             self._shift()
             stepped = -self.gain
             self._step()
@@ -202,7 +202,9 @@ class Quadratic(ABC):
             self.x, self.gain = self.first, 0.0
         # What is at a bound is there exactly.
         at = [self.x == self.first, self.x == self.own.low, self.x == self.own.high]
-        x = np.select(at, [self.start, self.corners.low, self.corners.high], self.x / self.scale)
+        x = np.select(
+            at, [self.start, self.nonsmooth.low, self.nonsmooth.high], self.x / self.scale
+        )
         return Least(x, self.gain, left, bool(solved))
 
     def _bound(self, value: float) -> float:
@@ -211,10 +213,10 @@ class Quadratic(ABC):
         At the minimum, too, the penalty of no coefficient is larger than F, and a convex function
         lies above its tangents. Coefficients with neither count by their slope and their curvature.
         """
-        pull = np.abs(self.own.pull(self.x, self.slopes))
+        subgradient = np.abs(self.own.least_subgradient(self.x, self.slopes))
         with np.errstate(divide="ignore"):
             far = np.minimum(self.own.high - self.own.low, 2 * value / self.own.weights)
-        return float(pull @ np.where(np.isfinite(far), far, pull / 2))
+        return float(subgradient @ np.where(np.isfinite(far), far, subgradient / 2))
 
     def to(self, x: NDArray) -> tuple[float, NDArray, NDArray]:
         """How much is gained by going to x, x, and the slopes there."""
@@ -319,9 +321,9 @@ class Dense(Quadratic):
     """H is an array."""
 
     def __init__(
-        self, H: NDArray, gradient: NDArray, corners: Corners, start: NDArray, shifts: Shifts
+        self, H: NDArray, gradient: NDArray, nonsmooth: Nonsmooth, start: NDArray, shifts: Shifts
     ):
-        super().__init__(H.diagonal(), gradient, corners, start, shifts)
+        super().__init__(H.diagonal(), gradient, nonsmooth, start, shifts)
         self.H = H / self.scale
         self.H /= self.scale[:, None]
         self.H[np.diag_indices(len(H))] = 1
@@ -331,13 +333,13 @@ class Dense(Quadratic):
         self.work += _CALL + self.H.size
         return self.H @ v
 
-    def look_around(self, pull: NDArray) -> None:
+    def look_around(self, subgradient: NDArray) -> None:
         """Minimise along one coefficient after the other."""
         x, v, own = self.x.copy(), self.slopes.copy(), self.own
-        moving = np.flatnonzero(pull)
+        moving = np.flatnonzero(subgradient)
         self.work += len(moving) * (_COORDINATE + len(x))
         for j in moving:
-            new = own.minimum_along(x[j], v[j], j)
+            new = own.prox_along(x[j], v[j], j)
             if new != x[j]:
                 v += (new - x[j]) * self.H[j]
                 x[j] = new
@@ -371,7 +373,7 @@ class ByProducts(Quadratic):
     diagonal : ndarray of shape (size,)
     product : callable
         Takes v and returns H v.
-    gradient, corners, start, shifts
+    gradient, nonsmooth, start, shifts
         As in :class:`Quadratic`.
     """
 
@@ -383,11 +385,11 @@ class ByProducts(Quadratic):
         diagonal: NDArray,
         product: Callable[[NDArray], NDArray],
         gradient: NDArray,
-        corners: Corners,
+        nonsmooth: Nonsmooth,
         start: NDArray,
         shifts: Shifts,
     ):
-        super().__init__(diagonal, gradient, corners, start, shifts)
+        super().__init__(diagonal, gradient, nonsmooth, start, shifts)
         self.product = product
         #: Multiplications in a product.
         self.cost = 0.0
@@ -401,7 +403,7 @@ class ByProducts(Quadratic):
         self.work += _CALL + self.cost
         return self.product(v / self.scale) / self.scale
 
-    def look_around(self, pull: NDArray) -> None:
+    def look_around(self, subgradient: NDArray) -> None:
         """Take proximal gradient steps, their length from the curvature along the last one."""
         own = self.own
         for _ in range(_PROXIMAL_STEPS):

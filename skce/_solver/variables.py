@@ -536,7 +536,7 @@ def rounding_without_intercept(objective: Objective, theta: NDArray, value: floa
     curvature = (value * variance + objective.ridge * objective.factors)[used]
     eps = np.finfo(np.float64).eps
     hidden = float((eps**2 * square[used] / np.maximum(curvature, _SMALLEST_SQUARE)).sum())
-    if objective.corners is not None:
+    if objective.nonsmooth is not None:
         terms = float(np.abs(W).max(axis=0) @ np.sqrt(square))
         hidden += eps * terms * np.sqrt(2 / value)
     return hidden if hidden < 1 else np.inf

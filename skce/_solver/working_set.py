@@ -1,4 +1,4 @@
-"""Penalties with corners, and bounds: Newton's method on an active set of coefficients.
+"""L1 penalties and bounds: Newton's method on a working set of coefficients.
 
     minimise F(W, b) + sum_kj lambda_j |W_kj|   over   low_kj <= W_kj <= high_kj
 
@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from .._data import FEW_BYTES
 from .._problem import kernels
 from .._problem.objective import Objective
-from .._problem.penalty import Corners
+from .._problem.penalty import Nonsmooth
 from .interior_point import InteriorPoint
 from .quadratic import ByProducts, Dense, Least, Quadratic, Shifts
 from .variables import Whitened, check_squares, take_sample, variance_of
@@ -94,12 +94,12 @@ class WorkingSet:
     Parameters
     ----------
     objective : Objective
-    corners : Corners
+    nonsmooth : Nonsmooth
     """
 
-    def __init__(self, objective: Objective, corners: Corners):
+    def __init__(self, objective: Objective, nonsmooth: Nonsmooth):
         self.objective = objective
-        self.corners = corners
+        self.nonsmooth = nonsmooth
         #: Curvature that models have beside that of F, as a share of `curvature`.
         self.damping = 0.0
         self._inside = np.zeros(objective.layout.size, dtype=bool)
@@ -147,7 +147,7 @@ class WorkingSet:
             np.broadcast_to(h * self._variance, W.shape), np.full(b.shape, h)
         )
 
-    def choose(self, theta: NDArray, pull: NDArray) -> tuple[NDArray, bool]:
+    def choose(self, theta: NDArray, subgradient: NDArray) -> tuple[NDArray, bool]:
         """Coefficients of the next model, and whether none that would move is left out."""
         W_size = self.objective.layout.n_coefficients
         inside = theta != 0
@@ -155,34 +155,34 @@ class WorkingSet:
         if self.factored and self._is_worth_a_root(int(np.count_nonzero(inside | self._inside))):
             inside |= self._inside  # what rounding moves in turn is looked at together
         # A constant column moves nothing that an intercept does not: its slope is rounding.
-        outside = np.flatnonzero((pull != 0) & ~inside & (self.curvature > 0))
+        outside = np.flatnonzero((subgradient != 0) & ~inside & (self.curvature > 0))
         room = max(_FEWEST, int(np.count_nonzero(inside)))
         size = int(inside.sum()) + room
         complete = len(outside) <= max(room, _ALL) or not self._is_worth_an_array(size)
         if not complete:
-            gain = self._rough_gains(pull, outside)
+            gain = self._rough_gains(subgradient, outside)
             outside = outside[np.argsort(-gain, kind="stable")[:room]]
         inside[outside] = True
         self._inside = inside
         return np.flatnonzero(inside), complete
 
-    def gain_outside(self, pull: NDArray, value: float) -> float:
+    def gain_outside(self, subgradient: NDArray, value: float) -> float:
         """Return roughly what those that were not chosen gain, where F is so much.
 
         Each by itself; where coefficients are nearly collinear, all together at most: by bounds, by
         the curvature of the penalty, and by its size, which is no more than F at the minimum.
         """
-        outside = np.flatnonzero(~self._inside & (self.curvature > 0) & (pull != 0))
+        outside = np.flatnonzero(~self._inside & (self.curvature > 0) & (subgradient != 0))
         if not self.factored:
-            return float(self._rough_gains(pull, outside).sum())
-        size, corners = np.abs(pull[outside]), self.corners.take(outside)
+            return float(self._rough_gains(subgradient, outside).sum())
+        size, nonsmooth = np.abs(subgradient[outside]), self.nonsmooth.take(outside)
         ridge = self.objective.ridge * self.objective.factors[outside % len(self.objective.factors)]
         with np.errstate(divide="ignore"):
-            far = np.minimum(corners.high - corners.low, 2 * value / corners.weights)
+            far = np.minimum(nonsmooth.high - nonsmooth.low, 2 * value / nonsmooth.weights)
             return float(np.minimum(size * far, size**2 / (2 * ridge)).sum())
 
-    def _rough_gains(self, pull: NDArray, some: NDArray) -> NDArray:
-        return pull[some] ** 2 / (2 * self.curvature[some])
+    def _rough_gains(self, subgradient: NDArray, some: NDArray) -> NDArray:
+        return subgradient[some] ** 2 / (2 * self.curvature[some])
 
     def minimum(
         self, theta: NDArray, gradient: NDArray, some: NDArray, *, limit: float, most: float
@@ -202,7 +202,7 @@ class WorkingSet:
         if not len(some):  # nothing moves
             return Least(theta, 0.0, 0.0, True), 0
         slopes = self.centred.gradient(gradient)[some]
-        rest = slopes, self.corners.take(some), theta[some], _shifts(self.objective, some)
+        rest = slopes, self.nonsmooth.take(some), theta[some], _shifts(self.objective, some)
         can = self._is_worth_a_root(len(some))
         self.factored = self.factored or (can and self._n_logits < len(some))
         by_root = self.factored and can
@@ -310,17 +310,19 @@ class WorkingSet:
         if by_root:
             R, ridge = _root(*self._restricted(self.objective, theta, some))
 
-            def of_root(damping: NDArray, g: NDArray, corners: Corners, x: NDArray, _: Any) -> Any:
-                return InteriorPoint(R, ridge + damping, g, corners, x)
+            def of_root(
+                damping: NDArray, g: NDArray, nonsmooth: Nonsmooth, x: NDArray, _: Any
+            ) -> Any:
+                return InteriorPoint(R, ridge + damping, g, nonsmooth, x)
 
             return of_root, lambda: made
         if self._is_worth_an_array(len(some)):
             H = _hessian(*self._restricted(self._sample(len(some)), theta, some))
 
             def by_array(
-                damping: NDArray, g: NDArray, corners: Corners, x: NDArray, shifts: Shifts
+                damping: NDArray, g: NDArray, nonsmooth: Nonsmooth, x: NDArray, shifts: Shifts
             ) -> Quadratic:
-                return Dense(H + np.diag(damping), g, corners, x, shifts.damped(damping))
+                return Dense(H + np.diag(damping), g, nonsmooth, x, shifts.damped(damping))
 
             return by_array, lambda: made
         objective, theta, own, mean = self._restricted(self.objective, theta, some)
@@ -338,11 +340,11 @@ class WorkingSet:
             return centred.product(hessian, whole)[0][own]
 
         def by_products(
-            damping: NDArray, g: NDArray, corners: Corners, x: NDArray, shifts: Shifts
+            damping: NDArray, g: NDArray, nonsmooth: Nonsmooth, x: NDArray, shifts: Shifts
         ) -> Quadratic:
             shifts = shifts.damped(damping)
             model = ByProducts(
-                diagonal + damping, lambda v: product(v) + damping * v, g, corners, x, shifts
+                diagonal + damping, lambda v: product(v) + damping * v, g, nonsmooth, x, shifts
             )
             model.cost, model.thorough = cost, self.most_work < np.inf
             model.doubtful = self.factored
