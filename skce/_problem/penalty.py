@@ -32,7 +32,7 @@ class Nonsmooth:
         """Return sum lambda |theta|."""
         return float(self.weights @ np.abs(theta))
 
-    def least_subgradient(self, theta: NDArray, gradient: NDArray) -> NDArray:
+    def subgradient(self, theta: NDArray, gradient: NDArray) -> NDArray:
         """Subgradient of least size: the slope of the steepest way down along each coefficient."""
         up = gradient + np.where(theta >= 0, self.weights, -self.weights)
         down = gradient + np.where(theta > 0, self.weights, -self.weights)

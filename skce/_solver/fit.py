@@ -148,7 +148,7 @@ class Fit:
         if self._gradient_of != of:
             self._gradient_of, self._gradient = of, self.variables.gradient(self.point.gradient)
             if self.objective.nonsmooth is not None:
-                self._gradient = self.objective.nonsmooth.least_subgradient(
+                self._gradient = self.objective.nonsmooth.subgradient(
                     self.point.theta, self._gradient
                 )
         return self._gradient
@@ -176,11 +176,7 @@ class Fit:
     def _slopes(self) -> NDArray:
         """Least subgradient of the objective at the point; the gradient if it is smooth."""
         nonsmooth, gradient = self.objective.nonsmooth, self.point.gradient
-        return (
-            gradient
-            if nonsmooth is None
-            else nonsmooth.least_subgradient(self.point.theta, gradient)
-        )
+        return gradient if nonsmooth is None else nonsmooth.subgradient(self.point.theta, gradient)
 
     @property
     def square(self) -> float:

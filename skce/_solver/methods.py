@@ -140,8 +140,8 @@ def _lengthen(fit: Fit, origin: Point, direction: NDArray, slope: float, length:
             return
 
 
-def active_set(fit: Fit, max_iter: int) -> None:
-    """One iteration with a nonsmooth term: a step to the minimum of a model on some coefficients."""
+def proximal_newton(fit: Fit, max_iter: int) -> None:
+    """One iteration with L1 or bounds: a step to the minimum of a model on some coefficients."""
     fit.decrement_before = fit.decrement
     origin, nonsmooth = fit.point, fit.active.nonsmooth
     some, complete = fit.active.choose(origin.theta, fit.gradient)
@@ -261,4 +261,4 @@ def method_of(solver: str | ScipyMethod, objective: Objective) -> Method:
                 'coef_bounds use solver="auto".'
             )
         return partial(by_scipy, method=solver, options={})
-    return SOLVERS[solver] if objective.nonsmooth is None else active_set
+    return SOLVERS[solver] if objective.nonsmooth is None else proximal_newton

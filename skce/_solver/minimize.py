@@ -38,7 +38,7 @@ from .._problem.objective import Objective
 from .._threads import threads
 from .decrement import Decrement
 from .fit import FAR_BELOW, FAR_OFF, FAST, Fit, relative
-from .methods import SOLVERS, Method, ScipyMethod, active_set, method_of, newton_cg, search
+from .methods import SOLVERS, Method, ScipyMethod, method_of, newton_cg, proximal_newton, search
 from .stop import Report, Stop
 from .variables import (
     Whitening,
@@ -137,7 +137,7 @@ def minimize(
         if variables is not None and fit.jointly is None and objective.nonsmooth is None:
             fit.variables = variables
         method = method_of(solver, objective)
-        at_least = _cool(fit, max_iter) if method is active_set else 0.0
+        at_least = _cool(fit, max_iter) if method is proximal_newton else 0.0
         stop = Stop.CALLBACK if fit.stopped else _iterate(fit, method, max_iter)
         if stop is Stop.ROUNDING and method is SOLVERS["lbfgs"]:
             method = newton_cg  # whose line search needs fewer digits
@@ -254,7 +254,7 @@ def _cool(fit: Fit, max_iter: int) -> float:
         tol = min(tol, fit.tol / 4) if above <= fit.limit / 2 else tol
         stage = Fit(smoother, objective.to_user(fit.point.theta), tol, 0, jointly=False)
         stage.active.work = fit.active.work
-        _iterate(stage, active_set, _COOL_ITERATIONS)
+        _iterate(stage, proximal_newton, _COOL_ITERATIONS)
         if stage.converged and stage.complete:
             gap = stage.gap / (1 + stage.gap) * stage.point.value
             at_least = max(at_least, stage.point.value - gap - above)
@@ -282,7 +282,7 @@ def _iterate(fit: Fit, method: Method, max_iter: int) -> Stop:
             before = fit.point
             kept = _take_newton_step(fit) and fit.left_out_nothing
             fit.converged = kept or fit.is_certain
-            if not fit.converged and fit.point is before and method is not active_set:
+            if not fit.converged and fit.point is before and method is not proximal_newton:
                 search(fit)
         again = fit.converged and not fit.looking_again and fit.needs_second_look
         if fit.converged and not (again and fit.n_iter < max_iter):
@@ -303,7 +303,7 @@ def _iterate(fit: Fit, method: Method, max_iter: int) -> Stop:
             fit.be_exact()
             failures = 0
         work = fit.nfev + fit.nhev - work
-        if method is active_set or fit.jointly is not None:
+        if method is proximal_newton or fit.jointly is not None:
             continue
         if work > columns_whitening_cost(fit.base, fit.objective):
             fit.base = fit.variables = whiten_many_columns(fit.objective)

@@ -104,7 +104,7 @@ class Shifts(NamedTuple):
 
 
 class Quadratic(ABC):
-    """A quadratic with a nonsmooth term, where it stands, and how much lower than at the start that is.
+    """A quadratic with a nonsmooth term, a point, and how much lower than at the start that is.
 
     Parameters
     ----------
@@ -178,7 +178,7 @@ class Quadratic(ABC):
         self.limit = limit
         left, small, stepped, spent = np.inf, 0.0, np.inf, False
         for _ in range(self.steps):
-            subgradient = self.own.least_subgradient(self.x, self.slopes)
+            subgradient = self.own.subgradient(self.x, self.slopes)
             small = self.rough * self.gain if self.gain > limit else _SMALL * limit
             left = float(subgradient @ subgradient) / 2
             if left <= small and not stepped > small:
@@ -213,7 +213,7 @@ class Quadratic(ABC):
         At the minimum, too, the penalty of no coefficient is larger than F, and a convex function
         lies above its tangents. Coefficients with neither count by their slope and their curvature.
         """
-        subgradient = np.abs(self.own.least_subgradient(self.x, self.slopes))
+        subgradient = np.abs(self.own.subgradient(self.x, self.slopes))
         with np.errstate(divide="ignore"):
             far = np.minimum(self.own.high - self.own.low, 2 * value / self.own.weights)
         return float(subgradient @ np.where(np.isfinite(far), far, subgradient / 2))

@@ -310,10 +310,8 @@ class WorkingSet:
         if by_root:
             R, ridge = _root(*self._restricted(self.objective, theta, some))
 
-            def of_root(
-                damping: NDArray, g: NDArray, nonsmooth: Nonsmooth, x: NDArray, _: Any
-            ) -> Any:
-                return InteriorPoint(R, ridge + damping, g, nonsmooth, x)
+            def of_root(damping: NDArray, g: NDArray, term: Nonsmooth, x: NDArray, _: Any) -> Any:
+                return InteriorPoint(R, ridge + damping, g, term, x)
 
             return of_root, lambda: made
         if self._is_worth_an_array(len(some)):
