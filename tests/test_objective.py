@@ -375,3 +375,17 @@ def test_class_scaling_is_a_linear_map_and_its_transpose(form, problem, rng):
         objective.without_shift(rng.normal(size=objective.layout.size)),
     )
     assert_allclose(variables.gradient(g) @ v, g @ variables.to_user(v), rtol=1e-7)
+
+
+def test_stored_coefficients_of_any_size_raise_no_warning():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 5)) + [1e10, 1e300, 1e5, 0, 1e-300]
+    X[:, 4] = 1e-300 * (1e6 + rng.normal(size=20))
+    objective = make(X, np.arange(20) % 3)
+    for exponent in (-320, -300, -10, 0, 10, 290, 307):
+        theta = rng.normal(size=objective.layout.size) * 10.0**exponent
+        for dtype in (np.float64, np.float32):
+            with np.errstate(all="raise", under="ignore"):
+                stored = objective.stored(theta, dtype)
+            assert np.isfinite(stored).all()
+            assert stored.dtype == dtype

@@ -267,6 +267,7 @@ def once_broken(test):
         42992,
         51338,
         53281,
+        60541,
     )
     for seed in seeds:
         test = example(seed)(test)

@@ -138,8 +138,10 @@ class Objective:
         W, b = self.layout.unpack(theta)
         # These sums cancel: in the longest floats there are, where they are longer.
         moved = b + sign * (W.astype(np.longdouble) @ centre.astype(np.longdouble))
-        return self.layout.pack(W, moved.astype(np.float64))
+        largest = np.finfo(np.float64).max
+        return self.layout.pack(W, np.clip(moved, -largest, largest).astype(np.float64))
 
+    @np.errstate(over="ignore", invalid="ignore")  # far from zero sums may leave the range
     def stored(self, theta: NDArray, dtype: DTypeLike) -> NDArray:
         """Return the user's theta as an estimator stores it.
 
@@ -167,11 +169,12 @@ class Objective:
         outputs = np.arange(len(W))
         for column in np.argsort(-np.abs(steps), axis=1, kind="stable").T:
             step = steps[outputs, column]
-            n = np.divide(left, step, out=np.zeros_like(left), where=step != 0)
+            some = (step != 0) & np.isfinite(step)
+            n = np.divide(left, step, out=np.zeros_like(left), where=some)
             n = np.clip(np.rint(n), -_BITS, _BITS)
             moved = W[outputs, column] + n * bits[outputs, column]
             W[outputs, column] = np.clip(moved, -largest, largest).astype(dtype)
-            left -= n * step
+            left[some] -= (n * step)[some]
         return self.layout.pack(W, rounded)
 
     def gradient_to_user(self, gradient: NDArray) -> NDArray:
