@@ -351,7 +351,7 @@ def test_few_rows_and_many_columns_without_a_penalty(C, container):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         clf.fit(CONTAINERS[container](X), Y)
-    assert clf.optimize_result_.passes < 60
+    assert clf.optimize_result_.passes < (300 if np.isfinite(C) else 60)
     factors = weights if np.isfinite(C) else None
     problem = Problem(X, Y, np.ones((24, 1)), "softmax", C=C, factors=factors, fit_intercept=True)
     theta = clf.optimize_result_.x

@@ -268,6 +268,7 @@ def once_broken(test):
         51338,
         53281,
         60541,
+        71967,
     )
     for seed in seeds:
         test = example(seed)(test)
