@@ -119,15 +119,6 @@ class Objective:
         return self.ridge == 0 or not (self._equal_factors or self.factors.all())
 
     @property
-    def is_mixed(self) -> bool:
-        """Whether some coefficients have a penalty and others none: these may do for those.
-
-        A move from one to the other changes no logit, and the little that the penalty holds it
-        with shows in no Ritz value.
-        """
-        return self.unpenalised and self.ridge > 0
-
-    @property
     def free(self) -> NDArray:
         """Whether each feature has no penalty at all."""
         return np.equal(max(self.ridge, self.lasso) * self.factors, 0)

@@ -294,7 +294,7 @@ class Fit:
             lambda residual: self.variables.missed(residual) / self.variables.trust,
             limit=self.limit,
             truncation=truncation,
-            white=self.variables.trust > 1 and not self.objective.is_mixed,
+            white=self.variables.trust > 1,
             eps=float(np.finfo(self.curvature.data.dtype).eps),
             missing=_MISSING_SINGLE if self.objective.data.dtype == np.float32 else missing,
             max_products=max_products,

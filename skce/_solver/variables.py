@@ -420,7 +420,12 @@ def whiten_rows(objective: Objective) -> Whitened:
     h = objective.loss.curvature_bound(objective.layout.n_outputs)
     penalty = np.where(B[free].any(axis=0), 0.0, objective.ridge)
     spread = np.inf if objective.unpenalised else float((D**2).sum())
-    return Whitened(objective, mean, B / np.sqrt(h * D**2 + penalty), spread)
+    variables = Whitened(objective, mean, B / np.sqrt(h * D**2 + penalty), spread)
+    if free.any() and not free.all():
+        # What a column without a penalty may do for others changes no logit, and shows in no Ritz
+        # value: these are not believed.
+        variables.trust = 1.0
+    return variables
 
 
 def _basis(
