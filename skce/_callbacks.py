@@ -7,6 +7,7 @@ estimator as of that iteration, so that `ProgressBar` and `ScoringMonitor` work.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -30,15 +31,18 @@ __all__ = ["CallbackSupportMixin", "OnIteration", "Task", "begin", "iterations",
 OnIteration = Callable[[NDArray], bool]
 
 
-def begin(estimator: Any, max_subtasks: int | None, *, sequential: bool = True) -> Any:
+def begin(
+    estimator: Any, max_subtasks: Callable[[], int | None], *, sequential: bool = True
+) -> Any:
     """Set the callbacks up; to be called before anything else in fit, so that they are torn down.
 
     Parameters
     ----------
     estimator : estimator
         With `CallbackSupportMixin` among its bases.
-    max_subtasks : int or None
-        Tasks of the fit at most; None if nobody knows.
+    max_subtasks : callable
+        Returns the number of tasks of the fit at most, None if nobody knows. It is called only if
+        there are callbacks.
     sequential : bool, default=True
         Whether one task comes after the other.
 
@@ -50,78 +54,8 @@ def begin(estimator: Any, max_subtasks: int | None, *, sequential: bool = True) 
     if not hasattr(estimator, "_skl_callbacks"):
         return None
     return estimator._init_callback_context(
-        max_subtasks=max_subtasks, sequential_subtasks=sequential
+        max_subtasks=max_subtasks(), sequential_subtasks=sequential
     )
-
-
-class iterations:  # noqa: N801
-    """Context manager that tells callbacks of a fit and of its iterations.
-
-    It is no generator, for one cannot pass on a StopIteration that a callback raises.
-
-    Parameters
-    ----------
-    context : CallbackContext or None
-        What `begin` returned.
-    estimator : estimator
-    data : dict
-        X, y and metadata, as the hooks of callbacks take them.
-    attributes : callable
-        Takes theta and returns the fitted attributes.
-    """
-
-    def __init__(
-        self,
-        context: Any,
-        estimator: Any,
-        data: dict[str, Any],
-        attributes: Callable[[NDArray], dict],
-    ) -> None:
-        self._context = context
-        self._task: Any = None
-        self._estimator = estimator
-        self._data = data
-        self._attributes = attributes
-
-    def __enter__(self) -> OnIteration | None:
-        """Return what is to be called with theta after every iteration, if there are callbacks.
-
-        It returns whether a callback wants to stop.
-        """
-        if self._context is None:
-            return None
-        self._context.call_on_fit_task_begin(estimator=self._estimator, **self._data)
-        return self._on_iteration
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Tell of the end of a fit that was not ended by an error."""
-        if self._context is None or kind is not None:
-            return
-        if self._task is not None:
-            self._task.call_on_fit_task_end(estimator=self._estimator)
-        self._context.call_on_fit_task_end(
-            estimator=self._estimator, **self._data, reconstruction_attributes={}
-        )
-
-    def _start(self, theta: NDArray) -> None:
-        self._task = self._context.subcontext(task_name="iteration")
-        self._task.call_on_fit_task_begin(estimator=self._estimator, **self._of(theta))
-
-    def _on_iteration(self, theta: NDArray) -> bool:
-        if self._task is None:
-            self._start(theta)
-        stop = self._task.call_on_fit_task_end(estimator=self._estimator, **self._of(theta))
-        self._start(theta)
-        return bool(stop)
-
-    def _of(self, theta: NDArray) -> dict[str, Any]:
-        """Return what callbacks are told at an iterate."""
-        return {**self._data, "reconstruction_attributes": lambda: self._attributes(theta)}
 
 
 class Task:
@@ -140,7 +74,7 @@ class Task:
 
     def __init__(self, context: Any, estimator: Any, data: dict[str, Any]) -> None:
         self._context, self._estimator, self.data = context, estimator, data
-        #: Fitted attributes at the end of the task, or what returns them; None if there are none.
+        #: Fitted attributes, or what returns them; None if there are none.
         self.attributes: Any = None
 
     def subtask(self, name: str, number: int | None = None, max_subtasks: int = 0) -> Task:
@@ -150,10 +84,29 @@ class Task:
             context = context.subcontext(task_name=name, task_id=number, max_subtasks=max_subtasks)
         return Task(context, self._estimator, self.data)
 
+    @property
+    def is_told(self) -> bool:
+        """Whether there are callbacks."""
+        return self._context is not None
+
+    def begin(self) -> None:
+        """Tell of its begin, and of the attributes that there are."""
+        if self.is_told:
+            self._context.call_on_fit_task_begin(
+                estimator=self._estimator, **self.data, reconstruction_attributes=self.attributes
+            )
+
+    def end(self) -> bool:
+        """Tell of its end; return whether a callback wants to stop."""
+        return self.is_told and bool(
+            self._context.call_on_fit_task_end(
+                estimator=self._estimator, **self.data, reconstruction_attributes=self.attributes
+            )
+        )
+
     def __enter__(self) -> Task:
         """Tell of its begin."""
-        if self._context is not None:
-            self._context.call_on_fit_task_begin(estimator=self._estimator, **self.data)
+        self.begin()
         return self
 
     def __exit__(
@@ -163,9 +116,57 @@ class Task:
         trace: TracebackType | None,
     ) -> None:
         """Tell of its end, if no error ended it."""
-        if self._context is not None and kind is None:
-            self._context.call_on_fit_task_end(
-                estimator=self._estimator,
-                **self.data,
-                reconstruction_attributes=self.attributes,
-            )
+        if kind is None:
+            self.end()
+
+
+class iterations:  # noqa: N801
+    """Context manager that tells callbacks of a fit and of its iterations.
+
+    Parameters
+    ----------
+    task : Task
+        The fit.
+    attributes : callable
+        Takes theta and returns the fitted attributes.
+    """
+
+    def __init__(self, task: Task, attributes: Callable[[NDArray], dict]) -> None:
+        self._fit, self._attributes = task, attributes
+        self._iteration: Task | None = None
+
+    def __enter__(self) -> OnIteration | None:
+        """Return what is to be called with theta after every iteration, if there are callbacks.
+
+        It returns whether a callback wants to stop.
+        """
+        self._fit.begin()
+        return self._on_iteration if self._fit.is_told else None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Tell of the end of a fit that was not ended by an error."""
+        if kind is not None:
+            return
+        if self._iteration is not None:  # it has begun, and nothing is known of it
+            self._iteration.data, self._iteration.attributes = {}, None
+            self._iteration.end()
+        self._fit.attributes = {}
+        self._fit.end()
+
+    def _start(self, theta: NDArray) -> Task:
+        iteration = self._fit.subtask("iteration")
+        iteration.attributes = partial(self._attributes, theta)
+        iteration.begin()
+        return iteration
+
+    def _on_iteration(self, theta: NDArray) -> bool:
+        iteration = self._iteration or self._start(theta)
+        iteration.attributes = partial(self._attributes, theta)
+        stop = iteration.end()
+        self._iteration = self._start(theta)
+        return stop

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-from ._callbacks import begin, iterations, with_callbacks
+from ._callbacks import Task, begin, iterations, with_callbacks
 from ._checks import (
     LARGEST,
     VERBOSE,
@@ -85,7 +85,7 @@ class SoftmaxClassifier(LinearModel):
         or, where there are many more rows than parameters, on those of a fixed sample of rows;
         "lbfgs" is L-BFGS-B of :func:`scipy.optimize.minimize`. "auto" is "newton-cg", which was
         the faster one on every problem of `benchmarks/`. With an L1 penalty or bounds all of them
-        are Newton's method on an active set of coefficients. A callable is a `method` as
+        are Newton's method on a working set of coefficients. A callable is a `method` as
         :func:`scipy.optimize.minimize` takes it; it gets value, gradient and Hessian products of
         the objective in whitened variables, and ends when the estimated gap is at most `tol`.
     tol : float, default=1e-9
@@ -258,13 +258,13 @@ class SoftmaxClassifier(LinearModel):
             If `tol` was not reached, or coefficients without a penalty grow without bound; the
             message says how close the fit is, which coefficients grow, and what to do.
         """
-        context = begin(self, self.max_iter + 1)  # the last one that begins does not happen
+        context = begin(self, lambda: self.max_iter + 1)  # the last that begins does not happen
         X, targets = self._read(X, y, sample_weight)
         objective = self._objective(X, targets)
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         data = {"X": X, "y": y, "metadata": metadata}
         known = partial(self._attributes, objective, targets)
-        with iterations(context, self, data, known) as on_iteration:
+        with iterations(Task(context, self, data), known) as on_iteration:
             report = minimize(
                 objective,
                 self._start(objective, targets),

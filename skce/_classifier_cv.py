@@ -251,9 +251,7 @@ class SoftmaxClassifierCV(LinearModel):
         UserWarning
             If some candidates have scores that are not finite; they are not chosen.
         """
-        n_folds = self._n_folds()
-        n_tasks = None if n_folds is None else n_folds + bool(self.refit)
-        context = begin(self, n_tasks, sequential=False)
+        context = begin(self, self._n_tasks, sequential=False)
         X, raw, weights = self._read_raw(X, y, sample_weight)
         if column_names(y) is None:
             y = check_y(y)
@@ -308,14 +306,13 @@ class SoftmaxClassifierCV(LinearModel):
             features=getattr(self, "feature_names_in_", None),
         )
 
-    def _n_folds(self) -> int | None:
-        """Folds, if that does not depend on the data."""
-        if isinstance(self.cv, Integral) or self.cv is None:
-            return 5 if self.cv is None else int(self.cv)
+    def _n_tasks(self) -> int | None:
+        """Folds, and the last fit, if their number does not depend on the data."""
         try:
-            return int(self.cv.get_n_splits()) if self._cv_splits else len(self.cv)
+            n_folds = self._splitter().get_n_splits() if self._cv_splits else len(self.cv)
         except (TypeError, ValueError):
             return None
+        return int(n_folds) + bool(self.refit)
 
     def score(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
@@ -516,8 +513,9 @@ class _Fold:
         self, number: int, train: NDArray, test: NDArray, task: Task
     ) -> tuple[list, list, list, bool]:
         """Scores, coefficients and iterations, by l1_ratio and C; whether no class lacks mass."""
-        X, y = self.X[train], safe_indexing(self.y, train)
-        task.data = {"X": X, "y": y, "metadata": None}
+        X = self.X[train]
+        if task.is_told:
+            task.data = {"X": X, "y": safe_indexing(self.y, train), "metadata": None}
         with task:
             return self._fit(number, X, train, test, task)
 
@@ -549,7 +547,7 @@ class _Fold:
             tol = max(float(model.tol), _SCORED_TOL)
             start = model._start(objective, targets)
             label = f"fold {number}  l1_ratio={l1_ratio:g}  "
-            reports = iter(fits(model, objective, start, self.Cs, l1_ratio, tol, label))
+            reports = fits(model, objective, start, self.Cs, l1_ratio, tol, label)
             for C in self.Cs:
                 with task.subtask(f"l1_ratio={l1_ratio:g}, C={C:g}") as candidate:
                     report = next(reports)

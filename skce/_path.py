@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -148,7 +148,7 @@ def fits(
     l1_ratio: float,
     tol: float,
     label: str = "",
-) -> Iterable[Report]:
+) -> Iterator[Report]:
     """Fit ascending values of C, the first from theta, each from the one before.
 
     Parameters

@@ -164,12 +164,12 @@ class MemoryData(ABC):
 
     def chunks(self, size: int, most: int | None = None) -> Iterator[tuple[Block, NDArray]]:
         """Blocks of `size` rows, each with weights that sum to 1 over all."""
-        weights, all_rows = self.targets.weights, most is None or self.n_rows <= most
-        sample: Any = slice(None) if all_rows else self._sample(most)
-        share = weights[sample].astype(np.float64)
+        weights = self.targets.weights
+        sample = None if most is None or self.n_rows <= most else self._sample(most)
+        share = (weights if sample is None else weights[sample]).astype(np.float64)
         share /= share.sum()
         for start, stop in blocks(len(share), size):
-            if all_rows:
+            if sample is None:
                 block = self._block(start, stop)
             else:
                 some = sample[start:stop]
@@ -177,9 +177,8 @@ class MemoryData(ABC):
                 block = Block(X, weights[some], partial(_targets_of, self.targets, some))
             yield block, share[start:stop]
 
-    def _sample(self, n_rows: int | None) -> NDArray:
+    def _sample(self, n_rows: int) -> NDArray:
         """Row numbers of a fixed sample, some of which have weight."""
-        n_rows = self.n_rows if n_rows is None else n_rows
         if n_rows not in self._samples:
             sample = np.random.default_rng(0).choice(self.n_rows, n_rows, replace=False)
             if not self.targets.weights[sample].any():

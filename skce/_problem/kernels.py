@@ -58,15 +58,18 @@ def diagonal(
     block: Block, loss: Loss, A: NDArray, a: NDArray, mean: NDArray | None
 ) -> tuple[NDArray, NDArray]:
     """Diagonal of the sum of the Hessians, for columns less a mean and for intercepts."""
-    state = loss.curvature(block.X.logits(A, a), block.t)
-    R = loss.curvature_diagonal(state, block.t)
+    R = _curvatures(block, loss, A, a)
     return block.X.back_squares(R, mean), np.add.reduce(R, axis=1)
 
 
 def mean_curvature(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray]:
     """Sum of the curvatures of each output."""
-    state = loss.curvature(block.X.logits(A, a), block.t)
-    return (loss.curvature_diagonal(state, block.t).sum(axis=1, dtype=np.float64),)
+    return (_curvatures(block, loss, A, a).sum(axis=1, dtype=np.float64),)
+
+
+def _curvatures(block: Block, loss: Loss, A: NDArray, a: NDArray) -> NDArray:
+    """Diagonals of the Hessians of the rows, shape (K, r)."""
+    return loss.curvature_diagonal(curvature(block, loss, A, a), block.t)
 
 
 def recession(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[float, float]:

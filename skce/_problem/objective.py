@@ -114,6 +114,11 @@ class Objective:
         return 4 * self.data.n_rows * self.data.work_per_logit * self.layout.n_outputs
 
     @property
+    def time_per_pass(self) -> int:
+        """Operations with dense rows that take as long as a pass."""
+        return self.work_per_pass * (_SPARSE if self.data.is_sparse else 1)
+
+    @property
     def unpenalised(self) -> bool:
         """Whether some coefficients have no penalty that is smooth."""
         return self.ridge == 0 or not (self._equal_factors or self.factors.all())
@@ -307,5 +312,7 @@ def mean_of_classes(A: NDArray) -> NDArray:
 _BITS = 4
 #: What C times the sum of the weights may be, so that squares do not overflow.
 _SMALLEST, _LARGEST = 1e-150, 1e300
+#: How many times as long as an operation with dense rows one with sparse rows takes.
+_SPARSE = 5
 #: Bytes of probabilities that a Hessian may keep.
 _KEPT = 2**25

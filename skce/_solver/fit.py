@@ -13,14 +13,8 @@ from .._callbacks import OnIteration
 from .._data import FEW_BYTES
 from .._problem.objective import Objective
 from .decrement import MISSING, PRODUCTS, Decrement, newton_decrement
-from .variables import (
-    Jointly,
-    Whitened,
-    Whitening,
-    only_centre,
-    precondition,
-)
-from .working_set import SPARSE, WorkingSet
+from .variables import Jointly, Whitened, Whitening, only_centre, precondition
+from .working_set import WorkingSet
 
 #: Conjugate gradients end once an iteration gains less than this share of the average gain of an
 #: iteration. With 0.2 letter took as long, and text with C = 100 half as long again.
@@ -39,7 +33,7 @@ _SLOW = 1e-2
 #: Classes count as separated if some features have no penalty and the mean loss is below this.
 _SEPARABLE = 1e-12
 #: A start is compared with zeros if its mean loss is this many times that of zeros.
-FAR_OFF = 10
+_FAR_OFF = 10
 #: If the decrement falls by less than this factor, the geometric series is summed with this factor.
 _SLOWEST = 0.95
 #: The decrement must have fallen to this share of the last one: Newton's method is then fast.
@@ -168,8 +162,8 @@ class Fit:
     def _all_work(self) -> float:
         """Multiplications so far, and what took as long."""
         data, K = self.objective.data, self.objective.layout.n_outputs
-        products = self.objective.work_per_pass * (SPARSE if data.is_sparse else 1)
-        of_pass = _WORK_PER_PASS + products + _WORK_PER_LOGIT * data.n_rows * K
+        of_logits = _WORK_PER_LOGIT * data.n_rows * K
+        of_pass = _WORK_PER_PASS + self.objective.time_per_pass + of_logits
         return self.work + self.passes * of_pass
 
     @property
@@ -353,11 +347,16 @@ def _first_point(fit: Fit, theta: NDArray) -> Point:
     if np.abs(theta).max(initial=0) > np.sqrt(np.finfo(fit.objective.data.dtype).max):
         return fit.evaluate(np.zeros_like(theta))
     point = fit.evaluate(theta)
-    if not point.value <= FAR_OFF * np.log(fit.objective.layout.n_outputs + 1):
+    if is_far_off(fit.objective, point.value):
         zeros = fit.evaluate(np.zeros_like(theta))
         if not point.value <= zeros.value:
             return zeros
     return point
+
+
+def is_far_off(objective: Objective, value: float) -> bool:
+    """Whether F is far above what it is at zeros."""
+    return not value <= _FAR_OFF * np.log(objective.layout.n_outputs + 1)
 
 
 def relative(gap: float, value: float) -> float:

@@ -15,11 +15,7 @@ from .._checks import check_numbers
 from .._problem.objective import Objective
 from .decrement import SOLVED, Decrement
 from .fit import TRUNCATION, Fit, Point, relative
-from .variables import (
-    Jointly,
-    joint_whitening_cost,
-    take_sample,
-)
+from .variables import Jointly, joint_whitening_cost, take_sample
 
 #: Options with which SciPy's L-BFGS-B does not stop by itself.
 _LBFGS = {"maxcor": 20, "maxfun": np.iinfo(np.int32).max, "maxls": 50, "ftol": 0, "gtol": 0}

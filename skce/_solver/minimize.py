@@ -37,7 +37,7 @@ from .._callbacks import OnIteration
 from .._problem.objective import Objective
 from .._threads import threads
 from .decrement import Decrement
-from .fit import FAR_BELOW, FAR_OFF, FAST, Fit, relative
+from .fit import FAR_BELOW, FAST, Fit, is_far_off, relative
 from .methods import SOLVERS, Method, ScipyMethod, method_of, newton_cg, proximal_newton, search
 from .stop import Report, Stop
 from .variables import (
@@ -241,7 +241,7 @@ def _cool(fit: Fit, max_iter: int) -> float:
         What F is at least.
     """
     objective, at_least = fit.objective, 0.0
-    if fit.point.value <= FAR_OFF * np.log(objective.layout.n_outputs + 1):
+    if not is_far_off(objective, fit.point.value):
         return at_least
     at_zero, _ = objective.value_gradient(np.zeros(objective.layout.size))
     temperature = fit.point.value / at_zero

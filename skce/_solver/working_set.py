@@ -61,8 +61,6 @@ _MORE = 30
 #: The limit of the work of a fit if X is small, in multiplications of small matrix products: some
 #: seconds.
 _MOST_WORK = 1.5e10
-#: How many times as long as a multiplication of dense rows one of sparse rows takes.
-SPARSE = 5
 #: Numbers that a factor R of the Hessian may have.
 _ROOT = 2**22
 #: Multiplications that its QR decomposition may take.
@@ -327,7 +325,7 @@ class WorkingSet:
         hessian = objective.hessian(theta)
         diagonal = _diagonal(objective, theta, mean)[own]
         centred = Whitened(objective, mean, 1.0)
-        cost = float(objective.work_per_pass * (SPARSE if objective.data.is_sparse else 1))
+        cost = float(objective.time_per_pass)
 
         def product(v: NDArray) -> NDArray:
             nonlocal made
@@ -361,7 +359,7 @@ class WorkingSet:
         if not objective.data.is_sparse:
             return objective, theta, some, mean
         weights = some < objective.layout.n_coefficients
-        classes, features = np.divmod(some[weights], objective.layout.n_columns)
+        classes, features = objective.layout.places(some[weights])
         columns, places = np.unique(features, return_inverse=True)
         columns = columns if len(columns) else np.zeros(1, dtype=np.intp)
         part = objective.columns(columns)
