@@ -124,6 +124,10 @@ class Whitened:
         self.mean = mean
         self.Q = Q
         self.spread = spread
+        #: The columns whose mean is not zero, if these are few, as in sparse X.
+        self._centred: NDArray | None = None
+        if mean is not None and 2 * np.count_nonzero(mean) < len(mean):
+            self._centred = np.flatnonzero(mean)
         #: Shares of the penalty in the curvature of each variable, if they are its eigenvectors.
         self.penalties: NDArray | None = None
         #: What the bound of what a sum misses may exceed it by: in whitened variables no direction
@@ -146,14 +150,17 @@ class Whitened:
         user = np.empty(self.objective.layout.size, v.dtype)
         W, c = self.objective.layout.unpack(user)
         _times(V, _transposed(self.Q), W)
-        c[:] = b if self.mean is None else b - W @ self.mean
+        if self.mean is None:
+            c[:] = b
+        elif self._centred is None:
+            c[:] = b - W @ self.mean
+        else:
+            c[:] = b - W[:, self._centred] @ self.mean[self._centred]
         return user
 
     def gradient(self, gradient: NDArray) -> NDArray:
         """T' g: the gradient with respect to the solver's variables, from the objective's."""
-        G, g = self.objective.layout.unpack(gradient)
-        if self.mean is not None:
-            G = G - np.multiply.outer(g, self.mean)
+        G, g = self._less_mean(gradient)
         own = np.empty(self.size, gradient.dtype)
         W, c = self.layout.unpack(own)
         _times(G, self.Q, W)
@@ -170,9 +177,7 @@ class Whitened:
         objective = self.objective
         if objective.unpenalised:
             return np.inf
-        G, g = objective.layout.unpack(residual)
-        if self.mean is not None:
-            G = G - np.multiply.outer(g, self.mean)
+        G, g = self._less_mean(residual)
         square = float(np.einsum("kj,kj,j->", G, G, 1 / objective.factors))
         intercepts = float(g @ g) if objective.layout.fit_intercept else 0.0
         return (square + (intercepts * self.spread if intercepts else 0.0)) / (2 * objective.ridge)
@@ -181,6 +186,17 @@ class Whitened:
         """T' H T v, and H T v."""
         curved = hessian(self.to_user(v))
         return self.gradient(curved), curved
+
+    def _less_mean(self, gradient: NDArray) -> tuple[NDArray, NDArray]:
+        """Gradient for coefficients of columns less their means, and for intercepts."""
+        G, g = self.objective.layout.unpack(gradient)
+        if self.mean is None:
+            return G, g
+        if self._centred is None:
+            return G - np.multiply.outer(g, self.mean), g
+        G = G.copy()
+        G[:, self._centred] -= np.multiply.outer(g, self.mean[self._centred])
+        return G, g
 
 
 class ClassWhitened:
