@@ -17,7 +17,7 @@ ROOMS = [
     ["_losses", "_data"],
     ["_problem", "_outputs"],
     ["_solver"],
-    ["metrics"],
+    ["metrics", "optimize"],
     ["model_selection"],
     ["_linear_model"],
     ["_classifier"],

@@ -1,231 +1,358 @@
-"""Methods: what makes the iterations of a fit, and the searches along their steps."""
+"""Every door to `scipy.optimize.minimize`: our methods as its `method`, and its own methods.
+
+`newton_cg` and `proximal_newton` are functions that SciPy takes as a `method`. A fit calls
+`scipy.optimize.minimize` with one of them, or with a method of SciPy or of the user.
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
 from scipy.optimize import minimize as scipy_minimize
 
 from .._checks import check_numbers
 from .._problem.objective import Objective
-from .decrement import SOLVED, Decrement
-from .fit import TRUNCATION, Fit, Point, relative
-from .variables import Jointly, joint_whitening_cost, take_sample
+from .iterate import State, iterate
+from .newton import AsTheyAre, Newton
+from .run import Hessp, Log, Run
+from .stop import Stop
 
 #: Options with which SciPy's L-BFGS-B does not stop by itself.
 _LBFGS = {"maxcor": 20, "maxfun": np.iinfo(np.int32).max, "maxls": 50, "ftol": 0, "gtol": 0}
 #: Iterations of a method of SciPy before the variables may change, which makes it forget its past
 #: gradients.
 _SCIPY_ITERATIONS = 100
-#: Conjugate gradients end at most at this many times the relative error of the quadratic model in
-#: the last step, as a share of their average gain: an exact model is worth solving further. Text
-#: with C = 1 took 13 products and 6 iterations less.
-_TRUNCATION_PER_ERROR = 3
-#: A step must gain at least this share of what the slope promises (the Armijo condition).
-_ENOUGH = 1e-4
-#: Lengths that a line search tries at most.
-_BACKTRACKS = 20
-#: A step that gains more than this share of what the slope promises is lengthened.
-_STRAIGHT = 0.75
-#: If a step with the Hessian of a sample leaves more than this share of the gap, the next sample is
-#: larger.
-_LITTLE = 0.3
 #: Share of the gap that an estimate during a method of SciPy may miss; its last point is farther
 #: away.
 _MISSING_SCIPY = 1e-6
-
+#: Looks that fail grow rarer: at most so many iterations pass without one.
+_RAREST = 15
 
 #: A `method` as `scipy.optimize.minimize` takes it.
 ScipyMethod = Callable[..., OptimizeResult]
 
-#: Makes some iterations of a fit, up to a number of them in all.
-Method = Callable[[Fit, int], None]
+#: Runs until the gap is small enough, or nothing more is gained.
+Solver = Callable[[State, Run], tuple[State, Stop]]
 
 
-def newton_cg(fit: Fit, max_iter: int) -> None:
-    """One iteration: a Newton step by conjugate gradients, and a search along it.
+def newton_cg(
+    fun: Callable[..., float],
+    x0: ArrayLike,
+    args: tuple[Any, ...] = (),
+    *,
+    jac: Callable[..., NDArray] | None = None,
+    hess: Callable[..., Any] | None = None,
+    hessp: Callable[..., NDArray] | None = None,
+    bounds: Any = None,
+    constraints: Any = (),
+    callback: Callable[..., Any] | None = None,
+    tol: float = 1e-9,
+    maxiter: int = 1000,
+    disp: bool = False,
+    least_curvature: float = 0.0,
+    **unknown: Any,
+) -> OptimizeResult:
+    """Newton's method with conjugate gradients, as a `method` of `scipy.optimize.minimize`.
 
-    SciPy's `minimize(method="Newton-CG")` ends its conjugate gradients by the sum of absolute
-    gradients, where the gain of the quadratic model tells how far is enough (on text with C = 100
-    that took four times the passes), and keeps to itself what is also the estimate of the gap.
+    It minimises smooth, convex functions, and is what :class:`SoftmaxClassifier` is fitted by.
+    Other than SciPy's own "Newton-CG" it ends by the gap to the minimum, which is estimated by the
+    Newton decrement g' H^-1 g / 2, and not by a gradient or a step, whose sizes depend on units.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args)`` returns the value, or with ``jac=True`` the value and the gradient.
+    x0 : array-like of shape (n,)
+        Start.
+    args : tuple, default=()
+        More arguments of all functions.
+    jac : callable
+        ``jac(x, *args)`` returns the gradient.
+    hess : callable, default=None
+        ``hess(x, *args)`` returns the Hessian, an array, sparse matrix or `LinearOperator`.
+    hessp : callable, default=None
+        ``hessp(x, p, *args)`` returns the Hessian times p. Takes precedence over `hess`.
+    bounds : None
+        There must be none.
+    constraints : tuple, default=()
+        There must be none.
+    callback : callable, default=None
+        Is called after each iteration, as SciPy's methods do it: with x or, if its parameter is
+        named `intermediate_result`, with an `OptimizeResult`. `StopIteration` ends the run.
+    tol : float, default=1e-9
+        The gap to reach, relative to the size of the minimum, or absolute if that is below 1.
+    maxiter : int, default=1000
+        Iterations at most.
+    disp : bool, default=False
+        Whether to print a line per iteration.
+    least_curvature : float, default=0.0
+        No eigenvalue of any Hessian is below this: the strength of an L2 penalty on all x, say.
+        What conjugate gradients miss of the gap is then bounded, and they can end earlier.
+    **unknown : dict
+        Other options are an error.
+
+    Returns
+    -------
+    OptimizeResult
+        With `x`, `fun`, `jac`, `nit`, `nfev`, `njev`, `nhev`, `gap`, `success`, `status` and
+        `message`.
+
+    Raises
+    ------
+    ValueError
+        If there is no gradient or no Hessian, or if there are bounds or constraints.
+    TypeError
+        If an option is unknown.
+
+    See Also
+    --------
+    scipy.optimize.minimize : Takes this as its `method`.
+    SoftmaxClassifier : Is fitted by this method.
+
+    Notes
+    -----
+    Sources: Nocedal and Wright, *Numerical Optimization*, 2006, section 7.1; Boyd and Vandenberghe,
+    *Convex Optimization*, 2004, section 9.5.1 (the decrement).
+
+    Examples
+    --------
+    Poisson regression with an L2 penalty:
+
+    >>> import numpy as np
+    >>> from scipy.optimize import minimize
+    >>> from skce.optimize import newton_cg
+    >>> rng = np.random.default_rng(0)
+    >>> X, w = rng.normal(size=(200, 3)), np.array([1.0, -0.5, 0.0])
+    >>> y = rng.poisson(np.exp(X @ w))
+    >>> result = minimize(
+    ...     lambda w: float((np.exp(X @ w) - y * (X @ w)).sum() + w @ w / 2), np.zeros(3),
+    ...     jac=lambda w: X.T @ (np.exp(X @ w) - y) + w,
+    ...     hessp=lambda w, v: X.T @ (np.exp(X @ w) * (X @ v)) + v,
+    ...     method=newton_cg, tol=1e-9, options={"least_curvature": 1.0},
+    ... )
+    >>> result.success, result.x.round(2)
+    (True, array([ 0.99, -0.5 ,  0.05]))
     """
-    joint_cost = joint_whitening_cost(fit.objective, fit.base.size)
-    if fit.jointly is None and fit.last_products >= joint_cost < np.inf:
-        fit.jointly = Jointly(fit.base, fit.objective)
-    before, fit.decrement_before = fit.nhev, fit.decrement
-    if fit.jointly is not None:
-        fit.variables = fit.jointly.at(fit.point.theta)
-        fit.work += fit.base.size**2 * (2 * fit.objective.data.n_rows + fit.base.size / 3)
-        _look_at_gradient(fit)
-    else:
-        fit.estimate_gap(fit.truncation)
-    fit.converged = fit.converged and fit.settled
-    fit.last_products = fit.nhev - before if np.isfinite(fit.decrement) else np.inf
-    if fit.verbose and fit.n_iter:
-        fit.print()
-    if fit.converged or fit.separable or fit.n_iter >= max_iter:
-        return
-    distance = fit.rough_gap if fit.sampled else 0.0
-    search(fit)
-    if fit.sampled and fit.rough_gap > _LITTLE * distance:
-        fit.curvature = take_sample(fit.objective, 4 * fit.curvature.data.n_rows)
+    if unknown:
+        raise TypeError(f"newton_cg has no option {next(iter(unknown))!r}.")
+    if jac is None or (hess is None and hessp is None):
+        raise ValueError(
+            "newton_cg needs the gradient and the Hessian: pass jac, and hessp or hess."
+        )
+    if bounds is not None or constraints:
+        raise ValueError("newton_cg takes no bounds and no constraints.")
+    x0 = np.array(x0, dtype=np.float64)
+
+    def times_hessian(x: NDArray, p: NDArray) -> NDArray:
+        product = hess(x, *args) @ p if hessp is None else hessp(x, p, *args)  # type: ignore[misc]
+        return np.asarray(product, dtype=np.float64)
+
+    log = Log(verbose=int(disp))
+    run = Run(fun=_both(fun, jac, args), log=log, tol=tol, max_iter=maxiter)
+    point = run.evaluate(x0)
+    log.start(point)
+    log.on_iteration = None if callback is None else _on_iteration(callback, log)
+    method = Newton(hessp=times_hessian, variables=AsTheyAre(len(x0), least_curvature))
+    return descend(fun, x0, args, jac=jac, hessp=times_hessian, run=run, state=State(point, method))
 
 
-def _look_at_gradient(fit: Fit) -> None:
-    """Estimate the gap where the Hessian is the identity, which is checked if it is small."""
-    fit.step = -fit.gradient
-    square = float(fit.step @ fit.step)
-    fit.decrement = square / 2
-    fit.gap = relative(fit.decrement, fit.point.value)
-    if not fit.decrement > fit.limit:
-        curved, user_curved = fit.product(fit.step)
-        residual = fit.step - curved
-        solved = residual @ residual <= SOLVED * square
-        missed = fit.variables.missed(fit.point.gradient + user_curved)
-        if solved and (missed <= fit.limit - fit.decrement or missed == np.inf):
-            fit.take(Decrement(fit.decrement, True, fit.step))
-        else:
-            fit.estimate_gap()
+def descend(
+    fun: Callable[..., float],
+    x0: NDArray,
+    args: tuple[Any, ...] = (),
+    *,
+    jac: Callable[..., NDArray],
+    hessp: Hessp | None,
+    run: Run,
+    state: State,
+    **unused: Any,
+) -> OptimizeResult:
+    """Go on from a state by its method: a `method` of SciPy whose options are values of ours.
 
+    Parameters
+    ----------
+    fun, x0, args, jac, hessp : object
+        As `scipy.optimize.minimize` passes them; `x0` is where the state is.
+    run : Run
+    state : State
+    **unused : dict
+        What SciPy passes to every method.
 
-def search(fit: Fit) -> None:
-    """Backtrack along the Newton step until F is low enough, by a parabola through what is known.
-
-    Where rounding takes the difference of F, a gradient of half the square is as good.
-
-    Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 3.5.
+    Returns
+    -------
+    OptimizeResult
+        Also with the `state` and the `stop`.
     """
-    origin, square = fit.point, fit.square
-    slope, direction = float(fit.gradient @ fit.step), fit.variables.to_user(fit.step)
-    length = 1.0
-    for _ in range(_BACKTRACKS):
-        fit.point = fit.evaluate(origin.theta + length * direction)
-        gain = origin.value - fit.point.value
-        lower = gain >= -_ENOUGH * length * slope and gain > 0
-        if lower or (length == 1 and fit.is_flat(gain) and fit.square <= square / 2):
-            if not fit.is_flat(gain):
-                _lengthen(fit, origin, direction, slope, length)
-            fit.accept()
-            error = abs(gain / fit.decrement - 1) if length == 1 else 1
-            error = 0 if fit.is_flat(gain) else error
-            fit.truncation = min(TRUNCATION, _TRUNCATION_PER_ERROR * error)
-            return
-        curvature = -(gain + length * slope) / length**2
-        length = float(np.clip(-slope / (2 * curvature), length / 10, length / 2))
-    fit.point = origin
-
-
-def _lengthen(fit: Fit, origin: Point, direction: NDArray, slope: float, length: float) -> None:
-    """Go farther along a step that gained nearly all that its slope promises.
-
-    There is next to no curvature along it, as where logits are so far off that every probability is
-    zero or one, or it was cut too short. A whole step of Newton's method gains a half of it.
-    """
-    factor = 1.0
-    while origin.value - fit.point.value >= _STRAIGHT * length * -slope > 0:
-        before, factor = fit.point, 2 * factor if length >= 1 else 2
-        length *= factor
-        fit.point = fit.evaluate(origin.theta + length * direction)
-        if not fit.point.value < before.value:
-            fit.point = before
-            return
-
-
-def proximal_newton(fit: Fit, max_iter: int) -> None:
-    """One iteration with L1 or bounds: a step to the minimum of a model on some coefficients."""
-    fit.decrement_before = fit.decrement
-    origin, nonsmooth = fit.point, fit.active.nonsmooth
-    some, complete = fit.active.choose(origin.theta, fit.gradient)
-    least, made = fit.active.minimum(
-        origin.theta, origin.gradient, some, limit=fit.limit, most=origin.value
+    del unused
+    run = replace(run, fun=_both(fun, jac, args))
+    state, stop = iterate(replace(state, method=state.method.through(hessp)), run)
+    log, point = run.log, state.point
+    message = f"The estimated gap, {state.look.gap:.1e}, is at most tol={run.tol:g}."
+    return OptimizeResult(
+        x=point.theta,
+        fun=point.value,
+        jac=point.gradient,
+        nit=log.n_iter,
+        nfev=log.nfev,
+        njev=log.nfev,
+        nhev=log.nhev,
+        gap=state.look.gap,
+        success=stop is Stop.GAP,
+        status=int(stop is not Stop.GAP),
+        message=message if stop is Stop.GAP else stop.reason.removesuffix(" of X"),
+        state=state,
+        stop=stop,
     )
-    target, gain = least.x, least.gain
-    fit.nhev += made
-    fit.passes += made
-    complete = complete and least.solved and not fit.active.damping
-    fit.take(Decrement(gain, complete, target - origin.theta), least.left if complete else 0.0)
-    fit.converged = fit.converged and fit.settled
-    if fit.verbose and fit.n_iter:
-        fit.print()
-    if fit.converged or fit.separable or fit.n_iter >= max_iter:
-        return
-    slope = float(origin.gradient @ fit.step)
-    slope += nonsmooth.value(target) - nonsmooth.value(origin.theta)
-    gained, share = 0.0, 0.0
-    for length in 0.5 ** np.arange(_BACKTRACKS):
-        # In full, so that zeros and bounds are exact.
-        fit.point = fit.evaluate(target if length == 1 else origin.theta + length * fit.step)
-        gained = origin.value - fit.point.value
-        if gained > 0 and gained >= -_ENOUGH * length * slope:
-            share = gained / gain if gain > 0 else 0.0
-            if not fit.is_flat(gained):
-                _lengthen(fit, origin, fit.step, slope, length)
-            fit.accept()
-            break
-    else:
-        fit.point = origin
-    fit.active.judge(np.inf if fit.is_flat(gain) else share)
 
 
-def by_scipy(
-    fit: Fit, max_iter: int, *, method: str | ScipyMethod, options: dict[str, Any]
-) -> None:
-    """Make some iterations of a method of `scipy.optimize.minimize`.
+def _both(
+    fun: Callable[..., float], jac: Callable[..., NDArray], args: tuple[Any, ...]
+) -> Callable[[NDArray], tuple[float, NDArray]]:
+    """Return what takes x, and returns the value and the gradient."""
+    return lambda x: (float(fun(x, *args)), np.asarray(jac(x, *args), dtype=np.float64))
 
-    The gap is estimated where the gradient may be small enough. Estimates that fail grow rarer, so
-    that they stay a fraction of the work. A method that does not call back makes one iteration.
+
+def _on_iteration(callback: Callable[..., Any], log: Log) -> Callable[[NDArray], bool]:
+    """Return what calls back as SciPy's methods do, and returns whether to stop."""
+    takes_result = set(inspect.signature(callback).parameters) == {"intermediate_result"}
+
+    def on_iteration(x: NDArray) -> bool:
+        try:
+            if takes_result:
+                result = OptimizeResult(x=x.copy(), fun=log.values[-1], nit=log.n_iter)
+                callback(intermediate_result=result)
+            else:
+                callback(x.copy())
+        except StopIteration:
+            return True
+        return False
+
+    return on_iteration
+
+
+def by_descent(state: State, run: Run) -> tuple[State, Stop]:
+    """Go on by the method of the state, which SciPy calls."""
+    found = scipy_minimize(
+        run.fun,
+        state.point.theta,
+        jac=True,
+        hessp=state.method.hessp,
+        method=descend,
+        options={"run": run, "state": state},
+    )
+    return found.state, found.stop
+
+
+class _InVariables:
+    """The functions of a run, and its log, as SciPy's methods take them: in whitened variables.
+
+    Parameters
+    ----------
+    state : State
+        Whose point is the origin of the variables.
+    run : Run
     """
-    wait = waited = 0
-    raised: list[StopIteration] = []
-    best = fit.point
 
-    def callback(intermediate_result: OptimizeResult) -> None:
-        nonlocal wait, waited, best
-        fit.fun(getattr(intermediate_result, "x", intermediate_result))
-        if fit.point.value == fit.values[-1]:
+    def __init__(self, state: State, run: Run):
+        self.state, self.run = state, run
+        self.origin = self.point = self.best = state.point
+        self._last_v: NDArray | None = None
+        #: Points since the last look, and how many must pass before the next.
+        self._waited = self._wait = 0
+        self.raised: list[StopIteration] = []
+
+    @property
+    def method(self) -> Any:
+        """Newton's method, which estimates gaps."""
+        return self.state.method
+
+    def fun(self, v: NDArray) -> tuple[float, NDArray]:
+        """F and its gradient, v away from the origin."""
+        if self._last_v is None or not np.array_equal(v, self._last_v):
+            theta = self.origin.theta + self.method.variables.to_user(v)
+            self.point = self.run.evaluate(theta)
+            self._last_v = v.copy()
+        return self.point.value, self.method.gradient(self.point)
+
+    def hessp(self, v: NDArray, direction: NDArray) -> NDArray:
+        """Hessian of `fun` at v times a direction, which `fun` does not see the shift of either."""
+        self.fun(v)
+        variables = self.method.variables
+        moved = self.run.without_shift(variables.to_user(direction))
+        curved: NDArray = variables.gradient(self.method.curved(self.point, moved, self.run))
+        return curved
+
+    def callback(self, intermediate_result: OptimizeResult) -> None:
+        """Take note of an iteration, and look at the gap if the gradient may be small enough.
+
+        Looks that fail grow rarer, so that they stay a fraction of the work.
+        """
+        run, log = self.run, self.run.log
+        self.fun(getattr(intermediate_result, "x", intermediate_result))
+        if self.point.value == log.values[-1]:
             return
         try:
-            fit.accept()
+            log.accept(self.point)
         except StopIteration as error:  # by a user's callback: SciPy takes it for its own signal
-            raised.append(error)
+            self.raised.append(error)
             raise
-        best = fit.point if fit.point.value <= best.value else best
-        fit.gap = relative(fit.rough_gap, fit.point.value)
-        waited += fit.rough_gap <= fit.limit
-        if waited > wait:
-            fit.estimate_gap(np.inf, missing=_MISSING_SCIPY)
-            wait, waited = min(2 * wait + 1, 15), 0
-        if fit.verbose:
-            fit.print()
-        if fit.converged or fit.separable or fit.stopped:
+        self.best = self.point if self.point.value <= self.best.value else self.best
+        rough, limit = self.method.rough_gap(self.point), run.limit(self.point)
+        log.gap = run.relative(rough, self.point)
+        self._waited += rough <= limit
+        look = replace(self.state.look, gap=log.gap)
+        if self._waited > self._wait:
+            look = self.method.estimate(
+                self.point, run, self.state.before, truncation=np.inf, missing=_MISSING_SCIPY
+            )
+            self._wait, self._waited = min(2 * self._wait + 1, _RAREST), 0
+        self.state = replace(self.state, look=look)
+        if log.verbose:
+            log.print()
+        if look.converged or run.is_separable(self.point) or log.stopped:
             raise StopIteration
 
-    fit.origin, fit._last_v = fit.point, None
-    iterations = min(max_iter - fit.n_iter, _SCIPY_ITERATIONS)
-    start = np.zeros(fit.variables.size)
-    arguments = {"jac": True, "callback": callback, "options": {**options, "maxiter": iterations}}
+
+def _some_iterations(
+    state: State, run: Run, *, method: str | ScipyMethod, options: dict[str, Any]
+) -> State:
+    """Make some iterations of a method of `scipy.optimize.minimize`.
+
+    A method that does not call back makes one iteration.
+    """
+    functions, log = _InVariables(state, run), run.log
+    iterations = min(run.max_iter - log.n_iter, _SCIPY_ITERATIONS)
+    start = np.zeros(functions.method.variables.size)
+    arguments: dict[str, Any] = {
+        "jac": True,
+        "callback": functions.callback,
+        "options": {**options, "maxiter": iterations},
+    }
     if callable(method):
-        arguments["hessp"] = fit.hessp
+        arguments["hessp"] = functions.hessp
     try:
-        found = _checked(scipy_minimize(fit.fun, start, method=method, **arguments), len(start))
+        found = scipy_minimize(functions.fun, start, method=method, **arguments)
+        functions.fun(_checked(found, len(start)))
     except StopIteration:  # SciPy's own methods take it for the end, others may not
-        found = None
-    if raised:
-        raise raised[0]
-    if found is not None:
-        fit.fun(found)
+        pass
+    if functions.raised:
+        raise functions.raised[0]
+    point, look = functions.point, functions.state.look
     if callable(method):
-        if fit.point.value < best.value:
-            best = fit.point
-            fit.accept()
-        fit.point = best
-        if fit.converged and best is not fit._accepted:
-            fit.converged = False
+        if point.value < functions.best.value:
+            functions.best = point
+            log.accept(point)
+        point = functions.best
+        if point is not log.accepted:
+            look = replace(look, converged=False)
+    return replace(state, point=point, look=look)
 
 
 def _checked(result: Any, size: int) -> NDArray:
@@ -240,21 +367,26 @@ def _checked(result: Any, size: int) -> NDArray:
     return x
 
 
+def by_scipy(method: str | ScipyMethod, **options: Any) -> Solver:
+    """Return the solver that goes on by a method of SciPy, or of its kind."""
+    return partial(iterate, advance=partial(_some_iterations, method=method, options=options))
+
+
 #: What each solver is.
-SOLVERS: dict[str, Method] = {
-    "auto": newton_cg,
-    "lbfgs": partial(by_scipy, method="L-BFGS-B", options=_LBFGS),
-    "newton-cg": newton_cg,
+SOLVERS: dict[str, Solver] = {
+    "auto": by_descent,
+    "lbfgs": by_scipy("L-BFGS-B", **_LBFGS),
+    "newton-cg": by_descent,
 }
 
 
-def method_of(solver: str | ScipyMethod, objective: Objective) -> Method:
-    """Return what makes the iterations."""
+def solver_of(solver: str | ScipyMethod, objective: Objective) -> Solver:
+    """Return what runs the fit of an objective."""
     if callable(solver):
         if objective.nonsmooth is not None:
             raise ValueError(
                 "solver is a callable, which minimises smooth functions: with l1_ratio above 0 or "
                 'coef_bounds use solver="auto".'
             )
-        return partial(by_scipy, method=solver, options={})
-    return SOLVERS[solver] if objective.nonsmooth is None else proximal_newton
+        return by_scipy(solver)
+    return SOLVERS[solver] if objective.nonsmooth is None else by_descent

@@ -1,4 +1,8 @@
-"""Solvers: the steps of a fit, the stopping rule, the report.
+"""A fit, from its start to its report.
+
+A fit is a `State`: a point, a method, and the last look at the gap. A method looks at a point and
+searches along the step that it sees (`method`, `newton`, `proximal`); a loop goes on from state to
+state (`iterate`), inside of `scipy.optimize.minimize` (`methods`). What happened is in the log.
 
 The stopping rule is the same for every solver. The gap to the optimum is estimated by the Newton
 decrement
@@ -27,7 +31,7 @@ small enough; then the Newton step is taken, and what is left estimated in full 
 
 from __future__ import annotations
 
-import time
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,28 +40,23 @@ from scipy.optimize import OptimizeResult
 from .._callbacks import OnIteration
 from .._problem.objective import Objective
 from .._threads import threads
-from .decrement import Decrement
-from .fit import FAR_BELOW, FAST, Fit, is_far_off, relative
-from .methods import SOLVERS, Method, ScipyMethod, method_of, newton_cg, proximal_newton, search
+from .iterate import State
+from .methods import SOLVERS, ScipyMethod, Solver, by_descent, solver_of
+from .newton import HessianProducts, Preconditioned
+from .proximal import ProximalNewton
+from .run import Fit, Log, Look, Point, is_far_off
 from .stop import Report, Stop
 from .variables import (
+    Jointly,
     Whitening,
-    class_scaling_cost,
-    class_whitening_cost,
-    columns_whitening_cost,
     joint_whitening_cost,
-    precondition_classes,
+    only_centre,
+    precondition,
     rounding_without_intercept,
-    scale_classes,
     take_sample,
-    whiten_many_columns,
 )
+from .working_set import WorkingSet
 
-#: A fit ends after this many line searches in a row that found nothing lower. One may be due to a
-#: bad L-BFGS memory, which a restart drops; a second one is due to rounding.
-_FAILURES = 2
-#: A line search counts as failed if this many iterations gained less than the gap that matters.
-_PATIENCE = 30
 #: Rows per parameter of a sample whose optimum is a good start and whose Hessian makes good steps.
 _ROWS_PER_PARAMETER = 40
 #: A last step that changes no logit by more than this is no sign of separation.
@@ -77,12 +76,6 @@ _COOL = 0.1
 _COOL_ITERATIONS = 30
 #: Hessian products for the last estimate of the gap of a fit that did not converge, at least.
 _LAST_PRODUCTS = 20
-#: A last step must gain what it promised, but for this share: else the quadratic model, on which
-#: the estimate of the gap rests, does not hold.
-_TRUSTED = 0.1
-#: If losses decay exponentially it gains 1.26 times its promise, and about 1.5 times at most, and
-#: the decrement does not fall fast. If the promise is far below `limit` other errors are rounding.
-_DECAYS = 0.5
 #: Newton steps, at most, after F is flat to rounding while its gradient is not (float32).
 _REFINEMENTS = 5
 #: Rounding may hide a gap of this many times eps F: a logit has several terms, and each is rounded.
@@ -131,103 +124,145 @@ def minimize(
     -------
     Report
     """
+    solve = solver_of(solver, objective)
     with threads:
-        fit = _start(objective, theta, solver=solver, tol=tol, max_iter=max_iter, verbose=verbose)
-        fit.on_iteration, fit.thorough, fit.label = on_iteration, whole, label
-        if variables is not None and fit.jointly is None and objective.nonsmooth is None:
-            fit.variables = variables
-        method = method_of(solver, objective)
-        at_least = _cool(fit, max_iter) if method is proximal_newton else 0.0
-        stop = Stop.CALLBACK if fit.stopped else _iterate(fit, method, max_iter)
-        if stop is Stop.ROUNDING and method is SOLVERS["lbfgs"]:
-            method = newton_cg  # whose line search needs fewer digits
-            stop = _iterate(fit, method, max_iter)
-        if fit.converged and whole:
-            stop = _look_for_separation(fit, method, max_iter)
-        elif stop is Stop.ROUNDING and whole:
-            _farthest_move(fit)
-            stop = Stop.ROUNDING if fit.runaway is None else Stop.QUASI_SEPARABLE
-        if fit.separable or fit.runaway is not None:
-            fit.gap = np.inf if fit.separable else fit.gap
-            if fit.runaway is None and fit.moves:
-                fit.runaway = _growing(fit, fit.moves[-1])
-        elif fit.stopped:
-            pass
-        elif not fit.converged and objective.nonsmooth is None:
-            fit.estimate_gap(max_products=max(_LAST_PRODUCTS, fit.nhev // 2))
-            _refine(fit, max_iter)
+        log = Log(verbose=verbose, label=label, scale=objective.scale)
+        log.keeps_moves = bool(objective.free.any())
+        run = Fit(
+            fun=objective.value_gradient,
+            log=log,
+            tol=tol,
+            max_iter=max_iter,
+            thorough=whole,
+            objective=objective,
+        )
+        if objective.nonsmooth is None:
+            state, at_least = _start(run, theta, solver, variables), 0.0
+            log.on_iteration = on_iteration
+        else:
+            active = WorkingSet(objective, objective.nonsmooth)
+            state = _nonsmooth_state(run, theta, active)
+            log.on_iteration = on_iteration
+            state, at_least = _cool(state, run, active)
+        state, stop = (state, Stop.CALLBACK) if log.stopped else solve(state, run)
+        if stop is Stop.ROUNDING and solve is SOLVERS["lbfgs"]:
+            solve = by_descent  # whose line search needs fewer digits
+            state, stop = solve(state, run)
+        runaway = None
+        if whole and state.look.converged:
+            state, stop, runaway = _look_for_separation(state, run, solve)
+        elif whole and stop is Stop.ROUNDING:
+            _, runaway = _farthest_move(run)
+            stop = Stop.ROUNDING if runaway is None else Stop.QUASI_SEPARABLE
+        if run.is_separable(state.point) or runaway is not None:
+            if run.is_separable(state.point):
+                state = replace(state, look=replace(state.look, gap=np.inf))
+            if runaway is None and log.moves:
+                runaway = _growing(objective, log.moves[-1])
+        elif not (log.stopped or state.look.converged) and objective.nonsmooth is None:
+            state = _refine(state, run)
         if stop is Stop.ROUNDING and callable(solver):
             stop = Stop.NOWHERE
-        if fit.point.value - at_least <= fit.limit and not fit.objective.free.any():
-            fit.gap = min(fit.gap, relative(fit.point.value - at_least, fit.point.value))
-            fit.converged = fit.complete = True
-        if fit.converged and not _is_in_range(fit):
-            stop = Stop.RANGE
-        if fit.converged and not _is_storable(fit):
-            stop = Stop.STORED
-        if fit.converged and not _is_above_rounding(fit):
-            stop = Stop.FAR
-        if verbose and fit.n_iter > fit.printed:
-            fit.print()
-    stop = Stop.GAP if fit.converged else stop
+        point, look = state.point, state.look
+        if point.value - at_least <= run.limit(point) and not objective.free.any():
+            gap = min(look.gap, run.relative(point.value - at_least, point))
+            look = replace(look, gap=gap, converged=True, complete=True)
+        for why, check in _LAST_CHECKS.items():
+            if look.converged:
+                look = check(look, point, run)
+                stop = stop if look.converged else why
+        log.gap = look.gap
+        if verbose and log.n_iter > log.printed:
+            log.print()
+    stop = Stop.GAP if look.converged else stop
     message = stop.reason
-    if fit.converged:
-        message = f"The estimated relative gap, {fit.gap:.1e}, is at most tol={tol:g}."
+    if look.converged:
+        message = f"The estimated relative gap, {look.gap:.1e}, is at most tol={tol:g}."
     result = OptimizeResult(
-        x=objective.stored(objective.to_user(fit.point.theta), np.float64),
-        fun=fit.point.value * objective.scale,
-        jac=objective.gradient_to_user(fit.point.gradient) * objective.scale,
-        nit=fit.n_iter,
-        nfev=fit.nfev,
-        njev=fit.nfev,
-        nhev=fit.nhev,
-        passes=fit.passes,
-        gap=fit.gap,
-        seconds=np.array(fit.seconds[1:] or fit.seconds),
-        success=fit.converged,
-        status=int(not fit.converged),
+        x=objective.stored(objective.to_user(point.theta), np.float64),
+        fun=point.value * objective.scale,
+        jac=objective.gradient_to_user(point.gradient) * objective.scale,
+        nit=log.n_iter,
+        nfev=log.nfev,
+        njev=log.nfev,
+        nhev=log.nhev,
+        passes=log.passes,
+        gap=look.gap,
+        seconds=np.array(log.seconds[1:] or log.seconds),
+        success=look.converged,
+        status=int(not look.converged),
         message=message,
     )
-    loss_curve = [value * objective.scale for value in fit.values[1:] or fit.values]
-    return Report(stop, fit.gap, fit.complete, result, loss_curve, fit.variables, fit.runaway)
+    loss_curve = [value * objective.scale for value in log.values[1:] or log.values]
+    return Report(stop, look.gap, look.complete, result, loss_curve, state.method.reusable, runaway)
 
 
 def _start(
-    objective: Objective,
-    theta: NDArray,
-    *,
-    solver: str | ScipyMethod,
-    tol: float,
-    max_iter: int,
-    verbose: int,
-) -> Fit:
-    """Begin a fit, with curvature from a sample and at its optimum where rows are plenty."""
-    if objective.nonsmooth is not None:
-        return Fit(objective, theta, tol, verbose, jointly=False)
+    run: Fit, theta: NDArray, solver: str | ScipyMethod, variables: Whitening | None
+) -> State:
+    """Begin a smooth fit, with curvature from a sample and at its optimum where rows are plenty.
+
+    In the given variables, if they can be used.
+    """
+    objective, log = run.objective, run.log
     sample = take_sample(objective, _ROWS_PER_PARAMETER * objective.layout.size)
     small = (
-        method_of(solver, objective) is newton_cg
+        solver_of(solver, objective) is by_descent
         and joint_whitening_cost(objective, objective.layout.size) == 0
     )
     # Without a penalty nothing but whitening finds the directions that change no logit.
-    fit = Fit(objective, theta, tol, verbose, jointly=small and objective.ridge > 0)
+    jointly = small and objective.ridge > 0
+    base = only_centre(objective) if jointly else precondition(objective)
+    method = Preconditioned(
+        hessp=HessianProducts(objective),
+        objective=objective,
+        base=base,
+        variables=base if variables is None or jointly else variables,
+        jointly=Jointly(base, objective) if jointly else None,
+    )
+    point = _first_point(run, theta)
+    log.start(point)
     if sample is objective:
-        return fit
+        return State(point, method.with_curvature_of(objective.rounded()))
     # The optimum of m rows is about size / (2 m) above that of all rows: more digits are wasted.
     rough = objective.layout.size / (20 * sample.data.n_rows)
     found = minimize(
-        sample, theta, solver=solver, tol=max(tol, rough), max_iter=min(max_iter, 30), whole=False
+        sample,
+        theta,
+        solver=solver,
+        tol=max(run.tol, rough),
+        max_iter=min(run.max_iter, 30),
+        whole=False,
     ).result
-    start = fit.evaluate(objective.from_user(found.x))
-    fit.passes += found.passes * sample.data.n_rows / objective.data.n_rows
-    if start.value < fit.point.value:
-        fit.point, fit.values = start, [start.value]
-        fit.seconds = [time.perf_counter() - fit.started]
-    fit.curvature = sample
-    return fit
+    start = run.evaluate(objective.from_user(found.x))
+    log.passes += found.passes * sample.data.n_rows / objective.data.n_rows
+    if start.value < point.value:
+        log.start(start)
+        point = start
+    return State(point, method.with_curvature_of(sample))
 
 
-def _cool(fit: Fit, max_iter: int) -> float:
+def _nonsmooth_state(run: Fit, theta: NDArray, active: WorkingSet) -> State:
+    """Begin a fit with L1 or bounds."""
+    point = _first_point(run, theta)
+    run.log.start(point)
+    return State(point, ProximalNewton(objective=run.objective, active=active))
+
+
+def _first_point(run: Fit, theta: NDArray) -> Point:
+    """Evaluate the start, in the user's units; zeros are a better one than coefficients far off."""
+    theta = run.objective.from_user(theta)
+    if np.abs(theta).max(initial=0) > np.sqrt(np.finfo(run.objective.data.dtype).max):
+        return run.evaluate(np.zeros_like(theta))
+    point = run.evaluate(theta)
+    if is_far_off(run.objective, point.value):
+        zeros = run.evaluate(np.zeros_like(theta))
+        if not point.value <= zeros.value:
+            return zeros
+    return point
+
+
+def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, float]:
     """Lead a fit that starts far off to the optimum by a loss that grows less smooth step by step.
 
     Bounds can keep logits so large that no loss has curvature: a step from there sees nothing of
@@ -237,86 +272,48 @@ def _cool(fit: Fit, max_iter: int) -> float:
 
     Returns
     -------
-    float
+    state : State
+    at_least : float
         What F is at least.
     """
-    objective, at_least = fit.objective, 0.0
-    if not is_far_off(objective, fit.point.value):
-        return at_least
+    objective, log, point, at_least = run.objective, run.log, state.point, 0.0
+    if not is_far_off(objective, point.value):
+        return state, at_least
     at_zero, _ = objective.value_gradient(np.zeros(objective.layout.size))
-    temperature = fit.point.value / at_zero
-    while temperature > 1 and fit.point.value > 0 and fit.n_iter < max_iter:
-        if fit.stopped or fit.is_slow:
+    temperature = point.value / at_zero
+    while temperature > 1 and point.value > 0 and not run.has_ended:
+        if log.stopped or state.method.has_spent_its_work or run.is_slow(point):
             break
         smoother = objective.at_temperature(temperature)
         above = (temperature - 1) * at_zero
-        tol = _COOL * min(1.0, above / fit.point.value)
-        tol = min(tol, fit.tol / 4) if above <= fit.limit / 2 else tol
-        stage = Fit(smoother, objective.to_user(fit.point.theta), tol, 0, jointly=False)
-        stage.active.work = fit.active.work
-        _iterate(stage, proximal_newton, _COOL_ITERATIONS)
-        if stage.converged and stage.complete:
-            gap = stage.gap / (1 + stage.gap) * stage.point.value
-            at_least = max(at_least, stage.point.value - gap - above)
-        fit.active.work = stage.active.work
-        fit.nhev += stage.nhev
-        fit.passes += stage.passes
-        fit.point = fit.evaluate(stage.point.theta)
-        fit.accept()
+        tol = _COOL * min(1.0, above / point.value)
+        tol = min(tol, run.tol / 4) if above <= run.limit(point) / 2 else tol
+        stage = Fit(
+            fun=smoother.value_gradient,
+            log=Log(),
+            tol=tol,
+            max_iter=_COOL_ITERATIONS,
+            objective=smoother,
+        )
+        models = WorkingSet(smoother, active.nonsmooth)
+        models.work = active.work
+        start = _nonsmooth_state(stage, objective.to_user(point.theta), models)
+        found, _ = by_descent(start, stage)
+        if found.look.converged and found.look.complete:
+            gap = found.look.gap / (1 + found.look.gap) * found.point.value
+            at_least = max(at_least, found.point.value - gap - above)
+        active.work = models.work
+        log.nhev += stage.log.nhev
+        log.passes += stage.log.passes
+        point = run.evaluate(found.point.theta)
+        log.accept(point)
         temperature /= _COOLING
-    return at_least
+    return replace(state, point=point), at_least
 
 
-def _iterate(fit: Fit, method: Method, max_iter: int) -> Stop:
-    """Run a method until the fit is content or nothing more is gained; say why it ended."""
-    if not fit.base.size:  # X is zero, and there is no intercept
-        fit.take(Decrement(0.0, True, np.zeros(0)))
-        return Stop.GAP
-    failures = spent = 0
-    while failures < _FAILURES:
-        n_iter, work = fit.n_iter, fit.nfev + fit.nhev
-        method(fit, max_iter)
-        if fit.converged and fit.rounded:
-            _confirm(fit, max_iter)
-        if fit.converged and fit.n_iter < max_iter:
-            before = fit.point
-            kept = _take_newton_step(fit) and fit.left_out_nothing
-            fit.converged = kept or fit.is_certain
-            if not fit.converged and fit.point is before and method is not proximal_newton:
-                search(fit)
-        again = fit.converged and not fit.looking_again and fit.needs_second_look
-        if fit.converged and not (again and fit.n_iter < max_iter):
-            return Stop.GAP
-        fit.looking_again = again
-        fit.converged = False
-        if fit.is_slow:
-            return Stop.SLOW
-        if fit.stopped:
-            return Stop.CALLBACK
-        if fit.separable:
-            return Stop.SEPARABLE
-        if fit.n_iter >= max_iter:
-            return Stop.MAX_ITER
-        stalled = fit.n_iter > _PATIENCE and fit.values[-_PATIENCE] - fit.values[-1] <= fit.limit
-        failures = 0 if fit.n_iter > n_iter and not stalled else failures + 1
-        if failures and fit.rounded:
-            fit.be_exact()
-            failures = 0
-        work = fit.nfev + fit.nhev - work
-        if method is proximal_newton or fit.jointly is not None:
-            continue
-        if work > columns_whitening_cost(fit.base, fit.objective):
-            fit.base = fit.variables = whiten_many_columns(fit.objective)
-        elif class_whitening_cost(fit.base, fit.curvature) == np.inf:
-            spent += work
-            if spent > class_scaling_cost(fit.base, fit.curvature):
-                fit.base, fit.variables = scale_classes(fit.base, fit.objective, fit.point.theta)
-        elif work > class_whitening_cost(fit.base, fit.curvature):
-            fit.variables = precondition_classes(fit.base, fit.curvature, fit.point.theta)
-    return Stop.ROUNDING
-
-
-def _look_for_separation(fit: Fit, method: Method, max_iter: int) -> Stop:
+def _look_for_separation(
+    state: State, run: Fit, solve: Solver
+) -> tuple[State, Stop, tuple[NDArray, NDArray] | None]:
     """Find out whether coefficients without a penalty grow without bound; say why a fit has failed.
 
     Near an optimum the last steps are small. Where features separate some rows of a class from the
@@ -328,38 +325,38 @@ def _look_for_separation(fit: Fit, method: Method, max_iter: int) -> Stop:
     Source: Albert and Anderson, *On the existence of maximum likelihood estimates in logistic
     regression models*, 1984.
     """
-    tol, stop = fit.tol, Stop.GAP
+    log, tol, stop = run.log, run.tol, Stop.GAP
     for _ in range(_ROUNDS):
-        farthest = _farthest_move(fit)
-        if fit.runaway is not None:
-            fit.converged, stop = False, Stop.QUASI_SEPARABLE
-        if not fit.converged or farthest < _STILL:
+        farthest, runaway = _farthest_move(run)
+        if runaway is not None:
+            look = replace(state.look, converged=False)
+            return replace(state, look=look), Stop.QUASI_SEPARABLE, runaway
+        if farthest < _STILL:
             break
-        fit.tol, fit.moves, fit.converged = fit.tol / 10, [], False
-        stop = _iterate(fit, method, max_iter)
-        if not fit.converged:  # rounding, or max_iter; it may be good enough all the same
-            fit.converged = fit.gap <= tol and not fit.separable
+        run = replace(run, tol=run.tol / 10)
+        log.moves = []
+        state, stop = solve(replace(state, look=replace(state.look, converged=False)), run)
+        if not state.look.converged:  # rounding, or max_iter; it may be good enough all the same
+            good = state.look.gap <= tol and not run.is_separable(state.point)
+            state = replace(state, look=replace(state.look, converged=good))
             break
-    fit.tol = tol
-    return stop
+    return state, stop, None
 
 
-def _farthest_move(fit: Fit) -> float:
-    """How far the last moves go at most; note what grows, if no row loses by one that goes far."""
+def _farthest_move(run: Fit) -> tuple[float, tuple[NDArray, NDArray] | None]:
+    """How far the last moves go at most; and what grows, if no row loses by one that goes far."""
     most = 0.0
-    for move in fit.moves:
+    for move in run.log.moves:
         with np.errstate(over="ignore", invalid="ignore"):
-            farthest, lost = fit.objective.recession(move)
+            farthest, lost = run.objective.recession(move)
         most = max(most, farthest)
         if farthest >= _STILL and lost <= _LOSES_NOTHING * farthest:
-            fit.runaway = _growing(fit, move)
-            break
-    return most
+            return most, _growing(run.objective, move)
+    return most, None
 
 
-def _growing(fit: Fit, move: NDArray) -> tuple[NDArray, NDArray]:
+def _growing(objective: Objective, move: NDArray) -> tuple[NDArray, NDArray]:
     """Return the outputs and the features without a penalty that a step moved most."""
-    objective = fit.objective
     mean, square = objective.moments()
     D, d = objective.layout.unpack(move)
     moved = np.abs(D) * np.sqrt(np.maximum(square - mean**2, 0)) * objective.free
@@ -369,87 +366,64 @@ def _growing(fit: Fit, move: NDArray) -> tuple[NDArray, NDArray]:
     return np.flatnonzero(most.any(axis=1)), np.flatnonzero(most[:, : D.shape[1]].any(axis=0))
 
 
-def _take_newton_step(fit: Fit) -> bool:
-    """Go where the last estimate points, if that is lower: its products are paid for.
-
-    Where F is flat to rounding the gradient decides, and the iteration counts as the last one.
-    Return whether the step gained what the estimate had promised.
-    """
-    before, square = fit.point, fit.square
-    fit.point = fit.evaluate(before.theta + fit.variables.to_user(fit.step))
-    gain = before.value - fit.point.value
-    if gain > 0:
-        fit.accept()
-    elif fit.is_flat(gain) and fit.square < square:
-        fit.values[-1] = fit.point.value
-    else:
-        fit.point = before
-    error = gain - fit.decrement
-    if abs(error) <= _TRUSTED * fit.decrement or fit.is_flat(error):
-        return True
-    if fit.decrement > FAR_BELOW * fit.limit or abs(error) > 0.5 * fit.limit:
-        return False
-    decays = 0 < error <= _DECAYS * fit.decrement
-    return not decays or fit.decrement <= FAST * fit.decrement_before
-
-
-def _confirm(fit: Fit, max_iter: int) -> None:
-    """Take the Newton step and estimate the gap again, with the Hessian of rows as they are.
-
-    After that step little is left, and few products tell.
-    """
-    if fit.n_iter < max_iter:
-        _take_newton_step(fit)
-    fit.be_exact()
-    fit.estimate_gap()
-
-
-def _refine(fit: Fit, max_iter: int) -> None:
+def _refine(state: State, run: Fit) -> State:
     """Take Newton steps as long as they shrink the gap, where F is flat to rounding."""
+    method, point, before = state.method, state.point, state.before
+    products = max(_LAST_PRODUCTS, run.log.nhev // 2)
+    look = method.estimate(point, run, before, max_products=products)
     for _ in range(_REFINEMENTS):
-        if fit.converged or fit.n_iter >= max_iter or not fit.gap < 1:
-            return
-        before, gap = fit.point, fit.gap
-        fit.point = fit.evaluate(before.theta + fit.variables.to_user(fit.step))
+        if look.converged or run.has_ended or not look.gap < 1:
+            break
+        farther = run.evaluate(point.theta + look.step)
         # A gap that rounding cannot hide is no gap if the step goes up.
-        hidden = fit.is_flat(gap * before.value / _HIDES)
-        if hidden or fit.point.value <= before.value:
-            fit.estimate_gap()
-            if fit.converged or fit.gap < gap:
-                fit.accept()
-                continue
-        fit.point, fit.gap, fit.converged = before, gap, False
-        return
+        hidden = run.is_flat(look.gap * point.value / _HIDES, farther)
+        if not (hidden or farther.value <= point.value):
+            break
+        closer = method.estimate(farther, run, before)
+        if not (closer.converged or closer.gap < look.gap):
+            look = replace(closer, gap=look.gap, converged=False)
+            break
+        point, look = farther, closer
+        run.log.accept(point)
+    return replace(state, point=point, look=look)
 
 
-def _is_in_range(fit: Fit) -> bool:
-    """Whether the coefficients are numbers in the dtype of X."""
-    user = fit.objective.to_user(fit.point.theta)
-    fit.converged = bool(np.abs(user).max() <= np.finfo(fit.objective.data.stored_dtype).max)
-    return fit.converged
+def _in_range(look: Look, point: Point, run: Fit) -> Look:
+    """Look whether the coefficients are numbers in the dtype of X."""
+    user = run.objective.to_user(point.theta)
+    largest = np.finfo(run.objective.data.stored_dtype).max
+    return replace(look, converged=bool(np.abs(user).max() <= largest))
 
 
-def _is_storable(fit: Fit) -> bool:
-    """Whether the gap is still small once the coefficients are rounded to the dtype of X.
+def _storable(look: Look, point: Point, run: Fit) -> Look:
+    """Look whether the gap is still small once the coefficients are rounded to the dtype of X.
 
     Intercepts of columns far from zero have few digits left for what matters.
     """
-    objective = fit.objective
-    if objective.data.centre is not None:
-        user = objective.to_user(fit.point.theta)
-        dtype = objective.data.stored_dtype
-        stored = objective.stored(user, dtype).astype(np.float64)
-        lost = fit.evaluate(objective.from_user(stored)).value - fit.point.value
-        if abs(lost) > np.finfo(dtype).eps * fit.point.value:
-            fit.gap += relative(max(lost, 0.0), fit.point.value)
-            fit.converged = fit.gap <= fit.tol
-    return fit.converged
+    objective = run.objective
+    if objective.data.centre is None:
+        return look
+    user = objective.to_user(point.theta)
+    dtype = objective.data.stored_dtype
+    stored = objective.stored(user, dtype).astype(np.float64)
+    lost = run.evaluate(objective.from_user(stored)).value - point.value
+    if not abs(lost) > np.finfo(dtype).eps * point.value:
+        return look
+    gap = look.gap + run.relative(max(lost, 0.0), point)
+    return replace(look, gap=gap, converged=gap <= run.tol)
 
 
-def _is_above_rounding(fit: Fit) -> bool:
-    """Whether columns far from zero, without an intercept, leave digits for a small gap."""
-    hidden = rounding_without_intercept(fit.objective, fit.point.theta, fit.point.value)
-    if hidden > fit.tol:
-        fit.gap += hidden
-        fit.converged = False
-    return fit.converged
+def _above_rounding(look: Look, point: Point, run: Fit) -> Look:
+    """Look whether columns far from zero, without an intercept, leave digits for a small gap."""
+    hidden = rounding_without_intercept(run.objective, point.theta, point.value)
+    if not hidden > run.tol:
+        return look
+    return replace(look, gap=look.gap + hidden, converged=False)
+
+
+#: What a gap must stand that is small enough, and why a fit ends that does not.
+_LAST_CHECKS = {
+    Stop.RANGE: _in_range,
+    Stop.STORED: _storable,
+    Stop.FAR: _above_rounding,
+}

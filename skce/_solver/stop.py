@@ -88,7 +88,7 @@ class Report:
     complete : bool
     result : OptimizeResult
     loss_curve : list of float
-    variables : Whitening
+    variables : Whitening or None
         The last ones, good for a similar objective too.
     runaway : tuple of ndarray, or None
         Outputs and features whose coefficients grow without bound, if any do.
@@ -99,7 +99,7 @@ class Report:
     complete: bool
     result: OptimizeResult
     loss_curve: list[float]
-    variables: Whitening
+    variables: Whitening | None
     runaway: tuple[NDArray, NDArray] | None = None
 
 

@@ -1,0 +1,169 @@
+"""The loop: look, stop or search, learn; and what a look that ends it must stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+
+from .method import Method
+from .run import FAR_BELOW, FAST, Look, Point, Run
+from .stop import Stop
+
+#: A fit ends after this many line searches in a row that found nothing lower. One may be due to a
+#: bad L-BFGS memory, which a restart drops; a second one is due to rounding.
+_FAILURES = 2
+#: A line search counts as failed if this many iterations gained less than the gap that matters.
+_PATIENCE = 30
+#: A last step must gain what it promised, but for this share: else the quadratic model, on which
+#: the estimate of the gap rests, does not hold.
+_TRUSTED = 0.1
+#: If losses decay exponentially it gains 1.26 times its promise, and about 1.5 times at most, and
+#: the decrement does not fall fast. If the promise is far below `limit` other errors are rounding.
+_DECAYS = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where a run is.
+
+    Attributes
+    ----------
+    point : Point
+    method : Method
+    look : Look
+        The last one.
+    before : float
+        The decrement one iteration before.
+    looks_again : bool
+        Whether a gap that was small enough is looked at once more.
+    """
+
+    point: Point
+    method: Method
+    look: Look = field(default_factory=Look)
+    before: float = np.inf
+    looks_again: bool = False
+
+
+#: Makes some iterations.
+Advance = Callable[[State, Run], State]
+
+
+def step(state: State, run: Run) -> State:
+    """One iteration: a look, and a search along its step unless the look ends the run."""
+    point, before = state.point, state.look.decrement
+    method, made = state.method.at(point, run), run.log.nhev
+    look = method.look(point, run, before)
+    certain = partial(is_certain, method, point, run)
+    if look.converged and not run.is_settled(look, point, before, certain):
+        look = replace(look, converged=False)
+    method = method.made(run.log.nhev - made if np.isfinite(look.decrement) else np.inf)
+    if run.log.verbose and run.log.n_iter:
+        run.log.print()
+    state = replace(state, method=method, look=look, before=before)
+    if look.converged or run.is_separable(point) or run.has_ended:
+        return state
+    lower, method = method.search(point, look, run)
+    return replace(state, point=lower, method=method.learn(point, lower))
+
+
+def iterate(state: State, run: Run, advance: Advance = step) -> tuple[State, Stop]:
+    """Advance until the gap is small enough or nothing more is gained; say why it ended."""
+    log = run.log
+    state = replace(state, method=state.method.afresh())
+    if not state.method.size:  # X is zero, and there is no intercept
+        look = Look(decrement=0.0, complete=True, step=np.zeros_like(state.point.theta))
+        return replace(state, look=run.judge(look, state.point, state.before)), Stop.GAP
+    failures = 0
+    while failures < _FAILURES:
+        n_iter, work = log.n_iter, log.nfev + log.nhev
+        state = advance(state, run)
+        if state.look.converged and state.method.is_rounded:
+            state = _confirm(state, run)
+        if state.look.converged and not run.has_ended:
+            state = _end(state, run)
+        converged, point = state.look.converged, state.point
+        again = converged and not state.looks_again
+        again = again and run.needs_second_look(state.look, point, state.before)
+        if converged and not (again and not run.has_ended):
+            return state, Stop.GAP
+        state = replace(state, looks_again=again, look=replace(state.look, converged=False))
+        if state.method.has_spent_its_work or run.is_slow(point):
+            return state, Stop.SLOW
+        if log.stopped:
+            return state, Stop.CALLBACK
+        if run.is_separable(point):
+            return state, Stop.SEPARABLE
+        if run.has_ended:
+            return state, Stop.MAX_ITER
+        stalled = log.n_iter > _PATIENCE
+        stalled = stalled and log.values[-_PATIENCE] - log.values[-1] <= run.limit(point)
+        failures = 0 if log.n_iter > n_iter and not stalled else failures + 1
+        method = state.method
+        if failures and method.is_rounded:
+            method, failures = method.exact(), 0
+        work = log.nfev + log.nhev - work
+        state = replace(state, method=method.adapted(point, work))
+    return state, Stop.ROUNDING
+
+
+def is_certain(method: Method, point: Point, run: Run) -> bool:
+    """Whether the gradient alone bounds the gap."""
+    return method.missed(point) <= run.limit(point)
+
+
+def _end(state: State, run: Run) -> State:
+    """Take the last step; the gap is small if it gained what the look had promised."""
+    before, method = state.point, state.method
+    point, kept = take_step(state, run)
+    kept = kept and method.left_out(point) <= FAR_BELOW * run.limit(point)
+    converged = kept or is_certain(method, point, run)
+    if not converged and point is before:
+        point, method = method.search_again(point, state.look, run)
+    look = replace(state.look, converged=converged)
+    return replace(state, point=point, method=method, look=look)
+
+
+def take_step(state: State, run: Run) -> tuple[Point, bool]:
+    """Go where the last look points, if that is lower: its products are paid for.
+
+    If values are flat to rounding the gradient decides, and the iteration counts as the last one.
+
+    Returns
+    -------
+    point : Point
+    kept : bool
+        Whether the step gained what the look had promised.
+    """
+    before, method, look = state.point, state.method, state.look
+    point = run.evaluate(before.theta + look.step)
+    gain = before.value - point.value
+    if gain > 0:
+        run.log.accept(point)
+    elif run.is_flat(gain, point) and method.square(point) < method.square(before):
+        run.log.values[-1] = point.value
+    else:
+        point = before
+    error = gain - look.decrement
+    if abs(error) <= _TRUSTED * look.decrement or run.is_flat(error, point):
+        return point, True
+    limit = run.limit(point)
+    if look.decrement > FAR_BELOW * limit or abs(error) > 0.5 * limit:
+        return point, False
+    decays = 0 < error <= _DECAYS * look.decrement
+    return point, not decays or look.decrement <= FAST * state.before
+
+
+def _confirm(state: State, run: Run) -> State:
+    """Take the step and estimate the gap again, with the Hessian of rows as they are.
+
+    After that step little is left, and few products tell.
+    """
+    point = state.point if run.has_ended else take_step(state, run)[0]
+    method = state.method.exact()
+    return replace(
+        state, point=point, method=method, look=method.estimate(point, run, state.before)
+    )

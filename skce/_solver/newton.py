@@ -1,0 +1,446 @@
+"""Newton's method: looks by conjugate gradients, and searches along their steps.
+
+`Newton` is the method in given variables; `Preconditioned` is the same for an objective of this
+package, and knows when other variables or a rougher Hessian pay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .._problem.objective import Objective
+from .decrement import MISSING, PRODUCTS, SOLVED, newton_decrement
+from .method import Method
+from .run import Hessp, Look, Point, Run
+from .variables import (
+    Jointly,
+    Whitened,
+    Whitening,
+    class_scaling_cost,
+    class_whitening_cost,
+    columns_whitening_cost,
+    joint_whitening_cost,
+    precondition_classes,
+    scale_classes,
+    take_sample,
+    whiten_many_columns,
+)
+
+#: Conjugate gradients end once an iteration gains less than this share of the average gain of an
+#: iteration. With 0.2 letter took as long, and text with C = 100 half as long again.
+TRUNCATION = 0.05
+#: Conjugate gradients end at most at this many times the relative error of the quadratic model in
+#: the last step, as a share of their average gain: an exact model is worth solving further. Text
+#: with C = 1 took 13 products and 6 iterations less.
+_TRUNCATION_PER_ERROR = 3
+#: Share of the gap that an estimate for X in float32 may miss.
+_MISSING_SINGLE = 1e-2
+#: The largest eigenvalue of the Hessian in variables that were whitened near the point.
+_LARGEST_EIGENVALUE = 2
+#: A step must gain at least this share of what the slope promises (the Armijo condition).
+ENOUGH = 1e-4
+#: Lengths that a line search tries at most.
+BACKTRACKS = 20
+#: A step that gains more than this share of what the slope promises is lengthened.
+_STRAIGHT = 0.75
+#: If a step with the Hessian of a sample leaves more than this share of the gap, the next sample is
+#: larger.
+_LITTLE = 0.3
+
+
+class Variables(Protocol):
+    """A linear change of variables, theta = theta_0 + T v."""
+
+    @property
+    def size(self) -> int:
+        """Number of variables."""
+
+    @property
+    def trust(self) -> float:
+        """How far `missed` is above what is missed; above 1 only if T makes the Hessian white."""
+
+    def to_user(self, v: NDArray) -> NDArray:
+        """T v."""
+
+    def gradient(self, gradient: NDArray) -> NDArray:
+        """T' g."""
+
+    def missed(self, residual: NDArray) -> float:
+        """Upper bound of r' H^-1 r / 2, infinite if none is known."""
+
+    def product(self, hessian: Callable[[NDArray], NDArray], v: NDArray) -> tuple[NDArray, NDArray]:
+        """T' H T v, and H T v."""
+
+
+@dataclass(frozen=True)
+class AsTheyAre:
+    """No change of variables.
+
+    Attributes
+    ----------
+    size : int
+    least_curvature : float
+        No eigenvalue of any Hessian is below this.
+    """
+
+    size: int
+    least_curvature: float = 0.0
+    trust: float = 1.0
+
+    def to_user(self, v: NDArray) -> NDArray:
+        """Return v."""
+        return v
+
+    def gradient(self, gradient: NDArray) -> NDArray:
+        """Return g."""
+        return gradient
+
+    def missed(self, residual: NDArray) -> float:
+        """Return r' r / 2 over the least curvature."""
+        if not self.least_curvature:
+            return np.inf
+        return float(residual @ residual) / (2 * self.least_curvature)
+
+    def product(self, hessian: Callable[[NDArray], NDArray], v: NDArray) -> tuple[NDArray, NDArray]:
+        """Return H v, and once more."""
+        curved = hessian(v)
+        return curved.copy(), curved
+
+
+class HessianProducts:
+    """Products with the Hessian of an objective, as SciPy takes them.
+
+    What the objective needs to know of a point is kept until the next point.
+    """
+
+    def __init__(self, objective: Objective):
+        self.objective = objective
+        self._theta: NDArray | None = None
+        self._product: Any = None
+
+    def __call__(self, theta: NDArray, direction: NDArray) -> NDArray:
+        """Hessian at theta times a direction."""
+        if self._theta is not theta:
+            self._product = None  # that of the point before need not be in memory, too
+            self._theta, self._product = theta, self.objective.hessian(theta)
+        return self._product(direction)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Newton(Method):
+    """Newton's method with conjugate gradients.
+
+    Attributes
+    ----------
+    hessp : callable
+        Takes theta and a direction; returns the Hessian times the direction.
+    variables : Variables
+        In which conjugate gradients run.
+    truncation : float
+        How small the last gain of conjugate gradients need be, relative to the others.
+    """
+
+    hessp: Hessp
+    variables: Variables
+    truncation: float = TRUNCATION
+
+    @property
+    def share(self) -> float:
+        """Passes of a product."""
+        return 1.0
+
+    @property
+    def size(self) -> int:
+        """Number of variables."""
+        return self.variables.size
+
+    @property
+    def dtype(self) -> DTypeLike:
+        """Type of number of the vectors of conjugate gradients."""
+        return np.float64
+
+    @property
+    def eps(self) -> float:
+        """Precision of products."""
+        return float(np.finfo(np.float64).eps)
+
+    @property
+    def missing(self) -> float | None:
+        """Share of the gap that an estimate may miss, if it is not the usual one."""
+        return None
+
+    def through(self, hessp: Hessp | None) -> Self:
+        """Return the method with products by a function."""
+        return self if hessp is None or hessp is self.hessp else replace(self, hessp=hessp)
+
+    def gradient(self, point: Point) -> NDArray:
+        """Gradient at a point in the variables of the method."""
+        return point.remember(self.variables, lambda: self.variables.gradient(point.gradient))
+
+    def rough_gap(self, point: Point) -> float:
+        """Return a lower bound of the decrement, by the largest eigenvalue that a Hessian has."""
+        return self.square(point) / (2 * _LARGEST_EIGENVALUE)
+
+    def missed(self, point: Point) -> float:
+        """Bound of the gap by the gradient alone."""
+        return self.variables.missed(point.gradient)
+
+    def curved(self, point: Point, direction: NDArray, run: Run) -> NDArray:
+        """Hessian at a point times a direction, both in the variables of the functions."""
+        run.log.nhev += 1
+        run.log.passes += self.share
+        return self.hessp(point.theta, direction)
+
+    def look(self, point: Point, run: Run, before: float) -> Look:
+        """Look at a point, after one where the decrement was `before`."""
+        return self.estimate(point, run, before, truncation=self.truncation)
+
+    def estimate(
+        self,
+        point: Point,
+        run: Run,
+        before: float,
+        *,
+        truncation: float = 0.0,
+        missing: float = MISSING,
+        max_products: int = 0,
+    ) -> Look:
+        """Estimate the gap at a point by the decrement, which also finds the Newton step.
+
+        Conjugate gradients end once the decrement is known, but for a share that is `missing`; or,
+        if it is above the limit, once their gains are below `truncation`.
+        """
+        gradient = self.gradient(point)
+        found = newton_decrement(
+            gradient.astype(self.dtype, copy=False),
+            point.gradient.astype(self.dtype, copy=False),
+            lambda v: self.variables.product(lambda d: self.curved(point, d, run), v),
+            lambda residual: self.variables.missed(residual) / self.variables.trust,
+            limit=run.limit(point),
+            truncation=truncation,
+            white=self.variables.trust > 1,
+            eps=self.eps,
+            missing=missing if self.missing is None else self.missing,
+            max_products=max_products or PRODUCTS,
+        )
+        step = found.step if found.step.any() else -gradient
+        return run.judge(self.seen(point, step, found.gap, complete=found.complete), point, before)
+
+    def seen(self, point: Point, step: NDArray, decrement: float, *, complete: bool) -> Look:
+        """Return a look, by a step in the variables of the method."""
+        return Look(
+            decrement=decrement,
+            complete=complete,
+            step=self.variables.to_user(step),
+            slope=float(self.gradient(point) @ step),
+        )
+
+    def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
+        """Backtrack along the step until F is low enough, by a parabola through what is known.
+
+        If rounding takes the difference of F, a gradient of half the square is as good.
+
+        Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 3.5.
+
+        Returns
+        -------
+        point : Point
+            The origin if nothing was lower.
+        method : Newton
+            What has learnt from it.
+        """
+        square, slope, length = self.square(origin), look.slope, 1.0
+        for _ in range(BACKTRACKS):
+            point = run.evaluate(origin.theta + length * look.step)
+            gain = origin.value - point.value
+            lower = gain >= -ENOUGH * length * slope and gain > 0
+            flat = run.is_flat(gain, point)
+            if lower or (length == 1 and flat and self.square(point) <= square / 2):
+                if not flat:
+                    point = lengthen(run, origin, point, look, length)
+                run.log.accept(point)
+                error = 0.0
+                if not run.is_flat(gain, point):
+                    error = abs(gain / look.decrement - 1) if length == 1 else 1.0
+                truncation = min(TRUNCATION, _TRUNCATION_PER_ERROR * error)
+                return point, replace(self, truncation=truncation)
+            curvature = -(gain + length * slope) / length**2
+            length = float(np.clip(-slope / (2 * curvature), length / 10, length / 2))
+        return origin, self
+
+    def search_again(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
+        """Search along a last step that, in full, gained nothing."""
+        return self.search(origin, look, run)
+
+
+def lengthen(run: Run, origin: Point, point: Point, look: Look, length: float) -> Point:
+    """Go farther along a step that gained nearly all that its slope promises.
+
+    There is next to no curvature along it, as if logits are so far off that every probability is
+    zero or one, or it was cut too short. A whole step of Newton's method gains a half of it.
+    """
+    factor = 1.0
+    while origin.value - point.value >= _STRAIGHT * length * -look.slope > 0:
+        factor = 2 * factor if length >= 1 else 2
+        length *= factor
+        farther = run.evaluate(origin.theta + length * look.step)
+        if not farther.value < point.value:
+            return point
+        point = farther
+    return point
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Preconditioned(Newton):
+    """Newton's method for an objective of this package.
+
+    Attributes
+    ----------
+    objective : Objective
+    base : Whitened
+        The variables that are the same for all classes.
+    rough : HessianProducts, default=None
+        Products that are taken in place of exact ones: those of a sample, or of rounded rows.
+    jointly : Jointly, default=None
+        What makes the variables at every point.
+    products : float, default=0
+        Those that the last look took.
+    spent : float, default=0
+        Passes since the classes were scaled, or could have been.
+    """
+
+    objective: Objective
+    base: Whitened
+    variables: Whitening
+    rough: HessianProducts | None = None
+    jointly: Jointly | None = None
+    products: float = 0.0
+    spent: float = 0.0
+
+    @property
+    def curvature(self) -> Objective:
+        """The objective whose Hessian is used."""
+        return self.objective if self.rough is None else self.rough.objective
+
+    @property
+    def size(self) -> int:
+        """Number of variables."""
+        return self.base.size
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether the Hessian is that of rounded rows."""
+        return self.curvature.data.dtype != self.objective.data.dtype
+
+    @property
+    def share(self) -> float:
+        """Passes of a product."""
+        return self.curvature.data.n_rows / self.objective.data.n_rows
+
+    @property
+    def dtype(self) -> DTypeLike:
+        """Type of number of the vectors of conjugate gradients."""
+        return np.float32 if self.is_rounded else np.float64
+
+    @property
+    def eps(self) -> float:
+        """Precision of products."""
+        return float(np.finfo(self.curvature.data.dtype).eps)
+
+    @property
+    def missing(self) -> float | None:
+        """Share of the gap that an estimate may miss, if it is not the usual one."""
+        return _MISSING_SINGLE if self.objective.data.dtype == np.float32 else None
+
+    @property
+    def reusable(self) -> Whitening | None:
+        """The variables that a similar objective can begin with."""
+        return self.variables
+
+    def curved(self, point: Point, direction: NDArray, run: Run) -> NDArray:
+        """Hessian at a point times a direction, both in the variables of the functions."""
+        run.log.nhev += 1
+        run.log.passes += self.share
+        return (self.rough or self.hessp)(point.theta, direction)
+
+    def at(self, point: Point, run: Run) -> Self:
+        """Return the method in the variables for a point."""
+        jointly = self.jointly
+        if jointly is None:
+            if not self.products >= joint_whitening_cost(self.objective, self.size) < np.inf:
+                return self
+            jointly = Jointly(self.base, self.objective)
+        run.log.work += self.size**2 * (2 * self.objective.data.n_rows + self.size / 3)
+        return replace(self, jointly=jointly, variables=jointly.at(point.theta))
+
+    def look(self, point: Point, run: Run, before: float) -> Look:
+        """Look at a point; by its gradient alone if the Hessian is the identity.
+
+        That is checked if the gap is small.
+        """
+        if self.jointly is None:
+            return super().look(point, run, before)
+        step = -self.gradient(point)
+        square = float(step @ step)
+        look = self.seen(point, step, square / 2, complete=False)
+        limit = run.limit(point)
+        if look.decrement > limit:
+            run.log.gap = run.relative(look.decrement, point)
+            return replace(look, gap=run.log.gap)
+        curved, user_curved = self.variables.product(lambda d: self.curved(point, d, run), step)
+        residual = step - curved
+        solved = residual @ residual <= SOLVED * square
+        missed = self.variables.missed(point.gradient + user_curved)
+        if solved and (missed <= limit - look.decrement or missed == np.inf):
+            return run.judge(replace(look, complete=True), point, before)
+        return self.estimate(point, run, before)
+
+    def exact(self) -> Self:
+        """Return the method with the Hessian of all rows, as they are."""
+        return replace(self, rough=None)
+
+    def afresh(self) -> Self:
+        """Return the method at the beginning of a run."""
+        return replace(self, spent=0.0)
+
+    def with_curvature_of(self, curvature: Objective) -> Self:
+        """Return the method with the Hessian of an objective."""
+        exact = curvature is self.objective
+        return replace(self, rough=None if exact else HessianProducts(curvature))
+
+    def made(self, products: float) -> Self:
+        """Return the method after a look that took so many products."""
+        return replace(self, products=products)
+
+    def learn(self, origin: Point, point: Point) -> Self:
+        """Return the method after a search, with the Hessian of more rows if it gained little."""
+        n_rows = self.curvature.data.n_rows
+        if not n_rows < self.objective.data.n_rows:
+            return self
+        if self.rough_gap(point) <= _LITTLE * self.rough_gap(origin):
+            return self
+        return self.with_curvature_of(take_sample(self.objective, 4 * n_rows))
+
+    def adapted(self, point: Point, work: float) -> Self:
+        """Return the method in better variables, if the last passes would have paid for them."""
+        if self.jointly is not None:
+            return self
+        if work > columns_whitening_cost(self.base, self.objective):
+            base = whiten_many_columns(self.objective)
+            return replace(self, base=base, variables=base)
+        cost = class_whitening_cost(self.base, self.curvature)
+        if cost == np.inf:
+            spent = self.spent + work
+            if spent <= class_scaling_cost(self.base, self.curvature):
+                return replace(self, spent=spent)
+            base, variables = scale_classes(self.base, self.objective, point.theta)
+            return replace(self, base=base, variables=variables, spent=spent)
+        if work > cost:
+            variables = precondition_classes(self.base, self.curvature, point.theta)
+            return replace(self, variables=variables)
+        return self

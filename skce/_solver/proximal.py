@@ -1,0 +1,98 @@
+"""The proximal Newton method: steps to the minimum of a model with an L1 penalty and bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._problem.objective import Objective
+from .method import Method
+from .newton import BACKTRACKS, ENOUGH, lengthen
+from .run import Look, Point, Run
+from .working_set import WorkingSet
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ProximalNewton(Method):
+    """The proximal Newton method.
+
+    Attributes
+    ----------
+    objective : Objective
+        With a nonsmooth term.
+    active : WorkingSet
+        What makes the models, and remembers what the last ones took.
+    """
+
+    objective: Objective
+    active: WorkingSet
+
+    @property
+    def size(self) -> int:
+        """Number of variables."""
+        return self.objective.layout.size
+
+    def gradient(self, point: Point) -> NDArray:
+        """Least subgradient at a point."""
+        nonsmooth = self.active.nonsmooth
+        return point.remember(self, lambda: nonsmooth.subgradient(point.theta, point.gradient))
+
+    def missed(self, point: Point) -> float:
+        """Bound of the gap by the subgradient alone."""
+        return self.active.centred.missed(self.gradient(point))
+
+    @property
+    def has_spent_its_work(self) -> bool:
+        """Whether models took so much work that no more is worth it."""
+        return self.active.work > self.active.most_work
+
+    def left_out(self, point: Point) -> float:
+        """Return roughly the gain of coefficients that the last model left out.
+
+        At the point of the model they gained nothing, but its step, of an intercept for one, may
+        change the gradient of all others.
+        """
+        return self.active.gain_outside(self.gradient(point), point.value)
+
+    def look(self, origin: Point, run: Run, before: float) -> Look:
+        """Look at a point by the minimum of a model on some coefficients."""
+        active = self.active
+        some, complete = active.choose(origin.theta, self.gradient(origin))
+        least, made = active.minimum(
+            origin.theta, origin.gradient, some, limit=run.limit(origin), most=origin.value
+        )
+        run.log.nhev += made
+        run.log.passes += made
+        complete = complete and least.solved and not active.damping
+        slope = float(origin.gradient @ (least.x - origin.theta))
+        slope += active.nonsmooth.value(least.x) - active.nonsmooth.value(origin.theta)
+        look = Look(
+            decrement=least.gain,
+            complete=complete,
+            step=least.x - origin.theta,
+            slope=slope,
+            target=least.x,
+        )
+        return run.judge(look, origin, before, least.left if complete else 0.0)
+
+    def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
+        """Halve the step until F is low enough; judge the model by what it gains."""
+        gained, share = 0.0, 0.0
+        for length in 0.5 ** np.arange(BACKTRACKS):
+            # In full, so that zeros and bounds are exact.
+            target = look.target if length == 1 else None
+            point = run.evaluate(origin.theta + length * look.step if target is None else target)
+            gained = origin.value - point.value
+            if gained > 0 and gained >= -ENOUGH * length * look.slope:
+                share = gained / look.decrement if look.decrement > 0 else 0.0
+                if not run.is_flat(gained, point):
+                    point = lengthen(run, origin, point, look, length)
+                run.log.accept(point)
+                break
+        else:
+            point = origin
+        self.active.judge(np.inf if run.is_flat(look.decrement, point) else share)
+        return point, self

@@ -1,0 +1,348 @@
+"""What a run of a method is made of: points, looks at them, its rule and its log.
+
+A method gets values and returns values. What it did is written into the log, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._callbacks import OnIteration
+from .._data import FEW_BYTES
+from .._problem.objective import Objective
+
+#: The limit of the work of a fit, in multiplications of a large matrix product: about ten seconds.
+_MOST_WORK = 7e10
+#: Time of a pass beside its multiplications, in the same unit.
+_WORK_PER_PASS = 2.4e6
+#: Time of one logit beside its multiplications, in the same unit.
+_WORK_PER_LOGIT = 240
+#: With L1 or bounds a fit is slow if this many iterations, after as many others, gained next to
+#: nothing.
+_LONG = 100
+#: Next to nothing, as a share of F.
+_SLOW = 1e-2
+#: Classes count as separated if some features have no penalty and the mean loss is below this.
+_SEPARABLE = 1e-12
+#: A start is compared with zeros if its mean loss is this many times that of zeros.
+_FAR_OFF = 10
+#: If the decrement falls by less than this factor, the geometric series is summed with this factor.
+_SLOWEST = 0.95
+#: The decrement must have fallen to this share of the last one: Newton's method is then fast.
+FAST = 0.1
+#: A decrement below this share of `limit` must only fall to the next share of the last one.
+FAR_BELOW = 0.01
+_FALLS = 0.5
+#: A decrement below this many times the rounding of F need not fall.
+_HIDDEN = 10
+#: If the decrement has fallen to this share of the last one at once, no second look is needed.
+_VERY_FAST = 1e-3
+#: The gap is at most this many times the decrement, which it is if the loss decays exponentially.
+_MARGIN = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A point, and what the functions are there.
+
+    Attributes
+    ----------
+    theta : ndarray of shape (size,)
+        In the variables of the functions.
+    value : float
+        What is minimised.
+    gradient : ndarray of shape (size,)
+        Of its smooth part.
+    """
+
+    theta: NDArray
+    value: float
+    gradient: NDArray
+    _memo: list[tuple[Any, NDArray]] = field(default_factory=list, repr=False)
+
+    def remember(self, what: Any, make: Callable[[], NDArray]) -> NDArray:
+        """Return what `make` returns, which is kept for the last `what`."""
+        if not self._memo or self._memo[0][0] is not what:
+            self._memo[:] = [(what, make())]
+        return self._memo[0][1]
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What a method sees at a point: how far the minimum is, and a step there.
+
+    Attributes
+    ----------
+    decrement : float
+        What the step gains by a quadratic model.
+    gap : float
+        What is left above the minimum, relative to it, by this decrement and the one before.
+    complete : bool
+        Whether the model was solved; if not, these are lower bounds.
+    converged : bool
+        Whether the gap is known to be small enough.
+    step : ndarray of shape (size,)
+        In the variables of the functions.
+    slope : float
+        Of what is minimised, along the step.
+    target : ndarray of shape (size,), or None
+        Where the step leads, exact to the last bit, if that matters.
+    """
+
+    decrement: float = np.inf
+    gap: float = np.inf
+    complete: bool = False
+    converged: bool = False
+    step: NDArray = field(default_factory=lambda: np.zeros(0))
+    slope: float = 0.0
+    target: NDArray | None = None
+
+
+class Log:
+    """What a run did, and what that took.
+
+    Parameters
+    ----------
+    verbose : int, default=0
+        Whether to print a line per iteration.
+    label : str, default=""
+        What each line begins with.
+    scale : float, default=1.0
+        What values are printed in units of.
+    on_iteration : callable, default=None
+        Takes theta after each iteration, and returns whether to stop.
+    """
+
+    def __init__(
+        self,
+        *,
+        verbose: int = 0,
+        label: str = "",
+        scale: float = 1.0,
+        on_iteration: OnIteration | None = None,
+    ):
+        self.verbose, self.label, self.scale = verbose, label, scale
+        self.on_iteration = on_iteration
+        self.started = time.perf_counter()
+        self.nfev = self.nhev = 0
+        #: Passes over all rows; and multiplications beside them.
+        self.passes = self.work = 0.0
+        #: Value at the start and after each iteration, and seconds.
+        self.values: list[float] = []
+        self.seconds: list[float] = []
+        #: The last two moves, if `keeps_moves`.
+        self.keeps_moves, self.moves = False, list[NDArray]()
+        self.accepted: Point | None = None
+        self.stopped = False
+        #: The last estimate of the gap, and the last iteration that has a line.
+        self.gap, self.printed = np.inf, 0
+
+    def start(self, point: Point) -> None:
+        """Begin at a point."""
+        self.accepted = point
+        self.values = [point.value]
+        self.seconds = [time.perf_counter() - self.started]
+
+    @property
+    def n_iter(self) -> int:
+        """Iterations made."""
+        return len(self.values) - 1
+
+    def accept(self, point: Point) -> None:
+        """Take note of an iteration that led to a point."""
+        if self.verbose and self.n_iter > self.printed:  # the one before, a last step that was not
+            self.print()
+        if self.keeps_moves and self.accepted is not None:
+            self.moves = [*self.moves[-1:], point.theta - self.accepted.theta]
+        self.accepted = point
+        self.values.append(point.value)
+        self.seconds.append(time.perf_counter() - self.started)
+        if self.on_iteration is not None:
+            self.stopped = self.on_iteration(point.theta)
+
+    def print(self) -> None:
+        """Print a line on the last iteration."""
+        self.printed = self.n_iter
+        print(
+            f"{self.label}iteration {self.n_iter:4d}  objective {self.values[-1] * self.scale:.10e}"
+            f"  gap {self.gap:.1e}  passes {self.passes:7.1f}"
+            f"  {time.perf_counter() - self.started:8.3f} s"
+        )
+
+
+#: Takes theta; returns a value and the gradient.
+Fun = Callable[[NDArray], tuple[float, NDArray]]
+#: Takes theta and a direction; returns the Hessian at theta times the direction.
+Hessp = Callable[[NDArray, NDArray], NDArray]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Run:
+    """A minimisation: what is minimised, to what gap, and the log.
+
+    Attributes
+    ----------
+    fun : callable
+        Takes theta; returns a value and its gradient.
+    log : Log
+    tol : float
+        The gap to reach: relative to the size of the minimum, or absolute if that is below 1.
+    max_iter : int
+        Iterations at most.
+    thorough : bool
+        Whether a gap that was small enough is looked at once more.
+    """
+
+    fun: Fun
+    log: Log
+    tol: float
+    max_iter: int
+    thorough: bool = True
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no more iterations may be made."""
+        return self.log.n_iter >= self.max_iter
+
+    def without_shift(self, theta: NDArray) -> NDArray:
+        """Return theta less what the functions do not see."""
+        return theta
+
+    def evaluate(self, theta: NDArray) -> Point:
+        """Evaluate the functions, which need not be finite far off, at theta without its shift."""
+        theta = self.without_shift(theta)
+        self.log.nfev += 1
+        self.log.passes += 1
+        with np.errstate(over="ignore", invalid="ignore"):
+            value, gradient = self.fun(theta)
+        return Point(theta, value, gradient)
+
+    def limit(self, point: Point) -> float:
+        """Return the gap, by the decrement, that keeps the promise of tol."""
+        return self.tol * max(abs(point.value), 1.0) / _MARGIN
+
+    def relative(self, gap: float, point: Point) -> float:
+        """Return the gap relative to the minimum."""
+        return gap / max(abs(point.value - gap), 1.0)
+
+    def is_flat(self, gain: float, point: Point) -> bool:
+        """Whether a difference of values may be rounding."""
+        return abs(gain) <= float(np.finfo(np.float64).eps) * abs(point.value)
+
+    def is_separable(self, point: Point) -> bool:
+        """Whether there is no minimum, by the value alone."""
+        return False
+
+    def is_slow(self, point: Point) -> bool:
+        """Whether many iterations together gained next to nothing, or took too much work."""
+        return False
+
+    def judge(self, look: Look, point: Point, before: float, left: float = 0.0) -> Look:
+        """Return a look with its gap, by its decrement and that of one iteration before.
+
+        If decrements shrink slowly, more is to come than one Newton step can see: a geometric
+        series. What is `left` after the step is added.
+        """
+        decrement = look.decrement
+        slower = decrement >= _SLOWEST * before
+        gap = decrement / (1 - (_SLOWEST if slower else decrement / before)) + left
+        unknown = not (look.complete or gap > 0)  # a model that failed gains nothing
+        self.log.gap = np.inf if unknown else self.relative(gap, point)
+        small = look.complete and gap <= self.limit(point) and not self.is_separable(point)
+        return replace(look, gap=self.log.gap, converged=small)
+
+    def is_settled(
+        self, look: Look, point: Point, before: float, is_certain: Callable[[], bool]
+    ) -> bool:
+        """Whether the decrement falls as fast as it does if the quadratic model is good.
+
+        If losses of different rows decay exponentially, at different rates, the gap was seen to be
+        a thousand times the decrement.
+        """
+        if look.decrement > FAR_BELOW * self.limit(point):
+            return look.decrement <= FAST * before
+        if look.decrement <= _FALLS * before:
+            return True
+        return self.is_flat(look.decrement / _HIDDEN, point) or is_certain()
+
+    def needs_second_look(self, look: Look, point: Point, before: float) -> bool:
+        """Whether the gap may be larger after the last step than it seemed to be before.
+
+        If losses of different rows decay at different rates, a step can bring rows into play that
+        the quadratic model did not see.
+        """
+        if not self.thorough or look.decrement <= FAR_BELOW * self.limit(point):
+            return False
+        return not (look.decrement <= _VERY_FAST * before < np.inf)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Fit(Run):
+    """A minimisation of cross-entropy with its penalty, whose minimum is not below zero.
+
+    Attributes
+    ----------
+    objective : Objective
+        Where `fun` comes from.
+    """
+
+    objective: Objective
+
+    def without_shift(self, theta: NDArray) -> NDArray:
+        """Return theta less a shift of all classes, within the bounds."""
+        return self.objective.without_shift(theta)
+
+    def evaluate(self, theta: NDArray) -> Point:
+        """Evaluate F, with its nonsmooth term, at theta without its shift."""
+        nonsmooth, point = self.objective.nonsmooth, super().evaluate(theta)
+        if nonsmooth is None:
+            return point
+        return replace(point, value=point.value + nonsmooth.value(point.theta))
+
+    def limit(self, point: Point) -> float:
+        """Return the gap, by the decrement, that keeps the promise of tol.
+
+        F - gap estimates F*, and gap <= tol * (F - gap) is the promise.
+        """
+        return self.tol * point.value / (1 + self.tol) / _MARGIN
+
+    def relative(self, gap: float, point: Point) -> float:
+        """Return the gap relative to the estimated minimum, value - gap."""
+        if gap == 0:
+            return 0.0
+        return gap / (point.value - gap) if gap < point.value else np.inf
+
+    def is_flat(self, gain: float, point: Point) -> bool:
+        """Whether a difference of F may be rounding of the logits, in the precision of X."""
+        return abs(gain) <= np.finfo(self.objective.data.dtype).eps * point.value
+
+    def is_separable(self, point: Point) -> bool:
+        """Whether there is no optimum, because the loss alone goes to zero."""
+        return point.value <= _SEPARABLE and bool(self.objective.free.any())
+
+    def is_slow(self, point: Point) -> bool:
+        """Whether many iterations together gained next to nothing, or took too much work."""
+        if self.objective.nonsmooth is None:
+            return self.objective.data.nbytes < FEW_BYTES and self._all_work > _MOST_WORK
+        if self.log.n_iter < 2 * _LONG:
+            return False
+        return self.log.values[-_LONG] - point.value <= _SLOW * point.value
+
+    @property
+    def _all_work(self) -> float:
+        """Multiplications so far, and what took as long."""
+        data, K = self.objective.data, self.objective.layout.n_outputs
+        of_logits = _WORK_PER_LOGIT * data.n_rows * K
+        of_pass = _WORK_PER_PASS + self.objective.time_per_pass + of_logits
+        return self.log.work + self.log.passes * of_pass
+
+
+def is_far_off(objective: Objective, value: float) -> bool:
+    """Whether F is far above what it is at zeros."""
+    return not value <= _FAR_OFF * np.log(objective.layout.n_outputs + 1)
