@@ -160,7 +160,12 @@ def newton_cg(
     log.start(point)
     log.on_iteration = None if callback is None else _on_iteration(callback, log)
     method = Newton(hessp=times_hessian, variables=AsTheyAre(len(x0), least_curvature))
-    return descend(fun, x0, args, jac=jac, hessp=times_hessian, run=run, state=State(point, method))
+    state = State(point, method)
+    result = descend(fun, x0, args, jac=jac, hessp=times_hessian, run=run, state=state)
+    if log.verbose and log.n_iter > log.printed:
+        log.print()
+    del result["state"], result["stop"]
+    return result
 
 
 def descend(
