@@ -24,7 +24,7 @@ from ._linear_model import LinearModel
 from ._losses import LOSSES
 from ._problem.certain import at_limit, certain
 from ._problem.objective import Objective
-from ._problem.penalty import check_bounds, check_penalty_weights
+from ._problem.penalty import Penalty, check_bounds, check_penalty_weights
 from ._sklearn import Options, StrOptions, fit_context
 from ._solver.minimize import minimize
 from ._solver.stop import warn_if_not_converged
@@ -310,19 +310,21 @@ class SoftmaxClassifier(LinearModel):
 
     def _objective(self, X: NDArray | sp.csr_array, targets: Targets) -> Objective:
         n_features = X.shape[1]
-        return Objective(
-            as_data(X, targets, centred=self.fit_intercept),
-            LOSSES[targets.loss],
+        data = as_data(X, targets, centred=self.fit_intercept)
+        penalty = Penalty(
+            n_columns=n_features,
+            total_weight=data.total_weight,
             C=float(self.C),  # arithmetic in float16 overflows
-            fit_intercept=self.fit_intercept,
             l1_ratio=float(self.l1_ratio),
-            factors=check_penalty_weights(
+            weights=check_penalty_weights(
                 check_numbers_or_none(self.penalty_weights, "penalty_weights"), n_features
             ),
             bounds=check_bounds(
                 _bounds_as_numbers(self.coef_bounds), (targets.n_outputs, n_features)
             ),
         )
+        loss = LOSSES[targets.loss]
+        return Objective(data, loss, penalty, fit_intercept=self.fit_intercept)
 
     def _start(self, objective: Objective, targets: Targets) -> NDArray:
         """Zeros, or the previous coefficients.
@@ -332,7 +334,7 @@ class SoftmaxClassifier(LinearModel):
         """
         cold = np.zeros(objective.layout.size)
         never, always = certain(objective)
-        if objective.ridge + objective.lasso > 0 and (never | always).all():
+        if objective.penalty.ridge + objective.penalty.lasso > 0 and (never | always).all():
             cold = at_limit(objective, cold, never, always, far=_BEYOND_EXP)
         if not (self.warm_start and hasattr(self, "coef_")):
             return cold

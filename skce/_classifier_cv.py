@@ -30,6 +30,7 @@ from ._losses import LOSSES
 from ._path import MOST_CS, fits, grid
 from ._problem.certain import at_limit, certain
 from ._problem.objective import Objective
+from ._problem.penalty import Penalty
 from ._sklearn import fit_context, safe_indexing
 from ._solver.minimize import minimize
 from ._solver.stop import Report, warn_if_not_converged
@@ -567,7 +568,8 @@ class _Fold:
         X, fit_intercept = self.X[test], self.model.fit_intercept
         targets = fold_weights(self.raw, self.weights, None, 0.0, read_as(X)).take(test)
         data = as_data(X, targets, centred=fit_intercept)
-        losses = Objective(data, LOSSES[targets.loss], C=np.inf, fit_intercept=fit_intercept)
+        nothing = Penalty(n_columns=data.n_columns, total_weight=data.total_weight, C=np.inf)
+        losses = Objective(data, LOSSES[targets.loss], nothing, fit_intercept=fit_intercept)
 
         def score(objective: Objective, report: Report) -> float:
             loss, _ = losses.value_gradient(losses.from_user(report.result.x))

@@ -231,14 +231,14 @@ def _zero_until(objective: Objective, l1_ratio: float) -> float:
     With these at zero, and the intercepts and all others where they are best, C times the largest
     gradient of the losses, relative to the weight of its feature in the penalty, is `l1_ratio`.
     """
-    edge = np.where(objective.factors > 0, 0, np.inf)
+    edge = np.where(objective.penalty.factors > 0, 0, np.inf)
     free = objective.penalised(np.inf, 0.0, bounds=(-edge, edge))
     theta = minimize(
         free, np.zeros(objective.layout.size), solver="auto", tol=_ZERO_TOL, max_iter=100
     ).result.x
     _, gradient = free.value_gradient(free.from_user(theta))
     G, _ = objective.layout.unpack(np.abs(gradient))
-    penalised = objective.factors > 0
-    steepest = (G[:, penalised] / objective.factors[penalised]).max(initial=0)
+    penalised = objective.penalty.factors > 0
+    steepest = (G[:, penalised] / objective.penalty.factors[penalised]).max(initial=0)
     scale = objective.data.total_weight
     return float(_JUST_BELOW * l1_ratio / (steepest * scale)) if steepest > 0 else 1.0

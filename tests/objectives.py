@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skce._data import as_data, read_as
+from skce._data import Data, as_data, read_as
 from skce._losses import LOSSES
 from skce._problem.objective import Objective
+from skce._problem.penalty import Penalty
 from skce._targets.mass import fold_weights
 from skce._targets.meaning import read_targets
 
@@ -32,4 +33,10 @@ def make(
     targets = fold_weights(read_targets(y, loss), weights, None, smoothing, np.dtype(dtype))
     centred = fit_intercept if centred is None else centred
     data = as_data(X, targets, centred=centred)
-    return Objective(data, LOSSES[targets.loss], C=C, fit_intercept=fit_intercept, **params)
+    penalty = penalty_of(data, C=C, **params)
+    return Objective(data, LOSSES[targets.loss], penalty, fit_intercept=fit_intercept)
+
+
+def penalty_of(data: Data, cls: type[Penalty] = Penalty, **params: Any) -> Penalty:
+    """Return a penalty for data."""
+    return cls(n_columns=data.n_columns, total_weight=data.total_weight, **params)

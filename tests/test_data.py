@@ -144,11 +144,13 @@ def test_sums_and_products_are_those_of_all_rows_at_once(kind, dtype, far, place
     values, R = objective.loss.value_gradient(z.copy(), whole.t)
     value, gradient = objective.value_gradient(theta)
     total = data.total_weight
-    assert_allclose(value, values.sum() / total + objective.ridge / 2 * (W**2).sum(), rtol=1e-12)
+    assert_allclose(
+        value, values.sum() / total + objective.penalty.ridge / 2 * (W**2).sum(), rtol=1e-12
+    )
     G, g = objective.layout.unpack(gradient)
     if objective.loss.shift_invariant:
         R = R - R.mean(axis=0)
-    assert_allclose(G, R @ centred / total + objective.ridge * W, rtol=1e-9, atol=1e-12)
+    assert_allclose(G, R @ centred / total + objective.penalty.ridge * W, rtol=1e-9, atol=1e-12)
     assert_allclose(g, R.sum(axis=1) / total, rtol=1e-9, atol=1e-13)
 
     V, c = objective.layout.unpack(v)
@@ -158,7 +160,9 @@ def test_sums_and_products_are_those_of_all_rows_at_once(kind, dtype, far, place
     if objective.loss.shift_invariant:
         curved = curved - curved.mean(axis=0)
     H, _ = objective.layout.unpack(objective.hessian(theta)(v))
-    assert_allclose(H, curved @ centred / total + objective.ridge * V, rtol=1e-9, atol=1e-11)
+    assert_allclose(
+        H, curved @ centred / total + objective.penalty.ridge * V, rtol=1e-9, atol=1e-11
+    )
 
     mean, square = objective.moments()
     assert_allclose(mean, share @ centred, rtol=1e-12, atol=1e-14)
@@ -312,6 +316,8 @@ def test_blocks_and_kernels_can_be_pickled():
 def test_an_objective_takes_any_data():
     X, y, options = problem("labels")
     objective = make(X, y, **options)
-    far = Objective(RemoteData(objective.data), objective.loss, C=0.7, fit_intercept=True)
+    far = Objective(
+        RemoteData(objective.data), objective.loss, objective.penalty, fit_intercept=True
+    )
     theta = np.ones(far.layout.size)
     assert far.value_gradient(theta)[0] == pytest.approx(objective.value_gradient(theta)[0])

@@ -85,7 +85,7 @@ def test_hard_labels_need_no_array_of_rows_times_classes(form, rng):
 def test_without_penalty_the_ridge_is_zero(problem):
     X, y, _ = problem
     objective = make(X, y, C=np.inf)
-    assert objective.ridge == 0
+    assert objective.penalty.ridge == 0
     assert objective.scale == len(X)
 
 

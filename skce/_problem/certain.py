@@ -66,6 +66,6 @@ def at_limit(
         b[never] = b[~never].mean() - far
     else:
         b[never], b[always] = -far, far
-    if objective.bounds is not None:
-        W = np.clip(W, *objective.bounds)
+    if objective.penalty.bounds is not None:
+        W = np.clip(W, *objective.penalty.bounds)
     return objective.layout.pack(W, b)

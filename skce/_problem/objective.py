@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from .._losses import AtTemperature, Loss
 from .._threads import each_span
 from . import kernels
 from .layout import Layout
-from .penalty import Nonsmooth
+from .penalty import Bounds, Penalty, mean_of_classes
 
 
 class Objective:
@@ -36,77 +37,31 @@ class Objective:
     ----------
     data : Data
     loss : Loss
-    C : float
-        Inverse strength of the penalty, in (0, inf].
+    penalty : Penalty
     fit_intercept : bool
-    l1_ratio : float, default=0.0
-        rho above.
-    factors : ndarray of shape (n_features,), default=None
-        f above, ones if None.
-    bounds : pair of ndarray or float, default=None
-        Lowest and highest coefficients, of shapes that broadcast to (K, n_features).
     """
 
-    def __init__(
-        self,
-        data: Data,
-        loss: Loss,
-        *,
-        C: float,
-        fit_intercept: bool,
-        l1_ratio: float = 0.0,
-        factors: NDArray | None = None,
-        bounds: tuple[NDArray | float, NDArray | float] | None = None,
-    ):
+    def __init__(self, data: Data, loss: Loss, penalty: Penalty, *, fit_intercept: bool):
         self.data = data
         self.loss = loss
+        self.penalty = penalty
         self.layout = Layout(data.n_outputs, data.n_columns, fit_intercept)
-        self.factors = np.broadcast_to(1.0 if factors is None else factors, data.n_columns)
-        self._equal_factors = factors is None
-        self.bounds = bounds
+        #: The part of the penalty that is not smooth, None if there is none.
+        self.nonsmooth = penalty.nonsmooth(self.layout)
         #: Statistics of the data that `_solver.variables` keeps here: they do not depend on C.
         self.shared: dict[str, Any] = {}
-        self._penalise(C, l1_ratio)
 
-    def _penalise(self, C: float, l1_ratio: float) -> None:
-        total = self.data.total_weight
-        #: What to multiply F by to get the user's objective; with C = inf the sum of the losses.
-        self.scale = total * (C if np.isfinite(C) else 1)
-        strongest = max(1.0, float(self.factors.max(initial=0)))
-        if not _SMALLEST * strongest < self.scale < _LARGEST:
-            raise ValueError(
-                f"C={C:g} is out of range: times the sum of the sample weights, {total:g}, and "
-                f"beside the largest of penalty_weights, {strongest:g}, it leaves that of float64. "
-                "Use C=np.inf for no penalty, or weights and factors of the order of 1."
-            )
-        strength = 0.0 if np.isinf(C) else 1 / self.scale
-        self.ridge, self.lasso = (1 - l1_ratio) * strength, l1_ratio * strength
-        #: The rest of what is minimised, None if there is none.
-        self.nonsmooth = self._nonsmooth() if self.lasso or self.bounds is not None else None
+    @property
+    def scale(self) -> float:
+        """What to multiply F by to get the user's objective."""
+        return self.penalty.scale
 
-    def penalised(
-        self,
-        C: float,
-        l1_ratio: float,
-        *,
-        bounds: tuple[NDArray | float, NDArray | float] | None = None,
-    ) -> Objective:
+    def penalised(self, C: float, l1_ratio: float, *, bounds: Bounds | None = None) -> Objective:
         """Return the objective with another penalty and, if given, other bounds."""
         other = copy(self)
-        other.bounds = self.bounds if bounds is None else bounds
-        other._penalise(C, l1_ratio)
+        other.penalty = self.penalty.at(C, l1_ratio, bounds)
+        other.nonsmooth = other.penalty.nonsmooth(self.layout)
         return other
-
-    def _nonsmooth(self) -> Nonsmooth:
-        K, p = self.layout.n_outputs, self.layout.n_columns
-        low, high = (-np.inf, np.inf) if self.bounds is None else self.bounds
-
-        def of_theta(W: NDArray | float, b: float) -> NDArray:
-            return self.layout.pack(np.broadcast_to(W, (K, p)).astype(np.float64), np.full(K, b))
-
-        return Nonsmooth(
-            of_theta(self.lasso * self.factors, 0), of_theta(low, -np.inf), of_theta(high, np.inf)
-        )
 
     @property
     def work_per_pass(self) -> int:
@@ -117,16 +72,6 @@ class Objective:
     def time_per_pass(self) -> int:
         """Operations with dense rows that take as long as a pass."""
         return self.work_per_pass * (_SPARSE if self.data.is_sparse else 1)
-
-    @property
-    def unpenalised(self) -> bool:
-        """Whether some coefficients have no penalty that is smooth."""
-        return self.ridge == 0 or not (self._equal_factors or self.factors.all())
-
-    @property
-    def free(self) -> NDArray:
-        """Whether each feature has no penalty at all."""
-        return np.equal(max(self.ridge, self.lasso) * self.factors, 0)
 
     def to_user(self, theta: NDArray) -> NDArray:
         """Theta for rows as the user has them: the intercepts less what the centre adds."""
@@ -199,7 +144,7 @@ class Objective:
         if not self.loss.shift_invariant:
             return theta
         W, b = self.layout.unpack(theta)
-        W = W - mean_of_classes(W) if self.nonsmooth is None else W
+        W = self.penalty.without_shift(W) if self.nonsmooth is None else W
         return self.layout.pack(W, b - mean_of_classes(b))
 
     def value_gradient(self, theta: NDArray) -> tuple[float, NDArray]:
@@ -208,8 +153,8 @@ class Objective:
         value, RX, R1 = self.data.sum(
             kernels.value_gradient, self.loss, *self.data.coefficients(W, b), dtype=W.dtype
         )
-        value = value / self.data.total_weight + self.ridge / 2 * self._square(W)
-        return value, self._gradient(RX, R1, W)
+        value = value / self.data.total_weight + self.penalty.value(W)
+        return value, self._gradient(RX, R1, W.dtype, partial(self.penalty.gradient, W))
 
     def hessian(self, theta: NDArray) -> Callable[[NDArray], NDArray]:
         """Return the function that takes v to the Hessian of F at theta times v.
@@ -229,7 +174,7 @@ class Objective:
             A, a = (V, c) if keep else (np.concatenate([W, V]), np.concatenate([b, c]))
             sent = data.coefficients(A, a)
             RX, R1 = data.sum(kernel, self.loss, *sent, width=len(A), dtype=A.dtype)
-            return self._gradient(RX, R1, V)
+            return self._gradient(RX, R1, V.dtype, partial(self.penalty.product, W, V))
 
         return product
 
@@ -259,9 +204,9 @@ class Objective:
     def columns(self, columns: NDArray) -> Objective:
         """Return F, without the nonsmooth term, of a copy of some columns."""
         part = self._of(self.data.columns(columns))
-        part.factors = self.factors[columns]
+        part.penalty = self.penalty.columns(columns)
         part.layout = replace(self.layout, n_columns=len(columns))
-        part.bounds = part.nonsmooth = None
+        part.nonsmooth = None
         return part
 
     def rounded(self) -> Objective:
@@ -278,22 +223,21 @@ class Objective:
         other.data, other.shared = data, {}
         return other
 
-    def _square(self, W: NDArray) -> float:
-        return float(np.vdot(W, W if self._equal_factors else self.factors * W))
-
-    def _gradient(self, RX: NDArray, R1: NDArray, W: NDArray) -> NDArray:
-        gradient = np.empty(self.layout.size, W.dtype)
+    def _gradient(
+        self, RX: NDArray, R1: NDArray, dtype: DTypeLike, of_penalty: Callable[[slice], NDArray]
+    ) -> NDArray:
+        """Gradient, or product, by the sums over rows and what the penalty adds to some columns."""
+        gradient = np.empty(self.layout.size, dtype)
         G, g = self.layout.unpack(gradient)
         # Softmax does not see a shift of all classes, so these sums are zero but for rounding,
         # which conjugate gradients would blow up: no curvature holds it back.
         shifts, total = self.loss.shift_invariant, self.data.total_weight
-        penalty = self.ridge * self.factors
 
         def finish(some: slice) -> None:
             part = RX[:, some] / total
             if shifts:
                 part -= mean_of_classes(part)
-            part += penalty[some] * W[:, some]
+            part += of_penalty(some)
             G[:, some] = part
 
         each_span(finish, G.shape[1])
@@ -303,15 +247,8 @@ class Objective:
         return gradient
 
 
-def mean_of_classes(A: NDArray) -> NDArray:
-    """Mean over the first axis; `ndarray.mean` takes three times as long where there is little."""
-    return np.add.reduce(A, axis=0) / len(A)
-
-
 #: Units in the last place by which a coefficient may make up for the rounding of an intercept.
 _BITS = 4
-#: What C times the sum of the weights may be, so that squares do not overflow.
-_SMALLEST, _LARGEST = 1e-150, 1e300
 #: How many times as long as an operation with dense rows one with sparse rows takes.
 _SPARSE = 5
 #: Bytes of probabilities that a Hessian may keep.

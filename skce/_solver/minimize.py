@@ -127,7 +127,7 @@ def minimize(
     solve = solver_of(solver, objective)
     with threads:
         log = Log(verbose=verbose, label=label, scale=objective.scale)
-        log.keeps_moves = bool(objective.free.any())
+        log.keeps_moves = bool(objective.penalty.free.any())
         run = Fit(
             fun=objective.value_gradient,
             log=log,
@@ -164,7 +164,7 @@ def minimize(
         if stop is Stop.ROUNDING and callable(solver):
             stop = Stop.NOWHERE
         point, look = state.point, state.look
-        if point.value - at_least <= run.limit(point) and not objective.free.any():
+        if point.value - at_least <= run.limit(point) and not objective.penalty.free.any():
             gap = min(look.gap, run.relative(point.value - at_least, point))
             look = replace(look, gap=gap, converged=True, complete=True)
         for why, check in _LAST_CHECKS.items():
@@ -211,7 +211,7 @@ def _start(
         and joint_whitening_cost(objective, objective.layout.size) == 0
     )
     # Without a penalty nothing but whitening finds the directions that change no logit.
-    jointly = small and objective.ridge > 0
+    jointly = small and objective.penalty.ridge > 0
     base = only_centre(objective) if jointly else precondition(objective)
     method = Preconditioned(
         hessp=HessianProducts(objective),
@@ -359,7 +359,7 @@ def _growing(objective: Objective, move: NDArray) -> tuple[NDArray, NDArray]:
     """Return the outputs and the features without a penalty that a step moved most."""
     mean, square = objective.moments()
     D, d = objective.layout.unpack(move)
-    moved = np.abs(D) * np.sqrt(np.maximum(square - mean**2, 0)) * objective.free
+    moved = np.abs(D) * np.sqrt(np.maximum(square - mean**2, 0)) * objective.penalty.free
     if objective.layout.fit_intercept:
         moved = np.column_stack([moved, np.abs(d + D @ mean)])
     most = moved >= _MUCH * moved.max()

@@ -324,7 +324,7 @@ class Fit(Run):
 
     def is_separable(self, point: Point) -> bool:
         """Whether there is no optimum, because the loss alone goes to zero."""
-        return point.value <= _SEPARABLE and bool(self.objective.free.any())
+        return point.value <= _SEPARABLE and bool(self.objective.penalty.free.any())
 
     def is_slow(self, point: Point) -> bool:
         """Whether many iterations together gained next to nothing, or took too much work."""

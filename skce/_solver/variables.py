@@ -40,7 +40,8 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtri
 
 from .._problem import kernels
-from .._problem.objective import Objective, mean_of_classes
+from .._problem.objective import Objective
+from .._problem.penalty import mean_of_classes
 from .._threads import blocks, threads
 
 Hessian = Callable[[NDArray], NDArray]
@@ -175,12 +176,13 @@ class Whitened:
         part by at most about a standard deviation of each column times its residual.
         """
         objective = self.objective
-        if objective.unpenalised:
+        if objective.penalty.unpenalised:
             return np.inf
         G, g = self._less_mean(residual)
-        square = float(np.einsum("kj,kj,j->", G, G, 1 / objective.factors))
+        square = float(np.einsum("kj,kj,j->", G, G, 1 / objective.penalty.factors))
         intercepts = float(g @ g) if objective.layout.fit_intercept else 0.0
-        return (square + (intercepts * self.spread if intercepts else 0.0)) / (2 * objective.ridge)
+        square += intercepts * self.spread if intercepts else 0.0
+        return square / (2 * objective.penalty.ridge)
 
     def product(self, hessian: Hessian, v: NDArray) -> tuple[NDArray, NDArray]:
         """T' H T v, and H T v."""
@@ -313,7 +315,7 @@ def _typical_hessian(objective: Objective) -> tuple[NDArray, NDArray, NDArray]:
     """Mean and covariance of the columns, and h * Sigma + ridge * F."""
     mean, covariance = _moments(objective)
     M = objective.loss.curvature_bound(objective.layout.n_outputs) * covariance
-    M[np.diag_indices(len(M))] += objective.ridge * objective.factors
+    M[np.diag_indices(len(M))] += objective.penalty.curvature
     return mean, covariance, M
 
 
@@ -322,10 +324,10 @@ def whiten_columns(objective: Objective) -> Whitened:
     if objective.data.distance:
         return whiten_collinear_columns(objective)
     mean, covariance, M = _typical_hessian(objective)
-    Q = _inverse_root(M, unpenalised=objective.unpenalised)
+    Q = _inverse_root(M, unpenalised=objective.penalty.unpenalised)
     if Q is None:
         return whiten_collinear_columns(objective)
-    return Whitened(objective, mean, Q, _spread(objective, covariance.diagonal()))
+    return Whitened(objective, mean, Q, spread_of(objective, covariance.diagonal()))
 
 
 def columns_whitening_cost(base: Whitened, objective: Objective) -> float:
@@ -358,12 +360,14 @@ def _vary(objective: Objective, columns: NDArray) -> NDArray:
 def whiten_many_columns(objective: Objective) -> Whitened:
     """Whiten by the covariance of the columns, with a Cholesky factor in place of eigenvectors."""
     mean, covariance, M = _typical_hessian(objective)
-    Q = _inverse_cholesky(M[None], unpenalised=objective.unpenalised)[0].T
-    return Whitened(objective, mean, Q, _spread(objective, covariance.diagonal()))
+    Q = _inverse_cholesky(M[None], unpenalised=objective.penalty.unpenalised)[0].T
+    return Whitened(objective, mean, Q, spread_of(objective, covariance.diagonal()))
 
 
-def _spread(objective: Objective, variance: NDArray) -> float:
-    return np.inf if objective.unpenalised else float((variance / objective.factors).sum())
+def spread_of(objective: Objective, variance: NDArray) -> float:
+    """Sum of the variances of the columns, in units of the penalty."""
+    penalty = objective.penalty
+    return np.inf if penalty.unpenalised else float((variance / penalty.factors).sum())
 
 
 def whiten_collinear_columns(objective: Objective) -> Whitened:
@@ -387,14 +391,14 @@ def whiten_collinear_columns(objective: Objective) -> Whitened:
         R[:, are_constant(objective, mean, variance)] = 0
         objective.shared["far"] = mean, R
     mean, R = objective.shared["far"]
-    penalty = np.diag(np.sqrt(objective.ridge * objective.factors))
+    penalty = np.diag(np.sqrt(objective.penalty.curvature))
     A = np.concatenate([np.sqrt(h) * R, penalty])
     norms = np.linalg.norm(A, axis=0)
     scale = np.where(norms > 0, norms, 1.0)
     _, D, B = np.linalg.svd(A / scale, full_matrices=False)
     kept = _COLLINEAR * len(D) * D.max(initial=0) < D
     Q = (B[kept] / D[kept, None]).T / scale[:, None]
-    return Whitened(objective, mean, Q, _spread(objective, norms**2 / h))
+    return Whitened(objective, mean, Q, spread_of(objective, norms**2 / h))
 
 
 def whiten_rows(objective: Objective) -> Whitened:
@@ -407,7 +411,7 @@ def whiten_rows(objective: Objective) -> Whitened:
     Columns without a penalty have a basis of their own, in units of their deviation: of all their
     coefficients that make the same logits, those in the space of the rows are as good as any.
     """
-    free = objective.ridge * objective.factors == 0
+    free = objective.penalty.curvature == 0
     key = f"rows, {free.sum()} columns free"
     if key not in objective.shared:
         far = not objective.layout.fit_intercept and objective.data.distance > 0
@@ -420,7 +424,7 @@ def whiten_rows(objective: Objective) -> Whitened:
         square = np.einsum("jn,jn->j", A, A) + (mean**2 if far else 0)
         check_squares(objective, square)
         square[are_constant(objective, mean, square)] = 0
-        scale = np.where(free, square, objective.factors)
+        scale = np.where(free, square, objective.penalty.factors)
         units = np.divide(1, np.sqrt(scale), out=np.zeros(len(scale)), where=scale > 0)
         A *= units[:, None]
         base = mean * units if far else None
@@ -434,8 +438,8 @@ def whiten_rows(objective: Objective) -> Whitened:
         objective.shared[key] = None if far else mean, B * units[:, None], D
     mean, B, D = objective.shared[key]
     h = objective.loss.curvature_bound(objective.layout.n_outputs)
-    penalty = np.where(B[free].any(axis=0), 0.0, objective.ridge)
-    spread = np.inf if objective.unpenalised else float((D**2).sum())
+    penalty = np.where(B[free].any(axis=0), 0.0, objective.penalty.ridge)
+    spread = np.inf if objective.penalty.unpenalised else float((D**2).sum())
     variables = Whitened(objective, mean, B / np.sqrt(h * D**2 + penalty), spread)
     if free.any() and not free.all():
         # What a column without a penalty may do for others changes no logit, and shows in no Ritz
@@ -514,7 +518,7 @@ def scale_columns(objective: Objective) -> Whitened:
         objective.shared["scales"] = mean if mean.any() else None, variance
     mean, variance = objective.shared["scales"]
     h = objective.loss.curvature_bound(objective.layout.n_outputs)
-    curvature = h * variance + objective.ridge * objective.factors
+    curvature = h * variance + objective.penalty.curvature
     seen = curvature[curvature > 0]
     typical = float(np.median(seen)) if len(seen) else 1.0
     ratio = np.where(curvature > 0, curvature, typical) / typical
@@ -522,7 +526,7 @@ def scale_columns(objective: Objective) -> Whitened:
     usual = (ratio <= _SPREAD) & (ratio >= 1 / _SPREAD)
     norm = np.sqrt(variance[usual].sum()) or 1.0
     Q = float(1 / norm) if usual.all() else scale / norm
-    return Whitened(objective, mean, Q, _spread(objective, variance))
+    return Whitened(objective, mean, Q, spread_of(objective, variance))
 
 
 def variance_of(objective: Objective, mean: NDArray, square: NDArray) -> NDArray:
@@ -554,7 +558,7 @@ def rounding_without_intercept(objective: Objective, theta: NDArray, value: floa
         variance += share @ (X - mean) ** 2
     W, _ = objective.layout.unpack(theta)
     used = W.any(axis=0)
-    curvature = (value * variance + objective.ridge * objective.factors)[used]
+    curvature = (value * variance + objective.penalty.curvature)[used]
     eps = np.finfo(np.float64).eps
     hidden = float((eps**2 * square[used] / np.maximum(curvature, _SMALLEST_SQUARE)).sum())
     if objective.nonsmooth is not None:
@@ -576,7 +580,7 @@ def check_squares(objective: Objective, squares: NDArray) -> None:
             f"X holds values whose squares overflow, first in column {column}: divide it by a "
             "power of ten."
         )
-    small = np.flatnonzero((squares < _SMALLEST_SQUARE) & objective.free)
+    small = np.flatnonzero((squares < _SMALLEST_SQUARE) & objective.penalty.free)
     if len(small):
         lost = _vary(objective, small)
         if lost.any():
@@ -596,9 +600,9 @@ def only_centre(objective: Objective) -> Whitened:
     mean = mean if objective.layout.fit_intercept else np.zeros_like(mean)
     variance = variance_of(objective, mean, square)
     # Nothing holds a constant column without a penalty but rounding.
-    fixed = (variance == 0) & (objective.ridge * objective.factors == 0)
+    fixed = (variance == 0) & (objective.penalty.curvature == 0)
     Q = np.where(fixed, 0.0, 1.0) if fixed.any() else 1.0
-    return Whitened(objective, mean, Q, _spread(objective, variance))
+    return Whitened(objective, mean, Q, spread_of(objective, variance))
 
 
 def take_sample(objective: Objective, n_rows: int) -> Objective:
@@ -688,11 +692,13 @@ class Jointly:
             # A shift of all classes has the curvature that products give it, and no penalty: as
             # much as the classes have or, without a penalty, as they have at equal probabilities,
             # so that the diagonal grows and what little is added to it holds the steps back.
-            shift_curvature = np.einsum("kii->i", own) / K if self.objective.ridge else np.ones(p1)
+            penalised = self.objective.penalty.ridge > 0
+            shift_curvature = np.einsum("kii->i", own) / K if penalised else np.ones(p1)
             shift = np.diag(shift_curvature)
             shift[:p, :p] -= self.penalty
             M += shift[:, None] / K
-        T = _inverse_cholesky(M.reshape(1, size, size), unpenalised=self.objective.unpenalised)
+        unpenalised = self.objective.penalty.unpenalised
+        T = _inverse_cholesky(M.reshape(1, size, size), unpenalised=unpenalised)
         return ClassWhitened(self.inner, T, shift_curvature)
 
 
@@ -709,7 +715,7 @@ def _penalty(inner: Whitened) -> NDArray:
     """Hessian of the penalty for one class in the variables of a `Whitened`."""
     Q: Any = inner.Q if np.ndim(inner.Q) == 2 else inner.Q * np.eye(inner.width)
     objective = inner.objective
-    return objective.ridge * (Q.T @ (objective.factors[:, None] * Q))
+    return objective.penalty.ridge * (Q.T @ (objective.penalty.factors[:, None] * Q))
 
 
 def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) -> ClassWhitened:
@@ -740,7 +746,7 @@ def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) 
     def factor(span: tuple[int, int]) -> None:
         few = slice(*span)
         M[few, :p, :p] += penalty
-        M[few] = _inverse_cholesky(M[few], unpenalised=objective.unpenalised)
+        M[few] = _inverse_cholesky(M[few], unpenalised=objective.penalty.unpenalised)
 
     list(threads.map(factor, classes))
     return ClassWhitened(inner, M)

@@ -35,7 +35,7 @@ from .._problem.objective import Objective
 from .._problem.penalty import Nonsmooth
 from .interior_point import InteriorPoint
 from .quadratic import ByProducts, Dense, Least, Quadratic, Shifts
-from .variables import Whitened, check_squares, take_sample, variance_of
+from .variables import Whitened, check_squares, spread_of, take_sample, variance_of
 
 #: At least so many coefficients join the working set at once.
 _FEWEST = 100
@@ -132,9 +132,7 @@ class WorkingSet:
     def centred(self) -> Whitened:
         """Columns less their means, where there is an intercept."""
         mean = self._moments[0] if self.objective.layout.fit_intercept else None
-        factors = self.objective.factors
-        spread = np.inf if self.objective.unpenalised else float((self._variance / factors).sum())
-        return Whitened(self.objective, mean, 1.0, spread)
+        return Whitened(self.objective, mean, 1.0, spread_of(self.objective, self._variance))
 
     @cached_property
     def curvature(self) -> NDArray:
@@ -174,7 +172,7 @@ class WorkingSet:
         if not self.factored:
             return float(self._rough_gains(subgradient, outside).sum())
         size, nonsmooth = np.abs(subgradient[outside]), self.nonsmooth.take(outside)
-        ridge = self.objective.ridge * self.objective.factors[outside % len(self.objective.factors)]
+        ridge = self.objective.penalty.curvature[outside % self.objective.layout.n_columns]
         with np.errstate(divide="ignore"):
             far = np.minimum(nonsmooth.high - nonsmooth.low, 2 * value / nonsmooth.weights)
             return float(np.minimum(size * far, size**2 / (2 * ridge)).sum())
@@ -379,7 +377,7 @@ def _shifts(objective: Objective, some: NDArray) -> Shifts:
     place[some] = np.arange(len(some))
     W, b = objective.layout.unpack(place)
     whole = W.min(axis=0) >= 0
-    places, ridge = W.T[whole], (objective.ridge * objective.factors)[whole]
+    places, ridge = W.T[whole], objective.penalty.curvature[whole]
     if objective.layout.fit_intercept:
         places, ridge = np.vstack([places, b]), np.append(ridge, 0)
     return Shifts(places, np.repeat(ridge[:, None], K, axis=1))
@@ -393,7 +391,7 @@ def _root(
     ((block, _),) = objective.data.chunks(objective.data.n_rows)
     W, b = objective.layout.unpack(theta)
     R = kernels.some_root(block, objective.loss, W, b, mean, classes, features)
-    ridge = objective.ridge * np.append(objective.factors, 0)
+    ridge = np.append(objective.penalty.curvature, 0)
     return R / np.sqrt(objective.data.total_weight), ridge[features]
 
 
@@ -427,7 +425,7 @@ def _hessian(objective: Objective, theta: NDArray, some: NDArray, mean: NDArray 
         H[group, group] = within
     back = np.argsort(order)
     H = H[np.ix_(back, back)]
-    ridge = objective.ridge * np.append(objective.factors, 0)
+    ridge = np.append(objective.penalty.curvature, 0)
     H[np.diag_indices(size)] += ridge[features]
     return H
 
@@ -445,5 +443,5 @@ def _diagonal(objective: Objective, theta: NDArray, mean: NDArray | None) -> NDA
         rows=max(1, _BLOCK // width),
         runs=1,
     )
-    penalty = objective.ridge * objective.factors
+    penalty = objective.penalty.curvature
     return objective.layout.pack(np.maximum(squares / total, 0) + penalty, ones / total)
