@@ -278,7 +278,7 @@ def test_variables_do_not_depend_on_the_place(kind, place, remote):
     [
         {},
         {"l1_ratio": 1.0},
-        {"l1_ratio": 0.5, "factors": np.array([1.0, 2, 0.5, 1, 3])},
+        {"l1_ratio": 0.5, "weights": np.array([1.0, 2, 0.5, 1, 3])},
         {"bounds": (-0.2, 0.3)},
     ],
 )

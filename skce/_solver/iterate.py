@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 
 from .method import Method
-from .run import FAR_BELOW, FAST, Look, Point, Run
+from .run import FAR_BELOW, FAST, Look, Point, Run, evolve
 from .stop import Stop
 
 #: A fit ends after this many line searches in a row that found nothing lower. One may be due to a
@@ -59,24 +59,24 @@ def step(state: State, run: Run) -> State:
     look = method.look(point, run, before)
     certain = partial(is_certain, method, point, run)
     if look.converged and not run.is_settled(look, point, before, certain):
-        look = replace(look, converged=False)
+        look = evolve(look, converged=False)
     method = method.made(run.log.nhev - made if np.isfinite(look.decrement) else np.inf)
     if run.log.verbose and run.log.n_iter:
         run.log.print()
-    state = replace(state, method=method, look=look, before=before)
-    if look.converged or run.is_separable(point) or run.has_ended:
-        return state
-    lower, method = method.search(point, look, run)
-    return replace(state, point=lower, method=method.learn(point, lower))
+    if not (look.converged or run.is_separable(point) or run.has_ended):
+        origin = point
+        point, method = method.search(origin, look, run)
+        method = method.learn(origin, point)
+    return State(point, method, look, before, state.looks_again)
 
 
 def iterate(state: State, run: Run, advance: Advance = step) -> tuple[State, Stop]:
     """Advance until the gap is small enough or nothing more is gained; say why it ended."""
     log = run.log
-    state = replace(state, method=state.method.afresh())
+    state = evolve(state, method=state.method.afresh())
     if not state.method.size:  # X is zero, and there is no intercept
         look = Look(decrement=0.0, complete=True, step=np.zeros_like(state.point.theta))
-        return replace(state, look=run.judge(look, state.point, state.before)), Stop.GAP
+        return evolve(state, look=run.judge(look, state.point, state.before)), Stop.GAP
     failures = 0
     while failures < _FAILURES:
         n_iter, work = log.n_iter, log.nfev + log.nhev
@@ -90,7 +90,9 @@ def iterate(state: State, run: Run, advance: Advance = step) -> tuple[State, Sto
         again = again and run.needs_second_look(state.look, point, state.before)
         if converged and not (again and not run.has_ended):
             return state, Stop.GAP
-        state = replace(state, looks_again=again, look=replace(state.look, converged=False))
+        if converged or again is not state.looks_again:
+            look = evolve(state.look, converged=False)
+            state = evolve(state, looks_again=again, look=look)
         if state.method.has_spent_its_work or run.is_slow(point):
             return state, Stop.SLOW
         if log.stopped:
@@ -105,8 +107,9 @@ def iterate(state: State, run: Run, advance: Advance = step) -> tuple[State, Sto
         method = state.method
         if failures and method.is_rounded:
             method, failures = method.exact(), 0
-        work = log.nfev + log.nhev - work
-        state = replace(state, method=method.adapted(point, work))
+        method = method.adapted(point, log.nfev + log.nhev - work)
+        if method is not state.method:
+            state = evolve(state, method=method)
     return state, Stop.ROUNDING
 
 
@@ -123,8 +126,8 @@ def _end(state: State, run: Run) -> State:
     converged = kept or is_certain(method, point, run)
     if not converged and point is before:
         point, method = method.search_again(point, state.look, run)
-    look = replace(state.look, converged=converged)
-    return replace(state, point=point, method=method, look=look)
+    look = evolve(state.look, converged=converged)
+    return evolve(state, point=point, method=method, look=look)
 
 
 def take_step(state: State, run: Run) -> tuple[Point, bool]:
@@ -164,6 +167,4 @@ def _confirm(state: State, run: Run) -> State:
     """
     point = state.point if run.has_ended else take_step(state, run)[0]
     method = state.method.exact()
-    return replace(
-        state, point=point, method=method, look=method.estimate(point, run, state.before)
-    )
+    return evolve(state, point=point, method=method, look=method.estimate(point, run, state.before))

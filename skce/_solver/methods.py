@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,7 +20,7 @@ from .._checks import check_numbers
 from .._problem.objective import Objective
 from .iterate import State, iterate
 from .newton import AsTheyAre, Newton
-from .run import Hessp, Log, Run
+from .run import Fun, Hessp, Log, Run, evolve
 from .stop import Stop
 
 #: Options with which SciPy's L-BFGS-B does not stop by itself.
@@ -196,8 +195,8 @@ def descend(
         Also with the `state` and the `stop`.
     """
     del unused
-    run = replace(run, fun=_both(fun, jac, args))
-    state, stop = iterate(replace(state, method=state.method.through(hessp)), run)
+    run = evolve(run, fun=_both(fun, jac, args))
+    state, stop = iterate(evolve(state, method=state.method.through(hessp)), run)
     log, point = run.log, state.point
     message = f"The estimated gap, {state.look.gap:.1e}, is at most tol={run.tol:g}."
     return OptimizeResult(
@@ -242,12 +241,36 @@ def _on_iteration(callback: Callable[..., Any], log: Log) -> Callable[[NDArray],
     return on_iteration
 
 
+class _Both:
+    """A function of value and gradient as two functions, which are called in turn.
+
+    SciPy's own way compares points with the last one, number by number, and copies them.
+    """
+
+    def __init__(self, fun: Fun):
+        self._fun = fun
+        self._theta: NDArray | None = None
+
+    def value(self, theta: NDArray) -> float:
+        """Return the value."""
+        value, self._gradient = self._fun(theta)
+        self._theta = theta
+        return value
+
+    def gradient(self, theta: NDArray) -> NDArray:
+        """Return the gradient."""
+        if theta is not self._theta:
+            self.value(theta)
+        return self._gradient
+
+
 def by_descent(state: State, run: Run) -> tuple[State, Stop]:
     """Go on by the method of the state, which SciPy calls."""
+    both = _Both(run.fun)
     found = scipy_minimize(
-        run.fun,
+        both.value,
         state.point.theta,
-        jac=True,
+        jac=both.gradient,
         hessp=state.method.hessp,
         method=descend,
         options={"run": run, "state": state},
@@ -312,13 +335,13 @@ class _InVariables:
         rough, limit = self.method.rough_gap(self.point), run.limit(self.point)
         log.gap = run.relative(rough, self.point)
         self._waited += rough <= limit
-        look = replace(self.state.look, gap=log.gap)
+        look = evolve(self.state.look, gap=log.gap)
         if self._waited > self._wait:
             look = self.method.estimate(
                 self.point, run, self.state.before, truncation=np.inf, missing=_MISSING_SCIPY
             )
             self._wait, self._waited = min(2 * self._wait + 1, _RAREST), 0
-        self.state = replace(self.state, look=look)
+        self.state = evolve(self.state, look=look)
         if log.verbose:
             log.print()
         if look.converged or run.is_separable(self.point) or log.stopped:
@@ -356,8 +379,8 @@ def _some_iterations(
             log.accept(point)
         point = functions.best
         if point is not log.accepted:
-            look = replace(look, converged=False)
-    return replace(state, point=point, look=look)
+            look = evolve(look, converged=False)
+    return evolve(state, point=point, look=look)
 
 
 def _checked(result: Any, size: int) -> NDArray:

@@ -31,8 +31,6 @@ small enough; then the Newton step is taken, and what is left estimated in full 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
@@ -44,7 +42,7 @@ from .iterate import State
 from .methods import SOLVERS, ScipyMethod, Solver, by_descent, solver_of
 from .newton import HessianProducts, Preconditioned
 from .proximal import ProximalNewton
-from .run import Fit, Log, Look, Point, is_far_off
+from .run import Fit, Log, Look, Point, evolve, is_far_off
 from .stop import Report, Stop
 from .variables import (
     Jointly,
@@ -156,7 +154,7 @@ def minimize(
             stop = Stop.ROUNDING if runaway is None else Stop.QUASI_SEPARABLE
         if run.is_separable(state.point) or runaway is not None:
             if run.is_separable(state.point):
-                state = replace(state, look=replace(state.look, gap=np.inf))
+                state = evolve(state, look=evolve(state.look, gap=np.inf))
             if runaway is None and log.moves:
                 runaway = _growing(objective, log.moves[-1])
         elif not (log.stopped or state.look.converged) and objective.nonsmooth is None:
@@ -166,7 +164,7 @@ def minimize(
         point, look = state.point, state.look
         if point.value - at_least <= run.limit(point) and not objective.penalty.free.any():
             gap = min(look.gap, run.relative(point.value - at_least, point))
-            look = replace(look, gap=gap, converged=True, complete=True)
+            look = evolve(look, gap=gap, converged=True, complete=True)
         for why, check in _LAST_CHECKS.items():
             if look.converged:
                 look = check(look, point, run)
@@ -308,7 +306,7 @@ def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, float]:
         point = run.evaluate(found.point.theta)
         log.accept(point)
         temperature /= _COOLING
-    return replace(state, point=point), at_least
+    return evolve(state, point=point), at_least
 
 
 def _look_for_separation(
@@ -329,16 +327,16 @@ def _look_for_separation(
     for _ in range(_ROUNDS):
         farthest, runaway = _farthest_move(run)
         if runaway is not None:
-            look = replace(state.look, converged=False)
-            return replace(state, look=look), Stop.QUASI_SEPARABLE, runaway
+            look = evolve(state.look, converged=False)
+            return evolve(state, look=look), Stop.QUASI_SEPARABLE, runaway
         if farthest < _STILL:
             break
-        run = replace(run, tol=run.tol / 10)
+        run = evolve(run, tol=run.tol / 10)
         log.moves = []
-        state, stop = solve(replace(state, look=replace(state.look, converged=False)), run)
+        state, stop = solve(evolve(state, look=evolve(state.look, converged=False)), run)
         if not state.look.converged:  # rounding, or max_iter; it may be good enough all the same
             good = state.look.gap <= tol and not run.is_separable(state.point)
-            state = replace(state, look=replace(state.look, converged=good))
+            state = evolve(state, look=evolve(state.look, converged=good))
             break
     return state, stop, None
 
@@ -381,18 +379,18 @@ def _refine(state: State, run: Fit) -> State:
             break
         closer = method.estimate(farther, run, before)
         if not (closer.converged or closer.gap < look.gap):
-            look = replace(closer, gap=look.gap, converged=False)
+            look = evolve(closer, gap=look.gap, converged=False)
             break
         point, look = farther, closer
         run.log.accept(point)
-    return replace(state, point=point, look=look)
+    return evolve(state, point=point, look=look)
 
 
 def _in_range(look: Look, point: Point, run: Fit) -> Look:
     """Look whether the coefficients are numbers in the dtype of X."""
     user = run.objective.to_user(point.theta)
     largest = np.finfo(run.objective.data.stored_dtype).max
-    return replace(look, converged=bool(np.abs(user).max() <= largest))
+    return evolve(look, converged=bool(np.abs(user).max() <= largest))
 
 
 def _storable(look: Look, point: Point, run: Fit) -> Look:
@@ -410,7 +408,7 @@ def _storable(look: Look, point: Point, run: Fit) -> Look:
     if not abs(lost) > np.finfo(dtype).eps * point.value:
         return look
     gap = look.gap + run.relative(max(lost, 0.0), point)
-    return replace(look, gap=gap, converged=gap <= run.tol)
+    return evolve(look, gap=gap, converged=gap <= run.tol)
 
 
 def _above_rounding(look: Look, point: Point, run: Fit) -> Look:
@@ -418,7 +416,7 @@ def _above_rounding(look: Look, point: Point, run: Fit) -> Look:
     hidden = rounding_without_intercept(run.objective, point.theta, point.value)
     if not hidden > run.tol:
         return look
-    return replace(look, gap=look.gap + hidden, converged=False)
+    return evolve(look, gap=look.gap + hidden, converged=False)
 
 
 #: What a gap must stand that is small enough, and why a fit ends that does not.

@@ -7,7 +7,7 @@ package, and knows when other variables or a rougher Hessian pay.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from .._problem.objective import Objective
 from .decrement import MISSING, PRODUCTS, SOLVED, newton_decrement
 from .method import Method
-from .run import Hessp, Look, Point, Run
+from .run import Hessp, Look, Point, Run, evolve
 from .variables import (
     Jointly,
     Whitened,
@@ -176,7 +176,7 @@ class Newton(Method):
 
     def through(self, hessp: Hessp | None) -> Self:
         """Return the method with products by a function."""
-        return self if hessp is None or hessp is self.hessp else replace(self, hessp=hessp)
+        return self if hessp is None or hessp is self.hessp else evolve(self, hessp=hessp)
 
     def gradient(self, point: Point) -> NDArray:
         """Gradient at a point in the variables of the method."""
@@ -231,10 +231,19 @@ class Newton(Method):
         step = found.step if found.step.any() else -gradient
         return run.judge(self.seen(point, step, found.gap, complete=found.complete), point, before)
 
-    def seen(self, point: Point, step: NDArray, decrement: float, *, complete: bool) -> Look:
+    def seen(
+        self,
+        point: Point,
+        step: NDArray,
+        decrement: float,
+        *,
+        complete: bool,
+        gap: float = np.inf,
+    ) -> Look:
         """Return a look, by a step in the variables of the method."""
         return Look(
             decrement=decrement,
+            gap=gap,
             complete=complete,
             step=self.variables.to_user(step),
             slope=float(self.gradient(point) @ step),
@@ -267,11 +276,14 @@ class Newton(Method):
                 error = 0.0
                 if not run.is_flat(gain, point):
                     error = abs(gain / look.decrement - 1) if length == 1 else 1.0
-                truncation = min(TRUNCATION, _TRUNCATION_PER_ERROR * error)
-                return point, replace(self, truncation=truncation)
+                return point, self.truncated(min(TRUNCATION, _TRUNCATION_PER_ERROR * error))
             curvature = -(gain + length * slope) / length**2
             length = float(np.clip(-slope / (2 * curvature), length / 10, length / 2))
         return origin, self
+
+    def truncated(self, truncation: float) -> Self:
+        """Return the method with another truncation of conjugate gradients."""
+        return self if truncation == self.truncation else evolve(self, truncation=truncation)
 
     def search_again(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
         """Search along a last step that, in full, gained nothing."""
@@ -376,7 +388,7 @@ class Preconditioned(Newton):
                 return self
             jointly = Jointly(self.base, self.objective)
         run.log.work += self.size**2 * (2 * self.objective.data.n_rows + self.size / 3)
-        return replace(self, jointly=jointly, variables=jointly.at(point.theta))
+        return evolve(self, jointly=jointly, variables=jointly.at(point.theta))
 
     def look(self, point: Point, run: Run, before: float) -> Look:
         """Look at a point; by its gradient alone if the Hessian is the identity.
@@ -386,36 +398,39 @@ class Preconditioned(Newton):
         if self.jointly is None:
             return super().look(point, run, before)
         step = -self.gradient(point)
-        square = float(step @ step)
-        look = self.seen(point, step, square / 2, complete=False)
-        limit = run.limit(point)
+        square, limit = float(step @ step), run.limit(point)
+        run.log.gap = run.relative(square / 2, point)
+        look = self.seen(point, step, square / 2, complete=False, gap=run.log.gap)
         if look.decrement > limit:
-            run.log.gap = run.relative(look.decrement, point)
-            return replace(look, gap=run.log.gap)
+            return look
         curved, user_curved = self.variables.product(lambda d: self.curved(point, d, run), step)
         residual = step - curved
         solved = residual @ residual <= SOLVED * square
         missed = self.variables.missed(point.gradient + user_curved)
         if solved and (missed <= limit - look.decrement or missed == np.inf):
-            return run.judge(replace(look, complete=True), point, before)
+            return run.judge(evolve(look, complete=True), point, before)
         return self.estimate(point, run, before)
 
     def exact(self) -> Self:
         """Return the method with the Hessian of all rows, as they are."""
-        return replace(self, rough=None)
+        return evolve(self, rough=None)
 
     def afresh(self) -> Self:
         """Return the method at the beginning of a run."""
-        return replace(self, spent=0.0)
+        return evolve(self, spent=0.0)
 
     def with_curvature_of(self, curvature: Objective) -> Self:
         """Return the method with the Hessian of an objective."""
         exact = curvature is self.objective
-        return replace(self, rough=None if exact else HessianProducts(curvature))
+        return evolve(self, rough=None if exact else HessianProducts(curvature))
 
     def made(self, products: float) -> Self:
         """Return the method after a look that took so many products."""
-        return replace(self, products=products)
+        return self if self.jointly is not None else evolve(self, products=products)
+
+    def truncated(self, truncation: float) -> Self:
+        """Return the method with another truncation of conjugate gradients, if it takes any."""
+        return self if self.jointly is not None else super().truncated(truncation)
 
     def learn(self, origin: Point, point: Point) -> Self:
         """Return the method after a search, with the Hessian of more rows if it gained little."""
@@ -432,15 +447,15 @@ class Preconditioned(Newton):
             return self
         if work > columns_whitening_cost(self.base, self.objective):
             base = whiten_many_columns(self.objective)
-            return replace(self, base=base, variables=base)
+            return evolve(self, base=base, variables=base)
         cost = class_whitening_cost(self.base, self.curvature)
         if cost == np.inf:
             spent = self.spent + work
             if spent <= class_scaling_cost(self.base, self.curvature):
-                return replace(self, spent=spent)
+                return evolve(self, spent=spent)
             base, variables = scale_classes(self.base, self.objective, point.theta)
-            return replace(self, base=base, variables=variables, spent=spent)
+            return evolve(self, base=base, variables=variables, spent=spent)
         if work > cost:
             variables = precondition_classes(self.base, self.curvature, point.theta)
-            return replace(self, variables=variables)
+            return evolve(self, variables=variables)
         return self

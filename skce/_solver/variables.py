@@ -274,7 +274,7 @@ class ClassWhitened:
 
 
 def _transposed(Q: NDArray | float) -> NDArray | float:
-    return Q.T if np.ndim(Q) == 2 else Q  # type: ignore[union-attr]
+    return Q.T if isinstance(Q, np.ndarray) and Q.ndim == 2 else Q
 
 
 Whitening = Whitened | ClassWhitened
@@ -282,7 +282,7 @@ Whitening = Whitened | ClassWhitened
 
 def _times(A: NDArray, Q: NDArray | float, out: NDArray) -> None:
     """Write A Q into out."""
-    if np.ndim(Q) == 2:
+    if isinstance(Q, np.ndarray) and Q.ndim == 2:
         np.matmul(A, Q, out=out)
     else:
         np.multiply(A, Q, out=out)
