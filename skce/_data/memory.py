@@ -131,6 +131,8 @@ class MemoryData(ABC):
         size = rows or self._block_size(width)
         spans = self._split(width, runs)
         parts = [one(spans[0])] if len(spans) == 1 else list(threads.map(one, spans))
+        if len(parts) == 1:
+            return tuple([_as_sum(total, dtype) for total in parts[0]])
         return tuple(_total(sums, dtype) for sums in zip(*parts, strict=True))
 
     def maximum(
@@ -346,17 +348,22 @@ def _plus(total: list[Any], part: tuple[Any, ...]) -> list[Any]:
     return total
 
 
+def _as_sum(total: Any, dtype: DTypeLike) -> Any:
+    """Return the sum of one run as `sum` returns it."""
+    if not isinstance(total, np.ndarray):
+        return total
+    return total.astype(dtype if total.ndim == 2 else np.float64, copy=False)
+
+
 def _total(sums: tuple[Any, ...], dtype: DTypeLike) -> Any:
     """Add up the sums of all runs; those of two dimensions some columns after the other."""
     if not isinstance(sums[0], np.ndarray):
         return sum(sums)
     if sums[0].ndim != 2:
-        first = sums[0].astype(np.float64, copy=False)
+        first = _as_sum(sums[0], dtype)
         for part in sums[1:]:
             first += part
         return first
-    if len(sums) == 1:
-        return sums[0].astype(dtype, copy=False)
     total: NDArray = np.empty(sums[0].shape, dtype)
 
     def add(some: slice) -> None:

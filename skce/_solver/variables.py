@@ -802,10 +802,11 @@ def _per_weight(share: NDArray, weights: NDArray) -> NDArray:
 
 def _inverse_cholesky(M: NDArray, *, unpenalised: bool) -> NDArray:
     """L^-1 with L L' = M, for matrices that are given a unit diagonal and a trace of rounding."""
-    diagonal = np.einsum("kii->ki", M)
+    diagonal = M.diagonal(axis1=1, axis2=2)
     scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     scaled = M * scale[:, None] * scale[:, :, None]
-    np.einsum("kii->ki", scaled)[:] = 1 + (_JITTER_WITHOUT_PENALTY if unpenalised else _JITTER)
+    every = scaled.reshape(len(scaled), -1)[:, :: len(scaled[0]) + 1]  # a view of the diagonals
+    every[:] = 1 + (_JITTER_WITHOUT_PENALTY if unpenalised else _JITTER)
     try:
         L = np.linalg.cholesky(scaled)
     except np.linalg.LinAlgError:
