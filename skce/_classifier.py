@@ -306,17 +306,17 @@ class SoftmaxClassifier(LinearModel):
         self, raw: RawTargets, weights: NDArray | None, X: NDArray | sp.csr_array
     ) -> Targets:
         smoothing = float(self.label_smoothing)
-        return fold_weights(raw, weights, self.class_weight, smoothing, read_as(X))
+        return fold_weights(raw, weights, self.class_weight, smoothing, read_as(X, self._costs))
 
     def _objective(self, X: NDArray | sp.csr_array, targets: Targets) -> Objective:
         n_features = X.shape[1]
-        data = as_data(X, targets, centred=self.fit_intercept)
+        data = as_data(X, targets, centred=self.fit_intercept, costs=self._costs)
         penalty = Penalty(
             n_columns=n_features,
             total_weight=data.total_weight,
             C=float(self.C),  # arithmetic in float16 overflows
             l1_ratio=float(self.l1_ratio),
-            weights=check_penalty_weights(
+            penalty_weights=check_penalty_weights(
                 check_numbers_or_none(self.penalty_weights, "penalty_weights"), n_features
             ),
             bounds=check_bounds(

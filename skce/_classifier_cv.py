@@ -566,8 +566,10 @@ class _Fold:
     def _loss(self, test: NDArray) -> Callable[[Objective, Report], float]:
         """Return the function that takes a fit to its negative log-loss, averaged over labels."""
         X, fit_intercept = self.X[test], self.model.fit_intercept
-        targets = fold_weights(self.raw, self.weights, None, 0.0, read_as(X)).take(test)
-        data = as_data(X, targets, centred=fit_intercept)
+        targets = fold_weights(
+            self.raw, self.weights, None, 0.0, read_as(X, self.model._costs)
+        ).take(test)
+        data = as_data(X, targets, centred=fit_intercept, costs=self.model._costs)
         nothing = Penalty(n_columns=data.n_columns, total_weight=data.total_weight, C=np.inf)
         losses = Objective(data, LOSSES[targets.loss], nothing, fit_intercept=fit_intercept)
 

@@ -23,6 +23,7 @@ from ._checks import (
     refuse_dates,
     refuse_masked,
 )
+from ._costs import DEFAULT
 from ._outputs import OUTPUTS
 from ._problem.objective import Objective
 from ._solver.stop import Report
@@ -37,9 +38,6 @@ from ._targets.meaning import (
 )
 from ._threads import blocks
 
-#: Logits held at a time while labels are predicted.
-_PREDICT_BLOCK = 2**22
-
 
 class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Coefficients and intercepts, and what follows from them.
@@ -52,6 +50,9 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     coef_: Any
     intercept_: NDArray
     _form: str
+
+    #: What is worth its cost; a subclass may have others.
+    _costs = DEFAULT
 
     # Where scikit-learn's diagram of an estimator links to.
     _doc_link_module = "skce"
@@ -312,7 +313,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _predict_codes(self, X: Any) -> NDArray:
         """Positions in `classes_`, or an indicator matrix, block by block."""
         X = self._check_features(X)
-        size = max(_PREDICT_BLOCK // len(self.intercept_), 1)
+        size = max(self._costs.predicted_block // len(self.intercept_), 1)
         predict = self._output.predict
         return np.concatenate(
             [

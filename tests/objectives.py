@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from skce import SoftmaxClassifier
+from skce._costs import DEFAULT, Costs
 from skce._data import Data, as_data, read_as
 from skce._losses import LOSSES
 from skce._problem.objective import Objective
@@ -26,15 +29,21 @@ def make(
     smoothing: float = 0.0,
     centred: bool | None = None,
     dtype: Any = None,
+    costs: Costs = DEFAULT,
     **params: Any,
 ) -> Objective:
     """Return the objective of rows and targets; `dtype` is that of the targets."""
-    dtype = read_as(X) if dtype is None else dtype
+    dtype = read_as(X, costs) if dtype is None else dtype
     targets = fold_weights(read_targets(y, loss), weights, None, smoothing, np.dtype(dtype))
     centred = fit_intercept if centred is None else centred
-    data = as_data(X, targets, centred=centred)
+    data = as_data(X, targets, centred=centred, costs=costs)
     penalty = penalty_of(data, C=C, **params)
     return Objective(data, LOSSES[targets.loss], penalty, fit_intercept=fit_intercept)
+
+
+def at_costs(**costs: Any) -> type[SoftmaxClassifier]:
+    """Return the estimator at other costs than usual."""
+    return type("SoftmaxClassifier", (SoftmaxClassifier,), {"_costs": replace(DEFAULT, **costs)})
 
 
 def penalty_of(data: Data, cls: type[Penalty] = Penalty, **params: Any) -> Penalty:

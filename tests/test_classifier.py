@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
+from objectives import at_costs
 from scipy.special import expit, log_expit
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -22,7 +23,6 @@ from sklearn.metrics import accuracy_score, f1_score, get_scorer
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 
-import skce._classifier
 from skce import SoftmaxClassifier, SoftmaxClassifierCV, softmax_path
 
 DATA = {
@@ -470,26 +470,28 @@ def test_score_weighs_rows_and_finds_columns_by_name(problem):
 
 
 @pytest.mark.parametrize("loss", ["auto", "binary"])
-def test_predict_works_in_blocks(loss, problem, monkeypatch):
+def test_predict_works_in_blocks(loss, problem):
     X, y, _ = problem
     clf = SoftmaxClassifier(loss=loss).fit(X, y)
     whole = clf.predict(X)
-    monkeypatch.setattr(skce._linear_model, "_PREDICT_BLOCK", 21)
+    clf = at_costs(predicted_block=21)(loss=loss).fit(X, y)
     assert_array_equal(clf.predict(X), whole)
     assert_array_equal(clf.predict(sp.csr_matrix(X)), whole)
 
 
 # --------------------------------------------------------------------------- kinds of X and state
-def test_float32_stays_float32_and_float64_is_not_copied(problem, monkeypatch):
+def test_float32_stays_float32_and_float64_is_not_copied(problem):
     X, y, _ = problem
     seen = []
-    original = skce._classifier.as_data
-    monkeypatch.setattr(
-        skce._classifier, "as_data", lambda X, *a, **kw: (seen.append(X), original(X, *a, **kw))[1]
-    )
+
+    class Seeing(SoftmaxClassifier):
+        def _objective(self, X, targets):
+            seen.append(X)
+            return super()._objective(X, targets)
+
     for dtype in (np.float32, np.float64):
         given = X.astype(dtype)
-        clf = SoftmaxClassifier().fit(given, y)
+        clf = Seeing().fit(given, y)
         assert seen.pop() is given
         assert clf.coef_.dtype == clf.intercept_.dtype == dtype
         assert clf.predict_proba(given).dtype == dtype
@@ -589,31 +591,51 @@ def test_bad_calls_are_named_and_leave_a_fitted_estimator_as_it_was(case, proble
     assert_array_equal(clf.predict_proba(frame), proba)
 
 
-def test_an_interrupt_leaves_a_fitted_estimator_as_it_was(problem, monkeypatch):
+class Interrupted(SoftmaxClassifier):
+    """An estimator whose fits are interrupted after a number of sums over the rows."""
+
+    sums = np.inf
+
+    def _objective(self, X, targets):
+        objective = super()._objective(X, targets)
+        data, made = objective.data, []
+
+        class Data:
+            def __getattr__(self, name):
+                return getattr(data, name)
+
+            def sum(self, *args, **options):
+                made.append(args)
+                if len(made) >= Interrupted.sums:
+                    raise KeyboardInterrupt
+                return data.sum(*args, **options)
+
+        objective.data = Data()
+        return objective
+
+
+def test_an_interrupt_leaves_a_fitted_estimator_as_it_was(problem):
     X, y, Y = problem
-    clf = SoftmaxClassifier().fit(X, y)
+    clf = Interrupted().fit(X, y)
     state = vars(clf).copy()
-    calls = []
-
-    def interrupt(*args):
-        calls.append(args)
-        if len(calls) == {"value_gradient": 3, "hessian": 1}[target]:
-            raise KeyboardInterrupt
-        return original(*args)
-
-    for target in ("value_gradient", "hessian"):
-        original = getattr(skce._classifier.Objective, target)
-        monkeypatch.setattr(skce._classifier.Objective, target, interrupt)
-        for solver in ("newton-cg", "lbfgs"):
-            calls.clear()
+    for solver in ("newton-cg", "lbfgs"):
+        for number in (1, 2, 4):
             clf.set_params(solver=solver)
             state["solver"] = solver
+            Interrupted.sums = number
             with pytest.raises(KeyboardInterrupt):
                 clf.fit(X[:, :2], Y)
+            Interrupted.sums = np.inf
             assert vars(clf) == state
-        monkeypatch.undo()
-    monkeypatch.setattr(skce._classifier.SoftmaxClassifier, "_store", lambda *a: 1 / 0)
-    fresh = SoftmaxClassifier()
+
+
+def test_an_error_at_the_end_leaves_an_estimator_that_is_not_fitted(problem):
+    class Failing(SoftmaxClassifier):
+        def _store(self, *args):
+            raise ZeroDivisionError
+
+    X, y, _ = problem
+    fresh = Failing()
     with pytest.raises(ZeroDivisionError):
         fresh.fit(X, y)
     with pytest.raises(NotFittedError):

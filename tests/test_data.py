@@ -1,6 +1,7 @@
 """Places for data: one contract, whatever holds the rows and wherever they are."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from objectives import make
 
+from skce._costs import DEFAULT
 from skce._data import Block, Data
 from skce._losses import LOSSES
 from skce._problem import kernels
@@ -31,7 +33,7 @@ class RemoteData:
 
     def __getattr__(self, name):
         shared = "n_rows n_columns n_outputs total_weight dtype stored_dtype is_sparse nbytes "
-        shared += "work_per_logit centre distance coefficients"
+        shared += "work_per_logit centre distance coefficients costs"
         if name not in shared.split():
             raise AttributeError(name)
         return getattr(self._there, name)
@@ -114,9 +116,9 @@ def problem(kind, *, dtype=np.float64, far=False, n=60):
     return X.astype(dtype), y, {"loss": loss, "weights": rng.uniform(0, 2, n), "smoothing": 0.1}
 
 
-def built(place, remote, kind, **params):
+def built(place, remote, kind, costs=DEFAULT, **params):
     X, y, options = problem(kind, **params)
-    objective = make(place(X), y, **options, C=2.0)
+    objective = make(place(X), y, **options, C=2.0, costs=costs)
     if remote:
         objective.data = RemoteData(objective.data)
     return objective, X.astype(np.float64), y
@@ -170,12 +172,12 @@ def test_sums_and_products_are_those_of_all_rows_at_once(kind, dtype, far, place
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_products_without_what_was_kept_are_the_same(kind, place, remote, monkeypatch):
+def test_products_without_what_was_kept_are_the_same(kind, place, remote):
     objective, _, _ = built(place, remote, kind)
     theta, v = np.random.default_rng(4).normal(size=(2, objective.layout.size))
     kept = objective.hessian(theta)(v)
-    monkeypatch.setattr("skce._problem.objective._KEPT", 0)
-    assert_allclose(objective.hessian(theta)(v), kept, rtol=1e-12, atol=1e-15)
+    afresh, _, _ = built(place, remote, kind, costs=replace(DEFAULT, kept_probabilities=0))
+    assert_allclose(afresh.hessian(theta)(v), kept, rtol=1e-12, atol=1e-15)
 
 
 def test_a_sum_may_be_cut_in_any_way(place):
@@ -278,7 +280,7 @@ def test_variables_do_not_depend_on_the_place(kind, place, remote):
     [
         {},
         {"l1_ratio": 1.0},
-        {"l1_ratio": 0.5, "weights": np.array([1.0, 2, 0.5, 1, 3])},
+        {"l1_ratio": 0.5, "penalty_weights": np.array([1.0, 2, 0.5, 1, 3])},
         {"bounds": (-0.2, 0.3)},
     ],
 )

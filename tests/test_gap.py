@@ -14,7 +14,7 @@ import pytest
 import scipy.sparse as sp
 from certificate import Problem, certify
 from numpy.testing import assert_allclose
-from objectives import make
+from objectives import at_costs, make
 from sklearn.exceptions import ConvergenceWarning
 
 from skce import SoftmaxClassifier
@@ -50,11 +50,11 @@ def gap_of(clf, X, y):
     return float(certify(problem, theta[: K * p].reshape(K, p), b, accuracy=clf.tol).gap)
 
 
-def assert_kept(X, y, given=None, *, may_warn=False, **params):
+def assert_kept(X, y, given=None, *, may_warn=False, estimator=SoftmaxClassifier, **params):
     """Fit, and check that a gap above tol is said; without a warning unless `may_warn`."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        clf = SoftmaxClassifier(**params).fit(X if given is None else given, y)
+        clf = estimator(**params).fit(X if given is None else given, y)
     assert all(issubclass(one.category, ConvergenceWarning) for one in caught), caught[0].message
     assert may_warn or not caught, caught[0].message
     dtype = (X if given is None else given).dtype
@@ -106,15 +106,13 @@ def test_one_column_of_other_units(n, p, deviation, container):
 
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("container", CONTAINERS)
-def test_units_of_every_size_with_too_many_rows_and_columns_to_whiten(
-    container, solver, monkeypatch
-):
-    monkeypatch.setattr("skce._solver.variables._WHITEN_UP_TO", 5)
-    monkeypatch.setattr("skce._solver.variables._WHITEN_LATE", 0)
+def test_units_of_every_size_with_too_many_rows_and_columns_to_whiten(container, solver):
+    estimator = at_costs(whiten_up_to=5, whiten_late=0)
     rng = np.random.default_rng(2)
     X = rng.normal(size=(120, 60)) * 10 ** rng.uniform(-4, 6, 60)
     y = rng.integers(0, 3, size=120)
-    assert_kept(X, y, CONTAINERS[container](X), solver=solver, C=0.1, may_warn=solver == "lbfgs")
+    params = {"estimator": estimator, "solver": solver, "C": 0.1}
+    assert_kept(X, y, CONTAINERS[container](X), **params, may_warn=solver == "lbfgs")
 
 
 def test_wide_x_in_units_of_every_size():
@@ -126,17 +124,14 @@ def test_wide_x_in_units_of_every_size():
 
 
 @pytest.mark.parametrize("container", CONTAINERS)
-def test_many_columns_are_whitened_once_conjugate_gradients_take_long(container, monkeypatch):
-    monkeypatch.setattr("skce._solver.variables._WHITEN_UP_TO", 5)
+def test_many_columns_are_whitened_once_conjugate_gradients_take_long(container):
     rng = np.random.default_rng(3)
     X = rng.normal(size=(400, 3)) @ rng.normal(size=(3, 40)) + 1e-3 * rng.normal(size=(400, 40))
     y = (X[:, :4] + rng.gumbel(size=(400, 4))).argmax(axis=1)
     given = CONTAINERS[container](X)
-    clf = assert_kept(X, y, given, C=np.inf)
-    monkeypatch.setattr("skce._solver.variables._WHITEN_LATE", 0)
-    monkeypatch.setattr("skce._solver.variables._CLASS_MATRICES", 0)
-    monkeypatch.setattr("skce._solver.variables._JOINT_MATRIX", 0)
-    plain = assert_kept(X, y, given, C=np.inf, may_warn=True)
+    clf = assert_kept(X, y, given, C=np.inf, estimator=at_costs(whiten_up_to=5))
+    never = at_costs(whiten_up_to=5, whiten_late=0, class_bytes=0, joint_bytes=0)
+    plain = assert_kept(X, y, given, C=np.inf, may_warn=True, estimator=never)
     assert clf.optimize_result_.passes < plain.optimize_result_.passes / 2
 
 

@@ -11,7 +11,7 @@ ROOT = Path(skce.__file__).parent
 
 #: Rooms from the ground up. A module imports from rooms below it, and from its own package.
 ROOMS = [
-    ["_warnings", "_sklearn", "_threads"],
+    ["_warnings", "_sklearn", "_threads", "_costs"],
     ["_checks", "_interrupts", "_callbacks"],
     ["_targets"],
     ["_losses", "_data"],
@@ -95,3 +95,28 @@ def test_no_class_is_long(path):
             first = [n.body[0] for n in inside if ast.get_docstring(n)]
             length = node.end_lineno - node.lineno - sum(d.end_lineno - d.lineno for d in first)
             assert length <= 250, f"{node.name} has {length} lines"
+
+
+def is_number(node):
+    """Whether an expression is made of numbers only, or holds some."""
+    kinds = ast.Constant | ast.UnaryOp | ast.BinOp | ast.Tuple | ast.List
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, int | float) and not isinstance(node.value, bool)
+    parts = [child for child in ast.iter_child_nodes(node) if isinstance(child, kinds)]
+    return isinstance(node, kinds) and any(map(is_number, parts))
+
+
+#: Numbers that nobody chose: what float64 can hold, and how many names fit into a warning.
+FACTS = {"_SMALLEST", "_LARGEST", "_NAMED"}
+
+
+@pytest.mark.parametrize("room", ["_data", "_problem", "_solver", "_losses"])
+def test_constants_that_were_chosen_are_costs(room):
+    for path in (ROOT / room).rglob("*.py"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.Assign | ast.AnnAssign) and is_number(node.value):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                names = {
+                    n.id for target in targets for n in ast.walk(target) if isinstance(n, ast.Name)
+                }
+                assert names <= FACTS, f"{name_of(path)} has {names - FACTS}"

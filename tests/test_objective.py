@@ -1,6 +1,7 @@
 """The objective, its sums over blocks of rows, and the change of variables around it."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from objectives import make
 from threadpoolctl import threadpool_limits
 
-from skce._data import memory
+from skce._costs import DEFAULT
 from skce._solver.variables import Jointly, precondition, precondition_classes, scale_classes
 from skce._targets.meaning import read_targets
 from skce._threads import threads
@@ -50,15 +51,16 @@ def test_value_at_zero_is_log_of_the_number_of_classes(problem):
 
 @pytest.mark.parametrize("form", Y_FORMS)
 @pytest.mark.parametrize("kind", ["dense", "fortran", "csr"])
-def test_sums_do_not_depend_on_the_blocks(form, kind, problem, rng, monkeypatch):
+def test_sums_do_not_depend_on_the_blocks(form, kind, problem, rng):
     X, y, Y = problem
     X = {"dense": X, "fortran": np.asfortranarray(X), "csr": sp.csr_array(X)}[kind]
-    objective = make(X, *Y_FORMS[form](y, Y), weights=rng.uniform(0, 3, len(y)), smoothing=0.1)
+    given = {"weights": rng.uniform(0, 3, len(y)), "smoothing": 0.1}
+    objective = make(X, *Y_FORMS[form](y, Y), **given)
     theta, v = rng.normal(size=(2, objective.layout.size))
     value, gradient = objective.value_gradient(theta)
     product = objective.hessian(theta)(v)
-    monkeypatch.setattr(memory, "_ROWS_PER_BLOCK", (7, 7))
-    monkeypatch.setattr(memory, "_CSR_BLOCK", 7 * objective.layout.n_outputs)
+    costs = replace(DEFAULT, rows_per_block=(7, 7), csr_block=7 * objective.layout.n_outputs)
+    objective = make(X, *Y_FORMS[form](y, Y), **given, costs=costs)
     in_blocks = objective.value_gradient(theta)
     assert_allclose(in_blocks[0], value, rtol=1e-14)
     assert_allclose(in_blocks[1], gradient, rtol=1e-12, atol=1e-15)
@@ -96,23 +98,21 @@ def hessian_in(variables, objective, theta):
     return np.array([variables.product(product, e)[0] for e in columns])
 
 
-#: For every kind of variables: rows, columns, and constants of `variables` that lead there.
+#: For every kind of variables: rows, columns, and the costs that lead there.
 KINDS = {
     "columns": (40, 5, {}),
     "rows": (6, 30, {}),
-    "scales": (6, 30, {"_WHITEN_UP_TO": 3}),
+    "scales": (6, 30, {"whiten_up_to": 3}),
 }
 
 
 @pytest.fixture(params=[(kind, sparse) for kind in KINDS for sparse in (False, True)])
-def variables_of(request, monkeypatch, rng):
-    """A kind of variables, and X that gets it."""
+def variables_of(request, rng):
+    """A kind of variables, X that gets it, and at what costs."""
     kind, sparse = request.param
-    n, p, constants = KINDS[kind]
-    for name, value in constants.items():
-        monkeypatch.setattr(f"skce._solver.variables.{name}", value)
+    n, p, costs = KINDS[kind]
     X = rng.normal(size=(n, p)) * 10.0 ** rng.uniform(-3, 3, p) + 5
-    return kind, sp.csr_array(X) if sparse else X
+    return kind, sp.csr_array(X) if sparse else X, replace(DEFAULT, **costs)
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
@@ -120,10 +120,11 @@ def variables_of(request, monkeypatch, rng):
 def test_changes_of_variables_are_linear_maps_and_their_transposes(
     variables_of, form, fit_intercept, rng
 ):
-    kind, X = variables_of
+    kind, X, costs = variables_of
     n = X.shape[0]
     Y = rng.dirichlet(np.ones(3), n)
-    objective = make(X, *Y_FORMS[form](np.arange(n) % 3, Y), fit_intercept=fit_intercept)
+    y = Y_FORMS[form](np.arange(n) % 3, Y)
+    objective = make(X, *y, fit_intercept=fit_intercept, costs=costs)
     base = precondition(objective)
     assert (np.ndim(base.Q) == 2) == (kind != "scales")
     assert base.width == (n - fit_intercept if kind == "rows" else X.shape[1])
@@ -197,11 +198,12 @@ def test_stored_coefficients_make_up_for_the_rounding_of_intercepts(dtype, rng):
 
 
 @pytest.mark.parametrize("form", Y_FORMS)
-def test_class_whitening_makes_the_blocks_of_classes_the_identity(form, problem, rng, monkeypatch):
-    monkeypatch.setattr("skce._solver.variables._LITTLE_CURVATURE", 0)
+def test_class_whitening_makes_the_blocks_of_classes_the_identity(form, problem, rng):
+    costs = replace(DEFAULT, little_curvature=0)
     X, y, Y = problem
     weights = rng.uniform(0, 3, len(X))
-    objective = make(X * [1e-3, 1, 10, 1e3][: X.shape[1]], *Y_FORMS[form](y, Y), weights=weights)
+    X = X * [1e-3, 1, 10, 1e3][: X.shape[1]]
+    objective = make(X, *Y_FORMS[form](y, Y), weights=weights, costs=costs)
     theta = objective.without_shift(rng.normal(size=objective.layout.size) * 1e-3)
     variables = precondition_classes(precondition(objective), objective, theta)
     K = objective.layout.n_outputs
@@ -216,13 +218,12 @@ def test_class_whitening_makes_the_blocks_of_classes_the_identity(form, problem,
 
 @pytest.mark.parametrize("form", Y_FORMS)
 @pytest.mark.parametrize("block", [2**21, 40])
-def test_joint_whitening_makes_the_whole_hessian_the_identity(
-    form, block, problem, rng, monkeypatch
-):
-    monkeypatch.setattr("skce._solver.variables._JOINT_BLOCK", block)
+def test_joint_whitening_makes_the_whole_hessian_the_identity(form, block, problem, rng):
+    costs = replace(DEFAULT, joint_block=block)
     X, y, Y = problem
     weights = rng.uniform(0, 3, len(X))
-    objective = make(X * [1e-3, 1, 10, 1e3][: X.shape[1]], *Y_FORMS[form](y, Y), weights=weights)
+    X = X * [1e-3, 1, 10, 1e3][: X.shape[1]]
+    objective = make(X, *Y_FORMS[form](y, Y), weights=weights, costs=costs)
     theta = objective.without_shift(rng.normal(size=objective.layout.size) * 1e-3)
     variables = Jointly(precondition(objective), objective).at(theta)
     assert_allclose(
@@ -259,13 +260,13 @@ def test_a_sample_of_all_rows_is_the_objective(form, problem, rng):
     assert_allclose(alone.value_gradient(theta)[0], want, rtol=1e-13)
 
 
-def test_what_a_hessian_keeps_does_not_change_it(problem, rng, monkeypatch):
+def test_what_a_hessian_keeps_does_not_change_it(problem, rng):
     X, y, _ = problem
     objective = make(X, y, "categorical")
     theta, v = rng.normal(size=(2, objective.layout.size))
     kept = objective.hessian(theta)(v)
-    monkeypatch.setattr("skce._problem.objective._KEPT", 0)
-    assert_allclose(objective.hessian(theta)(v), kept, rtol=1e-12, atol=1e-15)
+    afresh = make(X, y, "categorical", costs=replace(DEFAULT, kept_probabilities=0))
+    assert_allclose(afresh.hessian(theta)(v), kept, rtol=1e-12, atol=1e-15)
 
 
 def test_threads_do_not_change_a_bit(rng):
@@ -284,31 +285,31 @@ def test_threads_do_not_change_a_bit(rng):
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 @pytest.mark.parametrize("factor", [1e-6, 1, 1e6])
-def test_many_columns_get_rows_of_norm_1_whatever_their_units(kind, factor, rng, monkeypatch):
-    monkeypatch.setattr("skce._solver.variables._WHITEN_UP_TO", 3)
+def test_many_columns_get_rows_of_norm_1_whatever_their_units(kind, factor, rng):
+    costs = replace(DEFAULT, whiten_up_to=3)
     X = factor * sp.csr_array(sp.random(20, 50, density=0.2, random_state=0))
     X = X if kind == "sparse" else X.toarray() + 3 * factor
-    base = precondition(make(X, np.arange(20) % 3, C=1e20))
+    base = precondition(make(X, np.arange(20) % 3, C=1e20, costs=costs))
     mean = 0 if base.mean is None else base.mean
     Z = (X.toarray() if kind == "sparse" else X) - mean
     assert_allclose((Z**2).sum() * base.Q**2 / 20, 1, rtol=0.2 if kind == "sparse" else 1e-10)
 
 
-def test_a_column_of_other_units_is_scaled_to_the_others(rng, monkeypatch):
-    monkeypatch.setattr("skce._solver.variables._WHITEN_UP_TO", 3)
+def test_a_column_of_other_units_is_scaled_to_the_others(rng):
+    costs = replace(DEFAULT, whiten_up_to=3)
     X = rng.normal(size=(60, 50))
-    plain = precondition(make(X, np.arange(60) % 3, C=1e6))
+    plain = precondition(make(X, np.arange(60) % 3, C=1e6, costs=costs))
     assert isinstance(plain.Q, float)
     X[:, 0] *= 1e9
     for given in (X, sp.csr_array(X)):
-        Q = precondition(make(given, np.arange(60) % 3, C=1e6)).Q
+        Q = precondition(make(given, np.arange(60) % 3, C=1e6, costs=costs)).Q
         assert_allclose(Q[1:], plain.Q, rtol=0.05)
         assert 1e-8 < Q[0] / plain.Q < 1e-6  # it may stand out by the root of the spread
 
 
 def test_the_bound_of_what_is_missing_holds_in_all_variables(variables_of, rng):
-    _, X = variables_of
-    objective = make(X, np.arange(X.shape[0]) % 2, C=10.0)
+    _, X, costs = variables_of
+    objective = make(X, np.arange(X.shape[0]) % 2, C=10.0, costs=costs)
     theta = rng.normal(size=objective.layout.size) * 1e-3
     base = precondition(objective)
     product = objective.hessian(theta)
@@ -335,11 +336,10 @@ def test_constant_and_repeated_columns_leave_the_change_of_variables_finite(rng)
     assert np.isfinite(Jointly(base, objective).at(zero).T).all()
 
 
-def test_sample_for_the_whitening_has_rows_with_weight(rng, monkeypatch):
-    monkeypatch.setattr("skce._solver.variables._SAMPLE", 10)
+def test_sample_for_the_whitening_has_rows_with_weight(rng):
     X, y, weights = rng.normal(size=(5000, 2)), np.arange(5000) % 2, np.zeros(5000)
     weights[-20:] = 1
-    problem = precondition(make(X, y, weights=weights))
+    problem = precondition(make(X, y, weights=weights, costs=replace(DEFAULT, moment_rows=10)))
     assert np.isfinite(problem.Q).all()
     assert_allclose(problem.mean, X[-20:-10].mean(axis=0))
 

@@ -2,12 +2,13 @@
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
-from objectives import make
+from objectives import at_costs, make
 from scipy.optimize import OptimizeResult
 from scipy.optimize import minimize as scipy_minimize
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
@@ -15,11 +16,11 @@ from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info
 
 from skce import SoftmaxClassifier, SoftmaxClassifierCV, _threads
-from skce._data import FEW_BYTES
-from skce._data.block import SparseFeatures
+from skce._costs import DEFAULT
 from skce._solver.decrement import newton_decrement
 from skce._solver.iterate import State
 from skce._solver.methods import by_descent
+from skce._solver.minimize import minimize
 from skce._solver.newton import HessianProducts, Preconditioned
 from skce._solver.run import Fit, Log
 from skce._solver.stop import Stop
@@ -195,9 +196,9 @@ def test_float32_reaches_the_default_tol_and_says_when_it_cannot_reach_more():
     exact = SoftmaxClassifier().fit(X.astype(np.float64), y)
     np.testing.assert_array_equal(clf.optimize_result_.x, exact.optimize_result_.x)
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(FEW_BYTES // 28, 7)).astype(np.float32)
+    X = rng.normal(size=(DEFAULT.few_bytes // 28, 7)).astype(np.float32)
     y = X[:, 0] + rng.logistic(size=len(X)) > 0
-    assert X.nbytes < FEW_BYTES
+    assert X.nbytes < DEFAULT.few_bytes
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         SoftmaxClassifier(tol=1e-20).fit(X, y)
@@ -254,7 +255,7 @@ def tight(X, y, **parameters):
 
 @pytest.mark.parametrize("tol", [1e-3, 1e-6, 1e-9])
 @pytest.mark.parametrize("kind", ["dense", "sparse", "soft"])
-def test_a_sample_of_rows_keeps_the_promise_and_saves_passes(kind, tol, monkeypatch):
+def test_a_sample_of_rows_keeps_the_promise_and_saves_passes(kind, tol):
     rng = np.random.default_rng(3)
     n, p, K = 20_000, 6, 4
     X = rng.normal(size=(n, p)) * 10.0 ** rng.uniform(-3, 3, p) + 10
@@ -265,35 +266,33 @@ def test_a_sample_of_rows_keeps_the_promise_and_saves_passes(kind, tol, monkeypa
     if kind == "sparse":
         X = sp.csr_array(X * (rng.random((n, p)) < 0.5))
     best = tight(X, y)
-    monkeypatch.setattr("skce._solver.variables._WORTH_SAMPLING", 0)
-    clf = SoftmaxClassifier(tol=tol).fit(X, y)
+    sampling = at_costs(worth_sampling=0)
+    clf = sampling(tol=tol).fit(X, y)
     result = clf.optimize_result_
     assert result.success
     assert (result.fun - best) / best <= tol
     assert result.passes < result.nfev + result.nhev / 4
-    assert_array_equal(SoftmaxClassifier(tol=tol).fit(X, y).coef_, clf.coef_)
+    assert_array_equal(sampling(tol=tol).fit(X, y).coef_, clf.coef_)
 
 
-def test_a_sample_that_misses_what_matters_grows(monkeypatch):
+def test_a_sample_that_misses_what_matters_grows():
     # Nearly all weight is on a few rows, which a sample of rows hardly sees.
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(20_000, 5)), rng.integers(3, size=20_000)
     weights = np.full(20_000, 1e-3)
     weights[:300] = 1e3
     best = SoftmaxClassifier(tol=1e-12).fit(X, y, weights).optimize_result_.fun
-    monkeypatch.setattr("skce._solver.variables._WORTH_SAMPLING", 0)
-    result = SoftmaxClassifier(tol=1e-6).fit(X, y, weights).optimize_result_
+    result = at_costs(worth_sampling=0)(tol=1e-6).fit(X, y, weights).optimize_result_
     assert result.success
     assert (result.fun - best) / best <= 1e-6
 
 
-def test_rare_classes_survive_a_sample_without_them(monkeypatch):
+def test_rare_classes_survive_a_sample_without_them():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(30_000, 4)), rng.integers(3, size=30_000)
     y[:8] = 3
     best = SoftmaxClassifier(tol=1e-12).fit(X, y).optimize_result_.fun
-    monkeypatch.setattr("skce._solver.variables._WORTH_SAMPLING", 0)
-    result = SoftmaxClassifier(tol=1e-7).fit(X, y).optimize_result_
+    result = at_costs(worth_sampling=0)(tol=1e-7).fit(X, y).optimize_result_
     assert result.success
     assert (result.fun - best) / best <= 1e-7
 
@@ -314,9 +313,29 @@ def test_the_promise_is_kept_where_there_is_next_to_no_penalty():
                 assert (result.fun - best.fun) / best.fun <= tol
 
 
+class Recording:
+    """Rows, and a list of the types of number in which sums over them were made."""
+
+    def __init__(self, data, read):
+        self._data, self._read = data, read
+
+    def __getattr__(self, name):
+        return getattr(self._data, name)
+
+    def sum(self, *args, **options):
+        self._read.append(self._data.dtype.char)
+        return self._data.sum(*args, **options)
+
+    def map(self, *args, **options):
+        return Recording(self._data.map(*args, **options), self._read)
+
+    def rounded(self):
+        return Recording(self._data.rounded(), self._read)
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("C", [1, 1e4])
-def test_rounded_products_keep_the_promise_in_full_precision(solver, C, monkeypatch):
+def test_rounded_products_keep_the_promise_in_full_precision(solver, C):
     rng = np.random.default_rng(0)
     X = (
         rng.normal(size=(150, 200))
@@ -325,17 +344,13 @@ def test_rounded_products_keep_the_promise_in_full_precision(solver, C, monkeypa
     )
     X, y = sp.csr_array(X), rng.integers(4, size=150)
     best = SoftmaxClassifier(C=C, tol=1e-12).fit(X, y).optimize_result_.fun
-    monkeypatch.setattr("skce._data.memory._WORTH_ROUNDING", 0)
+    objective = make(X, y, C=C, costs=replace(DEFAULT, worth_rounding=0))
     read = []
-    logits = SparseFeatures.logits
-    monkeypatch.setattr(
-        SparseFeatures,
-        "logits",
-        lambda self, *args: read.append(self.values.dtype.char) or logits(self, *args),
-    )
+    objective.data = Recording(objective.data, read)
+    start = np.zeros(objective.layout.size)
     for tol in (1e-3, 1e-9):
         read.clear()
-        result = SoftmaxClassifier(C=C, tol=tol, solver=solver).fit(X, y).optimize_result_
+        result = minimize(objective, start, solver=solver, tol=tol, max_iter=1000).result
         assert result.success
         assert (result.fun - best) / best <= tol
         assert "f" in read
@@ -343,11 +358,12 @@ def test_rounded_products_keep_the_promise_in_full_precision(solver, C, monkeypa
 
 
 @pytest.mark.parametrize("factor", [1e-60, 1e60])
-def test_numbers_beyond_float32_are_not_rounded(factor, monkeypatch):
-    monkeypatch.setattr("skce._data.memory._WORTH_ROUNDING", 0)
-    data = make(sp.csr_array(np.eye(3) * factor), np.arange(3)).data
+def test_numbers_beyond_float32_are_not_rounded(factor):
+    costs = replace(DEFAULT, worth_rounding=0)
+    data = make(sp.csr_array(np.eye(3) * factor), np.arange(3), costs=costs).data
     assert data.rounded() is data
-    ((block, _),) = make(sp.csr_array(np.eye(3)), np.arange(3)).data.rounded().chunks(3)
+    data = make(sp.csr_array(np.eye(3)), np.arange(3), costs=costs).data
+    ((block, _),) = data.rounded().chunks(3)
     assert block.X.values.dtype == np.float32
 
 

@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
+from objectives import at_costs
 from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
@@ -17,7 +18,6 @@ from sklearn.utils.fixes import parse_version
 
 from skce import SoftmaxClassifier
 from skce._problem.penalty import Nonsmooth
-from skce._solver import working_set
 from skce._solver.interior_point import InteriorPoint
 from skce._solver.quadratic import ByProducts, Dense, Shifts
 
@@ -96,19 +96,17 @@ def violation(clf, X, y, weights):
 
 
 @pytest.fixture(params=["array", "products"])
-def hessian(request, monkeypatch):
-    """How models know their Hessian."""
-    if request.param == "products":
-        monkeypatch.setattr(working_set, "_BYTES", 0)
-    return request.param
+def estimator(request):
+    """The estimator whose models know their Hessian as an array, or by products."""
+    return at_costs(hessian_bytes=0) if request.param == "products" else SoftmaxClassifier
 
 
 @pytest.mark.filterwarnings("ignore:.*some coefficients grow without bound")  # in a few, they do
 @pytest.mark.parametrize("seeds", [range(i, i + 20) for i in range(0, 200, 20)])
-def test_optimality_conditions_hold_on_random_problems(seeds, hessian):
+def test_optimality_conditions_hold_on_random_problems(seeds, estimator):
     for seed in seeds:
         X, y, weights, params = random_problem(seed)
-        clf = SoftmaxClassifier(**params, tol=1e-10).fit(X, y, weights)
+        clf = estimator(**params, tol=1e-10).fit(X, y, weights)
         assert violation(clf, X, y, weights) <= 1e-5, (seed, params)
 
 
@@ -186,11 +184,11 @@ def test_equals_scipy_on_the_split_problem(bounds, l1_ratio):
     assert_allclose(clf.optimize_result_.fun, best.fun, rtol=1e-9)
 
 
-def test_tol_is_the_gap(hessian):
+def test_tol_is_the_gap(estimator):
     X, y = load_digits(return_X_y=True)
-    best = SoftmaxClassifier(C=0.01, l1_ratio=1.0, tol=1e-13).fit(X, y).optimize_result_.fun
+    best = estimator(C=0.01, l1_ratio=1.0, tol=1e-13).fit(X, y).optimize_result_.fun
     for tol in (1e-3, 1e-6, 1e-9):
-        result = SoftmaxClassifier(C=0.01, l1_ratio=1.0, tol=tol).fit(X, y).optimize_result_
+        result = estimator(C=0.01, l1_ratio=1.0, tol=tol).fit(X, y).optimize_result_
         assert result.success
         assert result.gap <= tol
         assert -1e-13 <= (result.fun - best) / best <= tol
@@ -289,9 +287,9 @@ def test_float32_and_float64_agree():
     assert_allclose(single.predict_proba(X), double.predict_proba(X), atol=2e-3)
 
 
-def test_same_bits_every_time(hessian):
+def test_same_bits_every_time(estimator):
     X, y = load_digits(return_X_y=True)
-    first, second = (SoftmaxClassifier(C=0.1, l1_ratio=1.0).fit(X, y).coef_ for _ in range(2))
+    first, second = (estimator(C=0.1, l1_ratio=1.0).fit(X, y).coef_ for _ in range(2))
     assert_array_equal(first, second)
 
 

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .._costs import Costs
 from .block import Block, Features
-from .memory import FEW_BYTES, MemoryData, as_data, read_as
+from .memory import MemoryData, as_data, read_as
 
 __all__ = [
-    "FEW_BYTES",
     "Block",
     "Data",
     "Features",
@@ -36,6 +36,10 @@ class Data(Protocol):
     Columns so far from zero that products with them would lose digits are read less `centre`, of
     shape (n_columns,). It is up to the caller to use an intercept that takes it up.
     """
+
+    @property
+    def costs(self) -> Costs:
+        """What a fit on these data may cost, and what is worth its cost."""
 
     @property
     def n_rows(self) -> int:

@@ -19,41 +19,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
+from .._costs import DEFAULT, Costs
 from .._targets.mass import TargetBlock, Targets
 from .._threads import blocks, each_span, threads
 from .block import Block, DenseFeatures, Features, SparseFeatures
-
-#: Elements of a (K, r) block of logits. Blocks of 512 to 2048 rows were fastest at K = 10;
-#: beyond 8192 rows nothing is gained at K = 1.
-_BLOCK = 2**15
-_ROWS_PER_BLOCK = (512, 8192)
-
-#: The same for CSR, where every block costs a (K, n_features) array to add up.
-_CSR_BLOCK = 2**20
-
-#: Rows that tell whether columns are far from zero: by this many standard deviations, which cost
-#: float32 two digits and float64 three.
-_ROWS_FOR_CENTRE = 1000
-_FAR = {np.dtype(np.float32): 100, np.dtype(np.float64): 1000}
-
-#: X is small if it has fewer bytes. Then float32 is read as float64, and the work of a fit has a
-#: limit.
-FEW_BYTES = 2**23
-
-#: Bytes of sparse rows that are worth rounding, how many of their numbers tell whether they fit
-#: float32, and the size that leaves room for products.
-_WORTH_ROUNDING = 2**20
-_NUMBERS_FOR_SIZE = 1000
-_FITS_FLOAT32 = 1e9
-
-#: Numbers in X, and numbers of rows times outputs, up to which blocks are kept as they were read.
-_SMALL = 2**16
-
-#: Runs of blocks that threads share, and multiplications that are worth a run of their own.
-_SPANS = 16
-_WORK_PER_SPAN = 2**23
-#: Bytes that the sums of all runs may take.
-_PARTIAL_SUMS = 2**26
 
 
 class MemoryData(ABC):
@@ -78,7 +47,10 @@ class MemoryData(ABC):
         targets: Targets,
         centre: NDArray | None = None,
         dtype: DTypeLike | None = None,
+        *,
+        costs: Costs,
     ):
+        self.costs = costs
         self.stored_dtype: np.dtype = X.dtype
         self.dtype: np.dtype = X.dtype if dtype is None else np.dtype(dtype)
         self.centre = centre
@@ -92,7 +64,8 @@ class MemoryData(ABC):
         self.n_outputs, self.total_weight = targets.n_outputs, targets.total_weight
         #: Blocks that were read, if all of them are small.
         self._blocks: dict[tuple[int, int], Block] = {}
-        self._is_small = self.n_rows * max(self.n_outputs, self.n_columns) <= _SMALL
+        numbers = self.n_rows * max(self.n_outputs, self.n_columns)
+        self._is_small = numbers <= self.costs.kept_blocks
         self._splits: dict[Any, list[tuple[int, int]]] = {}
         self._samples: dict[int, NDArray] = {}
 
@@ -227,10 +200,10 @@ class MemoryData(ABC):
         """Return runs of blocks that threads share; equal for any number, so that bits are too."""
         if (width, runs) not in self._splits:
             work = self.n_rows * self.work_per_logit
-            in_memory = _PARTIAL_SUMS // (8 * width * self.n_columns)
+            in_memory = self.costs.partial_sums // (8 * width * self.n_columns)
             # A run must be more work than to add up its sums.
-            worth = min(work * width // _WORK_PER_SPAN, work // (16 * self.n_columns))
-            n_runs = runs or max(1, min(_SPANS, in_memory, worth))
+            worth = min(work * width // self.costs.work_per_span, work // (16 * self.n_columns))
+            n_runs = runs or max(1, min(self.costs.spans, in_memory, worth))
             self._splits[width, runs] = list(blocks(self.n_rows, -(-self.n_rows // n_runs)))
         return self._splits[width, runs]
 
@@ -261,8 +234,8 @@ class DenseData(MemoryData):
         return DenseFeatures(X.astype(self.dtype, copy=False))
 
     def _block_size(self, width: int) -> int:
-        fewest, most = _ROWS_PER_BLOCK
-        return max(fewest, min(_BLOCK // width, most))
+        fewest, most = self.costs.rows_per_block
+        return max(fewest, min(self.costs.block // width, most))
 
 
 class CSRData(MemoryData):
@@ -289,10 +262,10 @@ class CSRData(MemoryData):
         pass took 0.65 of the time on text (20 000, 50 000) with 20 classes.
         """
         values = self.X.data
-        if self.dtype != np.float64 or values.nbytes < _WORTH_ROUNDING:
+        if self.dtype != np.float64 or values.nbytes < self.costs.worth_rounding:
             return self
-        size = np.abs(values[:: max(1, len(values) // _NUMBERS_FOR_SIZE)]).max()
-        if not 1 / _FITS_FLOAT32 < size < _FITS_FLOAT32:
+        size = np.abs(values[:: max(1, len(values) // self.costs.numbers_for_size)]).max()
+        if not 1 / self.costs.fits_single < size < self.costs.fits_single:
             return self
         rounded = copy(self)
         rounded._hold(self.X, self.targets)
@@ -327,7 +300,7 @@ class CSRData(MemoryData):
         return SparseFeatures(sp.csr_array((values, X.indices, X.indptr), X.shape))
 
     def _block_size(self, width: int) -> int:
-        return max(_CSR_BLOCK // width, 1)
+        return max(self.costs.csr_block // width, 1)
 
 
 def _targets_of(targets: Targets, indices: NDArray) -> TargetBlock:
@@ -375,17 +348,19 @@ def _total(sums: tuple[Any, ...], dtype: DTypeLike) -> Any:
     return total
 
 
-def _far_from_zero(X: Any, columns: NDArray | slice) -> tuple[NDArray | None, float]:
+def _far_from_zero(X: Any, columns: NDArray | slice, costs: Costs) -> tuple[NDArray | None, float]:
     """Means of columns, by some rows, where they are so far from zero that digits are lost.
 
     And how far, in standard deviations, those are that are not constant, if there are two or more.
     """
-    step = max(1, X.shape[0] // _ROWS_FOR_CENTRE)
+    step = max(1, X.shape[0] // costs.rows_for_centre)
+    single = X.dtype == np.float32
     some = X[::step][:, columns]
     some = (some.toarray() if sp.issparse(some) else some).astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         mean, deviation = some.mean(axis=0), some.std(axis=0)
-        far = np.isfinite(mean) & (np.abs(mean) > _FAR[X.dtype] * deviation)
+        limit = (costs.far_single if single else costs.far_double) * deviation
+        far = np.isfinite(mean) & (np.abs(mean) > limit)
     if not far.any():
         return None, 0.0
     centre = np.zeros(X.shape[1], X.dtype)
@@ -403,12 +378,14 @@ def _bytes(X: Any) -> int:
     return int(X.nbytes)
 
 
-def read_as(X: NDArray | sp.csr_array) -> np.dtype:
+def read_as(X: NDArray | sp.csr_array, costs: Costs = DEFAULT) -> np.dtype:
     """Return the type of number in which a fit computes with X."""
-    return np.dtype(np.float64) if _bytes(X) < FEW_BYTES else X.dtype
+    return np.dtype(np.float64) if _bytes(X) < costs.few_bytes else X.dtype
 
 
-def as_data(X: Any, targets: Targets, *, centred: bool = True) -> MemoryData:
+def as_data(
+    X: Any, targets: Targets, *, centred: bool = True, costs: Costs = DEFAULT
+) -> MemoryData:
     """Put validated X and targets side by side.
 
     Parameters
@@ -418,6 +395,8 @@ def as_data(X: Any, targets: Targets, *, centred: bool = True) -> MemoryData:
     centred : bool, default=True
         Whether columns far from zero may be centred, which takes an intercept. Without one
         float32 is read as float64 if there are such columns, as it is if X is small.
+    costs : Costs
+        What is worth its cost.
 
     Returns
     -------
@@ -425,14 +404,14 @@ def as_data(X: Any, targets: Targets, *, centred: bool = True) -> MemoryData:
     """
     place: type[MemoryData] = CSRData if sp.issparse(X) else DenseData
     full: Any = slice(None)
-    dtype = read_as(X)
+    dtype = read_as(X, costs)
     if sp.issparse(X):
         full = np.flatnonzero(np.bincount(X.indices, minlength=X.shape[1]) >= X.shape[0])
         if not len(full):
-            return CSRData(X, targets, dtype=dtype)
-    centre, distance = _far_from_zero(X, full)
+            return CSRData(X, targets, dtype=dtype, costs=costs)
+    centre, distance = _far_from_zero(X, full, costs)
     if centre is None or not centred:
-        data = place(X, targets, dtype=dtype if centre is None else np.float64)
+        data = place(X, targets, dtype=dtype if centre is None else np.float64, costs=costs)
         data.distance = distance
         return data
     if sp.issparse(X) and not X.has_canonical_format:  # an element may be stored in parts
@@ -440,4 +419,4 @@ def as_data(X: Any, targets: Targets, *, centred: bool = True) -> MemoryData:
         X.sum_duplicates()
         full = np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
         centre = np.where(full, centre, 0)
-    return place(X, targets, centre, dtype)
+    return place(X, targets, centre, dtype, costs=costs)

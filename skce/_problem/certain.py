@@ -12,9 +12,6 @@ from numpy.typing import NDArray
 
 from .objective import Objective
 
-#: Rows at a time; the first few tell of most targets that nothing is certain.
-_CHUNK = 4096
-
 
 def certain(objective: Objective) -> tuple[NDArray, NDArray]:
     """Find the outputs that have no target mass, and those that have all of it.
@@ -32,7 +29,7 @@ def certain(objective: Objective) -> tuple[NDArray, NDArray]:
     holds, fails = np.zeros((2, n_outputs), dtype=bool)
     if not objective.layout.fit_intercept:
         return holds, fails
-    for block, _ in objective.data.chunks(_CHUNK):
+    for block, _ in objective.data.chunks(objective.costs.certain_rows):
         t, mass = block.t.dense(n_outputs), block.t.mass
         holds |= (t > 0).any(axis=1)
         fails |= (mass > t).any(axis=1)

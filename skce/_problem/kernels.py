@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 from .._data import Block
 from .._losses import Loss
 
-#: How far along a direction losses are as good as linear.
-_FAR_ALONG = 1e9
-
 
 def value_gradient(
     block: Block, loss: Loss, A: NDArray, a: NDArray
@@ -72,11 +69,14 @@ def _curvatures(block: Block, loss: Loss, A: NDArray, a: NDArray) -> NDArray:
     return loss.curvature_diagonal(curvature(block, loss, A, a), block.t)
 
 
-def recession(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[float, float]:
+def recession(
+    block: Block, loss: Loss, A: NDArray, a: NDArray, far_along: float
+) -> tuple[float, float]:
     """How far a direction moves the logits of a row at most, and how much a row loses along it.
 
     Along a direction d of the logits the loss of a row grows like m * max(d) - t.d, or for
-    a binary loss like the sum over outputs of m * max(d, 0) - t * d; both per unit of mass.
+    a binary loss like the sum over outputs of m * max(d, 0) - t * d; both per unit of mass. That
+    is how it grows `far_along`.
     """
     z, t = block.X.logits(A, a), block.t
     size = np.abs(z).max()
@@ -88,9 +88,9 @@ def recession(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[float, 
     far = np.where(seen, np.ptp(z, axis=0) if len(z) > 1 else np.abs(z[0]), 0)
     if not loss.shift_invariant:
         far = np.maximum(far, np.where(seen, np.abs(z).max(axis=0), 0))
-    values, _ = loss.value_gradient(z * (_FAR_ALONG / size), t)
+    values, _ = loss.value_gradient(z * (far_along / size), t)
     lost = np.divide(values, mass, out=np.zeros(len(mass)), where=seen)
-    return float(far.max()), float(lost.max()) * size / _FAR_ALONG
+    return float(far.max()), float(lost.max()) * size / far_along
 
 
 def joint_hessian(

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .._costs import Costs
 from .._data import Data
 from .._losses import AtTemperature, Loss
 from .._threads import each_span
@@ -52,6 +53,11 @@ class Objective:
         self.shared: dict[str, Any] = {}
 
     @property
+    def costs(self) -> Costs:
+        """What a fit may cost, and what is worth its cost."""
+        return self.data.costs
+
+    @property
     def scale(self) -> float:
         """What to multiply F by to get the user's objective."""
         return self.penalty.scale
@@ -71,7 +77,7 @@ class Objective:
     @property
     def time_per_pass(self) -> int:
         """Operations with dense rows that take as long as a pass."""
-        return self.work_per_pass * (_SPARSE if self.data.is_sparse else 1)
+        return self.work_per_pass * (self.costs.sparse_time if self.data.is_sparse else 1)
 
     def to_user(self, theta: NDArray) -> NDArray:
         """Theta for rows as the user has them: the intercepts less what the centre adds."""
@@ -99,7 +105,7 @@ class Objective:
         matter. The last bits of coefficients make up for that.
         """
         centre, largest = self.data.centre, np.finfo(dtype).max
-        theta = np.clip(theta, -largest, largest)
+        theta, most = np.clip(theta, -largest, largest), self.costs.last_bits
         if centre is None:
             return theta.astype(dtype)
         W, _ = self.layout.unpack(theta)
@@ -114,14 +120,14 @@ class Objective:
             low, high = (
                 self.layout.unpack(edge)[0] for edge in (self.nonsmooth.low, self.nonsmooth.high)
             )
-            bits[(W - _BITS * bits < low) | (W + _BITS * bits > high)] = 0
+            bits[(W - most * bits < low) | (W + most * bits > high)] = 0
         steps = bits * centre
         outputs = np.arange(len(W))
         for column in np.argsort(-np.abs(steps), axis=1, kind="stable").T:
             step = steps[outputs, column]
             some = (step != 0) & np.isfinite(step)
             n = np.divide(left, step, out=np.zeros_like(left), where=some)
-            n = np.clip(np.rint(n), -_BITS, _BITS)
+            n = np.clip(np.rint(n), -most, most)
             moved = W[outputs, column] + n * bits[outputs, column]
             W[outputs, column] = np.clip(moved, -largest, largest).astype(dtype)
             left[some] -= (n * step)[some]
@@ -164,7 +170,7 @@ class Objective:
         """
         W, b = self.layout.unpack(theta)
         data, K = self.data, len(W)
-        keep = K * data.n_rows * data.dtype.itemsize <= _KEPT
+        keep = K * data.n_rows * data.dtype.itemsize <= self.costs.kept_probabilities
         if keep:
             data = data.map(kernels.curvature, self.loss, *data.coefficients(W, b))
         kernel = kernels.product if keep else kernels.product_afresh
@@ -181,7 +187,7 @@ class Objective:
     def recession(self, direction: NDArray) -> tuple[float, float]:
         """How far a direction moves the logits of a row, and how much a row loses far along it."""
         sent = self.data.coefficients(*self.layout.unpack(direction))
-        far, lost = self.data.maximum(kernels.recession, self.loss, *sent)
+        far, lost = self.data.maximum(kernels.recession, self.loss, *sent, self.costs.far_along)
         return far, lost
 
     def moments(self) -> tuple[NDArray, NDArray]:
@@ -245,11 +251,3 @@ class Objective:
         if shifts:
             g -= mean_of_classes(g)
         return gradient
-
-
-#: Units in the last place by which a coefficient may make up for the rounding of an intercept.
-_BITS = 4
-#: How many times as long as an operation with dense rows one with sparse rows takes.
-_SPARSE = 5
-#: Bytes of probabilities that a Hessian may keep.
-_KEPT = 2**25

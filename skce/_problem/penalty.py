@@ -38,7 +38,7 @@ class Penalty:
         Inverse strength, in (0, inf].
     l1_ratio : float
         rho above.
-    weights : ndarray of shape (n_columns,), or None
+    penalty_weights : ndarray of shape (n_columns,), or None
         f above, ones if None.
     bounds : pair of ndarray or float, or None
         Lowest and highest coefficients, of shapes that broadcast to that of W.
@@ -48,7 +48,7 @@ class Penalty:
     total_weight: float
     C: float
     l1_ratio: float = 0.0
-    weights: NDArray | None = None
+    penalty_weights: NDArray | None = None
     bounds: Bounds | None = None
 
     def __post_init__(self) -> None:
@@ -69,8 +69,8 @@ class Penalty:
 
     def columns(self, columns: NDArray) -> Self:
         """Return the penalty of some columns, without bounds."""
-        weights = None if self.weights is None else self.weights[columns]
-        return replace(self, n_columns=len(columns), weights=weights, bounds=None)
+        weights = None if self.penalty_weights is None else self.penalty_weights[columns]
+        return replace(self, n_columns=len(columns), penalty_weights=weights, bounds=None)
 
     @cached_property
     def scale(self) -> float:
@@ -97,7 +97,9 @@ class Penalty:
     @cached_property
     def factors(self) -> NDArray:
         """Factor of each column, shape (n_columns,)."""
-        return np.broadcast_to(1.0 if self.weights is None else self.weights, self.n_columns)
+        return np.broadcast_to(
+            1.0 if self.penalty_weights is None else self.penalty_weights, self.n_columns
+        )
 
     @cached_property
     def curvature(self) -> NDArray:
@@ -107,7 +109,7 @@ class Penalty:
     @cached_property
     def unpenalised(self) -> bool:
         """Whether some coefficients have no penalty that is smooth."""
-        return self.ridge == 0 or not (self.weights is None or self.factors.all())
+        return self.ridge == 0 or not (self.penalty_weights is None or self.factors.all())
 
     @cached_property
     def free(self) -> NDArray:
@@ -116,7 +118,7 @@ class Penalty:
 
     def value(self, W: NDArray) -> float:
         """Value of the smooth part."""
-        square = float(np.vdot(W, W if self.weights is None else self.factors * W))
+        square = float(np.vdot(W, W if self.penalty_weights is None else self.factors * W))
         return self.ridge / 2 * square
 
     def gradient(self, W: NDArray, some: slice) -> NDArray:

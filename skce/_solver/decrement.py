@@ -20,24 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh_tridiagonal
 
-#: Hessian products in one sum of the decrement, at most.
-PRODUCTS = 1000
-#: The part of the gap that a sum may still miss once it counts as settled. The Newton step taken at
-#: the end is as exact, which decides how many digits of the coefficients agree.
-MISSING = 1e-4
-#: The same of its upper bound, which is far above what is missing, as a multiple of the root.
-_BOUND = 10
-#: The square of a residual, in proportion, that is small. As powers of the precision: the one that
-#: is asked for where no bound of what is missing is known, and the one at which rounding takes the
-#: rest, so that the bound, in the user's units, may be one of rounding.
-SOLVED = 1e-8
-_SOLVED_WITHOUT_BOUND = 0.75
-_ROUNDED_AWAY = 1.5
-#: Products in a row that gain nothing but rounding, after which no more is to be had.
-_STAGNANT = 30
-_ROUNDING = 1e-13
-#: Whitened features have eigenvalues about this, rows of norm 1 smaller ones.
-_TYPICAL_EIGENVALUE = 1.0
+from .._costs import DEFAULT, Costs
 
 
 @dataclass
@@ -68,10 +51,11 @@ def newton_decrement(
     *,
     limit: float,
     truncation: float,
-    missing: float = MISSING,
+    costs: Costs = DEFAULT,
+    missing: float | None = None,
     white: bool = True,
     eps: float = float(np.finfo(np.float64).eps),
-    max_products: int = PRODUCTS,
+    max_products: int | None = None,
 ) -> Decrement:
     """Sum g' H^-1 g / 2 by conjugate gradients: until it has settled, or is a step above `limit`.
 
@@ -96,14 +80,16 @@ def newton_decrement(
         The gap that matters.
     truncation : float
         How small the last term of a sum above `limit` need be; 0 to let every sum settle.
-    missing : float
-        The part of the gap that a sum may still miss.
+    costs : Costs
+        What is worth its cost.
+    missing : float, default=None
+        The part of the gap that a sum may still miss; None for that of `costs`.
     white : bool, default=True
         Whether the variables were whitened, so that the smallest Ritz value is worth something.
     eps : float, default=2.2e-16
         Precision of the products.
-    max_products : int
-        Hessian products at most.
+    max_products : int, default=None
+        Hessian products at most; None for those of `costs`.
 
     Returns
     -------
@@ -119,11 +105,17 @@ def newton_decrement(
     found = Decrement(0.0, True, np.zeros_like(gradient))
     if not gradient.any():
         return found
+    missing = costs.missing if missing is None else missing
+    max_products = costs.products if max_products is None else max_products
     residual, user_residual = -gradient, -user_gradient
     direction, temporary = residual.copy(), np.empty_like(residual)
-    rounded_away = np.finfo(gradient.dtype).eps ** _ROUNDED_AWAY
+    rounded_away = np.finfo(gradient.dtype).eps ** costs.rounded_away
     sums, norms = [0.0], [float(residual @ residual)]
     lengths: list[float] = []
+
+    def smallest_eigenvalue() -> float:
+        """At most a typical one: if a few far larger ones come first, they tell nothing."""
+        return min(_smallest_ritz_value(lengths, norms), costs.typical_eigenvalue)
 
     def is_complete() -> bool:
         """Whether little is missing, by the terms, by the Ritz values and by the bound."""
@@ -132,22 +124,22 @@ def newton_decrement(
         settled = (
             len(sums) > window
             and found.gap - sums[-1 - window] <= small
-            and norms[-1] <= 2 * small * _smallest_ritz_value(lengths, norms)
+            and norms[-1] <= 2 * small * smallest_eigenvalue()
         )
-        if not settled and norms[-1] > SOLVED * norms[0]:
+        if not settled and norms[-1] > costs.solved * norms[0]:
             return False
         bound = missed(user_residual)
         if bound < np.inf:
-            enough = max(_BOUND * np.sqrt(missing) * found.gap, limit - found.gap)
+            enough = max(costs.missing_bound * np.sqrt(missing) * found.gap, limit - found.gap)
             return bound <= enough or norms[-1] <= rounded_away * norms[0]
-        return (settled and white) or norms[-1] <= eps**_SOLVED_WITHOUT_BOUND * norms[0]
+        return (settled and white) or norms[-1] <= eps**costs.solved_without_bound * norms[0]
 
     found.complete = False
     for _ in range(max_products):
         curved, user_curved = product(direction)
         curvature = float(direction @ curved)
         if not 0 < curvature < np.inf:  # lost in rounding, or zero
-            found.complete = norms[-1] <= eps**_SOLVED_WITHOUT_BOUND * norms[0]
+            found.complete = norms[-1] <= eps**costs.solved_without_bound * norms[0]
             found.gap = found.gap if found.complete else np.inf
             return found
         length = norms[-1] / curvature
@@ -166,7 +158,10 @@ def newton_decrement(
         if enough:
             return found
         found.complete = is_complete()
-        stagnant = len(sums) > _STAGNANT and found.gap - sums[-_STAGNANT] <= _ROUNDING * found.gap
+        stagnant = (
+            len(sums) > costs.stagnant
+            and found.gap - sums[-costs.stagnant] <= costs.stagnant_gain * found.gap
+        )
         if found.complete or stagnant:
             return found
         direction *= norms[-1] / norms[-2]
@@ -175,14 +170,11 @@ def newton_decrement(
 
 
 def _smallest_ritz_value(lengths: list[float], norms: list[float]) -> float:
-    """Smallest eigenvalue of the Lanczos matrix that conjugate gradients build.
-
-    At most a typical one: where a few far larger ones come first, those say nothing of the rest.
-    """
+    """Smallest eigenvalue of the Lanczos matrix that conjugate gradients build."""
     alpha, squares = np.array(lengths), np.array(norms)
     beta = squares[1:-1] / squares[:-2]
     diagonal = 1 / alpha
     diagonal[1:] += beta / alpha[:-1]
     off = np.sqrt(beta) / alpha[:-1]
     smallest = eigh_tridiagonal(diagonal, off, eigvals_only=True, select="i", select_range=(0, 0))
-    return min(float(smallest[0]), _TYPICAL_EIGENVALUE)
+    return float(smallest[0])

@@ -28,31 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
+from .._costs import DEFAULT, Costs
 from .._problem.penalty import Nonsmooth
 from .quadratic import Least
-
-#: Steps at most.
-_STEPS = 100
-#: Steps after which the search ends if the bound of what is left has not shrunk.
-_PATIENCE = 5
-#: Share of the way to the nearest edge that a step goes.
-_SHY = 0.995
-#: The search ends if no more than this share of what was gained is left to gain.
-_ROUGH = 1e-3
-#: The search ends if no more than this share of the gap that matters is left to gain.
-_SMALL = 1e-8
-#: A model is solved if no more than this share of the gap that matters is left to gain.
-_SOLVED = 0.5
-#: Least curvature of a part that no edge holds. Its rounding then moves it by a small share of its
-#: value, and it can still grow from one step to the next.
-_FREE = 1e-13
-#: Corrections of the solution of a linear system by its residual.
-_REFINEMENTS = 2
-#: Time of a step beside its QR decomposition, in multiplications.
-_STEP_WORK = 1e6
-#: Rounding of a slope, as a share of the terms in it.
-_NOISE = 4 * np.finfo(np.float64).eps
-
 
 Solve = Callable[[NDArray], NDArray]
 
@@ -69,11 +47,19 @@ class InteriorPoint:
     nonsmooth : Nonsmooth
     start : ndarray of shape (size,)
         x_0, within the bounds.
+    costs : Costs
     """
 
     def __init__(
-        self, R: NDArray, more: NDArray, gradient: NDArray, nonsmooth: Nonsmooth, start: NDArray
+        self,
+        R: NDArray,
+        more: NDArray,
+        gradient: NDArray,
+        nonsmooth: Nonsmooth,
+        start: NDArray,
+        costs: Costs = DEFAULT,
     ):
+        self.costs = costs
         scale = np.sqrt(np.maximum((R**2).sum(axis=0) + more, np.finfo(float).tiny))
         self.scale, self.nonsmooth = scale, nonsmooth
         self.own = Nonsmooth(
@@ -84,7 +70,7 @@ class InteriorPoint:
         #: Work done, in multiplications of a product with an array, and where to stop.
         self.work, self.most_work = R.size * min(R.shape), np.inf
         #: Steps at most; and whether rounding hides what coefficients differ in, which it does not.
-        self.steps, self.collinear = _STEPS, False
+        self.steps, self.collinear = self.costs.interior_steps, False
         #: The size of the terms in a slope, in units of unit curvature.
         self.unit = 1.0
         if len(R) > R.shape[1]:
@@ -105,6 +91,7 @@ class InteriorPoint:
         Least
             Solved if little more could be gained: what is left is an upper bound.
         """
+        costs = self.costs
         # Slopes are sums of x_i r_i, of which r_i^2 is 2 F at most (Pinsker's inequality).
         self.unit = min(1.0, np.sqrt(2 * most))
         parts = _Parts(self.own, most)
@@ -116,7 +103,7 @@ class InteriorPoint:
         for _ in range(self.steps):
             slopes = parts.slopes(self._slopes_at(moved))
             complementarity = edges.complementarity
-            D = np.maximum(edges.curvature, _FREE / np.maximum(1, np.abs(t)))
+            D = np.maximum(edges.curvature, costs.free_curvature / np.maximum(1, np.abs(t)))
             E, solve = self._inverse(parts, D)
             left, rest = parts.bound(t, edges, slopes, self._noise_at(moved))
             of_rest = float(rest @ solve(rest)) / 2
@@ -125,13 +112,16 @@ class InteriorPoint:
             best = min(best, (left, moved, edges), key=lambda one: one[0])
             gained = self._gain_at(self.first + moved)
             # Where more than the gap that matters is gained nobody asks how far that is the most.
-            rough = _ROUGH * gained
+            rough = costs.interior_rough * gained
             if gained > limit and complementarity + abs(gained - gained_before) <= rough:
                 best = (left, moved, edges)
                 break
             gained_before = gained
-            enough = left <= max(_ROUGH * gained if gained > limit else 0.0, _SMALL * limit)
-            enough = enough or since > _PATIENCE
+            enough = left <= max(
+                costs.interior_rough * gained if gained > limit else 0.0,
+                costs.interior_small * limit,
+            )
+            enough = enough or since > costs.interior_patience
             if enough or gained > most or self.work > self.most_work:
                 break
             step = self._steps(parts, D, E, solve, slopes)
@@ -143,7 +133,7 @@ class InteriorPoint:
             up, down = edges.push(dt, change, share * complementarity / max(parts.n_edges, 1))
             dx, dt = step(up - down)
             change = edges.change(dt, up, down)
-            length = min(1.0, _SHY * edges.length(dt, change))
+            length = min(1.0, costs.shy * edges.length(dt, change))
             if not (np.isfinite(dt).all() and np.isfinite(length)):
                 break
             t, moved = t + length * dt, moved + length * dx
@@ -164,7 +154,7 @@ class InteriorPoint:
         x = self.first + moved
         snapped = parts.snapped(x, edges, parts.slopes(self._slopes_at(moved)))
         gain, other = self._gain_at(x), self._gain_at(snapped)
-        enough = max(_ROUGH * gain, _SOLVED * limit)
+        enough = max(self.costs.interior_rough * gain, self.costs.interior_solved * limit)
         if other >= gain - min(max(left, enough / 2), enough):
             x, gain, left = snapped, other, left + max(gain - other, 0.0)
         if not gain >= 0:  # then the bound is wrong by at least as much
@@ -182,7 +172,7 @@ class InteriorPoint:
     def _noise_at(self, moved: NDArray) -> NDArray:
         """Return what of these slopes may be rounding."""
         terms = np.abs(self.R).T @ np.abs(self.R @ moved) + self.more * np.abs(moved)
-        return _NOISE * (terms + np.abs(self.slopes) + self.own.weights + self.unit)
+        return self.costs.slope_noise * (terms + np.abs(self.slopes) + self.own.weights + self.unit)
 
     def _gain_at(self, x: NDArray) -> float:
         """How much lower it is at x than at the start."""
@@ -201,7 +191,7 @@ class InteriorPoint:
             alone = parts.total(push / D)
             w = alone / E
             dx = solve(w)
-            for _ in range(_REFINEMENTS):
+            for _ in range(self.costs.interior_refinements):
                 dx += solve(w - diagonal * dx - self.R.T @ (self.R @ dx))
             return dx, parts.split(dx, (push - parts.signed((alone - dx) / E)) / D, D)
 
@@ -212,7 +202,7 @@ class InteriorPoint:
         E = parts.total(1 / D, together=True)
         root = 1 / np.sqrt(1 / E + self.more)
         S = self.R * root
-        self.work += _STEP_WORK + S.size * min(S.shape)
+        self.work += self.costs.interior_work + S.size * min(S.shape)
         if len(S) >= len(E):
             square = np.linalg.qr(np.concatenate([S, np.eye(len(E))]), mode="r")
             return E, lambda v: root * _solve_square(square, root * v)

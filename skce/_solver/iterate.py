@@ -9,20 +9,8 @@ from functools import partial
 import numpy as np
 
 from .method import Method
-from .run import FAR_BELOW, FAST, Look, Point, Run, evolve
+from .run import Look, Point, Run, evolve
 from .stop import Stop
-
-#: A fit ends after this many line searches in a row that found nothing lower. One may be due to a
-#: bad L-BFGS memory, which a restart drops; a second one is due to rounding.
-_FAILURES = 2
-#: A line search counts as failed if this many iterations gained less than the gap that matters.
-_PATIENCE = 30
-#: A last step must gain what it promised, but for this share: else the quadratic model, on which
-#: the estimate of the gap rests, does not hold.
-_TRUSTED = 0.1
-#: If losses decay exponentially it gains 1.26 times its promise, and about 1.5 times at most, and
-#: the decrement does not fall fast. If the promise is far below `limit` other errors are rounding.
-_DECAYS = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +66,7 @@ def iterate(state: State, run: Run, advance: Advance = step) -> tuple[State, Sto
         look = Look(decrement=0.0, complete=True, step=np.zeros_like(state.point.theta))
         return evolve(state, look=run.judge(look, state.point, state.before)), Stop.GAP
     failures = 0
-    while failures < _FAILURES:
+    while failures < run.costs.failures:
         n_iter, work = log.n_iter, log.nfev + log.nhev
         state = advance(state, run)
         if state.look.converged and state.method.is_rounded:
@@ -101,8 +89,8 @@ def iterate(state: State, run: Run, advance: Advance = step) -> tuple[State, Sto
             return state, Stop.SEPARABLE
         if run.has_ended:
             return state, Stop.MAX_ITER
-        stalled = log.n_iter > _PATIENCE
-        stalled = stalled and log.values[-_PATIENCE] - log.values[-1] <= run.limit(point)
+        stalled = log.n_iter > run.costs.patience
+        stalled = stalled and log.values[-run.costs.patience] - log.values[-1] <= run.limit(point)
         failures = 0 if log.n_iter > n_iter and not stalled else failures + 1
         method = state.method
         if failures and method.is_rounded:
@@ -122,7 +110,7 @@ def _end(state: State, run: Run) -> State:
     """Take the last step; the gap is small if it gained what the look had promised."""
     before, method = state.point, state.method
     point, kept = take_step(state, run)
-    kept = kept and method.left_out(point) <= FAR_BELOW * run.limit(point)
+    kept = kept and method.left_out(point) <= run.costs.far_below * run.limit(point)
     converged = kept or is_certain(method, point, run)
     if not converged and point is before:
         point, method = method.search_again(point, state.look, run)
@@ -151,13 +139,13 @@ def take_step(state: State, run: Run) -> tuple[Point, bool]:
     else:
         point = before
     error = gain - look.decrement
-    if abs(error) <= _TRUSTED * look.decrement or run.is_flat(error, point):
+    if abs(error) <= run.costs.trusted * look.decrement or run.is_flat(error, point):
         return point, True
     limit = run.limit(point)
-    if look.decrement > FAR_BELOW * limit or abs(error) > 0.5 * limit:
+    if look.decrement > run.costs.far_below * limit or abs(error) > 0.5 * limit:
         return point, False
-    decays = 0 < error <= _DECAYS * look.decrement
-    return point, not decays or look.decrement <= FAST * state.before
+    decays = 0 < error <= run.costs.decays * look.decrement
+    return point, not decays or look.decrement <= run.costs.fast * state.before
 
 
 def _confirm(state: State, run: Run) -> State:

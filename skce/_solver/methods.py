@@ -25,14 +25,6 @@ from .stop import Stop
 
 #: Options with which SciPy's L-BFGS-B does not stop by itself.
 _LBFGS = {"maxcor": 20, "maxfun": np.iinfo(np.int32).max, "maxls": 50, "ftol": 0, "gtol": 0}
-#: Iterations of a method of SciPy before the variables may change, which makes it forget its past
-#: gradients.
-_SCIPY_ITERATIONS = 100
-#: Share of the gap that an estimate during a method of SciPy may miss; its last point is farther
-#: away.
-_MISSING_SCIPY = 1e-6
-#: Looks that fail grow rarer: at most so many iterations pass without one.
-_RAREST = 15
 
 #: A `method` as `scipy.optimize.minimize` takes it.
 ScipyMethod = Callable[..., OptimizeResult]
@@ -338,9 +330,13 @@ class _InVariables:
         look = evolve(self.state.look, gap=log.gap)
         if self._waited > self._wait:
             look = self.method.estimate(
-                self.point, run, self.state.before, truncation=np.inf, missing=_MISSING_SCIPY
+                self.point,
+                run,
+                self.state.before,
+                truncation=np.inf,
+                missing=run.costs.missing_scipy,
             )
-            self._wait, self._waited = min(2 * self._wait + 1, _RAREST), 0
+            self._wait, self._waited = min(2 * self._wait + 1, run.costs.scipy_wait), 0
         self.state = evolve(self.state, look=look)
         if log.verbose:
             log.print()
@@ -356,7 +352,7 @@ def _some_iterations(
     A method that does not call back makes one iteration.
     """
     functions, log = _InVariables(state, run), run.log
-    iterations = min(run.max_iter - log.n_iter, _SCIPY_ITERATIONS)
+    iterations = min(run.max_iter - log.n_iter, run.costs.scipy_iterations)
     start = np.zeros(functions.method.variables.size)
     arguments: dict[str, Any] = {
         "jac": True,

@@ -55,30 +55,6 @@ from .variables import (
 )
 from .working_set import WorkingSet
 
-#: Rows per parameter of a sample whose optimum is a good start and whose Hessian makes good steps.
-_ROWS_PER_PARAMETER = 40
-#: A last step that changes no logit by more than this is no sign of separation.
-_STILL = 0.1
-#: A direction proves separation if no row loses more than this, per unit of the farthest logit.
-_LOSES_NOTHING = 1e-5
-#: Times that `tol` is divided by ten to tell separation from slow convergence.
-_ROUNDS = 12
-#: Coefficients are named as growing if they move more than this share of the largest move.
-_MUCH = 0.3
-#: The temperature is divided by this. With 100, half of the problems tried lost their way.
-_COOLING = 10
-#: Gap to which the optimum at one temperature is found, as a share of what the temperature adds to
-#: F, at most.
-_COOL = 0.1
-#: Iterations at one temperature, at most.
-_COOL_ITERATIONS = 30
-#: Hessian products for the last estimate of the gap of a fit that did not converge, at least.
-_LAST_PRODUCTS = 20
-#: Newton steps, at most, after F is flat to rounding while its gradient is not (float32).
-_REFINEMENTS = 5
-#: Rounding may hide a gap of this many times eps F: a logit has several terms, and each is rounded.
-_HIDES = 100
-
 
 def minimize(
     objective: Objective,
@@ -132,6 +108,7 @@ def minimize(
             tol=tol,
             max_iter=max_iter,
             thorough=whole,
+            costs=objective.costs,
             objective=objective,
         )
         if objective.nonsmooth is None:
@@ -203,7 +180,7 @@ def _start(
     In the given variables, if they can be used.
     """
     objective, log = run.objective, run.log
-    sample = take_sample(objective, _ROWS_PER_PARAMETER * objective.layout.size)
+    sample = take_sample(objective, run.costs.rows_per_parameter * objective.layout.size)
     small = (
         solver_of(solver, objective) is by_descent
         and joint_whitening_cost(objective, objective.layout.size) == 0
@@ -213,6 +190,7 @@ def _start(
     base = only_centre(objective) if jointly else precondition(objective)
     method = Preconditioned(
         hessp=HessianProducts(objective),
+        truncation=objective.costs.truncation,
         objective=objective,
         base=base,
         variables=base if variables is None or jointly else variables,
@@ -284,14 +262,15 @@ def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, float]:
             break
         smoother = objective.at_temperature(temperature)
         above = (temperature - 1) * at_zero
-        tol = _COOL * min(1.0, above / point.value)
+        tol = run.costs.cool_gap * min(1.0, above / point.value)
         tol = min(tol, run.tol / 4) if above <= run.limit(point) / 2 else tol
         stage = Fit(
             fun=smoother.value_gradient,
             log=Log(),
             tol=tol,
-            max_iter=_COOL_ITERATIONS,
+            max_iter=run.costs.cool_iterations,
             objective=smoother,
+            costs=run.costs,
         )
         models = WorkingSet(smoother, active.nonsmooth)
         models.work = active.work
@@ -305,7 +284,7 @@ def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, float]:
         log.passes += stage.log.passes
         point = run.evaluate(found.point.theta)
         log.accept(point)
-        temperature /= _COOLING
+        temperature /= run.costs.cooling
     return evolve(state, point=point), at_least
 
 
@@ -324,12 +303,12 @@ def _look_for_separation(
     regression models*, 1984.
     """
     log, tol, stop = run.log, run.tol, Stop.GAP
-    for _ in range(_ROUNDS):
+    for _ in range(run.costs.separation_rounds):
         farthest, runaway = _farthest_move(run)
         if runaway is not None:
             look = evolve(state.look, converged=False)
             return evolve(state, look=look), Stop.QUASI_SEPARABLE, runaway
-        if farthest < _STILL:
+        if farthest < run.costs.still:
             break
         run = evolve(run, tol=run.tol / 10)
         log.moves = []
@@ -348,7 +327,7 @@ def _farthest_move(run: Fit) -> tuple[float, tuple[NDArray, NDArray] | None]:
         with np.errstate(over="ignore", invalid="ignore"):
             farthest, lost = run.objective.recession(move)
         most = max(most, farthest)
-        if farthest >= _STILL and lost <= _LOSES_NOTHING * farthest:
+        if farthest >= run.costs.still and lost <= run.costs.loses_nothing * farthest:
             return most, _growing(run.objective, move)
     return most, None
 
@@ -360,21 +339,21 @@ def _growing(objective: Objective, move: NDArray) -> tuple[NDArray, NDArray]:
     moved = np.abs(D) * np.sqrt(np.maximum(square - mean**2, 0)) * objective.penalty.free
     if objective.layout.fit_intercept:
         moved = np.column_stack([moved, np.abs(d + D @ mean)])
-    most = moved >= _MUCH * moved.max()
+    most = moved >= objective.costs.growing * moved.max()
     return np.flatnonzero(most.any(axis=1)), np.flatnonzero(most[:, : D.shape[1]].any(axis=0))
 
 
 def _refine(state: State, run: Fit) -> State:
     """Take Newton steps as long as they shrink the gap, where F is flat to rounding."""
     method, point, before = state.method, state.point, state.before
-    products = max(_LAST_PRODUCTS, run.log.nhev // 2)
+    products = max(run.costs.last_products, run.log.nhev // 2)
     look = method.estimate(point, run, before, max_products=products)
-    for _ in range(_REFINEMENTS):
+    for _ in range(run.costs.refinements):
         if look.converged or run.has_ended or not look.gap < 1:
             break
         farther = run.evaluate(point.theta + look.step)
         # A gap that rounding cannot hide is no gap if the step goes up.
-        hidden = run.is_flat(look.gap * point.value / _HIDES, farther)
+        hidden = run.is_flat(look.gap * point.value / run.costs.hides, farther)
         if not (hidden or farther.value <= point.value):
             break
         closer = method.estimate(farther, run, before)

@@ -13,8 +13,9 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .._costs import DEFAULT
 from .._problem.objective import Objective
-from .decrement import MISSING, PRODUCTS, SOLVED, newton_decrement
+from .decrement import newton_decrement
 from .method import Method
 from .run import Hessp, Look, Point, Run, evolve
 from .variables import (
@@ -30,27 +31,6 @@ from .variables import (
     take_sample,
     whiten_many_columns,
 )
-
-#: Conjugate gradients end once an iteration gains less than this share of the average gain of an
-#: iteration. With 0.2 letter took as long, and text with C = 100 half as long again.
-TRUNCATION = 0.05
-#: Conjugate gradients end at most at this many times the relative error of the quadratic model in
-#: the last step, as a share of their average gain: an exact model is worth solving further. Text
-#: with C = 1 took 13 products and 6 iterations less.
-_TRUNCATION_PER_ERROR = 3
-#: Share of the gap that an estimate for X in float32 may miss.
-_MISSING_SINGLE = 1e-2
-#: The largest eigenvalue of the Hessian in variables that were whitened near the point.
-_LARGEST_EIGENVALUE = 2
-#: A step must gain at least this share of what the slope promises (the Armijo condition).
-ENOUGH = 1e-4
-#: Lengths that a line search tries at most.
-BACKTRACKS = 20
-#: A step that gains more than this share of what the slope promises is lengthened.
-_STRAIGHT = 0.75
-#: If a step with the Hessian of a sample leaves more than this share of the gap, the next sample is
-#: larger.
-_LITTLE = 0.3
 
 
 class Variables(Protocol):
@@ -147,7 +127,7 @@ class Newton(Method):
 
     hessp: Hessp
     variables: Variables
-    truncation: float = TRUNCATION
+    truncation: float = DEFAULT.truncation
 
     @property
     def share(self) -> float:
@@ -170,9 +150,9 @@ class Newton(Method):
         return float(np.finfo(np.float64).eps)
 
     @property
-    def missing(self) -> float | None:
-        """Share of the gap that an estimate may miss, if it is not the usual one."""
-        return None
+    def is_single(self) -> bool:
+        """Whether values are rounded to float32."""
+        return False
 
     def through(self, hessp: Hessp | None) -> Self:
         """Return the method with products by a function."""
@@ -184,7 +164,7 @@ class Newton(Method):
 
     def rough_gap(self, point: Point) -> float:
         """Return a lower bound of the decrement, by the largest eigenvalue that a Hessian has."""
-        return self.square(point) / (2 * _LARGEST_EIGENVALUE)
+        return self.square(point) / (2 * 2)  # in whitened variables none exceeds 2
 
     def missed(self, point: Point) -> float:
         """Bound of the gap by the gradient alone."""
@@ -207,7 +187,7 @@ class Newton(Method):
         before: float,
         *,
         truncation: float = 0.0,
-        missing: float = MISSING,
+        missing: float | None = None,
         max_products: int = 0,
     ) -> Look:
         """Estimate the gap at a point by the decrement, which also finds the Newton step.
@@ -225,8 +205,9 @@ class Newton(Method):
             truncation=truncation,
             white=self.variables.trust > 1,
             eps=self.eps,
-            missing=missing if self.missing is None else self.missing,
-            max_products=max_products or PRODUCTS,
+            missing=run.costs.missing_single if self.is_single else missing,
+            costs=run.costs,
+            max_products=max_products or None,
         )
         step = found.step if found.step.any() else -gradient
         return run.judge(self.seen(point, step, found.gap, complete=found.complete), point, before)
@@ -264,10 +245,10 @@ class Newton(Method):
             What has learnt from it.
         """
         square, slope, length = self.square(origin), look.slope, 1.0
-        for _ in range(BACKTRACKS):
+        for _ in range(run.costs.backtracks):
             point = run.evaluate(origin.theta + length * look.step)
             gain = origin.value - point.value
-            lower = gain >= -ENOUGH * length * slope and gain > 0
+            lower = gain >= -run.costs.enough * length * slope and gain > 0
             flat = run.is_flat(gain, point)
             if lower or (length == 1 and flat and self.square(point) <= square / 2):
                 if not flat:
@@ -276,7 +257,9 @@ class Newton(Method):
                 error = 0.0
                 if not run.is_flat(gain, point):
                     error = abs(gain / look.decrement - 1) if length == 1 else 1.0
-                return point, self.truncated(min(TRUNCATION, _TRUNCATION_PER_ERROR * error))
+                return point, self.truncated(
+                    min(run.costs.truncation, run.costs.truncation_per_error * error)
+                )
             curvature = -(gain + length * slope) / length**2
             length = float(np.clip(-slope / (2 * curvature), length / 10, length / 2))
         return origin, self
@@ -297,7 +280,7 @@ def lengthen(run: Run, origin: Point, point: Point, look: Look, length: float) -
     zero or one, or it was cut too short. A whole step of Newton's method gains a half of it.
     """
     factor = 1.0
-    while origin.value - point.value >= _STRAIGHT * length * -look.slope > 0:
+    while origin.value - point.value >= run.costs.straight * length * -look.slope > 0:
         factor = 2 * factor if length >= 1 else 2
         length *= factor
         farther = run.evaluate(origin.theta + length * look.step)
@@ -365,9 +348,9 @@ class Preconditioned(Newton):
         return float(np.finfo(self.curvature.data.dtype).eps)
 
     @property
-    def missing(self) -> float | None:
-        """Share of the gap that an estimate may miss, if it is not the usual one."""
-        return _MISSING_SINGLE if self.objective.data.dtype == np.float32 else None
+    def is_single(self) -> bool:
+        """Whether values are rounded to float32."""
+        return bool(self.objective.data.dtype == np.float32)
 
     @property
     def reusable(self) -> Whitening | None:
@@ -405,7 +388,7 @@ class Preconditioned(Newton):
             return look
         curved, user_curved = self.variables.product(lambda d: self.curved(point, d, run), step)
         residual = step - curved
-        solved = residual @ residual <= SOLVED * square
+        solved = residual @ residual <= run.costs.solved * square
         missed = self.variables.missed(point.gradient + user_curved)
         if solved and (missed <= limit - look.decrement or missed == np.inf):
             return run.judge(evolve(look, complete=True), point, before)
@@ -437,7 +420,7 @@ class Preconditioned(Newton):
         n_rows = self.curvature.data.n_rows
         if not n_rows < self.objective.data.n_rows:
             return self
-        if self.rough_gap(point) <= _LITTLE * self.rough_gap(origin):
+        if self.rough_gap(point) <= self.objective.costs.sample_left * self.rough_gap(origin):
             return self
         return self.with_curvature_of(take_sample(self.objective, 4 * n_rows))
 

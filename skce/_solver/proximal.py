@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .._problem.objective import Objective
 from .method import Method
-from .newton import BACKTRACKS, ENOUGH, lengthen
+from .newton import lengthen
 from .run import Look, Point, Run
 from .working_set import WorkingSet
 
@@ -81,12 +81,12 @@ class ProximalNewton(Method):
     def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
         """Halve the step until F is low enough; judge the model by what it gains."""
         gained, share = 0.0, 0.0
-        for length in 0.5 ** np.arange(BACKTRACKS):
+        for length in 0.5 ** np.arange(run.costs.backtracks):
             # In full, so that zeros and bounds are exact.
             target = look.target if length == 1 else None
             point = run.evaluate(origin.theta + length * look.step if target is None else target)
             gained = origin.value - point.value
-            if gained > 0 and gained >= -ENOUGH * length * look.slope:
+            if gained > 0 and gained >= -run.costs.enough * length * look.slope:
                 share = gained / look.decrement if look.decrement > 0 else 0.0
                 if not run.is_flat(gained, point):
                     point = lengthen(run, origin, point, look, length)

@@ -25,43 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from .._costs import DEFAULT, Costs
 from .._problem.penalty import Nonsmooth
 from .decrement import newton_decrement
-
-#: Alternations at most.
-_STEPS = 100
-#: A model is solved if single coefficients may gain less than this share of the gap that matters.
-_SMALL = 1e-8
-#: If rounding ends the search, a model is solved if they may gain less than this share of it.
-_SOLVED = 1e-2
-#: If more than the gap that matters was gained, they may gain this share of what was gained.
-_ROUGH = 1e-3
-#: That share if H is known by products, which are dear.
-_ROUGHER = 0.1
-#: Lengths that are tried along a Newton step, at most.
-_TRIES = 20
-#: Added to the unit diagonal of H in Newton steps, from one try to the next.
-_DAMPING = (0.0, 1e-6, 1e-3, 1e-1)
-#: There is a next try if edges cut a step so short that it gains less than this share of its
-#: promise.
-_ENOUGH = 0.1
-#: Added to the unit diagonal of H, which is zero along directions that change no logit.
-_JITTER = 1e-10
-#: Coefficients are nearly collinear if a pivot of H, with its unit diagonal, is less than this.
-_COLLINEAR = 1e-4
-#: Proximal gradient steps between Newton steps.
-_PROXIMAL_STEPS = 5
-#: Conjugate gradients end once an iteration gains less than this share of the average gain of an
-#: iteration.
-_TRUNCATION = 0.1
-#: Multiplications in the time of one call of NumPy.
-_CALL = 1e5
-#: Multiplications in the time of a step along one coefficient.
-_COORDINATE = 6e3
-#: A Cholesky factor takes n^3 / _CHOLESKY multiplications of a matrix product.
-_CHOLESKY = 5
-#: Products in one Newton step, at most.
-_PRODUCTS = 100
 
 
 class Least(NamedTuple):
@@ -115,12 +81,8 @@ class Quadratic(ABC):
     start : ndarray of shape (size,)
         x_0, within the bounds.
     shifts : Shifts
+    costs : Costs
     """
-
-    #: What may be left to gain where more than the gap that matters was gained.
-    rough = _ROUGH
-    #: See above.
-    damping: tuple[float, ...] = _DAMPING
 
     def __init__(
         self,
@@ -129,7 +91,13 @@ class Quadratic(ABC):
         nonsmooth: Nonsmooth,
         start: NDArray,
         shifts: Shifts,
+        costs: Costs,
     ):
+        self.costs = costs
+        #: If more than the gap that matters was gained, what may be left, as a share of it.
+        self.rough = costs.model_rough
+        #: What is added to the unit diagonal of H in Newton steps, from one try to the next.
+        self.damping: tuple[float, ...] = costs.model_damping
         self.scale = np.sqrt(np.maximum(diagonal, np.finfo(float).tiny))
         self.start, self.nonsmooth, self.shifts = start, nonsmooth, shifts
         self.own = Nonsmooth(
@@ -140,7 +108,7 @@ class Quadratic(ABC):
         self.gain = 0.0
         self.limit = 0.0
         #: Alternations at most.
-        self.steps = _STEPS
+        self.steps = costs.model_steps
         #: Whether some coefficients are so nearly collinear that rounding hides the difference.
         self.collinear = False
         #: Work done, in multiplications of a product with an array, and where to stop.
@@ -179,7 +147,7 @@ class Quadratic(ABC):
         left, small, stepped, spent = np.inf, 0.0, np.inf, False
         for _ in range(self.steps):
             subgradient = self.own.subgradient(self.x, self.slopes)
-            small = self.rough * self.gain if self.gain > limit else _SMALL * limit
+            small = self.rough * self.gain if self.gain > limit else self.costs.model_small * limit
             left = float(subgradient @ subgradient) / 2
             if left <= small and not stepped > small:
                 break
@@ -193,7 +161,7 @@ class Quadratic(ABC):
             stepped += self.gain
             if not np.finfo(float).eps * abs(self.gain) < self.gain - before <= most - before:
                 break
-        enough = max(small, _SOLVED * limit)
+        enough = max(small, self.costs.model_solved * limit)
         solved = left <= enough and not spent
         if self.collinear and self.gain <= limit:
             left = self._bound(most)
@@ -251,7 +219,7 @@ class Quadratic(ABC):
             best = self._search(some, step, low, high)
             if best[0] > 0:
                 self.take(best)
-                if best[0] >= _ENOUGH * promise:
+                if best[0] >= self.costs.model_enough * promise:
                     return
 
     def _search(
@@ -271,7 +239,7 @@ class Quadratic(ABC):
         first = lengths.min()
         if first < 1:
             found.append(at(first))
-        for length in 0.5 ** np.arange(1, _TRIES):
+        for length in 0.5 ** np.arange(1, self.costs.model_tries):
             found.append(at(length))
             if found[-1][0] > 0 and found[-1][0] <= found[-2][0]:
                 break
@@ -321,23 +289,29 @@ class Dense(Quadratic):
     """H is an array."""
 
     def __init__(
-        self, H: NDArray, gradient: NDArray, nonsmooth: Nonsmooth, start: NDArray, shifts: Shifts
+        self,
+        H: NDArray,
+        gradient: NDArray,
+        nonsmooth: Nonsmooth,
+        start: NDArray,
+        shifts: Shifts,
+        costs: Costs = DEFAULT,
     ):
-        super().__init__(H.diagonal(), gradient, nonsmooth, start, shifts)
+        super().__init__(H.diagonal(), gradient, nonsmooth, start, shifts, costs)
         self.H = H / self.scale
         self.H /= self.scale[:, None]
         self.H[np.diag_indices(len(H))] = 1
 
     def times(self, v: NDArray) -> NDArray:
         """H v."""
-        self.work += _CALL + self.H.size
+        self.work += self.costs.call_work + self.H.size
         return self.H @ v
 
     def look_around(self, subgradient: NDArray) -> None:
         """Minimise along one coefficient after the other."""
         x, v, own = self.x.copy(), self.slopes.copy(), self.own
         moving = np.flatnonzero(subgradient)
-        self.work += len(moving) * (_COORDINATE + len(x))
+        self.work += len(moving) * (self.costs.coordinate_work + len(x))
         for j in moving:
             new = own.prox_along(x[j], v[j], j)
             if new != x[j]:
@@ -350,8 +324,8 @@ class Dense(Quadratic):
     ) -> NDArray:
         """Newton step of some coefficients; along shifts, which have no curvature, it gets some."""
         M = self.H[np.ix_(some, some)]
-        self.work += len(M) ** 3 / _CHOLESKY
-        M[np.diag_indices(len(M))] += max(damping, _JITTER)
+        self.work += len(M) ** 3 / self.costs.cholesky_work
+        M[np.diag_indices(len(M))] += max(damping, self.costs.model_jitter)
         places = np.searchsorted(some, shifts)
         units = self.scale[shifts]
         n = units / np.linalg.norm(units, axis=1, keepdims=True)
@@ -361,7 +335,7 @@ class Dense(Quadratic):
         except LinAlgError:
             self.collinear = True
             return downhill
-        self.collinear = self.collinear or factor[0].diagonal().min() <= _COLLINEAR
+        self.collinear = self.collinear or factor[0].diagonal().min() <= self.costs.model_collinear
         return cho_solve(factor, downhill)
 
 
@@ -373,12 +347,9 @@ class ByProducts(Quadratic):
     diagonal : ndarray of shape (size,)
     product : callable
         Takes v and returns H v.
-    gradient, nonsmooth, start, shifts
+    gradient, nonsmooth, start, shifts, costs
         As in :class:`Quadratic`.
     """
-
-    rough = _ROUGHER
-    damping = (0.0,)
 
     def __init__(
         self,
@@ -388,8 +359,10 @@ class ByProducts(Quadratic):
         nonsmooth: Nonsmooth,
         start: NDArray,
         shifts: Shifts,
+        costs: Costs = DEFAULT,
     ):
-        super().__init__(diagonal, gradient, nonsmooth, start, shifts)
+        super().__init__(diagonal, gradient, nonsmooth, start, shifts, costs)
+        self.rough, self.damping = costs.model_rougher, (0.0,)
         self.product = product
         #: Multiplications in a product.
         self.cost = 0.0
@@ -400,14 +373,14 @@ class ByProducts(Quadratic):
 
     def times(self, v: NDArray) -> NDArray:
         """H v."""
-        self.work += _CALL + self.cost
+        self.work += self.costs.call_work + self.cost
         return self.product(v / self.scale) / self.scale
 
     def look_around(self, subgradient: NDArray) -> None:
         """Take proximal gradient steps, their length from the curvature along the last one."""
         own = self.own
-        for _ in range(_PROXIMAL_STEPS):
-            for _ in range(_TRIES):
+        for _ in range(self.costs.proximal_steps):
+            for _ in range(self.costs.model_tries):
                 free = self.x - self.length * self.slopes
                 shrunk = np.sign(free) * np.maximum(np.abs(free) - self.length * own.weights, 0)
                 found = self.to(own.clip(shrunk))
@@ -416,7 +389,9 @@ class ByProducts(Quadratic):
                 curvature = float(moved @ (found[2] - self.slopes))
                 if found[0] > 0 or square == 0:
                     break
-                self.length = min(self.length / 2, square / max(curvature, square * _JITTER))
+                self.length = min(
+                    self.length / 2, square / max(curvature, square * self.costs.model_jitter)
+                )
             if not found[0] > 0:
                 return
             same = np.array_equal(self.x == 0, found[1] == 0)
@@ -433,7 +408,7 @@ class ByProducts(Quadratic):
         def product(v: NDArray) -> tuple[NDArray, NDArray]:
             whole = np.zeros(len(self.x))
             whole[some] = v
-            curved = self.times(whole)[some] + _JITTER * v
+            curved = self.times(whole)[some] + self.costs.model_jitter * v
             return curved, curved.copy()
 
         solve_out = self.thorough and self.gain <= self.limit
@@ -442,9 +417,10 @@ class ByProducts(Quadratic):
             -downhill,
             product,
             lambda residual: np.inf,
-            limit=_SMALL * max(self.gain, self.limit),
-            truncation=0 if solve_out else _TRUNCATION,
-            max_products=_PRODUCTS,
+            limit=self.costs.model_small * max(self.gain, self.limit),
+            truncation=0 if solve_out else self.costs.model_truncation,
+            costs=self.costs,
+            max_products=self.costs.model_products,
         )
         self.collinear = solve_out and (self.doubtful or not found.complete)
         return found.step

@@ -14,38 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._callbacks import OnIteration
-from .._data import FEW_BYTES
+from .._costs import DEFAULT, Costs
 from .._problem.objective import Objective
-
-#: The limit of the work of a fit, in multiplications of a large matrix product: about ten seconds.
-_MOST_WORK = 7e10
-#: Time of a pass beside its multiplications, in the same unit.
-_WORK_PER_PASS = 2.4e6
-#: Time of one logit beside its multiplications, in the same unit.
-_WORK_PER_LOGIT = 240
-#: With L1 or bounds a fit is slow if this many iterations, after as many others, gained next to
-#: nothing.
-_LONG = 100
-#: Next to nothing, as a share of F.
-_SLOW = 1e-2
-#: Classes count as separated if some features have no penalty and the mean loss is below this.
-_SEPARABLE = 1e-12
-#: A start is compared with zeros if its mean loss is this many times that of zeros.
-_FAR_OFF = 10
-#: If the decrement falls by less than this factor, the geometric series is summed with this factor.
-_SLOWEST = 0.95
-#: The decrement must have fallen to this share of the last one: Newton's method is then fast.
-FAST = 0.1
-#: A decrement below this share of `limit` must only fall to the next share of the last one.
-FAR_BELOW = 0.01
-_FALLS = 0.5
-#: A decrement below this many times the rounding of F need not fall.
-_HIDDEN = 10
-#: If the decrement has fallen to this share of the last one at once, no second look is needed.
-_VERY_FAST = 1e-3
-#: The gap is at most this many times the decrement, which it is if the loss decays exponentially.
-_MARGIN = 2
-
 
 Value = TypeVar("Value")
 
@@ -210,6 +180,8 @@ class Run:
         Iterations at most.
     thorough : bool
         Whether a gap that was small enough is looked at once more.
+    costs : Costs
+        What is worth its cost.
     """
 
     fun: Fun
@@ -217,6 +189,7 @@ class Run:
     tol: float
     max_iter: int
     thorough: bool = True
+    costs: Costs = DEFAULT
 
     @property
     def has_ended(self) -> bool:
@@ -238,7 +211,7 @@ class Run:
 
     def limit(self, point: Point) -> float:
         """Return the gap, by the decrement, that keeps the promise of tol."""
-        return self.tol * max(abs(point.value), 1.0) / _MARGIN
+        return self.tol * max(abs(point.value), 1.0) / self.costs.margin
 
     def relative(self, gap: float, point: Point) -> float:
         """Return the gap relative to the minimum."""
@@ -263,8 +236,8 @@ class Run:
         series. What is `left` after the step is added.
         """
         decrement = look.decrement
-        slower = decrement >= _SLOWEST * before
-        gap = decrement / (1 - (_SLOWEST if slower else decrement / before)) + left
+        slower = decrement >= self.costs.slowest * before
+        gap = decrement / (1 - (self.costs.slowest if slower else decrement / before)) + left
         unknown = not (look.complete or gap > 0)  # a model that failed gains nothing
         self.log.gap = np.inf if unknown else self.relative(gap, point)
         small = look.complete and gap <= self.limit(point) and not self.is_separable(point)
@@ -280,11 +253,11 @@ class Run:
         If losses of different rows decay exponentially, at different rates, the gap was seen to be
         a thousand times the decrement.
         """
-        if look.decrement > FAR_BELOW * self.limit(point):
-            return look.decrement <= FAST * before
-        if look.decrement <= _FALLS * before:
+        if look.decrement > self.costs.far_below * self.limit(point):
+            return look.decrement <= self.costs.fast * before
+        if look.decrement <= self.costs.falls * before:
             return True
-        return self.is_flat(look.decrement / _HIDDEN, point) or is_certain()
+        return self.is_flat(look.decrement / self.costs.hidden, point) or is_certain()
 
     def needs_second_look(self, look: Look, point: Point, before: float) -> bool:
         """Whether the gap may be larger after the last step than it seemed to be before.
@@ -292,9 +265,9 @@ class Run:
         If losses of different rows decay at different rates, a step can bring rows into play that
         the quadratic model did not see.
         """
-        if not self.thorough or look.decrement <= FAR_BELOW * self.limit(point):
+        if not self.thorough or look.decrement <= self.costs.far_below * self.limit(point):
             return False
-        return not (look.decrement <= _VERY_FAST * before < np.inf)
+        return not (look.decrement <= self.costs.very_fast * before < np.inf)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -325,7 +298,7 @@ class Fit(Run):
 
         F - gap estimates F*, and gap <= tol * (F - gap) is the promise.
         """
-        return self.tol * point.value / (1 + self.tol) / _MARGIN
+        return self.tol * point.value / (1 + self.tol) / self.costs.margin
 
     def relative(self, gap: float, point: Point) -> float:
         """Return the gap relative to the estimated minimum, value - gap."""
@@ -339,25 +312,27 @@ class Fit(Run):
 
     def is_separable(self, point: Point) -> bool:
         """Whether there is no optimum, because the loss alone goes to zero."""
-        return point.value <= _SEPARABLE and bool(self.objective.penalty.free.any())
+        return point.value <= self.costs.separable and bool(self.objective.penalty.free.any())
 
     def is_slow(self, point: Point) -> bool:
         """Whether many iterations together gained next to nothing, or took too much work."""
+        costs, values = self.costs, self.log.values
         if self.objective.nonsmooth is None:
-            return self.objective.data.nbytes < FEW_BYTES and self._all_work > _MOST_WORK
-        if self.log.n_iter < 2 * _LONG:
+            is_small = self.objective.data.nbytes < costs.few_bytes
+            return is_small and self._all_work > costs.most_work
+        if self.log.n_iter < 2 * costs.slow_iterations:
             return False
-        return self.log.values[-_LONG] - point.value <= _SLOW * point.value
+        return values[-costs.slow_iterations] - point.value <= costs.slow_gain * point.value
 
     @property
     def _all_work(self) -> float:
         """Multiplications so far, and what took as long."""
         data, K = self.objective.data, self.objective.layout.n_outputs
-        of_logits = _WORK_PER_LOGIT * data.n_rows * K
-        of_pass = _WORK_PER_PASS + self.objective.time_per_pass + of_logits
+        of_logits = self.costs.work_per_logit * data.n_rows * K
+        of_pass = self.costs.work_per_pass + self.objective.time_per_pass + of_logits
         return self.log.work + self.log.passes * of_pass
 
 
 def is_far_off(objective: Objective, value: float) -> bool:
     """Whether F is far above what it is at zeros."""
-    return not value <= _FAR_OFF * np.log(objective.layout.n_outputs + 1)
+    return not value <= objective.costs.far_off * np.log(objective.layout.n_outputs + 1)

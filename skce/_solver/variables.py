@@ -39,65 +39,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtri
 
+from .._costs import Costs
 from .._problem import kernels
 from .._problem.objective import Objective
 from .._problem.penalty import mean_of_classes
 from .._threads import blocks, threads
 
 Hessian = Callable[[NDArray], NDArray]
-
-#: Rows that are enough to estimate mu and Sigma (20 000 were as good as all 300 000).
-_SAMPLE = 20_000
-#: Rows in a block of that sample.
-_CHUNK = 2048
-#: Parameters, and multiplications, up to which the whole Hessian is made at every point.
-_SMALL_SIZE = 128
-_SMALL_WORK = 2**21
-#: Bytes that the whole Hessian may take, and numbers in a block of rows of its factor.
-_JOINT_MATRIX = 2**24
-_JOINT_BLOCK = 2**21
-#: Columns, or rows, up to which a dense matrix of their products is worth its cost, and numbers in
-#: an array of few rows.
-_WHITEN_UP_TO = 1000
-_ROWS_MATRIX = 2**23
-#: Columns up to which it is once conjugate gradients have taken long, and operations of such
-#: matrices in the time of one in a Hessian product, of dense and of sparse rows.
-_WHITEN_LATE = 3000
-_WORTH = (2, 10)
-#: The curvature of a column, in units of that of most, up to which and from whose inverse on it is
-#: left as it is.
-_SPREAD = 1e5
-#: Multiplications in a pass from which a sample of the rows is worth its copy, and its bytes.
-_WORTH_SAMPLING = 2**22
-_SAMPLE_BYTES = 2**25
-#: Bytes that the matrices L_k^-1 of all classes may take.
-_CLASS_MATRICES = 2**24
-#: Multiplications for the matrices of some classes, that are worth a turn of their own.
-_CLASS_BLOCK = 2**20
-#: Rows with less than this share of the mean curvature are left out of the matrix of a class. Most
-#: rows are, once the classes are nearly separated; together they hold about 1 % of the curvature.
-_LITTLE_CURVATURE = 0.03
-#: How far the bound of what conjugate gradients miss is above it in whitened variables; embeddings
-#: in float32 took a quarter more passes with 1.
-_TRUST = 1e3
-#: A mean square that has lost digits.
-_SMALLEST_SQUARE = 1e-305
-#: A standard deviation below this share of the mean is rounding: the column is constant.
-_CONSTANT = 1e-14
-#: The share of the largest variance, times the number of columns, that is rounding too.
-_COLLINEAR = 10 * np.finfo(np.float64).eps
-#: The ratio of the sizes of columns from which a basis that is not careful loses the small ones.
-_GRADED = 1e5
-#: Operations for the eigenvectors of a matrix, as a multiple of the cube of its size, at the pace
-#: of Hessian products; and the least mean curvature of a class.
-_EIGENVECTORS = 5
-_LEAST_CURVATURE = 1e-12
-#: Added to the unit diagonals of L_k L_k': directions that change no logit have no curvature.
-#: Without a penalty more, for rounding moves the coefficients along directions that are nearly so.
-_JITTER = 1e-12
-_JITTER_WITHOUT_PENALTY = 1e-8
-#: And the first amount where that is too little.
-_FIRST_ADDED = 1e-10
 
 
 class Whitened:
@@ -133,7 +81,7 @@ class Whitened:
         self.penalties: NDArray | None = None
         #: What the bound of what a sum misses may exceed it by: in whitened variables no direction
         #: has next to no curvature but by what the loss does, which the Ritz values see.
-        self.trust = _TRUST if np.ndim(Q) == 2 else 1.0
+        self.trust = objective.costs.trust if np.ndim(Q) == 2 else 1.0
         self.width = (
             Q.shape[1] if isinstance(Q, np.ndarray) and Q.ndim == 2 else objective.data.n_columns
         )
@@ -296,17 +244,17 @@ def precondition(objective: Objective) -> Whitened:
     and scaled if its curvature is far from that of most. (To scale each column would lift those of
     noise to the rank of the others.)
     """
-    n, p = objective.data.n_rows, objective.data.n_columns
-    few_rows = n <= _WHITEN_UP_TO and n * p <= _ROWS_MATRIX
+    costs, n, p = objective.costs, objective.data.n_rows, objective.data.n_columns
+    few_rows = n <= costs.whiten_up_to and n * p <= costs.row_numbers
     if few_rows and n < p:
         return whiten_rows(objective)
-    return whiten_columns(objective) if p <= _WHITEN_UP_TO else scale_columns(objective)
+    return whiten_columns(objective) if p <= costs.whiten_up_to else scale_columns(objective)
 
 
 def _moments(objective: Objective) -> tuple[NDArray, NDArray]:
     """Mean and covariance of the columns, by a sample of the rows."""
     if "moments" not in objective.shared:
-        mean = _mean(objective, _SAMPLE)
+        mean = _mean(objective, objective.costs.moment_rows)
         objective.shared["moments"] = mean, _covariance(objective, mean)
     return objective.shared["moments"]
 
@@ -324,7 +272,7 @@ def whiten_columns(objective: Objective) -> Whitened:
     if objective.data.distance:
         return whiten_collinear_columns(objective)
     mean, covariance, M = _typical_hessian(objective)
-    Q = _inverse_root(M, unpenalised=objective.penalty.unpenalised)
+    Q = _inverse_root(M, objective)
     if Q is None:
         return whiten_collinear_columns(objective)
     return Whitened(objective, mean, Q, spread_of(objective, covariance.diagonal()))
@@ -335,12 +283,12 @@ def columns_whitening_cost(base: Whitened, objective: Objective) -> float:
 
     By the operations, of which large products of matrices make many more in the same time.
     """
-    data = objective.data
+    data, costs = objective.data, objective.costs
     p = data.n_columns
-    if np.ndim(base.Q) == 2 or p > _WHITEN_LATE:
+    if np.ndim(base.Q) == 2 or p > costs.whiten_late:
         return np.inf
-    products = _WORTH[data.is_sparse] * objective.work_per_pass
-    return 2 * p**2 * (min(data.n_rows, _SAMPLE) + p) / products
+    products = costs.whiten_worth[data.is_sparse] * objective.work_per_pass
+    return 2 * p**2 * (min(data.n_rows, costs.moment_rows) + p) / products
 
 
 def _vary(objective: Objective, columns: NDArray) -> NDArray:
@@ -348,7 +296,7 @@ def _vary(objective: Objective, columns: NDArray) -> NDArray:
     part = objective.data.columns(columns)
     start = np.inf if objective.layout.fit_intercept else 0.0
     low, high = np.full(len(columns), start), np.full(len(columns), -start)
-    for block, share in part.chunks(_CHUNK):
+    for block, share in part.chunks(objective.costs.matrix_rows):
         X = block.X.dense()[share > 0]
         low, high = (
             np.minimum(low, X.min(0, initial=start)),
@@ -360,7 +308,7 @@ def _vary(objective: Objective, columns: NDArray) -> NDArray:
 def whiten_many_columns(objective: Objective) -> Whitened:
     """Whiten by the covariance of the columns, with a Cholesky factor in place of eigenvectors."""
     mean, covariance, M = _typical_hessian(objective)
-    Q = _inverse_cholesky(M[None], unpenalised=objective.penalty.unpenalised)[0].T
+    Q = _inverse_cholesky(M[None], objective)[0].T
     return Whitened(objective, mean, Q, spread_of(objective, covariance.diagonal()))
 
 
@@ -376,14 +324,12 @@ def whiten_collinear_columns(objective: Objective) -> Whitened:
     By a QR decomposition of the rows in place of their products, whose condition is the square.
     Directions that change no logit are left out: nothing but rounding would move them.
     """
-    p, h = (
-        objective.data.n_columns,
-        objective.loss.curvature_bound(objective.layout.n_outputs),
-    )
+    costs, p = objective.costs, objective.data.n_columns
+    h = objective.loss.curvature_bound(objective.layout.n_outputs)
     if "far" not in objective.shared:
-        mean = _mean(objective, _SAMPLE)
+        mean = _mean(objective, costs.moment_rows)
         R: NDArray = np.zeros((0, p))
-        for block, share in objective.data.chunks(_CHUNK, _SAMPLE):
+        for block, share in objective.data.chunks(costs.matrix_rows, costs.moment_rows):
             X = (block.X.dense() - mean) * np.sqrt(share)[:, None]
             R = np.asarray(np.linalg.qr(np.concatenate([R, X]), mode="r"))
         variance = np.einsum("ij,ij->j", R, R)
@@ -396,7 +342,7 @@ def whiten_collinear_columns(objective: Objective) -> Whitened:
     norms = np.linalg.norm(A, axis=0)
     scale = np.where(norms > 0, norms, 1.0)
     _, D, B = np.linalg.svd(A / scale, full_matrices=False)
-    kept = _COLLINEAR * len(D) * D.max(initial=0) < D
+    kept = costs.collinear * len(D) * D.max(initial=0) < D
     Q = (B[kept] / D[kept, None]).T / scale[:, None]
     return Whitened(objective, mean, Q, spread_of(objective, norms**2 / h))
 
@@ -417,7 +363,7 @@ def whiten_rows(objective: Objective) -> Whitened:
         far = not objective.layout.fit_intercept and objective.data.distance > 0
         mean = _weighted_mean(objective) if far else _mean(objective)
         A, roots = np.empty((objective.data.n_columns, objective.data.n_rows)), np.zeros(0)
-        for block, share in objective.data.chunks(_CHUNK):
+        for block, share in objective.data.chunks(objective.costs.matrix_rows):
             some = slice(len(roots), len(roots) + len(share))
             roots = np.concatenate([roots, np.sqrt(share)])
             A[:, some] = ((block.X.dense() - mean) * roots[some, None]).T
@@ -430,7 +376,7 @@ def whiten_rows(objective: Objective) -> Whitened:
         base = mean * units if far else None
         centred = objective.layout.fit_intercept
         bases = [
-            _basis(A, base, roots, part, free=is_free, centred=centred)
+            _basis(A, base, roots, part, free=is_free, centred=centred, costs=objective.costs)
             for part, is_free in ((free, True), (~free, False))
             if part.any()
         ]
@@ -456,6 +402,7 @@ def _basis(
     *,
     free: bool,
     centred: bool,
+    costs: Costs,
 ) -> tuple[NDArray, NDArray]:
     """Orthonormal basis of the columns of A, all but some of whose rows are zero; singular values.
 
@@ -470,12 +417,14 @@ def _basis(
     Source: Cox and Higham, *Stability of Householder QR factorization for weighted least squares
     problems*, 1998.
     """
-    rounding = _COLLINEAR if free else np.finfo(np.float64).eps  # a penalty holds what is rounding
+    rounding = (
+        costs.collinear if free else np.finfo(np.float64).eps
+    )  # a penalty holds what is rounding
     rows = np.flatnonzero(part)
     size = np.einsum("jn,jn->j", A[rows], A[rows])
     if base is not None:
         size += base[rows] ** 2
-    graded = size.max(initial=0) > _GRADED**2 * size[size > 0].min(initial=np.inf)
+    graded = size.max(initial=0) > costs.graded**2 * size[size > 0].min(initial=np.inf)
     if graded:
         order = np.argsort(-size, kind="stable")
         rows, size = rows[order], size[order]
@@ -520,10 +469,11 @@ def scale_columns(objective: Objective) -> Whitened:
     h = objective.loss.curvature_bound(objective.layout.n_outputs)
     curvature = h * variance + objective.penalty.curvature
     seen = curvature[curvature > 0]
+    spread = objective.costs.spread
     typical = float(np.median(seen)) if len(seen) else 1.0
     ratio = np.where(curvature > 0, curvature, typical) / typical
-    scale = 1 / np.sqrt(np.maximum(ratio / _SPREAD, 1)) / np.sqrt(np.minimum(ratio * _SPREAD, 1))
-    usual = (ratio <= _SPREAD) & (ratio >= 1 / _SPREAD)
+    scale = 1 / np.sqrt(np.maximum(ratio / spread, 1)) / np.sqrt(np.minimum(ratio * spread, 1))
+    usual = (ratio <= spread) & (ratio >= 1 / spread)
     norm = np.sqrt(variance[usual].sum()) or 1.0
     Q = float(1 / norm) if usual.all() else scale / norm
     return Whitened(objective, mean, Q, spread_of(objective, variance))
@@ -552,7 +502,7 @@ def rounding_without_intercept(objective: Objective, theta: NDArray, value: floa
     if objective.layout.fit_intercept or not data.distance > 0:
         return 0.0
     mean, (variance, square) = _weighted_mean(objective), np.zeros((2, data.n_columns))
-    for block, share in data.chunks(_CHUNK):
+    for block, share in data.chunks(objective.costs.matrix_rows):
         X = block.X.dense()
         square += share @ X**2
         variance += share @ (X - mean) ** 2
@@ -560,7 +510,9 @@ def rounding_without_intercept(objective: Objective, theta: NDArray, value: floa
     used = W.any(axis=0)
     curvature = (value * variance + objective.penalty.curvature)[used]
     eps = np.finfo(np.float64).eps
-    hidden = float((eps**2 * square[used] / np.maximum(curvature, _SMALLEST_SQUARE)).sum())
+    hidden = float(
+        (eps**2 * square[used] / np.maximum(curvature, objective.costs.smallest_square)).sum()
+    )
     if objective.nonsmooth is not None:
         terms = float(np.abs(W).max(axis=0) @ np.sqrt(square))
         hidden += eps * terms * np.sqrt(2 / value)
@@ -569,7 +521,7 @@ def rounding_without_intercept(objective: Objective, theta: NDArray, value: floa
 
 def are_constant(objective: Objective, mean: NDArray, variance: NDArray) -> NDArray:
     """Whether the variance of each column is nothing but rounding."""
-    return variance <= (_CONSTANT * mean) ** 2
+    return variance <= (objective.costs.constant * mean) ** 2
 
 
 def check_squares(objective: Objective, squares: NDArray) -> None:
@@ -580,7 +532,7 @@ def check_squares(objective: Objective, squares: NDArray) -> None:
             f"X holds values whose squares overflow, first in column {column}: divide it by a "
             "power of ten."
         )
-    small = np.flatnonzero((squares < _SMALLEST_SQUARE) & objective.penalty.free)
+    small = np.flatnonzero((squares < objective.costs.smallest_square) & objective.penalty.free)
     if len(small):
         lost = _vary(objective, small)
         if lost.any():
@@ -611,10 +563,10 @@ def take_sample(objective: Objective, n_rows: int) -> Objective:
     Source: sub-sampled Newton methods (Roosta-Khorasani and Mahoney, *Sub-sampled Newton methods*,
     Mathematical Programming, 2019).
     """
-    data = objective.data
+    data, costs = objective.data, objective.costs
     n, m = data.n_rows, max(n_rows, data.n_rows // 16)
     work = n * objective.layout.n_outputs * data.n_columns
-    if 3 * m > n or work < _WORTH_SAMPLING or data.nbytes / n * m > _SAMPLE_BYTES:
+    if 3 * m > n or work < costs.worth_sampling or data.nbytes / n * m > costs.sample_bytes:
         return objective
     sample = objective.sample(m)
     return sample if sample.data.total_weight > 0 else objective
@@ -628,14 +580,14 @@ def class_whitening_cost(inner: Whitened, objective: Objective) -> float:
     """
     K = objective.layout.n_outputs
     size = inner.width + objective.layout.fit_intercept
-    if 8 * K * size**2 > _CLASS_MATRICES:
+    if 8 * K * size**2 > objective.costs.class_bytes:
         return np.inf
     return 4 + min(1, _rows_for_classes(inner) / objective.data.n_rows) * size / 8
 
 
 def _rows_for_classes(inner: Whitened) -> int:
     """Rows for the matrices of the classes, each of which sees few rows that may be in it."""
-    return max(1000, min(10 * inner.size, _SAMPLE))
+    return max(1000, min(10 * inner.size, inner.objective.costs.moment_rows))
 
 
 def joint_whitening_cost(objective: Objective, size: int) -> float:
@@ -643,9 +595,10 @@ def joint_whitening_cost(objective: Objective, size: int) -> float:
 
     Next to none in problems so small that a call costs more than its arithmetic.
     """
-    if 8 * size**2 > _JOINT_MATRIX:
+    costs = objective.costs
+    if 8 * size**2 > costs.joint_bytes:
         return np.inf
-    small = size <= _SMALL_SIZE and objective.data.n_rows * size**2 <= _SMALL_WORK
+    small = size <= costs.joint_size and objective.data.n_rows * size**2 <= costs.joint_work
     return 0.0 if small else size / 8
 
 
@@ -656,7 +609,7 @@ class Jointly:
         self.inner = inner
         self.objective = objective
         self.penalty = _penalty(inner)
-        self.rows = max(1, _JOINT_BLOCK // inner.size)
+        self.rows = max(1, objective.costs.joint_block // inner.size)
         self.in_variables = partial(
             _in_variables, inner.mean, inner.Q, inner.layout.n_columns, inner.layout.fit_intercept
         )
@@ -697,8 +650,7 @@ class Jointly:
             shift = np.diag(shift_curvature)
             shift[:p, :p] -= self.penalty
             M += shift[:, None] / K
-        unpenalised = self.objective.penalty.unpenalised
-        T = _inverse_cholesky(M.reshape(1, size, size), unpenalised=unpenalised)
+        T = _inverse_cholesky(M.reshape(1, size, size), self.objective)
         return ClassWhitened(self.inner, T, shift_curvature)
 
 
@@ -724,8 +676,10 @@ def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) 
     K, p = len(W), inner.width
     size = p + objective.layout.fit_intercept
     M = np.zeros((K, size, size))
-    classes = list(blocks(K, max(1, _CLASS_BLOCK // size**3)))
-    for block, share in objective.data.chunks(_CHUNK, _rows_for_classes(inner)):
+    classes = list(blocks(K, max(1, objective.costs.class_block // size**3)))
+    for block, share in objective.data.chunks(
+        objective.costs.matrix_rows, _rows_for_classes(inner)
+    ):
         X = block.X.dense()
         Z = _in_variables(inner.mean, inner.Q, p, objective.layout.fit_intercept, X)
         state = objective.loss.curvature(W @ X.T + b[:, None], block.t)
@@ -735,7 +689,7 @@ def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) 
         def add(span: tuple[int, int]) -> None:
             for k in range(*span):
                 weights = a[k]  # noqa: B023
-                matter = np.flatnonzero(weights > _LITTLE_CURVATURE * weights.mean())
+                matter = np.flatnonzero(weights > objective.costs.little_curvature * weights.mean())
                 # Fewer would leave directions without any curvature.
                 some = matter if len(matter) > 4 * size else slice(None)
                 M[k] += (Z[some].T * weights[some]) @ Z[some]  # noqa: B023
@@ -746,7 +700,7 @@ def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) 
     def factor(span: tuple[int, int]) -> None:
         few = slice(*span)
         M[few, :p, :p] += penalty
-        M[few] = _inverse_cholesky(M[few], unpenalised=objective.penalty.unpenalised)
+        M[few] = _inverse_cholesky(M[few], objective)
 
     list(threads.map(factor, classes))
     return ClassWhitened(inner, M)
@@ -761,7 +715,7 @@ def class_scaling_cost(inner: Whitened, objective: Objective) -> float:
         return np.inf
     if inner.penalties is not None:
         return 2.0
-    return 2 + _EIGENVECTORS * inner.width**3 / objective.work_per_pass
+    return 2 + objective.costs.eigenvectors * inner.width**3 / objective.work_per_pass
 
 
 def scale_classes(
@@ -786,7 +740,7 @@ def scale_classes(
     W, b = objective.layout.unpack(theta)
     sent = objective.data.coefficients(W, b)
     (totals,) = objective.data.sum(kernels.mean_curvature, objective.loss, *sent)
-    a = np.maximum(totals / objective.data.total_weight, _LEAST_CURVATURE)
+    a = np.maximum(totals / objective.data.total_weight, objective.costs.least_curvature)
     h = objective.loss.curvature_bound(len(W))
     pi = inner.penalties
     curvature = np.multiply.outer(a / h, 1 - pi) + pi
@@ -800,24 +754,26 @@ def _per_weight(share: NDArray, weights: NDArray) -> NDArray:
     return np.divide(share, weights, out=np.zeros_like(share), where=weights > 0)
 
 
-def _inverse_cholesky(M: NDArray, *, unpenalised: bool) -> NDArray:
+def _inverse_cholesky(M: NDArray, objective: Objective) -> NDArray:
     """L^-1 with L L' = M, for matrices that are given a unit diagonal and a trace of rounding."""
+    costs = objective.costs
+    jitter = costs.jitter_unpenalised if objective.penalty.unpenalised else costs.jitter
     diagonal = M.diagonal(axis1=1, axis2=2)
     scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     scaled = M * scale[:, None] * scale[:, :, None]
     every = scaled.reshape(len(scaled), -1)[:, :: len(scaled[0]) + 1]  # a view of the diagonals
-    every[:] = 1 + (_JITTER_WITHOUT_PENALTY if unpenalised else _JITTER)
+    every[:] = 1 + (jitter)
     try:
         L = np.linalg.cholesky(scaled)
     except np.linalg.LinAlgError:
-        L = np.stack([_cholesky(matrix) for matrix in scaled])
+        L = np.stack([_cholesky(matrix, costs.first_added) for matrix in scaled])
     for k in range(len(L)):
         L[k] = dtrtri(L[k].T)[0].T  # L[k].T is upper triangular, in the order that LAPACK reads
     L *= scale[:, None]
     return L
 
 
-def _cholesky(M: NDArray) -> NDArray:
+def _cholesky(M: NDArray, first_added: float) -> NDArray:
     """Cholesky factor of a matrix of unit diagonal, with as much added to it as it takes.
 
     Rounding makes matrices indefinite where logits are so far off that next to nothing is left of
@@ -828,7 +784,7 @@ def _cholesky(M: NDArray) -> NDArray:
         try:
             return np.linalg.cholesky(M)
         except np.linalg.LinAlgError:
-            added = max(10 * added, _FIRST_ADDED)
+            added = max(10 * added, first_added)
             M[np.diag_indices(len(M))] += added
     return np.eye(len(M))
 
@@ -843,7 +799,7 @@ def _mean(objective: Objective, most: int | None = None) -> NDArray:
 def _weighted_mean(objective: Objective, most: int | None = None) -> NDArray:
     """Weighted mean of the columns, by a sample of the rows if there are more than `most`."""
     mean = np.zeros(objective.data.n_columns)
-    for block, share in objective.data.chunks(_CHUNK, most):
+    for block, share in objective.data.chunks(objective.costs.matrix_rows, most):
         mean += share @ block.X.dense()
     return mean
 
@@ -852,7 +808,9 @@ def _covariance(objective: Objective, mean: NDArray) -> NDArray:
     """Weighted covariance of the columns by a sample, with zeros for those that are constant."""
     covariance = np.zeros((len(mean), len(mean)))
     with np.errstate(over="ignore", invalid="ignore"):
-        for block, share in objective.data.chunks(_CHUNK, _SAMPLE):
+        for block, share in objective.data.chunks(
+            objective.costs.matrix_rows, objective.costs.moment_rows
+        ):
             X = (block.X.dense() - mean) * np.sqrt(share)[:, None]
             covariance += X.T @ X
     variance = np.diagonal(covariance)
@@ -863,7 +821,7 @@ def _covariance(objective: Objective, mean: NDArray) -> NDArray:
     return covariance
 
 
-def _inverse_root(M: NDArray, *, unpenalised: bool) -> NDArray | None:
+def _inverse_root(M: NDArray, objective: Objective) -> NDArray | None:
     """Q with Q Q' = M^-1; M is scaled to a unit diagonal first.
 
     Constant and collinear columns make directions that change no logit. The penalty fixes them;
@@ -872,7 +830,7 @@ def _inverse_root(M: NDArray, *, unpenalised: bool) -> NDArray | None:
     diagonal = np.diagonal(M)
     scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
     values, U = np.linalg.eigh(M / np.multiply.outer(scale, scale))
-    rounding = _COLLINEAR * len(values) * max(values[-1], 1)
-    if unpenalised and values[0] <= rounding:
+    rounding = objective.costs.collinear * len(values) * max(values[-1], 1)
+    if objective.penalty.unpenalised and values[0] <= rounding:
         return None
     return U / np.sqrt(np.maximum(values, rounding)) / scale[:, None]

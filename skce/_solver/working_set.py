@@ -29,61 +29,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._data import FEW_BYTES
 from .._problem import kernels
 from .._problem.objective import Objective
 from .._problem.penalty import Nonsmooth
 from .interior_point import InteriorPoint
 from .quadratic import ByProducts, Dense, Least, Quadratic, Shifts
 from .variables import Whitened, check_squares, spread_of, take_sample, variance_of
-
-#: At least so many coefficients join the working set at once.
-_FEWEST = 100
-#: All coefficients that would move join if they are no more than this.
-_ALL = 500
-#: Rows of the sample that the Hessian is made from, per coefficient.
-_ROWS_PER_COEFFICIENT = 40
-#: Rows of that sample, at least.
-_ROWS = 20_000
-#: Numbers in a block of rows of the matrix whose square is the Hessian.
-_BLOCK = 2**19
-#: Runs of blocks, each of which adds up a Hessian of its own.
-_RUNS = 4
-#: Bytes of a Hessian up to which there are so many runs; above, there are two.
-_SMALL_BYTES = 2**22
-#: Bytes that the Hessian may take.
-_BYTES = 2**27
-#: The Hessian may cost as many multiplications as this many products with it. Those of one large
-#: matrix product take far less time than the same number in products with vectors.
-_WORTH_PRODUCTS = 1000
-#: And as many as this many products for every product that the last model took.
-_MORE = 30
-#: The limit of the work of a fit if X is small, in multiplications of small matrix products: some
-#: seconds.
-_MOST_WORK = 1.5e10
-#: Numbers that a factor R of the Hessian may have.
-_ROOT = 2**22
-#: Multiplications that its QR decomposition may take.
-_ROOT_WORK = 3e8
-#: Alternations in a model by an array, if a model by a factor can take over.
-_FEW_STEPS = 30
-#: If columns without an intercept are more standard deviations than this away from zero, an array
-#: has lost what they differ in: its elements have only half of the digits for that.
-_TOO_FAR = 1e5
-#: The first Levenberg damping, as a share of the curvature.
-_FIRST_DAMPING = 1e-9
-#: The factor by which damping changes.
-_CHANGE = 10.0
-#: The largest damping that a step leaves to the next.
-_LARGEST_DAMPING = 1e10
-#: Times that damping may grow within one step.
-_MOST_DAMPINGS = 20
-#: Damping grows after a step that gained less than this share of what the model did.
-_POOR = 0.1
-#: Damping shrinks after a step that gained more than this share.
-_GOOD = 0.75
-#: Damping shrinks by the cube of the factor after a step that gained more than this share.
-_VERY_GOOD = 0.95
 
 
 class WorkingSet:
@@ -98,16 +49,17 @@ class WorkingSet:
     def __init__(self, objective: Objective, nonsmooth: Nonsmooth):
         self.objective = objective
         self.nonsmooth = nonsmooth
+        self.costs = objective.costs
         #: Curvature that models have beside that of F, as a share of `curvature`.
         self.damping = 0.0
         self._inside = np.zeros(objective.layout.size, dtype=bool)
         self._samples: dict[int, Objective] = {}
         #: Work done for models, and how much is enough: for X of a few numbers some seconds.
         self.work = 0.0
-        few = objective.data.nbytes < FEW_BYTES
-        self.most_work = _MOST_WORK if few else np.inf
+        few = objective.data.nbytes < self.costs.few_bytes
+        self.most_work = self.costs.most_model_work if few else np.inf
         #: Whether columns are so nearly collinear that the Hessian has lost what they differ in.
-        self._collinear = objective.data.distance > _TOO_FAR
+        self._collinear = objective.data.distance > self.costs.too_far
         #: Whether models are of a factor of the Hessian, where that is not too much.
         self.factored = self._collinear
         #: If there are fewer than coefficients, rows cannot tell these apart.
@@ -152,9 +104,10 @@ class WorkingSet:
             inside |= self._inside  # what rounding moves in turn is looked at together
         # A constant column moves nothing that an intercept does not: its slope is rounding.
         outside = np.flatnonzero((subgradient != 0) & ~inside & (self.curvature > 0))
-        room = max(_FEWEST, int(np.count_nonzero(inside)))
+        room = max(self.costs.fewest_join, int(np.count_nonzero(inside)))
         size = int(inside.sum()) + room
-        complete = len(outside) <= max(room, _ALL) or not self._is_worth_an_array(size)
+        complete = len(outside) <= max(room, self.costs.all_join)
+        complete = complete or not self._is_worth_an_array(size)
         if not complete:
             gain = self._rough_gains(subgradient, outside)
             outside = outside[np.argsort(-gain, kind="stable")[:room]]
@@ -206,7 +159,7 @@ class WorkingSet:
         before = self.damping
         least, made = model(by_root=by_root)
         failed = not least.solved or self.damping > before
-        if can and failed and (not by_root or len(some) <= _ALL):
+        if can and failed and (not by_root or len(some) <= self.costs.all_join):
             # What one way cannot solve, the other may; but arrays of many take long.
             self.factored = True
             after, self.damping = self.damping, before
@@ -247,11 +200,11 @@ class WorkingSet:
     ) -> tuple[Least, int]:
         """Minimise a model that knows its Hessian by a factor, or not, with as little damping."""
         model, made = self._model(theta, some, by_root=by_root)
-        for _ in range(_MOST_DAMPINGS):
+        for _ in range(self.costs.most_dampings):
             damped = model(self.damping * self.curvature[some], *rest)
             damped.most_work = self.most_work - self.work
             if self.factored and not by_root:
-                damped.steps = _FEW_STEPS
+                damped.steps = self.costs.few_steps
             with np.errstate(all="ignore"):  # then the gain is not finite
                 least = damped.minimum(limit, most)
             self.work += damped.work
@@ -259,7 +212,7 @@ class WorkingSet:
                 if damped.collinear or (self._collinear and not by_root):
                     least = least._replace(solved=False)
                 return least, made()
-            self.damping = max(_CHANGE * self.damping, _FIRST_DAMPING)
+            self.damping = max(self.costs.damping_change * self.damping, self.costs.first_damping)
         return Least(theta[some], np.inf, np.inf, False), made()
 
     def _is_worth_an_array(self, size: int) -> bool:
@@ -269,13 +222,19 @@ class WorkingSet:
         """
         objective = self._sample(size)
         product = objective.work_per_pass / 2
-        worth = max(_WORTH_PRODUCTS, _MORE * self._products) * product
-        return 8 * size**2 <= _BYTES and (objective.data.n_rows + size) * size**2 <= worth
+        costs = self.costs
+        worth = max(costs.worth_products, costs.worth_more * self._products) * product
+        return (
+            8 * size**2 <= costs.hessian_bytes and (objective.data.n_rows + size) * size**2 <= worth
+        )
 
     def _is_worth_a_root(self, size: int) -> bool:
         """Whether a factor of the Hessian of some coefficients is small."""
         n = self._n_logits
-        return n * size <= _ROOT and n * size * min(n, size) <= _ROOT_WORK
+        return (
+            n * size <= self.costs.factor_numbers
+            and n * size * min(n, size) <= self.costs.factor_work
+        )
 
     def judge(self, share: float) -> None:
         """Take more curvature after a step that gained little of what the model did, or less.
@@ -284,16 +243,20 @@ class WorkingSet:
 
         Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 10.3.
         """
-        if share < _POOR:
-            self.damping = min(max(_CHANGE * self.damping, _FIRST_DAMPING), _LARGEST_DAMPING)
-        elif share > _GOOD:
-            change = _CHANGE if share < _VERY_GOOD else _CHANGE**3
+        costs = self.costs
+        if share < costs.poor:
+            self.damping = min(
+                max(costs.damping_change * self.damping, costs.first_damping),
+                costs.largest_damping,
+            )
+        elif share > costs.good:
+            change = costs.damping_change if share < costs.very_good else costs.damping_change**3
             self.damping /= change if share < np.inf else np.inf
-            self.damping *= self.damping >= _FIRST_DAMPING
+            self.damping *= self.damping >= costs.first_damping
 
     def _sample(self, size: int) -> Objective:
         """Rows for the Hessian of some coefficients."""
-        n_rows = max(_ROWS, _ROWS_PER_COEFFICIENT * size)
+        n_rows = max(self.costs.hessian_rows, self.costs.rows_per_coefficient * size)
         if n_rows not in self._samples:
             self._samples = {n_rows: take_sample(self.objective, n_rows)}
         return self._samples[n_rows]
@@ -302,24 +265,26 @@ class WorkingSet:
         self, theta: NDArray, some: NDArray, *, by_root: bool
     ) -> tuple[Callable[..., Quadratic | InteriorPoint], Callable[[], int]]:
         """Return what makes the model, from a damping and the rest, and what counts its passes."""
-        made = 1
+        made, mean = 1, self.centred.mean
         if by_root:
-            R, ridge = _root(*self._restricted(self.objective, theta, some))
+            R, ridge = _root(*_restricted(self.objective, theta, some, mean))
 
             def of_root(damping: NDArray, g: NDArray, term: Nonsmooth, x: NDArray, _: Any) -> Any:
-                return InteriorPoint(R, ridge + damping, g, term, x)
+                return InteriorPoint(R, ridge + damping, g, term, x, self.costs)
 
             return of_root, lambda: made
         if self._is_worth_an_array(len(some)):
-            H = _hessian(*self._restricted(self._sample(len(some)), theta, some))
+            H = _hessian(*_restricted(self._sample(len(some)), theta, some, mean))
 
             def by_array(
                 damping: NDArray, g: NDArray, nonsmooth: Nonsmooth, x: NDArray, shifts: Shifts
             ) -> Quadratic:
-                return Dense(H + np.diag(damping), g, nonsmooth, x, shifts.damped(damping))
+                return Dense(
+                    H + np.diag(damping), g, nonsmooth, x, shifts.damped(damping), self.costs
+                )
 
             return by_array, lambda: made
-        objective, theta, own, mean = self._restricted(self.objective, theta, some)
+        objective, theta, own, mean = _restricted(self.objective, theta, some, mean)
         hessian = objective.hessian(theta)
         diagonal = _diagonal(objective, theta, mean)[own]
         centred = Whitened(objective, mean, 1.0)
@@ -337,35 +302,37 @@ class WorkingSet:
             damping: NDArray, g: NDArray, nonsmooth: Nonsmooth, x: NDArray, shifts: Shifts
         ) -> Quadratic:
             shifts = shifts.damped(damping)
-            model = ByProducts(
-                diagonal + damping, lambda v: product(v) + damping * v, g, nonsmooth, x, shifts
-            )
+
+            def damped(v: NDArray) -> NDArray:
+                return product(v) + damping * v
+
+            model = ByProducts(diagonal + damping, damped, g, nonsmooth, x, shifts, self.costs)
             model.cost, model.thorough = cost, self.most_work < np.inf
             model.doubtful = self.factored
             return model
 
         return by_products, lambda: made
 
-    def _restricted(
-        self, objective: Objective, theta: NDArray, some: NDArray
-    ) -> tuple[Objective, NDArray, NDArray, NDArray | None]:
-        """F of the columns of some coefficients if X is sparse, theta and `some` there, and means.
 
-        All other coefficients are zero. Dense columns would have to be copied.
-        """
-        mean = self.centred.mean
-        if not objective.data.is_sparse:
-            return objective, theta, some, mean
-        weights = some < objective.layout.n_coefficients
-        classes, features = objective.layout.places(some[weights])
-        columns, places = np.unique(features, return_inverse=True)
-        columns = columns if len(columns) else np.zeros(1, dtype=np.intp)
-        part = objective.columns(columns)
-        intercepts = some[~weights] - objective.layout.n_coefficients + part.layout.n_coefficients
-        W, b = objective.layout.unpack(theta)
-        own = np.concatenate([classes * len(columns) + places, intercepts])
-        mean = None if mean is None else mean[columns]
-        return part, part.layout.pack(W[:, columns], b), own, mean
+def _restricted(
+    objective: Objective, theta: NDArray, some: NDArray, mean: NDArray | None
+) -> tuple[Objective, NDArray, NDArray, NDArray | None]:
+    """F of the columns of some coefficients if X is sparse; theta, `some` and the mean there.
+
+    All other coefficients are zero. Dense columns would have to be copied.
+    """
+    if not objective.data.is_sparse:
+        return objective, theta, some, mean
+    weights = some < objective.layout.n_coefficients
+    classes, features = objective.layout.places(some[weights])
+    columns, places = np.unique(features, return_inverse=True)
+    columns = columns if len(columns) else np.zeros(1, dtype=np.intp)
+    part = objective.columns(columns)
+    intercepts = some[~weights] - objective.layout.n_coefficients + part.layout.n_coefficients
+    W, b = objective.layout.unpack(theta)
+    own = np.concatenate([classes * len(columns) + places, intercepts])
+    mean = None if mean is None else mean[columns]
+    return part, part.layout.pack(W[:, columns], b), own, mean
 
 
 def _shifts(objective: Objective, some: NDArray) -> Shifts:
@@ -416,8 +383,8 @@ def _hessian(objective: Objective, theta: NDArray, some: NDArray, mean: NDArray 
         places,
         groups,
         np.sqrt(objective.data.total_weight),
-        rows=max(64, _BLOCK // max(size, 1)),
-        runs=_RUNS if 8 * size**2 <= _SMALL_BYTES else 2,
+        rows=max(64, objective.costs.hessian_block // max(size, 1)),
+        runs=objective.costs.hessian_runs if 8 * size**2 <= objective.costs.small_hessian else 2,
     )
     # Where p is near 1, p (1 - p) is exact, and p - p^2 is not.
     H = -own[K] if len(own) > K else np.zeros((size, size))
@@ -440,7 +407,7 @@ def _diagonal(objective: Objective, theta: NDArray, mean: NDArray | None) -> NDA
         objective.loss,
         *data.coefficients(W, b),
         mean,
-        rows=max(1, _BLOCK // width),
+        rows=max(1, objective.costs.hessian_block // width),
         runs=1,
     )
     penalty = objective.penalty.curvature
