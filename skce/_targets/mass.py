@@ -1,13 +1,7 @@
-"""Target mass: label smoothing, class weights and sample weights folded into (t, m).
+"""Target mass of a fit: what `fold.py` makes of targets, and sample weights, by blocks of rows.
 
 Nothing of shape (n_samples, n_classes) is made: hard labels stay integer codes, a matrix of
-probabilities stays the user's array, and a block of rows is weighted when it is read. With s the
-sample weights, w the class weights and eps the label smoothing, for K classes
-
-    categorical    t_k = s * w_k * ((1 - eps) * y_k + eps / K)     m = sum_k t_k
-    one-vs-rest    t_k = m * ((1 - eps) * y_k + eps / 2)           m = s * w_c in a row of class c
-    binary         t_k = s * w_1k * y'_k                           m_k = t_k + s * w_0k * (1 - y'_k)
-                   with y'_k = (1 - eps) * y_k + eps / 2
+probabilities stays the user's array, and a block of rows is weighted when it is read.
 """
 
 from __future__ import annotations
@@ -17,16 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from sklearn.utils import compute_class_weight
 
-from .._checks import check_number, naming
 from .._threads import blocks
-from .meaning import RawTargets
+from .fold import (
+    ClassFold,
+    ClassWeight,
+    OutputFold,
+    fold_classes,
+    fold_outputs,
+    mass_of_columns,
+    mass_of_labels,
+)
+from .meaning import RawTargets, in_order
 
-ClassWeight = dict | str | None
-
-#: Class weights at most; sums of their products with other weights are in range.
-_LARGEST_WEIGHT = 1e100
 #: Rows at a time where a weight needs a temporary as wide as y.
 _CHUNK = 4096
 
@@ -155,7 +152,7 @@ class Targets:
         else:
             self.weights = sample_weight.astype(self.dtype, copy=False)
             self.total_weight = float(sample_weight.sum(dtype=np.float64))
-        self._fold(class_weight, label_smoothing)
+        self._prepare(class_weight, label_smoothing)
 
     def block(self, start: int, stop: int) -> TargetBlock:
         """Target mass of rows start to stop."""
@@ -170,7 +167,7 @@ class Targets:
         taken.total_weight = float(taken.weights.sum(dtype=np.float64))
         return taken
 
-    def _fold(self, class_weight: ClassWeight, eps: float) -> None:
+    def _prepare(self, class_weight: ClassWeight, eps: float) -> None:
         """Prepare what `block` needs, in arrays of shape (n_samples,) and (K,) at most."""
         raise NotImplementedError
 
@@ -180,24 +177,21 @@ class Targets:
 
     def _matrix(self, rows: slice) -> NDArray:
         """Rows of probabilities, columns in the order of the classes."""
-        values = self._values[rows]
-        return values if self._columns is None else values[:, self._columns]
+        return in_order(self._values[rows], self._columns)
 
     def _column_mass(self, weights: NDArray, *, complement: bool = False) -> NDArray:
         """Sum of rows of probabilities y, or of 1 - y, that weigh `weights`."""
         mass = np.zeros(self._values.shape[1])
         for start, stop in blocks(len(self._values), _CHUNK):
             y = self._matrix(slice(start, stop))
-            mass += weights[start:stop].astype(np.float64) @ (1 - y if complement else y)
+            mass += mass_of_columns(1 - y if complement else y, weights[start:stop])
         return mass
 
-    def _class_weights(self, class_weight: ClassWeight) -> NDArray | None:
-        """Weights in the order of the classes."""
-        if isinstance(class_weight, dict):
-            return weights_from_dict(class_weight, self.classes)
-        if isinstance(class_weight, str):
-            return balanced_weights(self._mass(self.weights), self.total_weight, len(self.classes))
-        return None
+    def _fold_classes(self, class_weight: ClassWeight, eps: float) -> ClassFold:
+        def mass() -> NDArray:
+            return self._mass(self.weights)
+
+        return fold_classes(class_weight, eps, self.classes, mass, self.total_weight)
 
 
 class LabelTargets(Targets):
@@ -214,23 +208,24 @@ class LabelTargets(Targets):
             rest = rest - self._spread[rows] * self._background[reference]
         return HardBlock(mass, reference, rest, on, self._spread[rows], self._background)
 
-    def _fold(self, class_weight: ClassWeight, eps: float) -> None:
-        w = self._class_weights(class_weight)
-        by_row = self.weights if w is None else self.weights * w.astype(self.dtype)[self._values]
+    def _prepare(self, class_weight: ClassWeight, eps: float) -> None:
+        fold = self._fold_classes(class_weight, eps)
+        by_row = self.weights
+        if class_weight is not None:
+            by_row = by_row * fold.weights.astype(self.dtype)[self._values]
         self._on = by_row if eps == 0 else by_row * (1 - eps)
-        K = len(self.classes)
+        background = fold.background
         if self.loss == "binary":
+            background = OutputFold(eps).smooth(np.zeros(len(self.classes)))
             self._spread = self._total = by_row
-            background = np.full(K, eps / 2)
         else:
             self._spread = self.weights
-            background = (np.ones(K) if w is None else w) * (eps / K)
             self._total = self._on + self._spread * float(background.sum())
         _check_some_mass(self._total)
         self._background = background.astype(self.dtype) if eps else None
 
     def _mass(self, weights: NDArray) -> NDArray:
-        return np.bincount(self._values, weights=weights, minlength=len(self.classes))
+        return mass_of_labels(self._values, weights, len(self.classes))
 
 
 class DistributionTargets(Targets):
@@ -242,30 +237,22 @@ class DistributionTargets(Targets):
         """Target mass of rows start to stop."""
         rows = slice(start, stop)
         t = np.array(self._matrix(rows).T, dtype=self.dtype, order="C")
-        t *= self._scale[:, None]
-        t *= self._row_scale[rows]
-        if self._background is not None:
-            t += np.multiply.outer(self._background, self.weights[rows])
+        t = self._fold.of_distributions(t, self.weights[rows], self._row_scale[rows])
         mass, reference = self._total[rows], self._reference[rows]
         return SoftBlock(mass, reference, mass - t[reference, np.arange(t.shape[1])], t)
 
-    def _fold(self, class_weight: ClassWeight, eps: float) -> None:
-        w = self._class_weights(class_weight)
-        K = len(self.classes)
-        weights = np.ones(K) if w is None else w
-        scale, background = weights * (1 - eps), weights * (eps / K)
-        self._scale = scale.astype(self.dtype)
-        self._background = background.astype(self.dtype) if eps else None
+    def _prepare(self, class_weight: ClassWeight, eps: float) -> None:
+        self._fold = fold = self._fold_classes(class_weight, eps)
         self._row_scale = self._renormalised(self.weights).astype(self.dtype, copy=False)
         n = len(self._values)
         self._total = np.empty(n, self.dtype)
-        self._reference = np.empty(n, np.min_scalar_type(K - 1))
+        self._reference = np.empty(n, np.min_scalar_type(len(self.classes) - 1))
         for start, stop in blocks(n, _CHUNK):
             rows = slice(start, stop)
-            t = self._matrix(rows) * scale
+            t = self._matrix(rows) * fold.on
             self._total[rows] = self._row_scale[rows] * t.sum(axis=1)
             self._reference[rows] = t.argmax(axis=1)
-        self._total += self.weights * float(background.sum())
+        self._total += self.weights * float(fold.background.sum())
         _check_some_mass(self._total)
 
     def _mass(self, weights: NDArray) -> NDArray:
@@ -283,33 +270,27 @@ class OutputTargets(Targets):
         rows = slice(start, stop)
         s = self.weights[rows]
         t = np.array(self._matrix(rows).T, dtype=self.dtype, order="C")
-        t *= 1 - self._eps
-        t += self._eps / 2
-        if self._factors is None:
-            return SoftBlock(s, _NO_ROWS, s, t * s)
-        mass = s * self._factors[0] * (1 - t)
-        t *= s * self._factors[1]
+        if self._fold.factors is None:
+            return SoftBlock(s, _NO_ROWS, s, self._fold.smooth(t) * s)
+        t, mass = self._fold.of_outputs(t, s)
         mass += t
         return SoftBlock(mass, _NO_ROWS, mass, t)
 
-    def _fold(self, class_weight: ClassWeight, eps: float) -> None:
-        self._eps = eps
-        w = self._factors_of_0_and_1(class_weight)
-        self._factors = None if w is None else np.asarray(w, self.dtype)[:, :, None]
+    def _prepare(self, class_weight: ClassWeight, eps: float) -> None:
+        def masses() -> tuple[NDArray, NDArray]:
+            return self._column_mass(self.weights, complement=True), self._mass(self.weights)
 
-    def _factors_of_0_and_1(self, class_weight: ClassWeight) -> tuple[NDArray, ...] | None:
-        if class_weight is None:
-            return None
-        # Of 0 and of 1, neither as a difference, which would round to more than nothing.
-        mass = self._column_mass(self.weights, complement=True), self._mass(self.weights)
-        if isinstance(class_weight, str):
-            return tuple(balanced_weights(side, self.total_weight, 2) for side in mass)
-        w = weights_from_dict(class_weight, self.classes)
-        if self.form == "multilabel":
-            return np.ones(len(w)), w
-        if not self._eps:
-            _check_some_mass(w * np.concatenate(mass))
-        return w[:1], w[1:]
+        self._fold = fold_outputs(
+            class_weight,
+            eps,
+            self.classes,
+            masses,
+            self.total_weight,
+            of_two=self.form == "sigmoid",
+        )
+        factors = self._fold.factors
+        if factors and isinstance(class_weight, dict) and self.form == "sigmoid" and not eps:
+            _check_some_mass(np.multiply(factors, masses()))
 
     def _mass(self, weights: NDArray) -> NDArray:
         return self._column_mass(weights)
@@ -342,41 +323,3 @@ def _check_some_mass(mass: NDArray) -> None:
             "class_weight is zero for every class with target mass in rows of positive weight: at "
             "least one class must count."
         )
-
-
-def balanced_weights(mass: NDArray, total: float, n_classes: int) -> NDArray:
-    """Weights total / (n_classes * mass_k); 1 for a class without mass, which weighs nothing."""
-    with np.errstate(over="ignore"):
-        weights = np.divide(total / n_classes, mass, out=np.ones_like(mass), where=mass > 0)
-    if weights.max() > _LARGEST_WEIGHT:
-        raise ValueError(
-            f"class_weight='balanced' gives the class at position {int(weights.argmax())} the "
-            f"weight {weights.max():g}: its rows weigh next to nothing. Give them weight zero."
-        )
-    return weights
-
-
-def weights_from_dict(class_weight: dict, classes: NDArray) -> NDArray:
-    """Weights in the order of `classes`; 1 for a class that the dictionary leaves out."""
-    numbers = {
-        label: check_number(weight, f"class_weight[{label!r}]")
-        for label, weight in class_weight.items()
-    }
-    with naming("class_weight", None):
-        weights = compute_class_weight(numbers, classes=classes, y=classes)
-    bad = ~(np.isfinite(weights) & (weights >= 0))
-    if bad.any():
-        k = int(bad.argmax())
-        raise ValueError(
-            f"class_weight[{classes.tolist()[k]!r}] is {weights[k]:g}: class weights must be "
-            "finite and not negative."
-        )
-    if not weights.any():
-        raise ValueError("class_weight must give at least one class a weight above zero.")
-    if not 1 / _LARGEST_WEIGHT < weights.max() < _LARGEST_WEIGHT:
-        k = int(weights.argmax())
-        raise ValueError(
-            f"class_weight[{classes.tolist()[k]!r}] is {weights[k]:g}: divide class weights by "
-            "their maximum, and multiply C by it."
-        )
-    return weights

@@ -1,7 +1,7 @@
 """Targets: what a user's y, and the weights beside it, mean; all that is checked of them.
 
 `read_targets` decides between the rows of the table in the user guide. What follows from smoothing
-and weights is `mass.py`.
+and weights is `fold.py`.
 """
 
 from __future__ import annotations
@@ -278,8 +278,7 @@ def _read_matrix(y: NDArray, loss: str, names: NDArray | None) -> RawTargets:
     present = matrix.max(axis=0) > 0
     if present.sum() < 2:
         raise_one_class(classes[present.argmax()])
-    rounding = len(classes) * np.finfo(np.float64).eps
-    row_sum = None if np.abs(total - 1).max() <= rounding else total
+    row_sum = total if is_off_one(total, len(classes)).any() else None
     columns = sorting(classes)
     if columns is not None:
         classes = classes[columns]
@@ -332,14 +331,23 @@ def check_probabilities(
         total = y.sum(axis=1, dtype=np.float64)
     bad = y.min(axis=1) < 0
     if distributions:
-        rounding = np.finfo(y.dtype).eps if y.dtype.kind == "f" else 0
-        bad |= np.abs(total - 1) > max(SUM_TOLERANCE, rounding)
+        bad |= np.abs(total - 1) > sum_tolerance(y.dtype)
     else:
         bad |= y.max(axis=1) > 1
     if bad.any():
         row = int(bad.argmax())
         raise ValueError(_explain_row(y, row, total[row], distributions, loss, name))
     return y, total
+
+
+def sum_tolerance(dtype: np.dtype) -> float:
+    """Return how far from 1 rows of probabilities of a dtype may sum."""
+    return max(SUM_TOLERANCE, np.finfo(dtype).eps if dtype.kind == "f" else 0)
+
+
+def is_off_one(total: NDArray, n_classes: int) -> NDArray:
+    """Whether sums of distributions are off 1 by more than rounding, so that rows are divided."""
+    return np.abs(total - 1) > n_classes * np.finfo(np.float64).eps
 
 
 def _explain_row(
@@ -457,7 +465,7 @@ def expected_accuracy(y: ArrayLike, codes: NDArray, classes: NDArray, form: str)
     columns = columns_of_classes(names, classes)
     if form == "multilabel":
         matrix, _ = check_probabilities(array, distributions=False)
-        matrix = matrix if columns is None else matrix[:, columns]
+        matrix = in_order(matrix, columns)
         return np.where(codes == 1, matrix, 1.0 - matrix).prod(axis=1)
     matrix, total = check_probabilities(array, distributions=True)
     predicted = codes if columns is None else columns[codes]
@@ -495,6 +503,11 @@ def columns_of_classes(
         f"The columns of {y} are {names.tolist()}, but {known} are {classes.tolist()}. Rename the "
         f"columns, or pass {y} as an array with its columns in that order."
     )
+
+
+def in_order(y: NDArray, columns: NDArray | None) -> NDArray:
+    """Return y with the given columns, or as it is."""
+    return y if columns is None else y[:, columns]
 
 
 def check_lengths(n_rows: int, n_targets: int) -> None:

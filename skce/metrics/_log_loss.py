@@ -12,7 +12,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from .._checks import Number
 from .._sklearn import StrOptions, validate_params
-from .._targets.mass import ClassWeight
+from .._targets.fold import ClassWeight
 from .._targets.meaning import check_sample_weight
 from .._warnings import warn
 from ._array_api import like, to_numpy

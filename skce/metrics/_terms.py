@@ -5,9 +5,8 @@ Every metric is made of target mass times the negative logarithm of a predicted 
     loss_i = sum_k t_ik * (-log p_ik)                                     categorical
     loss_i = 1/K * sum_k [t_ik * (-log p_ik) + u_ik * (-log(1 - p_ik))]   binary
 
-with t_ik = w_k * ((1 - eps) * y_ik + eps / K) for class weights w and label smoothing eps, and for
-the binary loss t_ik = w_1k * y'_ik, u_ik = w_0k * (1 - y'_ik), y'_ik = (1 - eps) * y_ik + eps / 2.
-Classes of targets (`Labels`, `Distributions`, `Outputs`) know t, those of predictions
+with t and u as for fits, `_targets/fold.py`, but for sample weights, which count in the mean only.
+Classes of targets (`Labels`, `Distributions`, `Outputs`, `OneVsRest`) know t, those of predictions
 (`Probabilities`, `Logits`) know -log p. All see a slice of rows at a time and check it when they
 read it, so that nothing of shape (n_samples, n_classes) is made.
 """
@@ -15,6 +14,7 @@ read it, so that nothing of shape (n_samples, n_classes) is made.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 from typing import Any, NoReturn, TypeVar
@@ -29,15 +29,26 @@ from .._checks import naming, raise_with_first_bad_row, refuse_dates, refuse_mas
 from .._interrupts import restored_on_error
 from .._losses import LOSSES
 from .._losses.categorical import log_softmax
-from .._targets.mass import ClassWeight, SoftBlock, balanced_weights, weights_from_dict
+from .._targets.fold import (
+    ClassWeight,
+    OutputFold,
+    class_weights,
+    fold_classes,
+    fold_outputs,
+    mass_of_columns,
+    mass_of_labels,
+)
+from .._targets.mass import SoftBlock
 from .._targets.meaning import (
-    SUM_TOLERANCE,
     check_probabilities,
     check_y,
     column_names,
     columns_of_classes,
+    in_order,
+    is_off_one,
     kind_of_labels,
     sorting,
+    sum_tolerance,
 )
 from .._threads import blocks, threads
 from .._warnings import warn
@@ -316,7 +327,7 @@ class MetricTargets:
         self.columns = columns
         self.smoothing = label_smoothing
         self.weighted = class_weight is not None
-        self._fold(class_weight, sample_weight)
+        self._prepare(class_weight, sample_weight)
 
     @property
     def n_classes(self) -> int:
@@ -344,10 +355,6 @@ class MetricTargets:
         mass, total = self.column_mass(sample_weight), self._total(sample_weight)
         return float(-mass @ np.log(np.clip(mass / total, eps, 1 - eps)))
 
-    def _in_order(self, y: NDArray) -> NDArray:
-        """Return y with its columns in the order of the classes."""
-        return y if self.columns is None else y[:, self.columns]
-
     def _total(self, sample_weight: NDArray | None) -> float:
         return float(len(self.values) if sample_weight is None else sample_weight.sum())
 
@@ -363,36 +370,47 @@ class MetricTargets:
         """Sum over rows of s_i * y_ik, shape (n_classes,)."""
         raise NotImplementedError
 
-    def _fold(self, class_weight: ClassWeight, sample_weight: NDArray | None) -> None:
-        K = self.n_classes
-        self._w = np.ones(K)
-        if isinstance(class_weight, dict):
-            self._w = weights_from_dict(class_weight, self.classes)
-        elif class_weight is not None:
-            mass = self.column_mass(sample_weight)
-            self._w = balanced_weights(mass, float(mass.sum()), K)
-        self._on = self._w * (1 - self.smoothing)
-        self._spread = self._w * (self.smoothing / K)
+    def _prepare(self, class_weight: ClassWeight, sample_weight: NDArray | None) -> None:
+        """Fold class weights and smoothing, for which "balanced" needs the mass of each class."""
+        raise NotImplementedError
 
 
-class Labels(MetricTargets):
+class ClassTargets(MetricTargets):
+    """Targets of classes that exclude each other."""
+
+    def _prepare(self, class_weight: ClassWeight, sample_weight: NDArray | None) -> None:
+        self._fold = fold_classes(
+            class_weight, self.smoothing, self.classes, lambda: self.column_mass(sample_weight)
+        )
+
+    def _t(self, rows: slice) -> NDArray:
+        """Return target mass, shape (r, n_classes)."""
+        raise NotImplementedError
+
+    def loss(self, predictions: Predictions, rows: slice) -> NDArray:
+        """Loss of each row, shape (r,)."""
+        return _cross_entropy(self._t(rows), predictions.log(rows))
+
+    def gradient(self, predictions: Predictions, rows: slice) -> NDArray:
+        """Gradient of that loss in what was predicted, shape (r, n_columns)."""
+        return predictions.gradient(rows, self._t(rows))
+
+
+class Labels(ClassTargets):
     """Labels as positions in `classes`, shape (n_samples,)."""
 
     def loss(self, predictions: Predictions, rows: slice) -> NDArray:
         """Loss of each row, shape (r,)."""
+        if self.smoothing:
+            return super().loss(predictions, rows)
         codes = self.values[rows]
-        if not self.smoothing:
-            loss = 0 - predictions.log_at(rows, codes)
-            return times(self._on[codes], loss) if self.weighted else loss
-        return _cross_entropy(self._t(codes), predictions.log(rows))
+        loss = 0 - predictions.log_at(rows, codes)
+        return times(self._fold.on[codes], loss) if self.weighted else loss
 
-    def gradient(self, predictions: Predictions, rows: slice) -> NDArray:
-        """Gradient of that loss in what was predicted, shape (r, n_columns)."""
-        return predictions.gradient(rows, self._t(self.values[rows]))
-
-    def _t(self, codes: NDArray) -> NDArray:
-        t = np.tile(self._spread, (len(codes), 1))
-        t[np.arange(len(codes)), codes] += self._on[codes]
+    def _t(self, rows: slice) -> NDArray:
+        codes = self.values[rows]
+        t = np.tile(self._fold.background, (len(codes), 1))
+        t[np.arange(len(codes)), codes] += self._fold.on[codes]
         return t
 
     def distribution(self, rows: slice) -> NDArray:
@@ -409,14 +427,14 @@ class Labels(MetricTargets):
 
     def weight(self, rows: slice) -> NDArray:
         """Weight of the class of each row."""
-        return self._w[self.values[rows]]
+        return self._fold.weights[self.values[rows]]
 
     def column_mass(self, sample_weight: NDArray | None) -> NDArray:
         """Rows of each class, by weight."""
-        return np.bincount(self.values, sample_weight, self.n_classes).astype(np.float64)
+        return mass_of_labels(self.values, sample_weight, self.n_classes)
 
 
-class Distributions(MetricTargets):
+class Distributions(ClassTargets):
     """A distribution over the classes in each row, or the probability of the second of two.
 
     Rows are divided by their sums where these are not 1 to rounding. A matrix of zeros and ones is
@@ -430,30 +448,22 @@ class Distributions(MetricTargets):
     def distribution(self, rows: slice) -> NDArray:
         """Return y as a distribution over the classes, shape (r, n_classes)."""
         y = self.values[rows].astype(np.float64, copy=False)
-        y = self._in_order(np.stack([1 - y, y], axis=1) if y.ndim == 1 else y)
+        y = in_order(np.stack([1 - y, y], axis=1) if y.ndim == 1 else y, self.columns)
         if self.values.ndim == 1 or self._is_indicator:
             return y
         with np.errstate(over="ignore"):  # in rows that are refused
             total = y @ np.ones(y.shape[1])
-        error = np.abs(total - 1)
-        worst = error.max()
-        if not (y.min() >= 0 and worst <= _sum_tolerance(self.values)):
+        if not (y.min() >= 0 and np.abs(total - 1).max() <= sum_tolerance(self.values.dtype)):
             check_y(self.values, "y_true")
             check_probabilities(self.values, distributions=True, name="y_true")
-        rounding = y.shape[1] * np.finfo(np.float64).eps
-        return y if worst <= rounding else y / np.where(error > rounding, total, 1)[:, None]
+        off = is_off_one(total, y.shape[1])
+        return y / np.where(off, total, 1)[:, None] if off.any() else y
 
     def _t(self, rows: slice) -> NDArray:
         y = self.distribution(rows)
-        return y * self._on + self._spread if self.weighted or self.smoothing else y
-
-    def loss(self, predictions: Predictions, rows: slice) -> NDArray:
-        """Loss of each row, shape (r,)."""
-        return _cross_entropy(self._t(rows), predictions.log(rows))
-
-    def gradient(self, predictions: Predictions, rows: slice) -> NDArray:
-        """Gradient of that loss in what was predicted, shape (r, n_columns)."""
-        return predictions.gradient(rows, self._t(rows))
+        if not (self.weighted or self.smoothing):
+            return y
+        return self._fold.of_distributions(y.copy().T).T
 
     def entropy(self, own: Predictions, rows: slice) -> NDArray:
         """Loss of each row when the targets themselves are what was predicted."""
@@ -467,7 +477,7 @@ class Distributions(MetricTargets):
 
     def weight(self, rows: slice) -> NDArray:
         """Mean weight of the classes of each row."""
-        return self.distribution(rows) @ self._w
+        return self.distribution(rows) @ self._fold.weights
 
     def column_mass(self, sample_weight: NDArray | None) -> NDArray:
         """Mass of each class, by weight."""
@@ -475,69 +485,56 @@ class Distributions(MetricTargets):
 
 
 class Outputs(MetricTargets):
-    """A probability per label, shape (n_samples, n_labels), or labels as positions in `classes`.
+    """A probability per label, shape (n_samples, n_labels).
 
-    The loss is the mean over labels. Class weights multiply the part of a label that holds, or for
-    positions the whole row of that class; "balanced" weighs both sides of each label.
+    The loss is the mean over labels. Class weights multiply the part of a label that holds;
+    "balanced" weighs both sides of each label.
     """
 
     def _y(self, rows: slice) -> NDArray:
         y = self.values[rows]
-        if y.ndim == 1:
-            return _one_hot(y, self.n_classes)
         if not (y.min() >= 0 and y.max() <= 1):
             check_y(self.values, "y_true")
             check_probabilities(self.values, distributions=False, name="y_true")
-        return self._in_order(y.astype(np.float64, copy=False))
+        return in_order(y.astype(np.float64, copy=False), self.columns)
 
-    def _fold(self, class_weight: ClassWeight, sample_weight: NDArray | None) -> None:
-        K = self.n_classes
-        self._w1, self._w0 = np.ones(K), np.ones(K)
-        self._by_row = np.ones(K)
-        if isinstance(class_weight, dict):
-            w = weights_from_dict(class_weight, self.classes)
-            if self.values.ndim == 1:
-                self._by_row = w
-            else:
-                self._w1 = w
-        elif class_weight is not None:
-            mass, total = self.column_mass(sample_weight), self._total(sample_weight)
-            if self.values.ndim == 1:
-                self._by_row = balanced_weights(mass, total, K)
-            else:
-                self._w1 = balanced_weights(mass, total, 2)
-                self._w0 = balanced_weights(total - mass, total, 2)
+    def _share(self, rows: slice) -> NDArray | float:
+        """Return what each label of a row counts, a number or shape (r,)."""
+        return 1 / self.n_classes
 
-    def _both(self, rows: slice, smoothing: float) -> tuple[NDArray, NDArray]:
+    def _prepare(self, class_weight: ClassWeight, sample_weight: NDArray | None) -> None:
+        def masses() -> tuple[NDArray, NDArray]:
+            return self._mass(lambda rows: 1 - self._y(rows), sample_weight), self.column_mass(
+                sample_weight
+            )
+
+        total = self._total(sample_weight)
+        self._fold = fold_outputs(class_weight, self.smoothing, self.classes, masses, total)
+
+    def _both(self, rows: slice, fold: OutputFold) -> tuple[NDArray, NDArray]:
         """Mass of what holds and of what does not, 1/K of each label."""
-        y = self._y(rows) * (1 - smoothing) + smoothing / 2
-        t, u = y * self._w1, (1 - y) * self._w0
-        by_row = np.full((len(y), 1), 1 / self.n_classes)
-        if self.values.ndim == 1:
-            by_row[:, 0] *= self._by_row[self.values[rows]]
-        t *= by_row
-        u *= by_row
-        return t, u
+        t, u = fold.of_outputs(np.array(self._y(rows).T), self._share(rows))
+        return t.T, u.T
 
     def loss(self, predictions: Predictions, rows: slice) -> NDArray:
         """Loss of each row, shape (r,)."""
-        t, u = self._both(rows, self.smoothing)
+        t, u = self._both(rows, self._fold)
         holds, fails = predictions.log_of_both(rows)
         return _cross_entropy(t, holds) + _cross_entropy(u, fails)
 
     def gradient(self, predictions: Predictions, rows: slice) -> NDArray:
         """Gradient of that loss in what was predicted, shape (r, n_labels)."""
-        return predictions.gradient_of_both(rows, *self._both(rows, self.smoothing))
+        return predictions.gradient_of_both(rows, *self._both(rows, self._fold))
 
     def entropy(self, own: Predictions, rows: slice) -> NDArray:
         """Loss of each row when the targets themselves are what was predicted."""
-        t, u = self._both(rows, 0)
+        t, u = self._both(rows, replace(self._fold, smoothing=0.0))
         y = self._y(rows)
         return _cross_entropy(t, _log_of_targets(y)) + _cross_entropy(u, _log_of_targets(1 - y))
 
     def divergence(self, predictions: Predictions, rows: slice) -> NDArray:
         """Loss of each row above its entropy, shape (r,)."""
-        t, u = self._both(rows, 0)
+        t, u = self._both(rows, replace(self._fold, smoothing=0.0))
         y = self._y(rows)
         holds, fails = predictions.log_of_both(rows)
         holds -= _log_of_targets(y)
@@ -552,13 +549,39 @@ class Outputs(MetricTargets):
 
     def weight(self, rows: slice) -> NDArray:
         """Mean weight of the labels of each row."""
-        t, u = self._both(rows, 0)
+        t, u = self._both(rows, replace(self._fold, smoothing=0.0))
         return t.sum(axis=1) + u.sum(axis=1)
 
     def column_mass(self, sample_weight: NDArray | None) -> NDArray:
         """Mass of each label, by weight."""
-        shape = len(self.values), self.n_classes
-        return _column_mass(self._y, shape, sample_weight)
+        return self._mass(self._y, sample_weight)
+
+    def _mass(self, y: Callable[[slice], NDArray], sample_weight: NDArray | None) -> NDArray:
+        return _column_mass(y, (len(self.values), self.n_classes), sample_weight)
+
+
+class OneVsRest(Outputs):
+    """Labels as positions in `classes`, one against the rest; class weights are those of rows."""
+
+    def _y(self, rows: slice) -> NDArray:
+        return _one_hot(self.values[rows], self.n_classes)
+
+    def _share(self, rows: slice) -> NDArray | float:
+        share = super()._share(rows)
+        return share if self._w is None else share * self._w[self.values[rows]]
+
+    def _prepare(self, class_weight: ClassWeight, sample_weight: NDArray | None) -> None:
+        self._fold = OutputFold(self.smoothing)
+        self._w = class_weights(
+            class_weight,
+            self.classes,
+            lambda: self.column_mass(sample_weight),
+            self._total(sample_weight),
+        )
+
+    def column_mass(self, sample_weight: NDArray | None) -> NDArray:
+        """Rows of each class, by weight."""
+        return mass_of_labels(self.values, sample_weight, self.n_classes)
 
 
 def _one_hot(codes: NDArray, n_classes: int) -> NDArray:
@@ -594,13 +617,9 @@ def _column_mass(
     y: Callable[[slice], NDArray], shape: tuple[int, ...], sample_weight: NDArray | None
 ) -> NDArray:
     def one(rows: slice) -> NDArray:
-        return y(rows).sum(axis=0) if sample_weight is None else sample_weight[rows] @ y(rows)
+        return mass_of_columns(y(rows), None if sample_weight is None else sample_weight[rows])
 
     return np.sum(by_blocks(shape, one), axis=0)
-
-
-def _sum_tolerance(y: NDArray) -> float:
-    return max(SUM_TOLERANCE, np.finfo(y.dtype).eps if y.dtype.kind == "f" else 0)
 
 
 def is_indicator(y: NDArray) -> bool:
@@ -674,7 +693,7 @@ def read_targets(
         return Distributions(classes, y, *options, columns)
     classes, codes = _encode(y, labels, one_label, predicted_names)
     if loss == "binary" and len(classes) > 2:
-        return Outputs(classes, codes, *options)
+        return OneVsRest(classes, codes, *options)
     return Labels(classes, codes, *options)
 
 
