@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from .._costs import DEFAULT
 from .._problem.objective import Objective
 from .decrement import newton_decrement
+from .line_search import line_search
 from .method import Method
 from .run import Hessp, Look, Point, Run, evolve
 from .variables import (
@@ -231,38 +232,27 @@ class Newton(Method):
         )
 
     def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
-        """Backtrack along the step until F is low enough, by a parabola through what is known.
-
-        If rounding takes the difference of F, a gradient of half the square is as good.
+        """Search by a parabola through what is known; if values are flat, by the gradient.
 
         Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 3.5.
-
-        Returns
-        -------
-        point : Point
-            The origin if nothing was lower.
-        method : Newton
-            What has learnt from it.
         """
-        square, slope, length = self.square(origin), look.slope, 1.0
-        for _ in range(run.costs.backtracks):
-            point = run.evaluate(origin.theta + length * look.step)
-            gain = origin.value - point.value
-            lower = gain >= -run.costs.enough * length * slope and gain > 0
-            flat = run.is_flat(gain, point)
-            if lower or (length == 1 and flat and self.square(point) <= square / 2):
-                if not flat:
-                    point = lengthen(run, origin, point, look, length)
-                run.log.accept(point)
-                error = 0.0
-                if not run.is_flat(gain, point):
-                    error = abs(gain / look.decrement - 1) if length == 1 else 1.0
-                return point, self.truncated(
-                    min(run.costs.truncation, run.costs.truncation_per_error * error)
-                )
+        slope, costs = look.slope, run.costs
+
+        def shorter(length: float, gain: float) -> float:
             curvature = -(gain + length * slope) / length**2
-            length = float(np.clip(-slope / (2 * curvature), length / 10, length / 2))
-        return origin, self
+            return float(np.clip(-slope / (2 * curvature), length / 10, length / 2))
+
+        def accepts(point: Point) -> bool:
+            return self.square(point) <= self.square(origin) / 2
+
+        found = line_search(run, origin, look, shorter, accepts)
+        if not found.length:
+            return origin, self
+        error = abs(found.gain / look.decrement - 1) if found.length == 1 else 1.0
+        error = 0.0 if run.is_flat(found.gain, found.point) else error
+        return found.point, self.truncated(
+            min(costs.truncation, costs.truncation_per_error * error)
+        )
 
     def truncated(self, truncation: float) -> Self:
         """Return the method with another truncation of conjugate gradients."""
@@ -271,23 +261,6 @@ class Newton(Method):
     def search_again(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
         """Search along a last step that, in full, gained nothing."""
         return self.search(origin, look, run)
-
-
-def lengthen(run: Run, origin: Point, point: Point, look: Look, length: float) -> Point:
-    """Go farther along a step that gained nearly all that its slope promises.
-
-    There is next to no curvature along it, as if logits are so far off that every probability is
-    zero or one, or it was cut too short. A whole step of Newton's method gains a half of it.
-    """
-    factor = 1.0
-    while origin.value - point.value >= run.costs.straight * length * -look.slope > 0:
-        factor = 2 * factor if length >= 1 else 2
-        length *= factor
-        farther = run.evaluate(origin.theta + length * look.step)
-        if not farther.value < point.value:
-            return point
-        point = farther
-    return point
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._problem.objective import Objective
+from .line_search import line_search
 from .method import Method
-from .newton import lengthen
 from .run import Look, Point, Run
 from .working_set import WorkingSet
 
@@ -80,19 +80,7 @@ class ProximalNewton(Method):
 
     def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
         """Halve the step until F is low enough; judge the model by what it gains."""
-        gained, share = 0.0, 0.0
-        for length in 0.5 ** np.arange(run.costs.backtracks):
-            # In full, so that zeros and bounds are exact.
-            target = look.target if length == 1 else None
-            point = run.evaluate(origin.theta + length * look.step if target is None else target)
-            gained = origin.value - point.value
-            if gained > 0 and gained >= -run.costs.enough * length * look.slope:
-                share = gained / look.decrement if look.decrement > 0 else 0.0
-                if not run.is_flat(gained, point):
-                    point = lengthen(run, origin, point, look, length)
-                run.log.accept(point)
-                break
-        else:
-            point = origin
-        self.active.judge(np.inf if run.is_flat(look.decrement, point) else share)
-        return point, self
+        found = line_search(run, origin, look, lambda length, _: length / 2, lambda _: False)
+        share = found.gain / look.decrement if look.decrement > 0 else 0.0
+        self.active.judge(np.inf if run.is_flat(look.decrement, found.point) else share)
+        return found.point, self
