@@ -14,6 +14,7 @@ from skce._data import Data, as_data, read_as
 from skce._losses import LOSSES
 from skce._problem.objective import Objective
 from skce._problem.penalty import Penalty
+from skce._targets.fold import ClassWeight
 from skce._targets.mass import fold_weights
 from skce._targets.meaning import read_targets
 
@@ -26,6 +27,7 @@ def make(
     C: float = 0.7,
     fit_intercept: bool = True,
     weights: NDArray | None = None,
+    class_weight: ClassWeight = None,
     smoothing: float = 0.0,
     centred: bool | None = None,
     dtype: Any = None,
@@ -34,7 +36,8 @@ def make(
 ) -> Objective:
     """Return the objective of rows and targets; `dtype` is that of the targets."""
     dtype = read_as(X, costs) if dtype is None else dtype
-    targets = fold_weights(read_targets(y, loss), weights, None, smoothing, np.dtype(dtype))
+    raw = read_targets(y, loss)
+    targets = fold_weights(raw, weights, class_weight, smoothing, np.dtype(dtype))
     centred = fit_intercept if centred is None else centred
     data = as_data(X, targets, centred=centred, costs=costs)
     penalty = penalty_of(data, C=C, **params)

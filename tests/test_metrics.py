@@ -13,6 +13,8 @@ import pytest
 import scipy.sparse as sp
 import sklearn.metrics
 from numpy.testing import assert_allclose, assert_array_equal
+from objectives import make
+from scipy.special import softmax
 from sklearn.svm import LinearSVC
 
 import skce
@@ -535,6 +537,75 @@ def test_the_estimator_minimises_it(problem):
     clf.coef_ = clf.coef_ + 0.01
     clf.coef_[0] += 0.01
     assert log_loss(Y, clf.predict_proba(X)) > fitted
+
+
+def targets_of_every_form(rng, n):
+    """y, the losses of the fit and of the metric, columns of logits and a dict of class weights."""
+    labels = np.arange(n) % 4
+    Y = rng.dirichlet(np.ones(4), size=n)
+    outputs = rng.random((n, 4))
+    outputs[:, 1] = 1  # no mass of 0, which a difference of sums would not say
+    indicators = rng.integers(0, 2, (n, 4))
+    rounded = Y * rng.choice([1, 1.00005, 0.99993], size=(n, 1))
+    strings, two = np.array(list("dbca"))[labels], np.array(["no", "yes"])[labels // 2]
+    named = pd.DataFrame(rounded, columns=list("dbca"))
+    multilabel = pd.DataFrame(outputs, columns=list("dbca"))
+    numbers, letters = {0: 3, 2: 0.2}, {"a": 3, "c": 0.2}
+    return {
+        "labels": (labels, "categorical", "categorical", 4, numbers),
+        "strings": (strings, "categorical", "categorical", 4, letters),
+        "one against the rest": (labels, "binary", "binary", 4, numbers),
+        "two labels": (two, "auto", "categorical", 1, {"no": 3, "yes": 0.2}),
+        "two labels, softmax": (two, "categorical", "categorical", 2, {"yes": 0.2}),
+        "two labels, binary": (two, "binary", "binary", 1, {"no": 3}),
+        "one-hot": (np.eye(4)[labels], "categorical", "categorical", 4, numbers),
+        "distributions": (Y, "categorical", "categorical", 4, numbers),
+        "rounded": (rounded, "categorical", "categorical", 4, numbers),
+        "columns in another order": (named, "categorical", "categorical", 4, letters),
+        "half precision": (Y.astype(np.float16), "categorical", "categorical", 4, numbers),
+        "1-D probabilities": (rng.random(n), "binary", "binary", 1, {0: 3}),
+        "indicators": (indicators, "binary", "binary", 4, numbers),
+        "outputs": (outputs, "binary", "binary", 4, numbers),
+        "named outputs": (multilabel, "binary", "binary", 4, letters),
+    }
+
+
+@pytest.mark.parametrize("form", targets_of_every_form(np.random.default_rng(0), 4))
+@pytest.mark.parametrize("class_weight", [None, "balanced", dict])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weights", [None, np.float64, np.float32])
+def test_it_is_the_objective_of_a_fit(form, class_weight, smoothing, weights, rng):
+    # More rows than one chunk, for the sums of "balanced".
+    n = 5000 if class_weight == "balanced" else 60
+    y, loss, of_metric, n_outputs, by_name = targets_of_every_form(rng, n)[form]
+    class_weight = by_name if class_weight is dict else class_weight
+    X = rng.normal(size=(n, 3))
+    weights = None if weights is None else rng.uniform(0, 3, n).astype(weights)
+    options = {"class_weight": class_weight, "smoothing": smoothing, "weights": weights}
+    objective = make(X, y, loss, C=np.inf, centred=False, **options)
+    theta = rng.normal(size=objective.layout.size)
+    value, gradient = objective.value_gradient(theta)
+    W, b = objective.layout.unpack(theta)
+    assert len(W) == n_outputs
+    logits = X @ W.T + b
+    if n_outputs == 1:
+        logits = logits[:, 0]
+        proba = 1 / (1 + np.exp(-logits))
+    else:
+        proba = 1 / (1 + np.exp(-logits)) if of_metric == "binary" else softmax(logits, axis=1)
+    options = {"loss": of_metric, "class_weight": class_weight, "label_smoothing": smoothing}
+    # A fit has the sum over outputs, a metric the mean.
+    scale = n_outputs if of_metric == "binary" else 1
+    for function, predicted in ((log_loss, proba), (log_loss_from_logits, logits)):
+        got = scale * function(y, predicted, sample_weight=weights, normalize=False, **options)
+        assert_allclose(got, value * objective.scale, rtol=1e-12)
+    if class_weight == "balanced" and weights is not None:
+        return  # which the losses of rows know nothing of
+    of_rows = scale * log_loss_gradient_from_logits(y, logits, **options).reshape(n, -1)
+    if weights is not None:
+        of_rows *= weights[:, None]
+    got = objective.layout.pack(of_rows.T @ X, of_rows.sum(axis=0))
+    assert_allclose(got, gradient * objective.scale, rtol=1e-10, atol=1e-10)
 
 
 # ---------------------------------------------------------------------------------- decomposition

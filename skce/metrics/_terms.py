@@ -356,7 +356,9 @@ class MetricTargets:
         return float(-mass @ np.log(np.clip(mass / total, eps, 1 - eps)))
 
     def _total(self, sample_weight: NDArray | None) -> float:
-        return float(len(self.values) if sample_weight is None else sample_weight.sum())
+        if sample_weight is None:
+            return float(len(self.values))
+        return float(sample_weight.sum(dtype=np.float64))
 
     def distribution(self, rows: slice) -> NDArray:
         """Return y as a distribution over the classes, shape (r, n_classes)."""
