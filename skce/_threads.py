@@ -24,6 +24,7 @@ import threading
 from _thread import start_new_thread
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -40,8 +41,8 @@ Result = TypeVar("Result")
 
 
 @functools.cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController().select(user_api="blas")
+def _blas_libraries() -> list[Any]:
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
 @functools.cache
@@ -56,7 +57,7 @@ def _is_limited_by_thread(library: Any) -> bool:
 
 def _limit_this_thread() -> None:
     """Hold BLAS to one thread, where that is up to each thread, for as long as this one lives."""
-    for library in _blas().lib_controllers:
+    for library in threads.machine.blas():
         if _is_limited_by_thread(library):
             library.set_num_threads(1)
 
@@ -76,7 +77,7 @@ class _Held:
 
     def hold(self) -> None:
         """Hold them, or those that somebody has released since."""
-        for library in _blas().lib_controllers:
+        for library in threads.machine.blas():
             number = library.num_threads
             if number > 1 and _is_limited_by_thread(library) == self._by_thread:
                 self.before[library] = number
@@ -140,7 +141,7 @@ class _Pool:
         """Start threads, up to that number, as far as the system lets us have them."""
         while self.workers < workers:
             try:
-                start_new_thread(_work, (self._tasks, self._ended))
+                threads.machine.start(_work, (self._tasks, self._ended))
             except RuntimeError:  # too many there, or the interpreter ends
                 return
             self.workers += 1
@@ -198,7 +199,7 @@ class _Fits:
     def pool_of(self, workers: int) -> _Pool:
         """Return a pool of so many threads or more, if there can be as many."""
         if self.pool is None:
-            self.pool = _Pool()
+            self.pool = threads.machine.pool()
         self.pool.start(workers)
         return self.pool
 
@@ -214,10 +215,39 @@ class _OfThisThread(threading.local):
         self.fits = _Fits()
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What there is to work with.
+
+    Attributes
+    ----------
+    cores : callable
+        Returns their number.
+    blas : callable
+        Returns the controllers of BLAS libraries.
+    start : callable
+        Starts a thread that calls a function with arguments.
+    pool : callable
+        Returns threads that wait for work.
+    """
+
+    cores: Callable[[], int] = _cores
+    blas: Callable[[], list[Any]] = _blas_libraries
+    start: Callable[..., Any] = start_new_thread
+    pool: Callable[[], _Pool] = _Pool
+
+
 class _Threads:
-    """Context manager, for any number of threads and nested fits: the last to leave restores."""
+    """Context manager, for any number of threads and nested fits: the last to leave restores.
+
+    Attributes
+    ----------
+    machine : Machine
+        Tests have others.
+    """
 
     def __init__(self) -> None:
+        self.machine = Machine()
         # Reentrant, for a handler of signals may fit, or fork, anywhere.
         self._lock = threading.RLock()
         self._own = _OfThisThread()
@@ -292,15 +322,15 @@ class _Threads:
         (fits.held.hold if fits.depth else fits.held.release)()
         (self._held.hold if self._open else self._held.release)()
         # threadpoolctl lets one thread at a time set limits, and ignores the others.
-        for kind in {type(library) for library in _blas().lib_controllers}:
+        for kind in {type(library) for library in self.machine.blas()}:
             if hasattr(kind, "clear_controlling_thread"):
                 kind.clear_controlling_thread()
 
     def _number_of_threads(self) -> int:
         """As many as BLAS would use, so that what limits it limits us, but no more than cores."""
-        libraries = _blas().lib_controllers
+        libraries, cores = self.machine.blas(), self.machine.cores()
         allowed = [max(lib.num_threads, self._held.before.get(lib, 1)) for lib in libraries]
-        return min(_cores(), max(allowed)) if allowed else _cores()
+        return min(cores, max(allowed)) if allowed else cores
 
     def unlock(self) -> None:
         """Give the lock back, if an interrupt came just before this thread would have."""

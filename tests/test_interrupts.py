@@ -21,7 +21,7 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 
 import skce
 from skce import SoftmaxClassifier, SoftmaxClassifierCV, _threads, log_loss, softmax_path
-from skce._threads import threads
+from skce._threads import Machine, threads
 
 BLAS = ThreadpoolController().select(user_api="blas").lib_controllers
 PACKAGE = str(Path(skce.__file__).parent)
@@ -31,11 +31,12 @@ KINDS = ("small", "large", "sparse", "l1", "lbfgs", "binary", "cv")
 
 
 @pytest.fixture(autouse=True)
-def two_threads(monkeypatch):
+def two_threads():
     """As many threads as it takes to have a pool, and a limit of BLAS to restore."""
-    monkeypatch.setattr(_threads, "_cores", lambda: 2)
+    machine, threads.machine = threads.machine, Machine(cores=lambda: 2)
     with threadpool_limits(2, user_api="blas"):
         yield
+    threads.machine = machine
 
 
 @pytest.fixture
@@ -293,17 +294,20 @@ def test_interrupts_at_random_times_leave_nothing(kind, long):
 # ---------------------------------------------------------------------------- in certain places
 @pytest.mark.parametrize("place", ["__init__", "start", "map", "close"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_an_interrupt_of_the_pool_leaves_none_that_is_used_again(place, when, monkeypatch):
-    case = Case("l1")
-    real = getattr(_threads._Pool, place)
+def test_an_interrupt_of_the_pool_leaves_none_that_is_used_again(place, when):
+    case, came = Case("l1"), []
 
     def interrupted(self, *args):
+        real = getattr(super(Pool, self), place)
+        if came:
+            return real(*args)
         if when == "after":
-            real(self, *args)
-        setattr(_threads._Pool, place, real)
+            real(*args)
+        came.append(place)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_threads._Pool, place, interrupted)
+    Pool = type("Pool", (_threads._Pool,), {place: interrupted})
+    threads.machine = Machine(cores=lambda: 2, pool=Pool)
     with pytest.raises(KeyboardInterrupt):
         case.fit()
     case.check(place)

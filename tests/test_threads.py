@@ -12,8 +12,8 @@ from sklearn.datasets import load_iris
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
 import skce
-from skce import SoftmaxClassifier, _threads
-from skce._threads import threads
+from skce import SoftmaxClassifier
+from skce._threads import Machine, threads
 
 BLAS = ThreadpoolController().select(user_api="blas").lib_controllers
 X, y = load_iris(return_X_y=True)
@@ -37,12 +37,13 @@ def set_numbers(numbers):
 
 
 @pytest.fixture(autouse=True)
-def two_threads(monkeypatch):
-    monkeypatch.setattr(_threads, "_cores", lambda: 2)
+def two_threads():
+    machine, threads.machine = threads.machine, Machine(cores=lambda: 2)
     before = number_of_threads()
     set_numbers([2] * len(BLAS))
     yield
     set_numbers(before)
+    threads.machine = machine
 
 
 class InThread:
@@ -101,8 +102,8 @@ def test_a_limit_that_somebody_sets_during_a_fit_stays():
     assert number_of_threads() == [3] * len(BLAS)
 
 
-def test_threads_that_fit_at_once_share_the_cores(two, monkeypatch):
-    monkeypatch.setattr(_threads, "_cores", lambda: 4)
+def test_threads_that_fit_at_once_share_the_cores(two):
+    threads.machine = Machine(cores=lambda: 4)
     set_numbers([4] * len(BLAS))
     with threads:
         assert list(threads.map(abs, [-1, -2])) == [1, 2]
@@ -140,11 +141,11 @@ def test_a_fit_within_a_fit_uses_its_pool():
     assert threads._pool is None
 
 
-def test_where_no_thread_can_be_started_there_is_none(monkeypatch):
+def test_where_no_thread_can_be_started_there_is_none():
     def refuse(*_):
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(_threads, "start_new_thread", refuse)
+    threads.machine = Machine(cores=lambda: 2, start=refuse)
     with threads:
         assert list(threads.map(abs, [-1, -2])) == [1, 2]
         assert threads._pool.workers == 0
@@ -193,14 +194,9 @@ class LimitedByThread:
         self.own.number = number
 
 
-class Libraries:
-    def __init__(self, *libraries):
-        self.lib_controllers = libraries
-
-
-def test_limits_that_each_thread_has_are_set_and_restored_in_each(two, monkeypatch):
+def test_limits_that_each_thread_has_are_set_and_restored_in_each(two):
     library = LimitedByThread()
-    monkeypatch.setattr(_threads, "_blas", lambda: Libraries(library))
+    threads.machine = Machine(cores=lambda: 2, blas=lambda: [library])
 
     def here():
         return library.num_threads
@@ -224,8 +220,8 @@ import os, sys, threading, time
 import numpy as np
 from threadpoolctl import ThreadpoolController
 from skce import SoftmaxClassifier
-from skce import _threads
-_threads._cores = lambda: 2
+from skce._threads import Machine, threads
+threads.machine = Machine(cores=lambda: 2)
 def blas():
     return ThreadpoolController().select(user_api="blas")
 def numbers():
@@ -313,14 +309,14 @@ before = numbers()
 assert child(lambda: fit() is not None and numbers() == before) == 0
 wanted = fit()
 assert child(lambda: (fit() == wanted).all() and numbers() == before) == 0
-with _threads.threads:
-    list(_threads.threads.map(abs, [1, 2]))
-    assert _threads.threads._pool is not None
+with threads:
+    list(threads.map(abs, [1, 2]))
+    assert threads._pool is not None
     # A child that goes on in the fit has a pool of its own, ...
     def goes_on():
         assert numbers() == [1] * len(before)
         assert (fit() == wanted).all()
-        _threads.threads.__exit__(None, None, None)
+        threads.__exit__(None, None, None)
         return numbers() == before and (fit() == wanted).all()
     assert child(goes_on) == 0
     assert numbers() == [1] * len(before)
