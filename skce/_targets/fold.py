@@ -106,10 +106,26 @@ def fold_classes(
     mass: Callable[[], NDArray],
     total: float | None = None,
 ) -> ClassFold:
-    """Fold of classes that exclude each other; for the parameters see `class_weights`."""
+    """Fold of classes that exclude each other.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None
+    smoothing : float
+    classes : ndarray of shape (K,)
+    mass : callable
+        Returns the target mass of each class, of weighted rows.
+    total : float, default=None
+        Sum of the weights of all rows. By default that of the mass, which is less or more where
+        rows of an indicator matrix do not sum to 1.
+    """
     K = len(classes)
-    w = class_weights(class_weight, classes, mass, total)
-    w = np.ones(K) if w is None else w
+    w = np.ones(K)
+    if isinstance(class_weight, dict):
+        w = _weights_from_dict(class_weight, classes)
+    elif class_weight is not None:
+        of_class = mass()
+        w = _balanced_weights(of_class, float(of_class.sum()) if total is None else total, K)
     return ClassFold(w, w * (1 - smoothing), w * (smoothing / K))
 
 
@@ -140,38 +156,10 @@ def fold_outputs(
     if class_weight is None:
         return OutputFold(smoothing)
     if isinstance(class_weight, str):
-        mass_0, mass_1 = (balanced_weights(mass, total, 2) for mass in masses())
+        mass_0, mass_1 = (_balanced_weights(mass, total, 2) for mass in masses())
         return OutputFold(smoothing, (mass_0, mass_1))
-    w = weights_from_dict(class_weight, classes)
+    w = _weights_from_dict(class_weight, classes)
     return OutputFold(smoothing, (w[:1], w[1:]) if of_two else (np.ones(len(w)), w))
-
-
-def class_weights(
-    class_weight: ClassWeight,
-    classes: NDArray,
-    mass: Callable[[], NDArray],
-    total: float | None = None,
-) -> NDArray | None:
-    """Weights in the order of the classes; None for ones.
-
-    Parameters
-    ----------
-    class_weight : dict, "balanced" or None
-    classes : ndarray of shape (K,)
-    mass : callable
-        Returns the target mass of each class, of weighted rows.
-    total : float, default=None
-        Sum of the weights of all rows. By default that of the mass, which is less or more where
-        rows of an indicator matrix do not sum to 1.
-    """
-    if class_weight is None:
-        return None
-    if isinstance(class_weight, dict):
-        return weights_from_dict(class_weight, classes)
-    of_class = mass()
-    return balanced_weights(
-        of_class, float(of_class.sum()) if total is None else total, len(classes)
-    )
 
 
 def mass_of_labels(codes: NDArray, weights: NDArray | None, n_classes: int) -> NDArray:
@@ -184,7 +172,7 @@ def mass_of_columns(y: NDArray, weights: NDArray | None) -> NDArray:
     return y.sum(axis=0) if weights is None else weights.astype(np.float64) @ y
 
 
-def balanced_weights(mass: NDArray, total: float, n_classes: int) -> NDArray:
+def _balanced_weights(mass: NDArray, total: float, n_classes: int) -> NDArray:
     """Weights total / (n_classes * mass_k); 1 for a class without mass, which weighs nothing."""
     with np.errstate(over="ignore"):
         weights = np.divide(total / n_classes, mass, out=np.ones_like(mass), where=mass > 0)
@@ -196,7 +184,7 @@ def balanced_weights(mass: NDArray, total: float, n_classes: int) -> NDArray:
     return weights
 
 
-def weights_from_dict(class_weight: dict, classes: NDArray) -> NDArray:
+def _weights_from_dict(class_weight: dict, classes: NDArray) -> NDArray:
     """Weights in the order of `classes`; 1 for a class that the dictionary leaves out."""
     numbers = {
         label: check_number(weight, f"class_weight[{label!r}]")

@@ -32,7 +32,6 @@ from .._losses.categorical import log_softmax
 from .._targets.fold import (
     ClassWeight,
     OutputFold,
-    class_weights,
     fold_classes,
     fold_outputs,
     mass_of_columns,
@@ -506,9 +505,8 @@ class Outputs(MetricTargets):
 
     def _prepare(self, class_weight: ClassWeight, sample_weight: NDArray | None) -> None:
         def masses() -> tuple[NDArray, NDArray]:
-            return self._mass(lambda rows: 1 - self._y(rows), sample_weight), self.column_mass(
-                sample_weight
-            )
+            fails = self._mass(lambda rows: 1 - self._y(rows), sample_weight)
+            return fails, self.column_mass(sample_weight)
 
         total = self._total(sample_weight)
         self._fold = fold_outputs(class_weight, self.smoothing, self.classes, masses, total)
@@ -569,17 +567,13 @@ class OneVsRest(Outputs):
         return _one_hot(self.values[rows], self.n_classes)
 
     def _share(self, rows: slice) -> NDArray | float:
-        share = super()._share(rows)
-        return share if self._w is None else share * self._w[self.values[rows]]
+        return super()._share(rows) * self._weights[self.values[rows]]
 
     def _prepare(self, class_weight: ClassWeight, sample_weight: NDArray | None) -> None:
         self._fold = OutputFold(self.smoothing)
-        self._w = class_weights(
-            class_weight,
-            self.classes,
-            lambda: self.column_mass(sample_weight),
-            self._total(sample_weight),
-        )
+        self._weights = fold_classes(
+            class_weight, self.smoothing, self.classes, lambda: self.column_mass(sample_weight)
+        ).weights
 
     def column_mass(self, sample_weight: NDArray | None) -> NDArray:
         """Rows of each class, by weight."""
