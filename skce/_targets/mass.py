@@ -195,7 +195,7 @@ class Targets:
 
 
 class LabelTargets(Targets):
-    """Hard labels as integer codes, for softmax and for one-vs-rest."""
+    """Hard labels as integer codes."""
 
     _by_row = ("_on", "_total", "_spread")
 
@@ -214,18 +214,25 @@ class LabelTargets(Targets):
         if class_weight is not None:
             by_row = by_row * fold.weights.astype(self.dtype)[self._values]
         self._on = by_row if eps == 0 else by_row * (1 - eps)
-        background = fold.background
-        if self.loss == "binary":
-            background = OutputFold(eps).smooth(np.zeros(len(self.classes)))
-            self._spread = self._total = by_row
-        else:
-            self._spread = self.weights
-            self._total = self._on + self._spread * float(background.sum())
+        self._spread, self._total, background = self._rest(fold, by_row, eps)
         _check_some_mass(self._total)
         self._background = background.astype(self.dtype) if eps else None
 
+    def _rest(self, fold: ClassFold, by_row: NDArray, eps: float) -> tuple[NDArray, ...]:
+        """Return the weights of what all classes get, the mass of each row, and what they get."""
+        total = self._on + self.weights * float(fold.background.sum())
+        return self.weights, total, fold.background
+
     def _mass(self, weights: NDArray) -> NDArray:
         return mass_of_labels(self._values, weights, len(self.classes))
+
+
+class OneVsRestTargets(LabelTargets):
+    """Hard labels, each class against the others."""
+
+    def _rest(self, fold: ClassFold, by_row: NDArray, eps: float) -> tuple[NDArray, ...]:
+        background = OutputFold(eps).smooth(np.zeros(len(fold.on)))
+        return by_row, by_row, background
 
 
 class DistributionTargets(Targets):
@@ -299,7 +306,14 @@ class OutputTargets(Targets):
 #: Arrays by row that all targets have.
 _BY_ROW = ("weights", "_values")
 
-_FORMS = {"codes": LabelTargets, "distributions": DistributionTargets, "outputs": OutputTargets}
+#: By what y holds, and how logits become probabilities.
+_FORMS: dict[tuple[str, str], type[Targets]] = {
+    ("codes", "softmax"): LabelTargets,
+    ("codes", "one-vs-rest"): OneVsRestTargets,
+    ("distributions", "softmax"): DistributionTargets,
+    ("outputs", "sigmoid"): OutputTargets,
+    ("outputs", "multilabel"): OutputTargets,
+}
 
 
 def fold_weights(
@@ -310,7 +324,7 @@ def fold_weights(
     dtype: DTypeLike,
 ) -> Targets:
     """Fold smoothing and weights into targets; for the parameters see `Targets`."""
-    return _FORMS[raw.kind](raw, sample_weight, class_weight, label_smoothing, dtype)
+    return _FORMS[raw.kind, raw.form](raw, sample_weight, class_weight, label_smoothing, dtype)
 
 
 #: Binary losses need no reference class.
