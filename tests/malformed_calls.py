@@ -43,6 +43,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 import sklearn
+from scipy.special import expit
 from sklearn.base import BaseEstimator
 
 import skce
@@ -52,6 +53,7 @@ from skce import (
     displays,
     metrics,
     model_selection,
+    optimize,
     softmax_path,
 )
 
@@ -567,6 +569,17 @@ def _configured(function: Callable) -> Callable:
     return call
 
 
+def _minimize(x0: Any, **options: Any) -> Any:
+    """Minimise a smooth, convex function."""
+    return optimize.newton_cg(
+        lambda x: float(np.logaddexp(0, x).sum() + x @ x / 2),
+        x0,
+        jac=lambda x: expit(x) + x,
+        hessp=lambda x, v: (expit(x) * expit(-x) + 1) * v,
+        **options,
+    )
+
+
 def calls() -> list[Call]:
     """Return every public callable with valid arguments, once for each meaning of y."""
     X, S, w = D["X"], sp.csr_array(np.where(D["X"] > 0, D["X"], 0)), D["w"]
@@ -856,6 +869,20 @@ def calls() -> list[Call]:
         )
     )
 
+    out.append(
+        Call(
+            "newton_cg",
+            _minimize,
+            {"x0": np.ones(3), "tol": 1e-6, "maxiter": 20, "disp": False, "least_curvature": 1.0},
+            {
+                "x0": "numbers",
+                "tol": "number",
+                "maxiter": "number",
+                "disp": "flag",
+                "least_curvature": "number",
+            },
+        )
+    )
     for kind, y in (("ints", D["y"]), ("P", D["P"]), ("p", D["p"])):
         out.append(
             Call(

@@ -148,6 +148,12 @@ def test_iterations_that_are_not_enough(capsys):
         ({"bounds": [(0, 1)] * 20}, ValueError, "no bounds"),
         ({"constraints": LinearConstraint(np.eye(20), 0, 1)}, ValueError, "no constraints"),
         ({"options": {"gtol": 1e-3}}, TypeError, "no option 'gtol'"),
+        ({"tol": 0.0}, ValueError, "'tol'"),
+        ({"options": {"maxiter": 0}}, ValueError, "'maxiter'"),
+        ({"options": {"least_curvature": -1.0}}, ValueError, "'least_curvature'"),
+        ({"fun": lambda w: np.nan}, ValueError, "finite at x0"),
+        ({"jac": lambda w: np.zeros(3)}, ValueError, "jac must return a vector of shape"),
+        ({"hessp": lambda w, v: np.zeros((2, 20))}, ValueError, "hessp must return a vector"),
     ],
 )
 def test_what_it_does_not_take_is_an_error(options, error, match):
@@ -224,3 +230,9 @@ def test_no_other_minimiser_is_imported():
                 assert not any("scipy.optimize" in alias.name for alias in node.names)
     # The decomposition of a score minimises over one temperature.
     assert others == {("metrics", "minimize_scalar")}
+
+
+@pytest.mark.parametrize("x0", [[1.0, np.nan], np.ones((2, 2)), "text", []])
+def test_a_start_that_is_no_vector_is_an_error(x0):
+    with pytest.raises(ValueError, match="x0"):
+        newton_cg(lambda x: 0.0, x0, jac=lambda x: x, hessp=lambda x, v: v)

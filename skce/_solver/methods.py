@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
 from scipy.optimize import minimize as scipy_minimize
 
-from .._checks import check_numbers
+from .._checks import LARGEST, VERBOSE, Number, check_numbers
 from .._problem.objective import Objective
+from .._sklearn import validate_params
 from .iterate import State, iterate
 from .newton import AsTheyAre, Newton
 from .run import Fun, Hessp, Log, Run, evolve
@@ -33,6 +35,20 @@ ScipyMethod = Callable[..., OptimizeResult]
 Solver = Callable[[State, Run], tuple[State, Stop]]
 
 
+@validate_params(
+    {
+        "fun": [callable],
+        "jac": [callable, None],
+        "hess": [callable, None],
+        "hessp": [callable, None],
+        "callback": [callable, None],
+        "tol": [Number(Real, 0, LARGEST, closed="right")],
+        "maxiter": [Number(Integral, 1, None, closed="left")],
+        "disp": VERBOSE,
+        "least_curvature": [Number(Real, 0, LARGEST, closed="both")],
+    },
+    prefer_skip_nested_validation=True,
+)
 def newton_cg(
     fun: Callable[..., float],
     x0: ArrayLike,
@@ -98,7 +114,8 @@ def newton_cg(
     Raises
     ------
     ValueError
-        If there is no gradient or no Hessian, or if there are bounds or constraints.
+        If there is no gradient or no Hessian, if there are bounds or constraints, if `x0` or what
+        the functions return there is not finite, or if an option is out of range.
     TypeError
         If an option is unknown.
 
@@ -139,20 +156,25 @@ def newton_cg(
         )
     if bounds is not None or constraints:
         raise ValueError("newton_cg takes no bounds and no constraints.")
-    x0 = np.array(x0, dtype=np.float64)
+    start = check_numbers(x0, "x0").astype(np.float64)
+    if start.ndim != 1 or not len(start) or not np.isfinite(start).all():
+        raise ValueError("x0 must be a vector of finite numbers.")
 
     def times_hessian(x: NDArray, p: NDArray) -> NDArray:
-        product = hess(x, *args) @ p if hessp is None else hessp(x, p, *args)  # type: ignore[misc]
-        return np.asarray(product, dtype=np.float64)
+        if hessp is not None:
+            return _vector(hessp(x, p, *args), len(start), "hessp")
+        return _vector(hess(x, *args) @ p, len(start), "hess")  # type: ignore[misc]
 
     log = Log(verbose=int(disp))
-    run = Run(fun=_both(fun, jac, args), log=log, tol=tol, max_iter=maxiter)
-    point = run.evaluate(x0)
+    run = Run(fun=_both(fun, jac, args), log=log, tol=float(tol), max_iter=int(maxiter))
+    point = run.evaluate(start)
+    if not np.isfinite(point.value) or not np.isfinite(point.gradient).all():
+        raise ValueError("fun and jac must be finite at x0: start from another point.")
     log.start(point)
     log.on_iteration = None if callback is None else _on_iteration(callback, log)
-    method = Newton(hessp=times_hessian, variables=AsTheyAre(len(x0), least_curvature))
-    state = State(point, method)
-    result = descend(fun, x0, args, jac=jac, hessp=times_hessian, run=run, state=state)
+    variables = AsTheyAre(len(start), float(least_curvature))
+    state = State(point, Newton(hessp=times_hessian, variables=variables))
+    result = descend(fun, start, args, jac=jac, hessp=times_hessian, run=run, state=state)
     if log.verbose and log.n_iter > log.printed:
         log.print()
     del result["state"], result["stop"]
@@ -212,7 +234,18 @@ def _both(
     fun: Callable[..., float], jac: Callable[..., NDArray], args: tuple[Any, ...]
 ) -> Callable[[NDArray], tuple[float, NDArray]]:
     """Return what takes x, and returns the value and the gradient."""
-    return lambda x: (float(fun(x, *args)), np.asarray(jac(x, *args), dtype=np.float64))
+    return lambda x: (float(fun(x, *args)), _vector(jac(x, *args), len(x), "jac"))
+
+
+def _vector(values: Any, size: int, name: str) -> NDArray:
+    """Return what a function returned as a vector of that size."""
+    vector = np.asarray(values, dtype=np.float64)
+    if vector.shape != (size,):
+        raise ValueError(
+            f"{name} must return a vector of shape ({size},), as x0 is, but that has shape "
+            f"{vector.shape}."
+        )
+    return vector
 
 
 def _on_iteration(callback: Callable[..., Any], log: Log) -> Callable[[NDArray], bool]:
