@@ -1,28 +1,20 @@
-"""Every door to `scipy.optimize.minimize`: our methods as its `method`, and its own methods.
-
-`newton_cg` and `proximal_newton` are functions that SciPy takes as a `method`. A fit calls
-`scipy.optimize.minimize` with one of them, or with a method of SciPy or of the user.
-"""
+"""Every door to `scipy.optimize.minimize`: our methods as its `method`, and its own methods."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import partial
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 from scipy.optimize import minimize as scipy_minimize
 
-from .._checks import LARGEST, VERBOSE, Number, check_numbers
+from .._checks import check_numbers
 from .._problem.objective import Objective
-from .._sklearn import validate_params
 from .iterate import State, iterate
-from .newton import AsTheyAre, Newton
-from .run import Fun, Hessp, Log, Run, evolve
+from .run import Fun, Hessp, Run, evolve
 from .stop import Stop
 
 #: Options with which SciPy's L-BFGS-B does not stop by itself.
@@ -33,152 +25,6 @@ ScipyMethod = Callable[..., OptimizeResult]
 
 #: Runs until the gap is small enough, or nothing more is gained.
 Solver = Callable[[State, Run], tuple[State, Stop]]
-
-
-@validate_params(
-    {
-        "fun": [callable],
-        "jac": [callable, None],
-        "hess": [callable, None],
-        "hessp": [callable, None],
-        "callback": [callable, None],
-        "tol": [Number(Real, 0, LARGEST, closed="right")],
-        "maxiter": [Number(Integral, 1, None, closed="left")],
-        "disp": VERBOSE,
-        "least_curvature": [Number(Real, 0, LARGEST, closed="both")],
-    },
-    prefer_skip_nested_validation=True,
-)
-def newton_cg(
-    fun: Callable[..., float],
-    x0: ArrayLike,
-    args: tuple[Any, ...] = (),
-    *,
-    jac: Callable[..., NDArray] | None = None,
-    hess: Callable[..., Any] | None = None,
-    hessp: Callable[..., NDArray] | None = None,
-    bounds: Any = None,
-    constraints: Any = (),
-    callback: Callable[..., Any] | None = None,
-    tol: float = 1e-9,
-    maxiter: int = 1000,
-    disp: bool = False,
-    least_curvature: float = 0.0,
-    **unknown: Any,
-) -> OptimizeResult:
-    """Newton's method with conjugate gradients, as a `method` of `scipy.optimize.minimize`.
-
-    It minimises smooth, convex functions, and is what :class:`SoftmaxClassifier` is fitted by.
-    Other than SciPy's own "Newton-CG" it ends by the gap to the minimum, which is estimated by the
-    Newton decrement g' H^-1 g / 2, and not by a gradient or a step, whose sizes depend on units.
-
-    Parameters
-    ----------
-    fun : callable
-        ``fun(x, *args)`` returns the value, or with ``jac=True`` the value and the gradient.
-    x0 : array-like of shape (n,)
-        Start.
-    args : tuple, default=()
-        More arguments of all functions.
-    jac : callable
-        ``jac(x, *args)`` returns the gradient.
-    hess : callable, default=None
-        ``hess(x, *args)`` returns the Hessian, an array, sparse matrix or `LinearOperator`.
-    hessp : callable, default=None
-        ``hessp(x, p, *args)`` returns the Hessian times p. Takes precedence over `hess`.
-    bounds : None
-        There must be none.
-    constraints : tuple, default=()
-        There must be none.
-    callback : callable, default=None
-        Is called after each iteration, as SciPy's methods do it: with x or, if its parameter is
-        named `intermediate_result`, with an `OptimizeResult`. `StopIteration` ends the run.
-    tol : float, default=1e-9
-        The gap to reach, relative to the size of the minimum, or absolute if that is below 1.
-    maxiter : int, default=1000
-        Iterations at most.
-    disp : bool, default=False
-        Whether to print a line per iteration.
-    least_curvature : float, default=0.0
-        No eigenvalue of any Hessian is below this: the strength of an L2 penalty on all x, say.
-        What conjugate gradients miss of the gap is then bounded, and they can end earlier.
-    **unknown : dict
-        Other options are an error.
-
-    Returns
-    -------
-    OptimizeResult
-        With `x`, `fun`, `jac`, `nit`, `nfev`, `njev`, `nhev`, `gap`, `success`, `status` and
-        `message`.
-
-    Raises
-    ------
-    ValueError
-        If there is no gradient or no Hessian, if there are bounds or constraints, if `x0` or what
-        the functions return there is not finite, or if an option is out of range.
-    TypeError
-        If an option is unknown.
-
-    See Also
-    --------
-    scipy.optimize.minimize : Takes this as its `method`.
-    SoftmaxClassifier : Is fitted by this method.
-
-    Notes
-    -----
-    Sources: Nocedal and Wright, *Numerical Optimization*, 2006, section 7.1; Boyd and Vandenberghe,
-    *Convex Optimization*, 2004, section 9.5.1 (the decrement).
-
-    Examples
-    --------
-    Poisson regression with an L2 penalty:
-
-    >>> import numpy as np
-    >>> from scipy.optimize import minimize
-    >>> from skce.optimize import newton_cg
-    >>> rng = np.random.default_rng(0)
-    >>> X, w = rng.normal(size=(200, 3)), np.array([1.0, -0.5, 0.0])
-    >>> y = rng.poisson(np.exp(X @ w))
-    >>> result = minimize(
-    ...     lambda w: float((np.exp(X @ w) - y * (X @ w)).sum() + w @ w / 2), np.zeros(3),
-    ...     jac=lambda w: X.T @ (np.exp(X @ w) - y) + w,
-    ...     hessp=lambda w, v: X.T @ (np.exp(X @ w) * (X @ v)) + v,
-    ...     method=newton_cg, tol=1e-9, options={"least_curvature": 1.0},
-    ... )
-    >>> result.success, result.x.round(2)
-    (True, array([ 0.99, -0.5 ,  0.05]))
-    """
-    if unknown:
-        raise TypeError(f"newton_cg has no option {next(iter(unknown))!r}.")
-    if jac is None or (hess is None and hessp is None):
-        raise ValueError(
-            "newton_cg needs the gradient and the Hessian: pass jac, and hessp or hess."
-        )
-    if bounds is not None or constraints:
-        raise ValueError("newton_cg takes no bounds and no constraints.")
-    start = check_numbers(x0, "x0").astype(np.float64)
-    if start.ndim != 1 or not len(start) or not np.isfinite(start).all():
-        raise ValueError("x0 must be a vector of finite numbers.")
-
-    def times_hessian(x: NDArray, p: NDArray) -> NDArray:
-        if hessp is not None:
-            return _vector(hessp(x, p, *args), len(start), "hessp")
-        return _vector(hess(x, *args) @ p, len(start), "hess")  # type: ignore[misc]
-
-    log = Log(verbose=int(disp))
-    run = Run(fun=_both(fun, jac, args), log=log, tol=float(tol), max_iter=int(maxiter))
-    point = run.evaluate(start)
-    if not np.isfinite(point.value) or not np.isfinite(point.gradient).all():
-        raise ValueError("fun and jac must be finite at x0: start from another point.")
-    log.start(point)
-    log.on_iteration = None if callback is None else _on_iteration(callback, log)
-    variables = AsTheyAre(len(start), float(least_curvature))
-    state = State(point, Newton(hessp=times_hessian, variables=variables))
-    result = descend(fun, start, args, jac=jac, hessp=times_hessian, run=run, state=state)
-    if log.verbose and log.n_iter > log.printed:
-        log.print()
-    del result["state"], result["stop"]
-    return result
 
 
 def descend(
@@ -209,7 +55,7 @@ def descend(
         Also with the `state` and the `stop`.
     """
     del unused
-    run = evolve(run, fun=_both(fun, jac, args))
+    run = evolve(run, fun=as_one(fun, jac, args))
     state, stop = iterate(evolve(state, method=state.method.through(hessp)), run)
     log, point = run.log, state.point
     message = f"The estimated gap, {state.look.gap:.1e}, is at most tol={run.tol:g}."
@@ -230,14 +76,14 @@ def descend(
     )
 
 
-def _both(
+def as_one(
     fun: Callable[..., float], jac: Callable[..., NDArray], args: tuple[Any, ...]
 ) -> Callable[[NDArray], tuple[float, NDArray]]:
     """Return what takes x, and returns the value and the gradient."""
-    return lambda x: (float(fun(x, *args)), _vector(jac(x, *args), len(x), "jac"))
+    return lambda x: (float(fun(x, *args)), vector(jac(x, *args), len(x), "jac"))
 
 
-def _vector(values: Any, size: int, name: str) -> NDArray:
+def vector(values: Any, size: int, name: str) -> NDArray:
     """Return what a function returned as a vector of that size."""
     vector = np.asarray(values, dtype=np.float64)
     if vector.shape != (size,):
@@ -246,24 +92,6 @@ def _vector(values: Any, size: int, name: str) -> NDArray:
             f"{vector.shape}."
         )
     return vector
-
-
-def _on_iteration(callback: Callable[..., Any], log: Log) -> Callable[[NDArray], bool]:
-    """Return what calls back as SciPy's methods do, and returns whether to stop."""
-    takes_result = set(inspect.signature(callback).parameters) == {"intermediate_result"}
-
-    def on_iteration(x: NDArray) -> bool:
-        try:
-            if takes_result:
-                result = OptimizeResult(x=x.copy(), fun=log.values[-1], nit=log.n_iter)
-                callback(intermediate_result=result)
-            else:
-                callback(x.copy())
-        except StopIteration:
-            return True
-        return False
-
-    return on_iteration
 
 
 class _Both:
