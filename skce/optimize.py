@@ -146,12 +146,7 @@ def newton_cg(
     if start.ndim != 1 or not len(start) or not np.isfinite(start).all():
         raise ValueError("x0 must be a vector of finite numbers.")
 
-    def times_hessian(x: NDArray, p: NDArray) -> NDArray:
-        """Return the Hessian at x times p."""
-        if hessp is not None:
-            return vector(hessp(x, p, *args), len(start), "hessp")
-        return vector(hess(x, *args) @ p, len(start), "hess")  # type: ignore[misc]
-
+    times_hessian = _products(hess, hessp, args, len(start))
     log = Log(verbose=int(disp))
     run = Run(fun=as_one(fun, jac, args), log=log, tol=float(tol), max_iter=int(maxiter))
     point = run.evaluate(start)
@@ -166,6 +161,22 @@ def newton_cg(
         log.print()
     del result["state"], result["stop"]
     return result
+
+
+def _products(
+    hess: Callable[..., Any] | None,
+    hessp: Callable[..., NDArray] | None,
+    args: tuple[Any, ...],
+    size: int,
+) -> Callable[[NDArray, NDArray], NDArray]:
+    """Return what takes x and p, and returns the Hessian at x times p."""
+
+    def times_hessian(x: NDArray, p: NDArray) -> NDArray:
+        if hessp is not None:
+            return vector(hessp(x, p, *args), size, "hessp")
+        return vector(hess(x, *args) @ p, size, "hess")  # type: ignore[misc]
+
+    return times_hessian
 
 
 def _on_iteration(callback: Callable[..., Any], log: Log) -> Callable[[NDArray], bool]:
