@@ -161,6 +161,14 @@ def test_what_it_does_not_take_is_an_error(options, error, match):
         Poisson().minimize(**options)
 
 
+def test_the_estimator_takes_it_as_a_solver_like_any_other():
+    X, y = load_iris(return_X_y=True)
+    best = SoftmaxClassifier(tol=1e-12).fit(X, y).optimize_result_.fun
+    result = SoftmaxClassifier(solver=newton_cg, tol=1e-8).fit(X, y).optimize_result_
+    assert result.success
+    assert result.fun / best - 1 <= 1e-8
+
+
 # --------------------------------------------------------------------------------------------------
 # every fit
 def calls_of_minimize(action):
