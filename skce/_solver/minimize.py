@@ -52,6 +52,7 @@ from .variables import (
     precondition,
     rounding_without_intercept,
     take_sample,
+    variance_of,
 )
 from .working_set import WorkingSet
 
@@ -336,7 +337,7 @@ def _growing(objective: Objective, move: NDArray) -> tuple[NDArray, NDArray]:
     """Return the outputs and the features without a penalty that a step moved most."""
     mean, square = objective.moments()
     D, d = objective.layout.unpack(move)
-    moved = np.abs(D) * np.sqrt(np.maximum(square - mean**2, 0)) * objective.penalty.free
+    moved = np.abs(D) * np.sqrt(variance_of(objective, mean, square)) * objective.penalty.free
     if objective.layout.fit_intercept:
         moved = np.column_stack([moved, np.abs(d + D @ mean)])
     most = moved >= objective.costs.growing * moved.max()
