@@ -358,6 +358,8 @@ class ModelCosts:
     model_truncation: float = 0.1
     #: Multiplications in the time of one call of NumPy.
     call_work: float = 1e5
+    #: Calls of NumPy in the time that a pass over few rows takes beside its multiplications.
+    calls_per_pass: int = 3
     #: Multiplications in the time of a step along one coefficient.
     coordinate_work: float = 6e3
     #: A Cholesky factor of size n takes n^3 multiplications of a matrix product, over this.

@@ -112,6 +112,7 @@ def newton_decrement(
     rounded_away = np.finfo(gradient.dtype).eps ** costs.rounded_away
     sums, norms = [0.0], [float(residual @ residual)]
     lengths: list[float] = []
+    has_bound = missed(user_residual) < np.inf
 
     def smallest_eigenvalue() -> float:
         """At most a typical one: if a few far larger ones come first, they tell nothing."""
@@ -119,6 +120,8 @@ def newton_decrement(
 
     def is_complete() -> bool:
         """Whether little is missing, by the terms, by the Ritz values and by the bound."""
+        if not (white or has_bound):
+            return norms[-1] <= eps**costs.solved_without_bound * norms[0]
         small = missing * max(found.gap, limit)
         window = max(3, len(sums) // 4)
         settled = (

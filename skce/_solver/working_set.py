@@ -288,7 +288,7 @@ class WorkingSet:
         hessian = objective.hessian(theta)
         diagonal = _diagonal(objective, theta, mean)[own]
         centred = Whitened(objective, mean, 1.0)
-        cost = float(objective.time_per_pass)
+        cost = objective.time_per_pass + self.costs.calls_per_pass * self.costs.call_work
 
         def product(v: NDArray) -> NDArray:
             nonlocal made
