@@ -367,12 +367,18 @@ def test_a_model_that_was_not_solved_certifies_nothing():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(40, 3)), np.arange(40) % 3
     objective = make(X, y, C=1.0, bounds=(-1.0, 1.0))
-    active = WorkingSet(objective, objective.nonsmooth)
+
+    class Lost(WorkingSet):
+        """Models whose Hessian is not a number."""
+
+        def _model(self, theta, some, *, by_root):
+            lost = np.full((len(some), len(some)), np.nan)
+            return lambda damping, *rest: Dense(lost, *rest), lambda: 1
+
+    active = Lost(objective, objective.nonsmooth)
     theta = np.zeros(objective.layout.size)
     value, gradient = objective.value_gradient(theta)
     some, _ = active.choose(theta, gradient)
-    lost = np.full((len(some), len(some)), np.nan)
-    active._model = lambda *_, by_root: (lambda damping, *rest: Dense(lost, *rest), lambda: 1)
     least, _ = active.minimum(theta, gradient, some, limit=1e-9, most=value)
     assert not least.solved
     assert least.gain == np.inf
