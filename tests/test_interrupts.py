@@ -119,7 +119,8 @@ class At:
         sys.settrace(self.before)
 
     def _call(self, frame, event, argument):
-        return self._line if frame.f_code.co_filename.startswith(self.where) else None
+        name = frame.f_code.co_filename
+        return self._line if name.startswith(self.where) and name != __file__ else None
 
     def _line(self, frame, event, argument):
         if event == "line":
