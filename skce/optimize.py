@@ -157,8 +157,7 @@ def newton_cg(
     variables = AsTheyAre(len(start), float(least_curvature))
     state = State(point, Newton(hessp=times_hessian, variables=variables))
     result = descend(fun, start, args, jac=jac, hessp=times_hessian, run=run, state=state)
-    if log.verbose and log.n_iter > log.printed:
-        log.print()
+    log.print_last()
     del result["state"], result["stop"]
     return result
 

@@ -148,8 +148,7 @@ def minimize(
                 look = check(look, point, run)
                 stop = stop if look.converged else why
         log.gap = look.gap
-        if verbose and log.n_iter > log.printed:
-            log.print()
+        log.print_last()
     stop = Stop.GAP if look.converged else stop
     message = stop.reason
     if look.converged:

@@ -155,6 +155,11 @@ class Newton(Method):
         """Whether values are rounded to float32."""
         return False
 
+    @property
+    def used_products(self) -> Hessp:
+        """The Hessian products that are used."""
+        return self.hessp
+
     def through(self, hessp: Hessp | None) -> Self:
         """Return the method with products by a function."""
         return self if hessp is None or hessp is self.hessp else evolve(self, hessp=hessp)
@@ -175,7 +180,7 @@ class Newton(Method):
         """Hessian at a point times a direction, both in the variables of the functions."""
         run.log.nhev += 1
         run.log.passes += self.share
-        return self.hessp(point.theta, direction)
+        return self.used_products(point.theta, direction)
 
     def look(self, point: Point, run: Run, before: float) -> Look:
         """Look at a point, after one where the decrement was `before`."""
@@ -330,11 +335,10 @@ class Preconditioned(Newton):
         """The variables that a similar objective can begin with."""
         return self.variables
 
-    def curved(self, point: Point, direction: NDArray, run: Run) -> NDArray:
-        """Hessian at a point times a direction, both in the variables of the functions."""
-        run.log.nhev += 1
-        run.log.passes += self.share
-        return (self.rough or self.hessp)(point.theta, direction)
+    @property
+    def used_products(self) -> Hessp:
+        """The Hessian products that are used: rough ones, if there are any."""
+        return self.rough or self.hessp
 
     def at(self, point: Point, run: Run) -> Self:
         """Return the method in the variables for a point."""

@@ -139,8 +139,7 @@ class Log:
 
     def accept(self, point: Point) -> None:
         """Take note of an iteration that led to a point."""
-        if self.verbose and self.n_iter > self.printed:  # the one before, a last step that was not
-            self.print()
+        self.print_last()  # the one before, if it was a last step and was not
         if self.keeps_moves and self.accepted is not None:
             self.moves = [*self.moves[-1:], point.theta - self.accepted.theta]
         self.accepted = point
@@ -148,6 +147,11 @@ class Log:
         self.seconds.append(time.perf_counter() - self.started)
         if self.on_iteration is not None:
             self.stopped = self.on_iteration(point.theta)
+
+    def print_last(self) -> None:
+        """Print a line on the last iteration, if it has none and should."""
+        if self.verbose and self.n_iter > self.printed:
+            self.print()
 
     def print(self) -> None:
         """Print a line on the last iteration."""
