@@ -364,7 +364,11 @@ if hasattr(os, "register_at_fork"):
     )
 
 
-def blocks(stop: int, size: int, start: int = 0) -> Iterator[tuple[int, int]]:
+#: Start and stop of a block.
+Span = tuple[int, int]
+
+
+def blocks(stop: int, size: int, start: int = 0) -> Iterator[Span]:
     """Start and stop of consecutive blocks of `size`, of rows for one."""
     return ((first, min(first + size, stop)) for first in range(start, stop, size))
 

@@ -273,7 +273,7 @@ def test_threads_do_not_change_a_bit(rng):
     X, y = rng.normal(size=(60_000, 60)), rng.integers(5, size=60_000)
     for given in (X, sp.csr_array(X * (rng.random(X.shape) < 0.3))):
         objective = make(given, y)
-        assert len(objective.data._split(5, None)) > 1 or sp.issparse(given)
+        assert len(objective.data._split(5, None, None)) > 1 or sp.issparse(given)
         theta = rng.normal(size=objective.layout.size)
         with threadpool_limits(1):
             alone = objective.value_gradient(theta)

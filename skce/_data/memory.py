@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .._costs import DEFAULT, Costs
 from .._targets.mass import TargetBlock, Targets
-from .._threads import blocks, each_span, threads
+from .._threads import Span, blocks, each_span, threads
 from .block import Block, DenseFeatures, Features, SparseFeatures
 
 
@@ -54,7 +54,7 @@ class MemoryData(ABC):
         self.stored_dtype: np.dtype = X.dtype
         self.dtype: np.dtype = X.dtype if dtype is None else np.dtype(dtype)
         self.centre = centre
-        self._kept: dict[tuple[int, int], Any] = {}
+        self._kept: dict[Span, Any] = {}
         self._hold(X, targets)
 
     def _hold(self, X: Any, targets: Targets) -> None:
@@ -63,10 +63,10 @@ class MemoryData(ABC):
         self.n_rows, self.n_columns = X.shape
         self.n_outputs, self.total_weight = targets.n_outputs, targets.total_weight
         #: Blocks that were read, if all of them are small.
-        self._blocks: dict[tuple[int, int], Block] = {}
+        self._blocks: dict[Span, Block] = {}
         numbers = self.n_rows * max(self.n_outputs, self.n_columns)
         self._is_small = numbers <= self.costs.kept_blocks
-        self._splits: dict[Any, list[tuple[int, int]]] = {}
+        self._splits: dict[Any, list[list[Span]]] = {}
         self._samples: dict[int, NDArray] = {}
 
     @property
@@ -94,18 +94,16 @@ class MemoryData(ABC):
     ) -> tuple[Any, ...]:
         """Add up what a kernel returns for each block; see `Data`."""
 
-        def one(run: tuple[int, int]) -> list[Any]:
-            total: list[Any] = []
-            for span in blocks(run[1], size, run[0]):
+        def one(run: list[Span]) -> tuple[Any, ...]:
+            total = kernel(self._block(*run[0]), *arguments)
+            for span in run[1:]:
                 total = _plus(total, kernel(self._block(*span), *arguments))
             return total
 
-        width = self.n_outputs if width is None else width
-        size = rows or self._block_size(width)
-        spans = self._split(width, runs)
-        parts = [one(spans[0])] if len(spans) == 1 else list(threads.map(one, spans))
-        if len(parts) == 1:
-            return tuple([_as_sum(total, dtype) for total in parts[0]])
+        split = self._split(self.n_outputs if width is None else width, rows, runs)
+        if len(split) == 1:
+            return tuple([_as_sum(total, dtype) for total in one(split[0])])
+        parts = list(threads.map(one, split))
         return tuple(_total(sums, dtype) for sums in zip(*parts, strict=True))
 
     def maximum(
@@ -125,16 +123,15 @@ class MemoryData(ABC):
 
     def _each(
         self, kernel: Callable[..., Any], arguments: tuple[Any, ...], rows: int | None
-    ) -> dict[tuple[int, int], Any]:
+    ) -> dict[Span, Any]:
         """Return what a kernel returns for each of the blocks that `sum` would take."""
-        size = rows or self._block_size(self.n_outputs)
-        found: dict[tuple[int, int], Any] = {}
+        found: dict[Span, Any] = {}
 
-        def one(run: tuple[int, int]) -> None:
-            for span in blocks(run[1], size, run[0]):
+        def one(run: list[Span]) -> None:
+            for span in run:
                 found[span] = kernel(self._block(*span), *arguments)
 
-        list(threads.map(one, self._split(self.n_outputs, 1 if rows else None)))
+        list(threads.map(one, self._split(self.n_outputs, rows, 1 if rows else None)))
         return found
 
     def chunks(self, size: int, most: int | None = None) -> Iterator[tuple[Block, NDArray]]:
@@ -196,16 +193,20 @@ class MemoryData(ABC):
                 self._blocks[start, stop] = block
         return block
 
-    def _split(self, width: int, runs: int | None) -> list[tuple[int, int]]:
+    def _split(self, width: int, rows: int | None, runs: int | None) -> list[list[Span]]:
         """Return runs of blocks that threads share; equal for any number, so that bits are too."""
-        if (width, runs) not in self._splits:
+        if (width, rows, runs) not in self._splits:
             work = self.n_rows * self.work_per_logit
             in_memory = self.costs.partial_sums // (8 * width * self.n_columns)
             # A run must be more work than to add up its sums.
             worth = min(work * width // self.costs.work_per_span, work // (16 * self.n_columns))
             n_runs = runs or max(1, min(self.costs.spans, in_memory, worth))
-            self._splits[width, runs] = list(blocks(self.n_rows, -(-self.n_rows // n_runs)))
-        return self._splits[width, runs]
+            size = rows or self._block_size(width)
+            self._splits[width, rows, runs] = [
+                list(blocks(stop, size, start))
+                for start, stop in blocks(self.n_rows, -(-self.n_rows // n_runs))
+            ]
+        return self._splits[width, rows, runs]
 
     def _rows(self, start: int, stop: int) -> Features:
         """Rows start to stop as kernels take them."""
@@ -248,7 +249,7 @@ class CSRData(MemoryData):
 
     def _hold(self, X: Any, targets: Targets) -> None:
         super()._hold(X, targets)
-        self._views: dict[tuple[int, int], sp.csr_array] = {}
+        self._views: dict[Span, sp.csr_array] = {}
 
     @property
     def work_per_logit(self) -> int:
@@ -308,17 +309,17 @@ def _targets_of(targets: Targets, indices: NDArray) -> TargetBlock:
     return targets.take(indices).block(0, len(indices))
 
 
-def _plus(total: list[Any], part: tuple[Any, ...]) -> list[Any]:
-    """Add to totals that are empty at first, and of float64 from the second part on."""
-    if not total:
-        return list(part)
-    for i, more in enumerate(part):
-        if isinstance(more, np.ndarray):
-            total[i] = total[i].astype(np.float64, copy=False)
-            total[i] += more
-        else:
-            total[i] = total[i] + more
-    return total
+def _plus(total: tuple[Any, ...], part: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Add to totals, which are of float64 from then on, in place."""
+    return tuple([_add(own, more) for own, more in zip(total, part, strict=True)])
+
+
+def _add(own: Any, more: Any) -> Any:
+    if not isinstance(more, np.ndarray):
+        return own + more
+    own = own.astype(np.float64, copy=False)
+    own += more
+    return own
 
 
 def _as_sum(total: Any, dtype: DTypeLike) -> Any:

@@ -33,7 +33,7 @@ class Binary:
         gradient = against - m * (e / (1 + e))
         # At z = 0 the branch z <= 0 holds: the gradient is m / 2 - t.
         np.negative(gradient, out=gradient, where=~positive)
-        return value.sum(axis=0), gradient
+        return np.add.reduce(value, axis=0), gradient
 
     def curvature(self, z: NDArray, t: TargetBlock) -> NDArray:
         """Second derivative m * q * (1 - q) with q = sigmoid(z)."""

@@ -20,24 +20,26 @@ from numpy.typing import NDArray
 
 from .._targets.mass import TargetBlock
 
+#: Index of one class in each row.
+_Index = tuple[NDArray, NDArray]
 
-def _set_apart(e: NDArray, c: NDArray) -> tuple[NDArray, NDArray, tuple[NDArray, NDArray]]:
-    """Set e[c] to zero; return what it was, the sum of the others, and the index of c."""
-    at_c = (c, np.arange(e.shape[1]))
+
+def _set_apart(e: NDArray, at_c: _Index) -> tuple[NDArray, NDArray]:
+    """Set e to zero at one class of each row; return what it was, and the sum of the others."""
     e_c = e[at_c]
     e[at_c] = 0
-    return e_c, e.sum(axis=0), at_c
+    return e_c, np.add.reduce(e, axis=0)
 
 
 def _exponentials(z: NDArray) -> tuple[NDArray, NDArray]:
     """Return d and e."""
-    d = z.max(axis=0) - z
+    d = np.maximum.reduce(z, axis=0) - z
     e = np.negative(d)
     return d, np.exp(e, out=e)
 
 
 #: Exponentials e, their sums with and without the reference class, and where that class is.
-_State = tuple[NDArray, NDArray, NDArray, tuple[NDArray, NDArray]]
+_State = tuple[NDArray, NDArray, NDArray, _Index]
 
 
 class Categorical:
@@ -49,20 +51,20 @@ class Categorical:
         """Loss m * logsumexp(z) - t.z of each row and its gradient m * softmax(z) - t."""
         m = t.mass
         d, e = _exponentials(z)
-        e_c, others, at_c = _set_apart(e, t.reference)
+        e_c, others = _set_apart(e, t.at_reference)
         value = m * np.log1p(others + (e_c - 1)) + t.dot(d)
         scale = m / (others + e_c)
         e *= scale
-        t.subtract_from(e)
+        t.subtract_others(e)
         # m * p_c - t_c, written so that it does not cancel when p_c is close to 1.
-        e[at_c] = t.rest - scale * others
+        e[t.at_reference] = t.rest - scale * others
         return value, e
 
     def curvature(self, z: NDArray, t: TargetBlock) -> _State:
         """Exponentials of z, in its place: softmax(z) but for what is common to a row."""
-        z -= z.max(axis=0)
-        e = np.exp(z, out=z)
-        e_c, others, at_c = _set_apart(e, t.reference)
+        z -= np.maximum.reduce(z, axis=0)
+        e, at_c = np.exp(z, out=z), t.at_reference
+        e_c, others = _set_apart(e, at_c)
         e[at_c] = e_c
         return e, others + e_c, others, at_c
 
@@ -109,7 +111,7 @@ class Categorical:
 def log_softmax(z: NDArray) -> NDArray:
     """Logarithms of softmax(z) down the columns of z, exact where softmax rounds to 0 or 1."""
     d, e = _exponentials(z)
-    _, others, _ = _set_apart(e, z.argmax(axis=0))
+    _, others = _set_apart(e, (z.argmax(axis=0), np.arange(e.shape[1])))
     return -d - np.log1p(others)
 
 

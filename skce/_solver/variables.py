@@ -43,7 +43,7 @@ from .._costs import Costs
 from .._problem import kernels
 from .._problem.objective import Objective
 from .._problem.penalty import mean_of_classes
-from .._threads import blocks, threads
+from .._threads import Span, blocks, threads
 
 Hessian = Callable[[NDArray], NDArray]
 
@@ -608,7 +608,10 @@ class Jointly:
     def __init__(self, inner: Whitened, objective: Objective):
         self.inner = inner
         self.objective = objective
-        self.penalty = _penalty(inner)
+        width = inner.width
+        #: Hessian of the penalty for one class, with zeros for the intercept.
+        self.penalty = np.zeros((width + inner.layout.fit_intercept,) * 2)
+        self.penalty[:width, :width] = _penalty(inner)
         self.rows = max(1, objective.costs.joint_block // inner.size)
         self.in_variables = partial(
             _in_variables, inner.mean, inner.Q, inner.layout.n_columns, inner.layout.fit_intercept
@@ -621,8 +624,7 @@ class Jointly:
     def at(self, theta: NDArray) -> ClassWhitened:
         """Whiten at theta."""
         W, b = self.objective.layout.unpack(theta)
-        K, p = len(W), self.inner.width
-        size = self.inner.size
+        K, size = len(W), self.inner.size
         total = self.data.total_weight
         own, *between = self.data.sum(
             kernels.joint_hessian,
@@ -635,7 +637,7 @@ class Jointly:
             runs=1,
         )
         M = -between[0] if between else np.zeros((size, size))
-        own[:, :p, :p] += self.penalty
+        own += self.penalty
         p1 = size // K
         M = M.reshape(K, p1, K, p1)
         for k in range(K):
@@ -646,9 +648,10 @@ class Jointly:
             # much as the classes have or, without a penalty, as they have at equal probabilities,
             # so that the diagonal grows and what little is added to it holds the steps back.
             penalised = self.objective.penalty.ridge > 0
-            shift_curvature = np.einsum("kii->i", own) / K if penalised else np.ones(p1)
-            shift = np.diag(shift_curvature)
-            shift[:p, :p] -= self.penalty
+            diagonals = own.diagonal(axis1=1, axis2=2)
+            shift_curvature = mean_of_classes(diagonals) if penalised else np.ones(p1)
+            shift = -self.penalty
+            shift.flat[:: p1 + 1] += shift_curvature
             M += shift[:, None] / K
         T = _inverse_cholesky(M.reshape(1, size, size), self.objective)
         return ClassWhitened(self.inner, T, shift_curvature)
@@ -686,7 +689,7 @@ def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) 
         a = objective.loss.curvature_diagonal(state, block.t)
         a = a * _per_weight(share, block.weights)
 
-        def add(span: tuple[int, int]) -> None:
+        def add(span: Span) -> None:
             for k in range(*span):
                 weights = a[k]  # noqa: B023
                 matter = np.flatnonzero(weights > objective.costs.little_curvature * weights.mean())
@@ -697,7 +700,7 @@ def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) 
         list(threads.map(add, classes))
     penalty = _penalty(inner)
 
-    def factor(span: tuple[int, int]) -> None:
+    def factor(span: Span) -> None:
         few = slice(*span)
         M[few, :p, :p] += penalty
         M[few] = _inverse_cholesky(M[few], objective)
@@ -767,8 +770,9 @@ def _inverse_cholesky(M: NDArray, objective: Objective) -> NDArray:
         L = np.linalg.cholesky(scaled)
     except np.linalg.LinAlgError:
         L = np.stack([_cholesky(matrix, costs.first_added) for matrix in scaled])
-    for k in range(len(L)):
-        L[k] = dtrtri(L[k].T)[0].T  # L[k].T is upper triangular, in the order that LAPACK reads
+    for matrix in L:
+        # Its transpose is upper triangular, in the order that LAPACK reads.
+        matrix[:] = dtrtri(matrix.T, overwrite_c=1)[0].T
     L *= scale[:, None]
     return L
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -46,12 +47,17 @@ class TargetBlock:
     reference: NDArray
     rest: NDArray
 
+    @cached_property
+    def at_reference(self) -> tuple[NDArray, NDArray]:
+        """Index of the reference class of each row in arrays of shape (K, r)."""
+        return self.reference.astype(np.intp), np.arange(len(self.reference))
+
     def dot(self, d: NDArray) -> NDArray:
         """Return sum_k t_k * d_k for each row."""
         raise NotImplementedError
 
-    def subtract_from(self, g: NDArray) -> None:
-        """Subtract t from g in place."""
+    def subtract_others(self, g: NDArray) -> None:
+        """Subtract t from g in place; at the reference class g may hold anything afterwards."""
         raise NotImplementedError
 
     def dense(self, n_outputs: int) -> NDArray:
@@ -69,20 +75,21 @@ class HardBlock(TargetBlock):
 
     def dot(self, d: NDArray) -> NDArray:
         """Return sum_k t_k * d_k for each row."""
-        total = self.on * d[self.reference, np.arange(d.shape[1])]
+        total = self.on * d[self.at_reference]
         return total if self.background is None else total + self.weight * (self.background @ d)
 
-    def subtract_from(self, g: NDArray) -> None:
-        """Subtract t from g in place."""
-        g[self.reference, np.arange(g.shape[1])] -= self.on
+    def subtract_others(self, g: NDArray) -> None:
+        """Subtract what all classes get from g in place."""
         if self.background is not None:
             g -= np.multiply.outer(self.background, self.weight)
 
     def dense(self, n_outputs: int) -> NDArray:
         """Return t, shape (K, r)."""
         t = np.zeros((n_outputs, len(self.reference)), dtype=self.on.dtype)
-        self.subtract_from(t)
-        return np.negative(t, out=t)
+        t[self.at_reference] = self.on
+        if self.background is not None:
+            t += np.multiply.outer(self.background, self.weight)
+        return t
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ class SoftBlock(TargetBlock):
         """Return sum_k t_k * d_k for each row."""
         return np.einsum("kr,kr->r", self.t, d)
 
-    def subtract_from(self, g: NDArray) -> None:
+    def subtract_others(self, g: NDArray) -> None:
         """Subtract t from g in place."""
         g -= self.t
 
