@@ -109,9 +109,9 @@ class VariableCosts:
     #: Most rows are, if classes are nearly separated; together they hold about 1 % of the
     #: curvature.
     little_curvature: float = 0.03
-    #: How far the bound of what conjugate gradients miss is above it in whitened variables.
-    #: Embeddings in float32 took a quarter more passes with 1.
-    trust: float = 1e3
+    #: How far the bound of what conjugate gradients miss is above it in whitened variables, for X
+    #: in float32. Overlapping embeddings with C = 1e4 took a quarter more passes with 1.
+    trust: float = 10
     #: The least mean square of a column that has all of its digits.
     smallest_square: float = 1e-305
     #: A column is constant if its standard deviation is less than this share of its mean, which is
@@ -222,6 +222,8 @@ class EndCosts:
     #: the decrement does not fall fast. If the promise is far below the gap that matters other
     #: errors are rounding.
     decays: float = 0.5
+    #: Below this share of the gap that matters no decay of losses can hide a gap that matters.
+    negligible: float = 1e-6
     #: Line searches in a row that found nothing lower, after which a fit ends. One may be due to a
     #: bad L-BFGS memory, which a restart drops; a second one is due to rounding.
     failures: int = 2
@@ -385,6 +387,11 @@ class ModelCosts:
     interior_refinements: int = 2
     #: Time of a step of an interior point beside its QR decomposition, in multiplications.
     interior_work: float = 1e6
+    #: Singular values that count for a dual point, as shares of the largest; one set is tried after
+    #: the other.
+    dual_ranks: tuple[float, ...] = (1e-3, 1e-6, 1e-9, 1e-12)
+    #: Times that coefficients which a dual point lets slope away from their edge are held.
+    dual_steps: int = 12
     #: Rounding of a slope, as a share of the terms in it.
     slope_noise: float = 4 * float(np.finfo(np.float64).eps)
 

@@ -364,6 +364,21 @@ if hasattr(os, "register_at_fork"):
     )
 
 
+class cached_property(functools.cached_property[Result]):  # noqa: N801
+    """As that of Python 3.12: before, it has a lock for all instances.
+
+    Fits in several threads would wait for each other there; and if one of them forks, or is
+    interrupted, while it is locked, others wait for ever.
+    """
+
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+        """Compute the value, which is an attribute of the instance from then on."""
+        if instance is None:
+            return self
+        value = vars(instance)[str(self.attrname)] = self.func(instance)
+        return value
+
+
 #: Start and stop of a block.
 Span = tuple[int, int]
 

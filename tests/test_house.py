@@ -88,6 +88,15 @@ def test_private_names_of_scikit_learn_are_in_one_module(path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_what_is_kept_has_no_lock_for_all(path):
+    names = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom)]
+    assert not any(
+        node.module == "functools" and "cached_property" in [name.name for name in node.names]
+        for node in names
+    )
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_class_is_long(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ClassDef):

@@ -13,7 +13,7 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 
 import skce
 from skce import SoftmaxClassifier
-from skce._threads import Machine, threads
+from skce._threads import Machine, cached_property, threads
 
 BLAS = ThreadpoolController().select(user_api="blas").lib_controllers
 X, y = load_iris(return_X_y=True)
@@ -165,6 +165,31 @@ def test_what_a_thread_leaves_open_ends_with_it():
     with threads:
         pass
     assert number_of_threads() == [2] * len(BLAS)
+
+
+def test_what_is_kept_is_not_locked_by_another_thread():
+    class Slow:
+        def __init__(self):
+            self.begun, self.goes_on, self.times = threading.Event(), threading.Event(), 0
+
+        @cached_property
+        def value(self):
+            self.times += 1
+            self.begun.set()
+            assert self.goes_on.wait(60)
+            return self.times
+
+    first, second = Slow(), Slow()
+    second.goes_on.set()
+    with ThreadPoolExecutor(2) as pool:
+        waiting = pool.submit(lambda: first.value)
+        assert first.begun.wait(60)
+        try:
+            assert pool.submit(lambda: second.value).result(timeout=60) == 1
+        finally:
+            first.goes_on.set()
+        assert waiting.result() == 1
+    assert second.value == second.value == second.times == 1
 
 
 def test_an_interrupted_fit_does_not_end_that_of_another_thread(two):

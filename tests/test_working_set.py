@@ -19,7 +19,7 @@ from sklearn.utils.fixes import parse_version
 from skce import SoftmaxClassifier
 from skce._problem.penalty import Nonsmooth
 from skce._solver.interior_point import InteriorPoint
-from skce._solver.quadratic import ByProducts, Dense, Shifts
+from skce._solver.quadratic import ByProducts, Dense, Least, Shifts
 
 BOUNDS = [(0, None), (-0.1, 0.1), (None, 0.05), (0.02, 0.5)]
 
@@ -450,3 +450,39 @@ def test_no_warning_of_numpy_on_columns_that_are_constant():
         warnings.simplefilter("error")
         clf = SoftmaxClassifier(l1_ratio=1.0).fit(X, y)
     assert not clf.coef_[:, 4:].any()
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.3])
+@pytest.mark.parametrize(("n", "size"), [(30, 12), (6, 30)])
+def test_the_bound_by_a_dual_point_is_above_what_is_left(n, size, lam):
+    rng = np.random.default_rng(n)
+    for _ in range(20):
+        R, g = rng.normal(size=(n, size)), rng.normal(size=size)
+        R[:, 1] = R[:, 0]
+        more = np.where(rng.random(size) < 0.5, 1e-3, 0)
+        low, high = np.full(size, -2.0), np.full(size, 3.0)
+        if lam:
+            low[6:9], high[7:10] = -np.inf, np.inf
+        nonsmooth = Nonsmooth(np.full(size, lam), low, high)
+        start, most = np.clip(np.zeros(size), low, high), 100.0 * size
+        model = InteriorPoint(R, more, g, nonsmooth, start)
+
+        def gain(x, R=R, more=more, g=g, nonsmooth=nonsmooth, start=start):
+            moved = x - start
+            square = np.sum((R @ moved) ** 2) + more @ moved**2
+            return nonsmooth.value(start) - nonsmooth.value(x) - g @ moved - square / 2
+
+        x = model.minimum(1e-10, most).x
+        slope = g + R.T @ (R @ (x - start)) + more * (x - start)
+        best = InteriorPoint(R, more, slope, nonsmooth, x).minimum(1e-10, most).x
+        known = []
+        for length in (0.0, 1e-6, 1e-3, 1e-1):
+            x = nonsmooth.clip(best + length * rng.normal(size=size))
+            x = np.where(best == 0, 0, x)
+            left = [
+                model.checked(Least(x, gain(x), np.inf, False), limit, most).left
+                for limit in (2 * most, 0.0)
+            ]
+            assert min(left) >= gain(best) - gain(x) - 1e-9
+            known.append(left[1])
+        assert known[0] <= 1e-9 * most

@@ -253,8 +253,8 @@ class CSRData(MemoryData):
 
     @property
     def work_per_logit(self) -> int:
-        """Multiplications for one logit of one row."""
-        return int(self.X.nnz // self.n_rows)
+        """Multiplications for one logit of one row, not below 1."""
+        return max(1, int(self.X.nnz // self.n_rows))
 
     def rounded(self) -> MemoryData:
         """Return rows that are rounded to float32 when they are read, where that is faster.

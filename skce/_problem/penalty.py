@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .._threads import cached_property
 from .layout import Layout
 
 #: What C times the sum of the weights may be, so that squares do not overflow.
@@ -74,7 +74,7 @@ class Penalty:
 
     @cached_property
     def scale(self) -> float:
-        """What turns F into the user's objective; with C = inf the sum of the losses."""
+        """Factor that turns F into the user's objective; with C = inf the sum of the losses."""
         return self.total_weight * (self.C if np.isfinite(self.C) else 1)
 
     @cached_property

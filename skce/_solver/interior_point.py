@@ -73,6 +73,8 @@ class InteriorPoint:
         self.steps, self.collinear = self.costs.interior_steps, False
         #: The size of the terms in a slope, in units of unit curvature.
         self.unit = 1.0
+        #: Whether columns are so far from zero that rounding of slopes may hide what is left.
+        self.far_from_zero = False
         if len(R) > R.shape[1]:
             self.R = np.linalg.qr(self.R, mode="r")
 
@@ -159,11 +161,50 @@ class InteriorPoint:
             x, gain, left = snapped, other, left + max(gain - other, 0.0)
         if not gain >= 0:  # then the bound is wrong by at least as much
             x, gain, left = self.first, 0.0, max(left, -gain if gain < 0 else np.inf)
-        solved = left <= enough
+        if not left <= enough:
+            left = min(left, self._left_at(parts, x, enough))
         # What is at a bound is there exactly.
         at = [x == self.own.low, x == self.own.high]
         user = np.select(at, [self.nonsmooth.low, self.nonsmooth.high], x / self.scale)
-        return Least(user, gain, left, bool(solved))
+        return Least(user, gain, left, bool(left <= enough))
+
+    def checked(self, least: Least, limit: float, most: float) -> Least:
+        """Return a minimum that was found in another way, with the bound of what is left there."""
+        self.unit = min(1.0, np.sqrt(2 * most))
+        enough = self.costs.interior_solved * limit
+        left = self._left_at(_Parts(self.own, most), least.x * self.scale, enough)
+        return least._replace(left=left, solved=least.gain <= limit and left <= enough)
+
+    def _left_at(self, parts: _Parts, x: NDArray, enough: float) -> float:
+        """Upper bound of what is left to gain at x, by a dual point; any will do if it is `enough`.
+
+        If R'u takes the place of R'R (x - x_0) in the slopes, for any u, the bound grows by
+        |u - R (x - x_0)|^2 / 2. The u that is sought leaves no slope to coefficients that can move
+        along it: so rounding in x, which R'R blows up, does not count.
+
+        Source: Massias et al., *Dual extrapolation for sparse generalized linear models*, 2020.
+        """
+        moved, t = x - self.first, parts.at(x)
+        noise, start = self._noise_at(moved), self._slopes_at(moved)
+        edges = _Edges(t - parts.low, parts.high - t, *np.zeros((2, len(t))))
+        best = np.inf
+        if self.far_from_zero:
+            return best
+        for rank in self.costs.dual_ranks:
+            change, pulled = np.zeros(len(self.R)), np.zeros(len(x), dtype=bool)
+            for _ in range(self.costs.dual_steps):
+                slopes = parts.slopes(start + self.R.T @ change)
+                left, rest = parts.bound(t, edges, slopes, noise, self.more)
+                if not rest.any():
+                    best = min(best, left + float(change @ change) / 2)
+                if best <= enough or self.work > self.most_work:
+                    return best
+                pull = parts.pull(t, edges, slopes, noise)
+                pulled |= pull != 0
+                some = self.R[:, pulled]
+                self.work += self.costs.interior_work + some.size * min(some.shape)
+                change -= np.linalg.lstsq(some.T, pull[pulled], rcond=rank)[0]
+        return best
 
     def _slopes_at(self, moved: NDArray) -> NDArray:
         """Slopes of the quadratic: those at the start and a multiple of R', exact where R is 0."""
@@ -247,11 +288,16 @@ class _Parts:
         self.farthest = np.minimum(self.high, farthest)
         self.n_edges = np.isfinite(self.low).sum() + np.isfinite(self.high).sum()
 
-    def inside(self, x: NDArray, room: float) -> NDArray:
-        """Return parts of x, away from edges by so much where there is room."""
+    def at(self, x: NDArray) -> NDArray:
+        """Return the parts of x."""
         t = x[self.of]
         t[self.both] = np.maximum(x[self.both], 0)
         t[self.size :] = np.maximum(-x[self.both], 0)
+        return t
+
+    def inside(self, x: NDArray, room: float) -> NDArray:
+        """Return parts of x, away from edges by so much where there is room."""
+        t = self.at(x)
         width = self.high - self.low
         inside = np.minimum(room, width / 4)
         t = np.clip(t, self.low + inside, self.high - inside)
@@ -289,17 +335,39 @@ class _Parts:
         dt[self.size :] = np.where(nearer, first - dx[both], second)
         return dt
 
+    def room(self, t: NDArray, edges: _Edges, slopes: NDArray) -> NDArray:
+        """How far parts can go down their slopes."""
+        up = np.minimum(edges.s_high, np.maximum(self.farthest - t, 0))
+        return np.where(slopes > 0, edges.s_low, up)
+
+    def pull(self, t: NDArray, edges: _Edges, slopes: NDArray, noise: NDArray) -> NDArray:
+        """Slopes of the coefficients that can go down them, zero for all others.
+
+        Those at an edge count if their slope is more than rounding.
+        """
+        can = self.room(t, edges, slopes) > 0
+        can &= (self.room(t, edges, -slopes) > 0) | (np.abs(slopes) > noise[self.of])
+        return self.total(np.where(can, slopes, 0.0))
+
     def bound(
-        self, t: NDArray, edges: _Edges, slopes: NDArray, noise: NDArray
+        self,
+        t: NDArray,
+        edges: _Edges,
+        slopes: NDArray,
+        noise: NDArray,
+        curvature: NDArray | float = 0.0,
     ) -> tuple[float, NDArray]:
         """Upper bound of what is left to gain, for a convex function lies above its tangents.
 
-        And the slopes of those coefficients that nothing but the quadratic holds.
+        By as much as coefficients have curvature of their own. And the slopes of those coefficients
+        that nothing but the quadratic holds.
         """
         size = np.maximum(np.abs(slopes) - noise[self.of], 0)
-        up = np.minimum(edges.s_high, np.maximum(self.farthest - t, 0))
         with np.errstate(invalid="ignore"):
-            left = size * np.where(slopes > 0, edges.s_low, up)
+            left = size * self.room(t, edges, slopes)
+        if np.ndim(curvature):
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                left = np.fmin(left, size**2 / (2 * np.asarray(curvature)[self.of]))
         held = np.isfinite(left)
         rest = np.where(held, 0.0, np.copysign(size, slopes))
         return float(left[held].sum()), rest[: self.size]

@@ -145,7 +145,8 @@ def take_step(state: State, run: Run) -> tuple[Point, bool]:
     if look.decrement > run.costs.far_below * limit or abs(error) > 0.5 * limit:
         return point, False
     decays = 0 < error <= run.costs.decays * look.decrement
-    return point, not decays or look.decrement <= run.costs.fast * state.before
+    enough = max(run.costs.fast * state.before, run.costs.negligible * limit)
+    return point, not decays or look.decrement <= enough
 
 
 def _confirm(state: State, run: Run) -> State:

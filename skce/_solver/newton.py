@@ -43,7 +43,11 @@ class Variables(Protocol):
 
     @property
     def trust(self) -> float:
-        """How far `missed` is above what is missed; above 1 only if T makes the Hessian white."""
+        """How far `missed` is above what is missed."""
+
+    @property
+    def white(self) -> bool:
+        """Whether T makes the Hessian of a typical point white."""
 
     def to_user(self, v: NDArray) -> NDArray:
         """T v."""
@@ -72,6 +76,7 @@ class AsTheyAre:
     size: int
     least_curvature: float = 0.0
     trust: float = 1.0
+    white: bool = False
 
     def to_user(self, v: NDArray) -> NDArray:
         """Return v."""
@@ -209,7 +214,7 @@ class Newton(Method):
             lambda residual: self.variables.missed(residual) / self.variables.trust,
             limit=run.limit(point),
             truncation=truncation,
-            white=self.variables.trust > 1,
+            white=self.variables.white,
             eps=self.eps,
             missing=run.costs.missing_single if self.is_single else missing,
             costs=run.costs,

@@ -111,6 +111,8 @@ class Quadratic(ABC):
         self.steps = costs.model_steps
         #: Whether some coefficients are so nearly collinear that rounding hides the difference.
         self.collinear = False
+        #: What the last Newton step promised to gain, and did not.
+        self.unkept = 0.0
         #: Work done, in multiplications of a product with an array, and where to stop.
         self.work, self.most_work = 0.0, np.inf
 
@@ -162,7 +164,7 @@ class Quadratic(ABC):
             if not np.finfo(float).eps * abs(self.gain) < self.gain - before <= most - before:
                 break
         enough = max(small, self.costs.model_solved * limit)
-        solved = left <= enough and not spent
+        solved = max(left, self.unkept) <= enough and not spent
         if self.collinear and self.gain <= limit:
             left = self._bound(most)
             solved = solved and left <= limit
@@ -203,6 +205,7 @@ class Quadratic(ABC):
 
     def _step(self) -> None:
         """Newton step of what is not at an edge, cut off there."""
+        self.unkept = 0.0
         for damping in self.damping:
             low, high = self.own.orthant(self.x)
             inside = (low < self.x) & (self.x < high)
@@ -217,6 +220,7 @@ class Quadratic(ABC):
             if promise <= np.finfo(float).eps * self.gain:  # what it gains is rounding
                 return
             best = self._search(some, step, low, high)
+            self.unkept = promise - max(best[0], 0.0)
             if best[0] > 0:
                 self.take(best)
                 if best[0] >= self.costs.model_enough * promise:

@@ -79,9 +79,11 @@ class Whitened:
             self._centred = np.flatnonzero(mean)
         #: Shares of the penalty in the curvature of each variable, if they are its eigenvectors.
         self.penalties: NDArray | None = None
-        #: What the bound of what a sum misses may exceed it by: in whitened variables no direction
-        #: has next to no curvature but by what the loss does, which the Ritz values see.
-        self.trust = objective.costs.trust if np.ndim(Q) == 2 else 1.0
+        #: Whether no direction has next to no curvature, but by what the loss does.
+        self.white = np.ndim(Q) == 2
+        #: What the bound of what a sum misses may exceed it by, if the Ritz values agree.
+        single = objective.data.dtype == np.float32
+        self.trust = objective.costs.trust if self.white and single else 1.0
         self.width = (
             Q.shape[1] if isinstance(Q, np.ndarray) and Q.ndim == 2 else objective.data.n_columns
         )
@@ -173,6 +175,11 @@ class ClassWhitened:
     def trust(self) -> float:
         """That of the variables inside."""
         return self.inner.trust
+
+    @property
+    def white(self) -> bool:
+        """That of the variables inside."""
+        return self.inner.white
 
     def to_user(self, v: NDArray) -> NDArray:
         """T v: a direction in the objective's variables, from the solver's."""
@@ -390,7 +397,7 @@ def whiten_rows(objective: Objective) -> Whitened:
     if free.any() and not free.all():
         # What a column without a penalty may do for others changes no logit, and shows in no Ritz
         # value: these are not believed.
-        variables.trust = 1.0
+        variables.white, variables.trust = False, 1.0
     return variables
 
 
@@ -493,30 +500,35 @@ def variance_of(objective: Objective, mean: NDArray, square: NDArray) -> NDArray
 def rounding_without_intercept(objective: Objective, theta: NDArray, value: float) -> float:
     """How much lower F may be than `value`, as a share of it, for all that rounding lets us see.
 
-    Without an intercept columns far from zero are read as they are, and the slope sum_i r_i x_ij is
-    rounded by eps times the root of mean x_ij^2 and of mean r_i^2, which is 2 F at most (Pinsker's
-    inequality). The curvature that goes with it is about F times the variance, and the ridge. With
-    an L1 penalty or bounds nothing but a slope may hold a coefficient: it counts by its size.
+    Without an intercept columns far from zero are read as they are. The slope sum_i r_i x_ij is
+    rounded by eps times the sum of its terms, which is at most the root of mean x_ij^2 and of mean
+    r_i^2, and that is 2 F at most (Pinsker's inequality). The logit sum_j W_kj x_ij is rounded,
+    too, and changes r_i by its curvature; what this does along the mean of all rows, which has a
+    large curvature, gains nothing. With an L1 penalty or bounds nothing but a slope may hold a
+    coefficient: it counts by its size.
     """
-    data = objective.data
+    data, loss = objective.data, objective.loss
     if objective.layout.fit_intercept or not data.distance > 0:
         return 0.0
-    mean, (variance, square) = _weighted_mean(objective), np.zeros((2, data.n_columns))
+    W, _ = objective.layout.unpack(theta)
+    mean, square = _weighted_mean(objective), np.zeros(data.n_columns)
+    terms, moved, curvature = np.zeros((3, *W.shape))
     for block, share in data.chunks(objective.costs.matrix_rows):
         X = block.X.dense()
         square += share @ X**2
-        variance += share @ (X - mean) ** 2
-    W, _ = objective.layout.unpack(theta)
-    used = W.any(axis=0)
-    curvature = (value * variance + objective.penalty.curvature)[used]
-    eps = np.finfo(np.float64).eps
-    hidden = float(
-        (eps**2 * square[used] / np.maximum(curvature, objective.costs.smallest_square)).sum()
-    )
+        z, size, distance = W @ X.T, np.abs(X), np.abs(X - mean)
+        h = loss.curvature_diagonal(loss.curvature(z.copy(), block.t), block.t)
+        curvature += h @ distance**2
+        moved += (h * (np.abs(W) @ size.T)) @ distance
+        terms += np.abs(loss.value_gradient(z, block.t)[1]) @ size
+    terms = np.minimum(terms / data.total_weight, np.sqrt(2 * value * square))
+    curvature = curvature / data.total_weight + objective.penalty.curvature
+    slope = objective.costs.slope_noise * (terms + moved / data.total_weight)
+    gains = slope**2 / (2 * np.maximum(curvature, objective.costs.smallest_square))
+    hidden = float(gains[:, W.any(axis=0)].sum())
     if objective.nonsmooth is not None:
-        terms = float(np.abs(W).max(axis=0) @ np.sqrt(square))
-        hidden += eps * terms * np.sqrt(2 / value)
-    return hidden if hidden < 1 else np.inf
+        hidden += np.finfo(np.float64).eps * float((np.abs(W) * terms).sum())
+    return hidden / value if hidden < value else np.inf
 
 
 def are_constant(objective: Objective, mean: NDArray, variance: NDArray) -> NDArray:

@@ -22,16 +22,17 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .._costs import Costs
 from .._problem import kernels
 from .._problem.objective import Objective
 from .._problem.penalty import Nonsmooth
+from .._threads import cached_property
 from .interior_point import InteriorPoint
 from .quadratic import ByProducts, Dense, Least, Quadratic, Shifts
 from .variables import Whitened, check_squares, spread_of, take_sample, variance_of
@@ -100,8 +101,9 @@ class WorkingSet:
         W_size = self.objective.layout.n_coefficients
         inside = theta != 0
         inside[W_size:] = True
-        if self.factored and self._is_worth_a_root(int(np.count_nonzero(inside | self._inside))):
-            inside |= self._inside  # what rounding moves in turn is looked at together
+        both = inside | self._inside
+        if self.factored and _has_small_root(self._n_logits, self.costs, int(both.sum())):
+            inside = both  # what rounding moves in turn is looked at together
         # A constant column moves nothing that an intercept does not: its slope is rounding.
         outside = np.flatnonzero((subgradient != 0) & ~inside & (self.curvature > 0))
         room = max(self.costs.fewest_join, int(np.count_nonzero(inside)))
@@ -152,28 +154,34 @@ class WorkingSet:
             return Least(theta, 0.0, 0.0, True), 0
         slopes = self.centred.gradient(gradient)[some]
         rest = slopes, self.nonsmooth.take(some), theta[some], _shifts(self.objective, some)
-        can = self._is_worth_a_root(len(some))
+        can = _has_small_root(self._n_logits, self.costs, len(some))
         self.factored = self.factored or (can and self._n_logits < len(some))
         by_root = self.factored and can
         model = functools.partial(self._least, theta, some, rest, limit, most)
         before = self.damping
-        least, made = model(by_root=by_root)
+        least, made, first = model(by_root=by_root)
         failed = not least.solved or self.damping > before
         if can and failed and (not by_root or len(some) <= self.costs.all_join):
             # What one way cannot solve, the other may; but arrays of many take long.
             self.factored = True
             after, self.damping = self.damping, before
-            other, more = model(by_root=not by_root)
+            other, more, second = model(by_root=not by_root)
             made += more
             farther = not least.solved and least.gain < other.gain < np.inf
+            undamped = not (before or after or self.damping)
+            root, found = (first, other) if by_root else (second, least)
             if other.solved or farther:
                 least, by_root = other, not by_root
             else:
                 self.damping = after
+            if undamped and not least.solved:
+                # The root, which knows what coefficients differ in, tells how good the other is.
+                checked = root.checked(found, limit, most)
+                least = checked if checked.solved else least
         if self.damping and least.solved and least.gain <= limit:
             # So little is left that damping may do without its reasons.
             damping, self.damping = self.damping, 0.0
-            whole, more = model(by_root=by_root)
+            whole, more, _ = model(by_root=by_root)
             made += more
             if whole.solved and whole.gain <= limit and not self.damping:
                 least = whole
@@ -197,8 +205,16 @@ class WorkingSet:
         most: float,
         *,
         by_root: bool,
-    ) -> tuple[Least, int]:
-        """Minimise a model that knows its Hessian by a factor, or not, with as little damping."""
+    ) -> tuple[Least, int, Any]:
+        """Minimise a model that knows its Hessian by a factor, or not, with as little damping.
+
+        Returns
+        -------
+        Least
+        made : int
+            Passes over X.
+        model : InteriorPoint or Quadratic
+        """
         model, made = self._model(theta, some, by_root=by_root)
         for _ in range(self.costs.most_dampings):
             damped = model(self.damping * self.curvature[some], *rest)
@@ -211,9 +227,9 @@ class WorkingSet:
             if 0 <= least.gain <= most and np.isfinite(least.x).all():
                 if damped.collinear or (self._collinear and not by_root):
                     least = least._replace(solved=False)
-                return least, made()
+                return least, made(), damped
             self.damping = max(self.costs.damping_change * self.damping, self.costs.first_damping)
-        return Least(theta[some], np.inf, np.inf, False), made()
+        return Least(theta[some], np.inf, np.inf, False), made(), damped
 
     def _is_worth_an_array(self, size: int) -> bool:
         """Whether a Hessian of some coefficients costs little more than products with it.
@@ -226,14 +242,6 @@ class WorkingSet:
         worth = max(costs.worth_products, costs.worth_more * self._products) * product
         return (
             8 * size**2 <= costs.hessian_bytes and (objective.data.n_rows + size) * size**2 <= worth
-        )
-
-    def _is_worth_a_root(self, size: int) -> bool:
-        """Whether a factor of the Hessian of some coefficients is small."""
-        n = self._n_logits
-        return (
-            n * size <= self.costs.factor_numbers
-            and n * size * min(n, size) <= self.costs.factor_work
         )
 
     def judge(self, share: float) -> None:
@@ -270,7 +278,9 @@ class WorkingSet:
             R, ridge = _root(*_restricted(self.objective, theta, some, mean))
 
             def of_root(damping: NDArray, g: NDArray, term: Nonsmooth, x: NDArray, _: Any) -> Any:
-                return InteriorPoint(R, ridge + damping, g, term, x, self.costs)
+                model = InteriorPoint(R, ridge + damping, g, term, x, self.costs)
+                model.far_from_zero = self._collinear
+                return model
 
             return of_root, lambda: made
         if self._is_worth_an_array(len(some)):
@@ -312,6 +322,12 @@ class WorkingSet:
             return model
 
         return by_products, lambda: made
+
+
+def _has_small_root(n_logits: int, costs: Costs, size: int) -> bool:
+    """Whether a factor of the Hessian of some coefficients is small."""
+    numbers = n_logits * size
+    return numbers <= costs.factor_numbers and numbers * min(n_logits, size) <= costs.factor_work
 
 
 def _restricted(

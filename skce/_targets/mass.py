@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .._threads import blocks
+from .._threads import blocks, cached_property
 from .fold import (
     ClassFold,
     ClassWeight,

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
 from itertools import chain
 from typing import Any, NoReturn, TypeVar
 
@@ -49,7 +48,7 @@ from .._targets.meaning import (
     sorting,
     sum_tolerance,
 )
-from .._threads import blocks, threads
+from .._threads import blocks, cached_property, threads
 from .._warnings import warn
 
 Result = TypeVar("Result")
