@@ -217,6 +217,21 @@ def test_bounds_far_away_in_logits(seed):
     assert float((found.value - found.best) / found.best) <= clf.tol
 
 
+@pytest.mark.parametrize(
+    ("shape", "K", "l1_ratio"), [((3000, 300), 60, 0), ((900, 20), 3, 0), ((900, 20), 3, 0.5)]
+)
+def test_csr_with_less_than_a_number_in_a_row(shape, K, l1_ratio):
+    rng = np.random.default_rng(0)
+    y, some = np.arange(shape[0]) % K, rng.permutation(shape[0])[: shape[0] // 2]
+    places = some, rng.integers(0, shape[1], len(some))
+    X = sp.csr_array((rng.normal(size=len(some)), places), shape)
+    assert X.nnz < len(y)
+    clf = SoftmaxClassifier(l1_ratio=l1_ratio, C=10).fit(X, y)
+    dense = SoftmaxClassifier(l1_ratio=l1_ratio, C=10).fit(X.toarray(), y)
+    assert_allclose(clf.optimize_result_.fun, dense.optimize_result_.fun, rtol=2e-9)
+    assert clf.optimize_result_.passes < 300
+
+
 def test_few_rows_far_from_zero_without_an_intercept():
     rng = np.random.default_rng(9)
     X, y = rng.normal(size=(23, 400)), np.arange(23) % 3

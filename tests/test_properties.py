@@ -265,10 +265,14 @@ def once_broken(test):
         31984,
         42734,
         42992,
+        44661,
         51338,
         53281,
         60541,
         71967,
+        101157,
+        102354,
+        110814,
     )
     for seed in seeds:
         test = example(seed)(test)
