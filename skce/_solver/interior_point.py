@@ -168,6 +168,7 @@ class InteriorPoint:
         user = np.select(at, [self.nonsmooth.low, self.nonsmooth.high], x / self.scale)
         return Least(user, gain, left, bool(left <= enough))
 
+    @np.errstate(all="ignore")  # then nothing is known
     def checked(self, least: Least, limit: float, most: float) -> Least:
         """Return a minimum that was found in another way, with the bound of what is left there."""
         self.unit = min(1.0, np.sqrt(2 * most))
@@ -201,6 +202,8 @@ class InteriorPoint:
                     return best
                 pull = parts.pull(t, edges, slopes, noise)
                 pulled |= pull != 0
+                if not (pull.any() and np.isfinite(pull).all()):
+                    break
                 some = self.R[:, pulled]
                 self.work += self.costs.interior_work + some.size * min(some.shape)
                 change -= np.linalg.lstsq(some.T, pull[pulled], rcond=rank)[0]

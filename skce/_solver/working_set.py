@@ -176,7 +176,9 @@ class WorkingSet:
                 self.damping = after
             if undamped and not least.solved:
                 # The root, which knows what coefficients differ in, tells how good the other is.
+                spent = root.work
                 checked = root.checked(found, limit, most)
+                self.work += root.work - spent
                 least = checked if checked.solved else least
         if self.damping and least.solved and least.gain <= limit:
             # So little is left that damping may do without its reasons.
