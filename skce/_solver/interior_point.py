@@ -161,7 +161,7 @@ class InteriorPoint:
             x, gain, left = snapped, other, left + max(gain - other, 0.0)
         if not gain >= 0:  # then the bound is wrong by at least as much
             x, gain, left = self.first, 0.0, max(left, -gain if gain < 0 else np.inf)
-        if not left <= enough:
+        if gain <= limit and not left <= enough:
             left = min(left, self._left_at(parts, x, enough))
         # What is at a bound is there exactly.
         at = [x == self.own.low, x == self.own.high]

@@ -164,7 +164,9 @@ class Quadratic(ABC):
             if not np.finfo(float).eps * abs(self.gain) < self.gain - before <= most - before:
                 break
         enough = max(small, self.costs.model_solved * limit)
-        solved = max(left, self.unkept) <= enough and not spent
+        solved = left <= enough and not spent
+        if self.gain <= limit:  # what a step promised in vain is still there
+            solved = solved and self.unkept <= enough
         if self.collinear and self.gain <= limit:
             left = self._bound(most)
             solved = solved and left <= limit

@@ -174,7 +174,7 @@ class WorkingSet:
                 least, by_root = other, not by_root
             else:
                 self.damping = after
-            if undamped and not least.solved:
+            if undamped and not least.solved and found.gain <= limit:
                 # The root, which knows what coefficients differ in, tells how good the other is.
                 spent = root.work
                 checked = root.checked(found, limit, most)
