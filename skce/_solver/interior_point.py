@@ -170,11 +170,14 @@ class InteriorPoint:
 
     @np.errstate(all="ignore")  # then nothing is known
     def checked(self, least: Least, limit: float, most: float) -> Least:
-        """Return a minimum that was found in another way, with the bound of what is left there."""
+        """Return a minimum that was found in another way, with the bound of what is left there.
+
+        It gains no more than the limit.
+        """
         self.unit = min(1.0, np.sqrt(2 * most))
         enough = self.costs.interior_solved * limit
         left = self._left_at(_Parts(self.own, most), least.x * self.scale, enough)
-        return least._replace(left=left, solved=least.gain <= limit and left <= enough)
+        return least._replace(left=left, solved=bool(left <= enough))
 
     def _left_at(self, parts: _Parts, x: NDArray, enough: float) -> float:
         """Upper bound of what is left to gain at x, by a dual point; any will do if it is `enough`.
@@ -185,12 +188,12 @@ class InteriorPoint:
 
         Source: Massias et al., *Dual extrapolation for sparse generalized linear models*, 2020.
         """
-        moved, t = x - self.first, parts.at(x)
-        noise, start = self._noise_at(moved), self._slopes_at(moved)
-        edges = _Edges(t - parts.low, parts.high - t, *np.zeros((2, len(t))))
         best = np.inf
         if self.far_from_zero:
             return best
+        moved, t = x - self.first, parts.at(x)
+        noise, start = self._noise_at(moved), self._slopes_at(moved)
+        edges = _Edges(t - parts.low, parts.high - t, *np.zeros((2, len(t))))
         for rank in self.costs.dual_ranks:
             change, pulled = np.zeros(len(self.R)), np.zeros(len(x), dtype=bool)
             for _ in range(self.costs.dual_steps):
@@ -358,19 +361,19 @@ class _Parts:
         edges: _Edges,
         slopes: NDArray,
         noise: NDArray,
-        curvature: NDArray | float = 0.0,
+        curvature: NDArray | None = None,
     ) -> tuple[float, NDArray]:
         """Upper bound of what is left to gain, for a convex function lies above its tangents.
 
-        By as much as coefficients have curvature of their own. And the slopes of those coefficients
-        that nothing but the quadratic holds.
+        It is lower where coefficients have a curvature of their own. And the slopes of those
+        coefficients that nothing but the quadratic holds.
         """
         size = np.maximum(np.abs(slopes) - noise[self.of], 0)
         with np.errstate(invalid="ignore"):
             left = size * self.room(t, edges, slopes)
-        if np.ndim(curvature):
+        if curvature is not None:
             with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-                left = np.fmin(left, size**2 / (2 * np.asarray(curvature)[self.of]))
+                left = np.fmin(left, size**2 / (2 * curvature[self.of]))
         held = np.isfinite(left)
         rest = np.where(held, 0.0, np.copysign(size, slopes))
         return float(left[held].sum()), rest[: self.size]

@@ -517,10 +517,10 @@ def rounding_without_intercept(objective: Objective, theta: NDArray, value: floa
         X = block.X.dense()
         square += share @ X**2
         z, size, distance = W @ X.T, np.abs(X), np.abs(X - mean)
-        h = loss.curvature_diagonal(loss.curvature(z.copy(), block.t), block.t)
+        terms += np.abs(loss.value_gradient(z, block.t)[1]) @ size
+        h = loss.curvature_diagonal(loss.curvature(z, block.t), block.t)  # which uses up z
         curvature += h @ distance**2
         moved += (h * (np.abs(W) @ size.T)) @ distance
-        terms += np.abs(loss.value_gradient(z, block.t)[1]) @ size
     terms = np.minimum(terms / data.total_weight, np.sqrt(2 * value * square))
     curvature = curvature / data.total_weight + objective.penalty.curvature
     slope = objective.costs.slope_noise * (terms + moved / data.total_weight)
