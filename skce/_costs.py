@@ -365,7 +365,7 @@ class ModelCosts:
     #: Multiplications in the time of a step along one coefficient.
     coordinate_work: float = 6e3
     #: A Cholesky factor of size n takes n^3 multiplications of a matrix product, over this.
-    cholesky_work: int = 5
+    cholesky_work: int = 10
     #: Products in one Newton step of a model, at most.
     model_products: int = 100
     #: Steps of an interior point, at most.
@@ -392,8 +392,8 @@ class ModelCosts:
     dual_ranks: tuple[float, ...] = (1e-3, 1e-6, 1e-9, 1e-12)
     #: Times that coefficients which a dual point lets slope away from their edge are held.
     dual_steps: int = 12
-    #: Rounding of a slope, as a share of the terms in it.
-    slope_noise: float = 4 * float(np.finfo(np.float64).eps)
+    #: Rounding of a slope, as a share of the terms in it, in units of the precision.
+    slope_terms: float = 4
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import mpmath
 import numpy as np
 import scipy.linalg as sl
 import scipy.sparse as sp
@@ -185,6 +186,44 @@ def _certify(
 def objective(problem: Problem, W: NDArray, b: NDArray) -> Any:
     """F at (W, b), in long double."""
     return certify(problem, W, b, limit=-1.0).value
+
+
+def exactly(problem: Problem, W: NDArray, b: NDArray) -> Any:
+    """F at (W, b), to 40 digits: long double loses those of columns far from zero.
+
+    `Problem.X` is dense, and W and b are of any precision. It takes 10 microseconds per number of
+    X and output.
+    """
+    with mpmath.workdps(40):
+
+        def exact(values: NDArray) -> list[Any]:
+            high = np.asarray(values).astype(np.float64)
+            low = (values - high).astype(np.float64)
+            return [
+                mpmath.mpf(float(h)) + mpmath.mpf(float(e)) for h, e in zip(high, low, strict=True)
+            ]
+
+        coefficients = [exact(np.append(w, c)) for w, c in zip(W, b, strict=True)]
+        loss = mpmath.mpf(0)
+        for x, T, M in zip(problem.X, problem.T, problem.M, strict=True):
+            row, t, m = exact(np.append(x, 1)), exact(T), exact(M)
+            z = [mpmath.fdot(row, w) for w in coefficients]
+            top = max(z)
+            if problem.kind == "softmax":
+                loss += m[0] * (top + mpmath.log(mpmath.fsum(mpmath.exp(a - top) for a in z)))
+            else:
+                m = m * len(z) if len(m) == 1 else m
+                loss += mpmath.fsum(
+                    c * mpmath.log(1 + mpmath.exp(a)) for c, a in zip(m, z, strict=True)
+                )
+            loss -= mpmath.fdot(t, z)
+        penalised = np.isfinite(problem.C)
+        f = np.ones(np.shape(W)[1]) if problem.factors is None else problem.factors
+        rho, penalty = mpmath.mpf(problem.l1_ratio), mpmath.mpf(0)
+        for w in coefficients if penalised else []:
+            for factor, one in zip(exact(f), w[:-1], strict=True):
+                penalty += factor * ((1 - rho) / 2 * one**2 + rho * abs(one))
+        return (problem.C if penalised else 1) * loss + penalty
 
 
 # --------------------------------------------------------------------------- the columns

@@ -27,11 +27,11 @@ import traceback
 import warnings
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from certificate import Certificate, certify
+from certificate import Certificate, Problem, certify, exactly
 from numpy.typing import NDArray
 from problems import Case, draw
 from sklearn.exceptions import ConvergenceWarning
@@ -40,6 +40,8 @@ from skce import SoftmaxClassifier
 
 #: Seconds of CPU after which a fit breaks the promise, and after which it is ended.
 SLOW, LIMIT = 20.0, 60.0
+#: Numbers of X, times outputs, of a gap that is looked at again with all digits.
+MOST_EXACT = 200_000
 
 
 class NoEnd(BaseException):
@@ -141,6 +143,9 @@ def examine(case: Case, model: SoftmaxClassifier, outcome: Outcome) -> Certifica
     certificate = certify(case.problem, W, b, accuracy=outcome.tol)
     outcome.gap, outcome.most, outcome.slack = certificate.gap, certificate.most, certificate.slack
     outcome.objective, outcome.best = float(certificate.value), float(certificate.best)
+    small = case.problem.X.shape[0] * case.problem.X.shape[1] * len(W) <= MOST_EXACT
+    if outcome.gap > outcome.allowed and small and not outcome.warned:
+        outcome.gap = exact_gap(case.problem, W, b, certificate)
     if outcome.gap > outcome.allowed:
         rounded = certificate.W.astype(np.float64), certificate.b.astype(np.float64)
         nearest = certify(case.problem, *rounded, limit=-1.0).value
@@ -177,6 +182,14 @@ def of_last_bits(case: Case, certificate: Certificate) -> bool:
     )
     free = np.isinf(case.params["C"]) | (case.params.get("penalty_weights", np.ones(1)) == 0)
     return bool((np.abs(certificate.W) * size * free > 1e9).any())
+
+
+def exact_gap(problem: Problem, W: NDArray, b: NDArray, certificate: Certificate) -> float:
+    """Gap above the best point by all digits of F."""
+    dense = problem.X.toarray() if hasattr(problem.X, "toarray") else problem.X
+    problem = replace(problem, X=np.asarray(dense))
+    best = exactly(problem, certificate.W, certificate.b)
+    return float((exactly(problem, W, b) - best) / best)
 
 
 def relative_gap(value: Any, certificate: Certificate) -> float:

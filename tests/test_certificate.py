@@ -4,7 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from certificate import Problem, certify, objective
+from certificate import Problem, certify, exactly, objective
 from scipy.optimize import brentq
 from sklearn.linear_model import LogisticRegression
 
@@ -244,3 +244,20 @@ def test_a_candidate_out_of_bounds_is_reported():
     T = np.random.default_rng(9).random((10, 1))
     problem = sigmoid_problem(X, T, low=np.zeros((1, 1)), high=np.ones((1, 1)))
     assert certify(problem, np.full((1, 1), 1.5), np.zeros(1)).outside == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("C", [3.0, np.inf])
+def test_all_digits_are_those_of_long_double_and_more(kind, C):
+    rng = np.random.default_rng(8)
+    X, T = rng.normal(size=(20, 3)), rng.dirichlet(np.ones(3), 20)
+    make = softmax_problem if kind == "softmax" else sigmoid_problem
+    problem = make(X, T, C=C, l1_ratio=0.3, factors=np.array([1.0, 0.0, 2.0]))
+    W, b = rng.normal(size=(3, 3)), rng.normal(size=3)
+    value = objective(problem, W, b)
+    assert abs(float(exactly(problem, W, b) - mpmath.mpf(float(value)))) < 1e-15 * float(value)
+    # Logits of 1e12 that cancel, in numbers that float64 holds exactly.
+    X, W = np.rint(8 * X), np.rint(64 * W) / 64
+    near = exactly(make(X, T, C=np.inf), W, np.zeros(3))
+    far = exactly(make(X + 1e12, T, C=np.inf), W, -1e12 * W.sum(axis=1))
+    assert abs(far - near) < mpmath.mpf("1e-20") * near

@@ -24,6 +24,13 @@ def value_gradient(
     return float(np.add.reduce(values, dtype=np.float64)), *_back(block, R)
 
 
+def slowly(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[float, NDArray, NDArray]:
+    """Return what `value_gradient` does, in the type of number of the coefficients."""
+    X = block.X.dense().astype(A.dtype)
+    values, R = loss.value_gradient(A @ X.T + a, block.t)
+    return float(values.sum()), R @ X, R.sum(axis=1)
+
+
 def curvature(block: Block, loss: Loss, A: NDArray, a: NDArray) -> Any:
     """Return what the loss keeps of the logits for products with its Hessian."""
     return loss.curvature(block.X.logits(A, a), block.t)
@@ -44,6 +51,20 @@ def product_afresh(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[ND
 
 def _back(block: Block, R: NDArray) -> tuple[NDArray, NDArray]:
     return block.X.back(R), np.add.reduce(R, axis=1)
+
+
+def rounding(block: Block, loss: Loss, A: NDArray, a: NDArray, eps: float) -> tuple[float, float]:
+    """Return what rounding of the logits changes in the sum of the losses, at two orders.
+
+    A logit is rounded by eps times the sum of the sizes of its terms.
+    """
+    z = block.X.logits(A, a)
+    moved = np.abs(A) @ np.abs(block.X.dense()).T
+    moved += np.abs(a)
+    moved *= eps
+    state = loss.curvature(z.copy(), block.t)
+    curved = float((loss.curvature_diagonal(state, block.t) * moved**2).sum()) / 2
+    return float((np.abs(loss.value_gradient(z, block.t)[1]) * moved).sum()), curved
 
 
 def moments(block: Block, total_weight: float) -> tuple[NDArray, NDArray]:

@@ -162,6 +162,17 @@ class Objective:
         value = value / self.data.total_weight + self.penalty.value(W)
         return value, self._gradient(RX, R1, W.dtype, partial(self.penalty.gradient, W))
 
+    def slowly(self, theta: NDArray) -> tuple[float, NDArray]:
+        """F and its gradient at theta, in the longest floats there are."""
+        W, b = (part.astype(np.longdouble) for part in self.layout.unpack(theta))
+        rows = max(1, self.costs.hessian_block // self.data.n_columns)
+        value, RX, R1 = self.data.sum(
+            kernels.slowly, self.loss, W, b[:, None], rows=rows, dtype=W.dtype
+        )
+        value = value / self.data.total_weight + self.penalty.value(W)
+        gradient = self._gradient(RX, R1, W.dtype, partial(self.penalty.gradient, W))
+        return value, gradient.astype(np.float64)
+
     def hessian(self, theta: NDArray) -> Callable[[NDArray], NDArray]:
         """Return the function that takes v to the Hessian of F at theta times v.
 
@@ -189,6 +200,17 @@ class Objective:
         sent = self.data.coefficients(*self.layout.unpack(direction))
         far, lost = self.data.maximum(kernels.recession, self.loss, *sent, self.costs.far_along)
         return far, lost
+
+    def rounding(self, theta: NDArray) -> tuple[float, float]:
+        """How much rounding of the logits changes F, and how much lower F may be for that.
+
+        The gradient sees what changes F at first order: what it does not see is of second order.
+        """
+        W, b = self.layout.unpack(theta)
+        sent, eps = self.data.coefficients(W, b), np.finfo(self.data.dtype).eps
+        rows = max(1, self.costs.hessian_block // self.data.n_columns)
+        first, second = self.data.sum(kernels.rounding, self.loss, *sent, eps, rows=rows)
+        return first / self.data.total_weight, second / self.data.total_weight
 
     def moments(self) -> tuple[NDArray, NDArray]:
         """Weighted mean and mean square of each column."""

@@ -219,7 +219,8 @@ class InteriorPoint:
     def _noise_at(self, moved: NDArray) -> NDArray:
         """Return what of these slopes may be rounding."""
         terms = np.abs(self.R).T @ np.abs(self.R @ moved) + self.more * np.abs(moved)
-        return self.costs.slope_noise * (terms + np.abs(self.slopes) + self.own.weights + self.unit)
+        noise = self.costs.slope_terms * np.finfo(float).eps
+        return noise * (terms + np.abs(self.slopes) + self.own.weights + self.unit)
 
     def _gain_at(self, x: NDArray) -> float:
         """How much lower it is at x than at the start."""

@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from .._costs import Costs
 from .method import Method
 from .run import Look, Point, Run, evolve
 from .stop import Stop
@@ -109,16 +110,16 @@ def is_certain(method: Method, point: Point, run: Run) -> bool:
 def _end(state: State, run: Run) -> State:
     """Take the last step; the gap is small if it gained what the look had promised."""
     before, method = state.point, state.method
-    point, kept = take_step(state, run)
+    point, kept, hidden = take_step(state, run)
     kept = kept and method.left_out(point) <= run.costs.far_below * run.limit(point)
     converged = kept or is_certain(method, point, run)
     if not converged and point is before:
         point, method = method.search_again(point, state.look, run)
-    look = evolve(state.look, converged=converged)
+    look = evolve(state.look, converged=converged, hidden=hidden)
     return evolve(state, point=point, method=method, look=look)
 
 
-def take_step(state: State, run: Run) -> tuple[Point, bool]:
+def take_step(state: State, run: Run) -> tuple[Point, bool, bool]:
     """Go where the last look points, if that is lower: its products are paid for.
 
     If values are flat to rounding the gradient decides, and the iteration counts as the last one.
@@ -127,26 +128,33 @@ def take_step(state: State, run: Run) -> tuple[Point, bool]:
     -------
     point : Point
     kept : bool
-        Whether the step gained what the look had promised.
+        Whether the step gained what the look had promised, or rounding hides that it did not.
+    hidden : bool
+        Whether rounding hides it. Then the next look must tell.
     """
     before, method, look = state.point, state.method, state.look
     point = run.evaluate(before.theta + look.step)
     gain = before.value - point.value
+    error = gain - look.decrement
+    kept = abs(error) <= run.costs.trusted * look.decrement or run.is_flat(error, point)
+    kept = kept or _is_close(error, state, run.limit(point), run.costs)
+    hidden = not kept and run.hides(error, np.inf, point)
     if gain > 0:
         run.log.accept(point)
-    elif run.is_flat(gain, point) and method.square(point) < method.square(before):
+    elif hidden or (run.is_flat(gain, point) and method.square(point) < method.square(before)):
         run.log.values[-1] = point.value
     else:
         point = before
-    error = gain - look.decrement
-    if abs(error) <= run.costs.trusted * look.decrement or run.is_flat(error, point):
-        return point, True
-    limit = run.limit(point)
-    if look.decrement > run.costs.far_below * limit or abs(error) > 0.5 * limit:
-        return point, False
-    decays = 0 < error <= run.costs.decays * look.decrement
-    enough = max(run.costs.fast * state.before, run.costs.negligible * limit)
-    return point, not decays or look.decrement <= enough
+    return point, kept or hidden, hidden
+
+
+def _is_close(error: float, state: State, limit: float, costs: Costs) -> bool:
+    """Whether the gain of a step that promised little is near enough to its promise."""
+    decrement = state.look.decrement
+    if decrement > costs.far_below * limit or abs(error) > 0.5 * limit:
+        return False
+    decays = 0 < error <= costs.decays * decrement
+    return not decays or decrement <= max(costs.fast * state.before, costs.negligible * limit)
 
 
 def _confirm(state: State, run: Run) -> State:

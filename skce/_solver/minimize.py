@@ -39,6 +39,7 @@ from .._callbacks import OnIteration
 from .._problem.objective import Objective
 from .._threads import threads
 from .iterate import State
+from .method import Method
 from .methods import SOLVERS, ScipyMethod, Solver, by_descent, solver_of
 from .newton import HessianProducts, Preconditioned
 from .proximal import ProximalNewton
@@ -123,6 +124,7 @@ def minimize(
         state, stop = (state, Stop.CALLBACK) if log.stopped else solve(state, run)
         if stop is Stop.ROUNDING and solve is SOLVERS["lbfgs"]:
             solve = by_descent  # whose line search needs fewer digits
+            state = State(state.point, _smooth_method(run, solve))
             state, stop = solve(state, run)
         runaway = None
         if whole and state.look.converged:
@@ -145,7 +147,7 @@ def minimize(
             look = evolve(look, gap=gap, converged=True, complete=True)
         for why, check in _LAST_CHECKS.items():
             if look.converged:
-                look = check(look, point, run)
+                look = check(look, point, run, state.method)
                 stop = stop if look.converged else why
         log.gap = look.gap
         log.print_last()
@@ -181,25 +183,11 @@ def _start(
     """
     objective, log = run.objective, run.log
     sample = take_sample(objective, run.costs.rows_per_parameter * objective.layout.size)
-    small = (
-        solver_of(solver, objective) is by_descent
-        and joint_whitening_cost(objective, objective.layout.size) == 0
-    )
-    # Without a penalty nothing but whitening finds the directions that change no logit.
-    jointly = small and objective.penalty.ridge > 0
-    base = only_centre(objective) if jointly else precondition(objective)
-    method = Preconditioned(
-        hessp=HessianProducts(objective),
-        truncation=objective.costs.truncation,
-        objective=objective,
-        base=base,
-        variables=base if variables is None or jointly else variables,
-        jointly=Jointly(base, objective) if jointly else None,
-    )
+    method = _smooth_method(run, solver_of(solver, objective), variables)
     point = _first_point(run, theta)
     log.start(point)
     if sample is objective:
-        return State(point, method.with_curvature_of(objective.rounded()))
+        return State(point, method)
     # The optimum of m rows is about size / (2 m) above that of all rows: more digits are wasted.
     rough = objective.layout.size / (20 * sample.data.n_rows)
     found = minimize(
@@ -216,6 +204,24 @@ def _start(
         log.start(start)
         point = start
     return State(point, method.with_curvature_of(sample))
+
+
+def _smooth_method(run: Fit, solve: Solver, variables: Whitening | None = None) -> Preconditioned:
+    """Newton's method for a smooth fit, in the given variables if they can be used."""
+    objective = run.objective
+    small = solve is by_descent and joint_whitening_cost(objective, objective.layout.size) == 0
+    # Without a penalty nothing but whitening finds the directions that change no logit.
+    jointly = small and objective.penalty.ridge > 0
+    base = only_centre(objective) if jointly else precondition(objective)
+    method = Preconditioned(
+        hessp=HessianProducts(objective),
+        truncation=objective.costs.truncation,
+        objective=objective,
+        base=base,
+        variables=base if variables is None or jointly else variables,
+        jointly=Jointly(base, objective) if jointly else None,
+    )
+    return method.with_curvature_of(objective.rounded())
 
 
 def _nonsmooth_state(run: Fit, theta: NDArray, active: WorkingSet) -> State:
@@ -365,14 +371,14 @@ def _refine(state: State, run: Fit) -> State:
     return evolve(state, point=point, look=look)
 
 
-def _in_range(look: Look, point: Point, run: Fit) -> Look:
+def _in_range(look: Look, point: Point, run: Fit, method: Method) -> Look:
     """Look whether the coefficients are numbers in the dtype of X."""
     user = run.objective.to_user(point.theta)
     largest = np.finfo(run.objective.data.stored_dtype).max
     return evolve(look, converged=bool(np.abs(user).max() <= largest))
 
 
-def _storable(look: Look, point: Point, run: Fit) -> Look:
+def _storable(look: Look, point: Point, run: Fit, method: Method) -> Look:
     """Look whether the gap is still small once the coefficients are rounded to the dtype of X.
 
     Intercepts of columns far from zero have few digits left for what matters.
@@ -390,11 +396,23 @@ def _storable(look: Look, point: Point, run: Fit) -> Look:
     return evolve(look, gap=gap, converged=gap <= run.tol)
 
 
-def _above_rounding(look: Look, point: Point, run: Fit) -> Look:
-    """Look whether columns far from zero, without an intercept, leave digits for a small gap."""
-    hidden = rounding_without_intercept(run.objective, point.theta, point.value)
+def _above_rounding(look: Look, point: Point, run: Fit, method: Method) -> Look:
+    """Look whether columns far from zero, without an intercept, leave digits for a small gap.
+
+    If they do not, the longest floats may: in those the gradient of small X is computed once.
+    """
+    objective, longest = run.objective, float(np.finfo(np.longdouble).eps)
+    hidden = rounding_without_intercept(objective, point.theta, point.value)
     if not hidden > run.tol:
         return look
+    if objective.data.nbytes < run.costs.few_bytes and longest < np.finfo(np.float64).eps:
+        value, gradient = objective.slowly(point.theta)
+        nonsmooth = objective.nonsmooth
+        value += 0.0 if nonsmooth is None else nonsmooth.value(point.theta)
+        exact = method.estimate(Point(point.theta, value, gradient), run, look.decrement)
+        hidden = rounding_without_intercept(objective, point.theta, value, longest)
+        if exact.converged and exact.gap + hidden <= run.tol:
+            return evolve(exact, gap=exact.gap + hidden)
     return evolve(look, gap=look.gap + hidden, converged=False)
 
 

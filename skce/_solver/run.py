@@ -76,6 +76,8 @@ class Look:
         Of what is minimised, along the step.
     target : ndarray of shape (size,), or None
         Where the step leads, exact to the last bit, if that matters.
+    hidden : bool
+        Whether rounding hid what the step gained.
     """
 
     decrement: float = np.inf
@@ -85,6 +87,7 @@ class Look:
     step: NDArray = field(default_factory=lambda: np.zeros(0))
     slope: float = 0.0
     target: NDArray | None = None
+    hidden: bool = False
 
 
 class Log:
@@ -225,6 +228,19 @@ class Run:
         """Whether a difference of values may be rounding."""
         return abs(gain) <= float(np.finfo(np.float64).eps) * abs(point.value)
 
+    def rounding(self, point: Point) -> tuple[float, float]:
+        """How much rounding changes the value, and how much lower it may be for that, if known."""
+        return 0.0, 0.0
+
+    def hides(self, difference: float, decrement: float, point: Point) -> bool:
+        """Whether rounding explains a difference of values, or that a decrement does not fall.
+
+        Only where the gradient is exact enough for the gap that matters.
+        """
+        first, second = self.rounding(point)
+        explained = abs(difference) <= first or decrement <= self.costs.hidden * second
+        return explained and second <= self.limit(point)
+
     def is_separable(self, point: Point) -> bool:
         """Whether there is no minimum, by the value alone."""
         return False
@@ -258,10 +274,12 @@ class Run:
         a thousand times the decrement.
         """
         if look.decrement > self.costs.far_below * self.limit(point):
-            return look.decrement <= self.costs.fast * before
-        if look.decrement <= self.costs.falls * before:
-            return True
-        return self.is_flat(look.decrement / self.costs.hidden, point) or is_certain()
+            settled = look.decrement <= self.costs.fast * before
+        elif look.decrement <= self.costs.falls * before:
+            settled = True
+        else:
+            settled = self.is_flat(look.decrement / self.costs.hidden, point) or is_certain()
+        return settled or self.hides(np.inf, look.decrement, point)
 
     def needs_second_look(self, look: Look, point: Point, before: float) -> bool:
         """Whether the gap may be larger after the last step than it seemed to be before.
@@ -269,7 +287,11 @@ class Run:
         If losses of different rows decay at different rates, a step can bring rows into play that
         the quadratic model did not see.
         """
-        if not self.thorough or look.decrement <= self.costs.far_below * self.limit(point):
+        if not self.thorough:
+            return False
+        if look.hidden:
+            return True
+        if look.decrement <= self.costs.far_below * self.limit(point):
             return False
         return not (look.decrement <= self.costs.very_fast * before < np.inf)
 
@@ -313,6 +335,12 @@ class Fit(Run):
     def is_flat(self, gain: float, point: Point) -> bool:
         """Whether a difference of F may be rounding of the logits, in the precision of X."""
         return abs(gain) <= np.finfo(self.objective.data.dtype).eps * point.value
+
+    def rounding(self, point: Point) -> tuple[float, float]:
+        """How much rounding of logits changes F, if X is small: it takes a pass or two."""
+        if self.objective.data.nbytes >= self.costs.few_bytes:
+            return 0.0, 0.0
+        return self.objective.rounding(point.theta)
 
     def is_separable(self, point: Point) -> bool:
         """Whether there is no optimum, because the loss alone goes to zero."""

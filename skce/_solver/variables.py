@@ -497,7 +497,9 @@ def variance_of(objective: Objective, mean: NDArray, square: NDArray) -> NDArray
     return variance
 
 
-def rounding_without_intercept(objective: Objective, theta: NDArray, value: float) -> float:
+def rounding_without_intercept(
+    objective: Objective, theta: NDArray, value: float, eps: float = float(np.finfo(float).eps)
+) -> float:
     """How much lower F may be than `value`, as a share of it, for all that rounding lets us see.
 
     Without an intercept columns far from zero are read as they are. The slope sum_i r_i x_ij is
@@ -523,11 +525,11 @@ def rounding_without_intercept(objective: Objective, theta: NDArray, value: floa
         moved += (h * (np.abs(W) @ size.T)) @ distance
     terms = np.minimum(terms / data.total_weight, np.sqrt(2 * value * square))
     curvature = curvature / data.total_weight + objective.penalty.curvature
-    slope = objective.costs.slope_noise * (terms + moved / data.total_weight)
+    slope = objective.costs.slope_terms * eps * (terms + moved / data.total_weight)
     gains = slope**2 / (2 * np.maximum(curvature, objective.costs.smallest_square))
     hidden = float(gains[:, W.any(axis=0)].sum())
     if objective.nonsmooth is not None:
-        hidden += np.finfo(np.float64).eps * float((np.abs(W) * terms).sum())
+        hidden += eps * float((np.abs(W) * terms).sum())
     return hidden / value if hidden < value else np.inf
 
 

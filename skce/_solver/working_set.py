@@ -183,8 +183,12 @@ class WorkingSet:
         if self.damping and least.solved and least.gain <= limit:
             # So little is left that damping may do without its reasons.
             damping, self.damping = self.damping, 0.0
-            whole, more, _ = model(by_root=by_root)
+            whole, more, of_whole = model(by_root=by_root)
             made += more
+            if by_root and not (whole.solved or self.damping):
+                spent = of_whole.work
+                whole = of_whole.checked(least, limit, most)
+                self.work += of_whole.work - spent
             if whole.solved and whole.gain <= limit and not self.damping:
                 least = whole
             else:
@@ -247,22 +251,8 @@ class WorkingSet:
         )
 
     def judge(self, share: float) -> None:
-        """Take more curvature after a step that gained little of what the model did, or less.
-
-        An infinite share is one that rounding hides.
-
-        Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 10.3.
-        """
-        costs = self.costs
-        if share < costs.poor:
-            self.damping = min(
-                max(costs.damping_change * self.damping, costs.first_damping),
-                costs.largest_damping,
-            )
-        elif share > costs.good:
-            change = costs.damping_change if share < costs.very_good else costs.damping_change**3
-            self.damping /= change if share < np.inf else np.inf
-            self.damping *= self.damping >= costs.first_damping
+        """Choose the damping after a step that gained such a share of what the model did."""
+        self.damping = _damping_after(self.damping, share, self.costs)
 
     def _sample(self, size: int) -> Objective:
         """Rows for the Hessian of some coefficients."""
@@ -324,6 +314,23 @@ class WorkingSet:
             return model
 
         return by_products, lambda: made
+
+
+def _damping_after(damping: float, share: float, costs: Costs) -> float:
+    """More after a step that gained little of what the model did, or less.
+
+    An infinite share is one that rounding hides.
+
+    Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 10.3.
+    """
+    if share < costs.poor:
+        more = max(costs.damping_change * damping, costs.first_damping)
+        return min(more, costs.largest_damping)
+    if share <= costs.good:
+        return damping
+    change = costs.damping_change if share < costs.very_good else costs.damping_change**3
+    damping /= change if share < np.inf else np.inf
+    return damping if damping >= costs.first_damping else 0.0
 
 
 def _has_small_root(n_logits: int, costs: Costs, size: int) -> bool:
