@@ -86,6 +86,8 @@ class VariableCosts:
     whiten_up_to: int = 1000
     #: Numbers in X of few rows, up to which they are whitened by rows.
     row_numbers: int = 2**23
+    #: Columns are of about one size if their curvatures differ by no more than this factor.
+    common: float = 1e4
     #: Columns up to which a dense matrix of their products is worth its cost once conjugate
     #: gradients have taken long.
     whiten_late: int = 3000
@@ -188,6 +190,18 @@ class NewtonCosts:
     #: If a step with the Hessian of a sample leaves more than this share of the gap, the next
     #: sample is larger.
     sample_left: float = 0.3
+    #: Pairs that L-BFGS keeps.
+    pairs: int = 10
+    #: Its iterations after which what is left must be less than `falls` of what was.
+    slow_after: int = 8
+    #: The share of F by which the end of a step of its may climb.
+    climbs: float = 0.25
+    #: Newton's method takes over once L-BFGS sees less than this share of the gap that matters,
+    #: which may be four times as large.
+    handed_over: float = 0.25
+    #: Iterations of L-BFGS after which its variables are scaled by the curvature of each class. At
+    #: every iteration that took as many passes, and half a pass each time.
+    scaled_after: tuple[int, ...] = (3, 6)
     #: Iterations of a method of SciPy before the variables may change, which makes it forget its
     #: past gradients.
     scipy_iterations: int = 100

@@ -189,6 +189,8 @@ def exact_gap(problem: Problem, W: NDArray, b: NDArray, certificate: Certificate
     dense = problem.X.toarray() if hasattr(problem.X, "toarray") else problem.X
     problem = replace(problem, X=np.asarray(dense))
     best = exactly(problem, certificate.W, certificate.b)
+    if not best > 0:
+        return certificate.gap
     return float((exactly(problem, W, b) - best) / best)
 
 

@@ -56,6 +56,8 @@ def newton_decrement(
     white: bool = True,
     eps: float = float(np.finfo(np.float64).eps),
     max_products: int | None = None,
+    trust: float = 1.0,
+    as_bounded: bool = False,
 ) -> Decrement:
     """Sum g' H^-1 g / 2 by conjugate gradients: until it has settled, or is a step above `limit`.
 
@@ -90,6 +92,10 @@ def newton_decrement(
         Precision of the products.
     max_products : int, default=None
         Hessian products at most; None for those of `costs`.
+    trust : float, default=1.0
+        How far `missed` is above what is missed, if the Ritz values agree.
+    as_bounded : bool, default=False
+        Whether a sum is complete as soon as what it misses is known to be below `limit` with it.
 
     Returns
     -------
@@ -120,6 +126,8 @@ def newton_decrement(
 
     def is_complete() -> bool:
         """Whether little is missing, by the terms, by the Ritz values and by the bound."""
+        if as_bounded and found.gap + missed(user_residual) <= limit:
+            return True
         if not (white or has_bound):
             return norms[-1] <= eps**costs.solved_without_bound * norms[0]
         small = missing * max(found.gap, limit)
@@ -131,7 +139,7 @@ def newton_decrement(
         )
         if not settled and norms[-1] > costs.solved * norms[0]:
             return False
-        bound = missed(user_residual)
+        bound = missed(user_residual) / trust
         if bound < np.inf:
             enough = max(costs.missing_bound * np.sqrt(missing) * found.gap, limit - found.gap)
             return bound <= enough or norms[-1] <= rounded_away * norms[0]

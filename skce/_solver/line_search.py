@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from .run import Look, Point, Run
 
 
@@ -32,6 +34,7 @@ def line_search(
     look: Look,
     shorter: Callable[[float, float], float],
     accepts: Callable[[Point], bool],
+    climbs: float = np.inf,
 ) -> Found:
     """Shorten the step of a look until the point at its end is low enough.
 
@@ -48,6 +51,8 @@ def line_search(
     accepts : callable
         Takes the point at the end of the whole step, if rounding takes the difference of values;
         returns whether it is good enough.
+    climbs : float, default=inf
+        A step is shortened if its end climbs by more than this share of the value there.
 
     Returns
     -------
@@ -67,6 +72,7 @@ def line_search(
         if lower or (length == 1 and flat and accepts(point)):
             if not flat:
                 point = _lengthen(run, origin, point, look, length)
+                point = _shorten(run, origin, point, look, length, climbs)
             run.log.accept(point)
             return Found(point, gain, length)
         length = shorter(length, gain)
@@ -87,4 +93,21 @@ def _lengthen(run: Run, origin: Point, point: Point, look: Look, length: float) 
         if not farther.value < point.value:
             return point
         point = farther
+    return point
+
+
+def _shorten(
+    run: Run, origin: Point, point: Point, look: Look, length: float, climbs: float
+) -> Point:
+    """Go back along a step whose end climbs steeply, as long as that is lower.
+
+    A first step can go so far that all classes are separated, and nothing but the penalty is left:
+    the minimum along it is much nearer.
+    """
+    while length * float(point.gradient @ look.step) > climbs * abs(point.value):
+        length /= 4
+        nearer = run.evaluate(origin.theta + length * look.step)
+        if not nearer.value < point.value:
+            return point
+        point = nearer
     return point

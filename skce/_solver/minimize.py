@@ -43,17 +43,21 @@ from .method import Method
 from .methods import SOLVERS, ScipyMethod, Solver, by_descent, solver_of
 from .newton import HessianProducts, Preconditioned
 from .proximal import ProximalNewton
+from .quasi_newton import QuasiNewton
 from .run import Fit, Log, Look, Point, evolve, is_far_off
 from .stop import Report, Stop
 from .variables import (
     Jointly,
     Whitening,
+    has_large_classes,
     joint_whitening_cost,
     only_centre,
     precondition,
     rounding_without_intercept,
+    scaled,
     take_sample,
     variance_of,
+    whiten_along_penalty,
 )
 from .working_set import WorkingSet
 
@@ -124,7 +128,7 @@ def minimize(
         state, stop = (state, Stop.CALLBACK) if log.stopped else solve(state, run)
         if stop is Stop.ROUNDING and solve is SOLVERS["lbfgs"]:
             solve = by_descent  # whose line search needs fewer digits
-            state = State(state.point, _smooth_method(run, solve))
+            state = State(state.point, _smooth_method(run, "newton-cg"))
             state, stop = solve(state, run)
         runaway = None
         if whole and state.look.converged:
@@ -183,7 +187,7 @@ def _start(
     """
     objective, log = run.objective, run.log
     sample = take_sample(objective, run.costs.rows_per_parameter * objective.layout.size)
-    method = _smooth_method(run, solver_of(solver, objective), variables)
+    method = _smooth_method(run, solver, variables, is_whole=sample is objective)
     point = _first_point(run, theta)
     log.start(point)
     if sample is objective:
@@ -206,16 +210,38 @@ def _start(
     return State(point, method.with_curvature_of(sample))
 
 
-def _smooth_method(run: Fit, solve: Solver, variables: Whitening | None = None) -> Preconditioned:
-    """Newton's method for a smooth fit, in the given variables if they can be used."""
+def _smooth_method(
+    run: Fit,
+    solver: str | ScipyMethod,
+    variables: Whitening | None = None,
+    *,
+    is_whole: bool = False,
+) -> Preconditioned:
+    """Newton's method for a smooth fit, in the given variables if they can be used.
+
+    If all rows count, it begins with L-BFGS where whitened classes would take too much memory.
+    """
     objective = run.objective
-    small = solve is by_descent and joint_whitening_cost(objective, objective.layout.size) == 0
+    products, truncation = HessianProducts(objective), objective.costs.truncation
+    penalised = not objective.penalty.unpenalised
+    if solver == "auto" and is_whole and penalised and has_large_classes(objective):
+        base, K = whiten_along_penalty(objective), objective.layout.n_outputs
+        equal = np.full(K, objective.loss.curvature_bound(K))
+        return QuasiNewton(
+            hessp=products,
+            truncation=truncation,
+            objective=objective,
+            base=base,
+            variables=scaled(base, equal),
+        )
+    small = solver_of(solver, objective) is by_descent
+    small = small and joint_whitening_cost(objective, objective.layout.size) == 0
     # Without a penalty nothing but whitening finds the directions that change no logit.
     jointly = small and objective.penalty.ridge > 0
     base = only_centre(objective) if jointly else precondition(objective)
     method = Preconditioned(
-        hessp=HessianProducts(objective),
-        truncation=objective.costs.truncation,
+        hessp=products,
+        truncation=truncation,
         objective=objective,
         base=base,
         variables=base if variables is None or jointly else variables,

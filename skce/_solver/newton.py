@@ -161,6 +161,11 @@ class Newton(Method):
         return False
 
     @property
+    def climbs(self) -> float:
+        """The share of F by which the end of a step may climb."""
+        return np.inf
+
+    @property
     def used_products(self) -> Hessp:
         """The Hessian products that are used."""
         return self.hessp
@@ -200,18 +205,20 @@ class Newton(Method):
         truncation: float = 0.0,
         missing: float | None = None,
         max_products: int = 0,
+        as_bounded: bool = False,
     ) -> Look:
         """Estimate the gap at a point by the decrement, which also finds the Newton step.
 
         Conjugate gradients end once the decrement is known, but for a share that is `missing`; or,
-        if it is above the limit, once their gains are below `truncation`.
+        if it is above the limit, once their gains are below `truncation`. If `as_bounded`, it is
+        known well enough if a bound of it is below the limit.
         """
         gradient = self.gradient(point)
         found = newton_decrement(
             gradient.astype(self.dtype, copy=False),
             point.gradient.astype(self.dtype, copy=False),
             lambda v: self.variables.product(lambda d: self.curved(point, d, run), v),
-            lambda residual: self.variables.missed(residual) / self.variables.trust,
+            self.variables.missed,
             limit=run.limit(point),
             truncation=truncation,
             white=self.variables.white,
@@ -219,6 +226,8 @@ class Newton(Method):
             missing=run.costs.missing_single if self.is_single else missing,
             costs=run.costs,
             max_products=max_products or None,
+            trust=self.variables.trust,
+            as_bounded=as_bounded,
         )
         step = found.step if found.step.any() else -gradient
         return run.judge(self.seen(point, step, found.gap, complete=found.complete), point, before)
@@ -255,7 +264,7 @@ class Newton(Method):
         def accepts(point: Point) -> bool:
             return self.square(point) <= self.square(origin) / 2
 
-        found = line_search(run, origin, look, shorter, accepts)
+        found = line_search(run, origin, look, shorter, accepts, self.climbs)
         if not found.length:
             return origin, self
         error = abs(found.gain / look.decrement - 1) if found.length == 1 else 1.0

@@ -78,6 +78,8 @@ class Look:
         Where the step leads, exact to the last bit, if that matters.
     hidden : bool
         Whether rounding hid what the step gained.
+    own : ndarray of shape (size,), or None
+        The step in the variables of the method, if it learns from that.
     """
 
     decrement: float = np.inf
@@ -88,6 +90,7 @@ class Look:
     slope: float = 0.0
     target: NDArray | None = None
     hidden: bool = False
+    own: NDArray | None = None
 
 
 class Log:
@@ -278,8 +281,8 @@ class Run:
         elif look.decrement <= self.costs.falls * before:
             settled = True
         else:
-            settled = self.is_flat(look.decrement / self.costs.hidden, point) or is_certain()
-        return settled or self.hides(np.inf, look.decrement, point)
+            settled = self.is_flat(look.decrement / self.costs.hidden, point)
+        return settled or is_certain() or self.hides(np.inf, look.decrement, point)
 
     def needs_second_look(self, look: Look, point: Point, before: float) -> bool:
         """Whether the gap may be larger after the last step than it seemed to be before.

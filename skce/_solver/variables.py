@@ -33,6 +33,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ from numpy.typing import NDArray
 from scipy.linalg.lapack import dtrtri
 
 from .._costs import Costs
+from .._data import Block
 from .._problem import kernels
 from .._problem.objective import Objective
 from .._problem.penalty import mean_of_classes
@@ -251,11 +253,16 @@ def precondition(objective: Objective) -> Whitened:
     and scaled if its curvature is far from that of most. (To scale each column would lift those of
     noise to the rank of the others.)
     """
-    costs, n, p = objective.costs, objective.data.n_rows, objective.data.n_columns
-    few_rows = n <= costs.whiten_up_to and n * p <= costs.row_numbers
-    if few_rows and n < p:
+    if _has_few_rows(objective):
         return whiten_rows(objective)
-    return whiten_columns(objective) if p <= costs.whiten_up_to else scale_columns(objective)
+    few = objective.data.n_columns <= objective.costs.whiten_up_to
+    return whiten_columns(objective) if few else scale_columns(objective)
+
+
+def _has_few_rows(objective: Objective) -> bool:
+    """Whether rows are fewer than columns, and few enough for a matrix of their products."""
+    costs, n, p = objective.costs, objective.data.n_rows, objective.data.n_columns
+    return n < p and n <= costs.whiten_up_to and n * p <= costs.row_numbers
 
 
 def _moments(objective: Objective) -> tuple[NDArray, NDArray]:
@@ -592,11 +599,15 @@ def class_whitening_cost(inner: Whitened, objective: Objective) -> float:
     By the operations, with those of the matrices, which are in one large product, at half price,
     and what a small problem spends between operations.
     """
-    K = objective.layout.n_outputs
-    size = inner.width + objective.layout.fit_intercept
-    if 8 * K * size**2 > objective.costs.class_bytes:
+    if _bytes_of_classes(objective, inner.width) > objective.costs.class_bytes:
         return np.inf
+    size = inner.width + objective.layout.fit_intercept
     return 4 + min(1, _rows_for_classes(inner) / objective.data.n_rows) * size / 8
+
+
+def _bytes_of_classes(objective: Objective, width: int) -> int:
+    """Bytes of a matrix for each class."""
+    return 8 * objective.layout.n_outputs * (width + objective.layout.fit_intercept) ** 2
 
 
 def _rows_for_classes(inner: Whitened) -> int:
@@ -750,20 +761,59 @@ def scale_classes(
         The same variables along these eigenvectors.
     variables : ClassWhitened
     """
-    if inner.penalties is None:
-        shares, E = np.linalg.eigh(_penalty(inner))
-        inner = Whitened(objective, inner.mean, inner.Q @ E, inner.spread)
-        inner.penalties = np.clip(shares, 0, 1)
+    inner = along_penalty(inner)
     W, b = objective.layout.unpack(theta)
     sent = objective.data.coefficients(W, b)
     (totals,) = objective.data.sum(kernels.mean_curvature, objective.loss, *sent)
-    a = np.maximum(totals / objective.data.total_weight, objective.costs.least_curvature)
-    h = objective.loss.curvature_bound(len(W))
-    pi = inner.penalties
+    return inner, scaled(inner, totals / objective.data.total_weight)
+
+
+def has_large_classes(objective: Objective) -> bool:
+    """Whether columns are whitened, and matrices of all classes would take too much memory."""
+    costs, p = objective.costs, objective.data.n_columns
+    if p > costs.whiten_up_to or _has_few_rows(objective):
+        return False
+    return _bytes_of_classes(objective, p) > costs.class_bytes
+
+
+def whiten_along_penalty(objective: Objective) -> Whitened:
+    """Whiten by the covariance of the columns, along the eigenvectors of the penalty.
+
+    If that is the same for all columns, which are all of about one size, both have them in common.
+    """
+    penalty = objective.penalty.curvature
+    if not objective.data.distance and not np.ptp(penalty):
+        mean, covariance, M = _typical_hessian(objective)
+        if M.diagonal().max() <= objective.costs.common * M.diagonal().min():
+            values, U = np.linalg.eigh(M)
+            values = np.maximum(values, penalty[0])
+            spread = spread_of(objective, covariance.diagonal())
+            base = Whitened(objective, mean, U / np.sqrt(values), spread)
+            base.penalties = penalty[0] / values
+            return base
+    return along_penalty(whiten_columns(objective))
+
+
+def along_penalty(inner: Whitened) -> Whitened:
+    """Return whitened variables along the eigenvectors of the penalty."""
+    if inner.penalties is not None:
+        return inner
+    shares, E = np.linalg.eigh(_penalty(inner))
+    turned = Whitened(inner.objective, inner.mean, inner.Q @ E, inner.spread)
+    turned.penalties = np.clip(shares, 0, 1)
+    return turned
+
+
+def scaled(inner: Whitened, curvatures: NDArray) -> ClassWhitened:
+    """Scale variables along the eigenvectors of the penalty by a mean curvature of each class."""
+    assert inner.penalties is not None
+    objective, pi = inner.objective, inner.penalties
+    a = np.maximum(curvatures, objective.costs.least_curvature)
+    h = objective.loss.curvature_bound(len(a))
     curvature = np.multiply.outer(a / h, 1 - pi) + pi
     if objective.layout.fit_intercept:
         curvature = np.column_stack([curvature, a])
-    return inner, ClassWhitened(inner, 1 / np.sqrt(curvature))
+    return ClassWhitened(inner, 1 / np.sqrt(curvature))
 
 
 def _per_weight(share: NDArray, weights: NDArray) -> NDArray:
@@ -826,11 +876,16 @@ def _covariance(objective: Objective, mean: NDArray) -> NDArray:
     """Weighted covariance of the columns by a sample, with zeros for those that are constant."""
     covariance = np.zeros((len(mean), len(mean)))
     with np.errstate(over="ignore", invalid="ignore"):
-        for block, share in objective.data.chunks(
-            objective.costs.matrix_rows, objective.costs.moment_rows
-        ):
+        chunks = objective.data.chunks(objective.costs.matrix_rows, objective.costs.moment_rows)
+
+        def product(chunk: tuple[Block, NDArray]) -> NDArray:
+            block, share = chunk
             X = (block.X.dense() - mean) * np.sqrt(share)[:, None]
-            covariance += X.T @ X
+            return X.T @ X
+
+        while pair := list(islice(chunks, 2)):  # all at once would be a copy of X
+            for part in threads.map(product, pair):
+                covariance += part
     variance = np.diagonal(covariance)
     check_squares(objective, variance)
     constant = are_constant(objective, mean, variance)

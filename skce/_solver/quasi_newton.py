@@ -1,0 +1,133 @@
+"""L-BFGS in variables that are scaled by the curvature of each class, until little is left.
+
+Where many classes have many columns, far from the optimum a Newton step costs many Hessian
+products, and most of what they find out is void after it. An iteration of L-BFGS is one pass. Near
+the optimum a few products gain more; and nothing but these tell how far it is.
+
+Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 7.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .newton import Preconditioned
+from .run import Look, Point, Run, evolve
+from .variables import ClassWhitened, scale_classes
+
+
+class Pair(NamedTuple):
+    """A step, and what it changed in the gradient, in the variables of the method.
+
+    Attributes
+    ----------
+    s, y : ndarray of shape (size,)
+    product : float
+        s'y, which is positive.
+    """
+
+    s: NDArray
+    y: NDArray
+    product: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class QuasiNewton(Preconditioned):
+    """L-BFGS first, then Newton's method.
+
+    Attributes
+    ----------
+    variables : ClassWhitened
+        A factor for each class and variable.
+    pairs : tuple of Pair
+        The last ones, the oldest first.
+    estimates : tuple of float
+        What was left by L-BFGS, before each of its iterations.
+    is_over : bool
+        Whether Newton's method has taken over for good.
+    """
+
+    variables: ClassWhitened
+    pairs: tuple[Pair, ...] = ()
+    estimates: tuple[float, ...] = ()
+    is_over: bool = False
+
+    @property
+    def climbs(self) -> float:
+        """The share of F by which the end of a step may climb."""
+        return self.objective.costs.climbs
+
+    def look(self, point: Point, run: Run, before: float) -> Look:
+        """Look at a point by L-BFGS, or by Newton's method if that sees little left."""
+        if self.is_over:
+            return super().look(point, run, before)
+        gradient, limit = self.gradient(point), run.limit(point)
+        step = -_solve(self.pairs, gradient.astype(self.objective.data.dtype))
+        decrement, most = -float(gradient @ step) / 2, self.missed(point)
+        if most <= limit:
+            return run.judge(self.seen(point, step, most, complete=True), point, np.inf)
+        if not run.costs.handed_over * limit < decrement < np.inf:
+            return self.estimate(point, run, before, truncation=self.truncation, as_bounded=True)
+        gap = run.log.gap = run.relative(decrement, point)
+        return evolve(self.seen(point, step, decrement, complete=False, gap=gap), own=step)
+
+    def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
+        """Search along the step of a look, and learn how the gradient changes along it."""
+        point, method = super().search(origin, look, run)
+        if look.own is None:
+            return point, method
+        costs = run.costs
+        estimates = (*self.estimates, look.decrement)
+        earlier = estimates[-1 - costs.slow_after : -costs.slow_after]
+        if point is origin or any(look.decrement > costs.falls * one for one in earlier):
+            base, variables = scale_classes(self.base, self.objective, point.theta)
+            method = evolve(method, is_over=True, pairs=(), base=base, variables=variables)
+            return point, method
+        moved = point.theta - origin.theta  # which may be a part of the step, or a multiple
+        length = float(moved @ look.step) / float(look.step @ look.step)
+        y = (self.gradient(point) - self.gradient(origin)).astype(look.own.dtype)
+        s = look.own * look.own.dtype.type(length)
+        product, pairs = float(s @ y), self.pairs
+        if product > 0:
+            pairs = (*pairs, Pair(s, y, product))[-costs.pairs :]
+        return point, evolve(method, pairs=pairs, estimates=estimates)
+
+    def adapted(self, point: Point, work: float) -> Self:
+        """Return the method with the curvature of each class at a point, after some iterations."""
+        if self.is_over:
+            return super().adapted(point, work)
+        if len(self.estimates) not in self.objective.costs.scaled_after:
+            return self
+        _, variables = scale_classes(self.base, self.objective, point.theta)
+        return evolve(
+            self, variables=variables, pairs=_in_other(self.pairs, self.variables, variables)
+        )
+
+
+def _solve(pairs: tuple[Pair, ...], gradient: NDArray) -> NDArray:
+    """Return what takes the place of H^-1 g: by the two loops of L-BFGS."""
+    q, lengths = gradient.copy(), []
+    for s, y, product in reversed(pairs):
+        lengths.append(float(s @ q) / product)
+        q -= y * q.dtype.type(lengths[-1])
+    if pairs:
+        _, y, product = pairs[-1]
+        q *= q.dtype.type(product / float(y @ y))
+    for (s, y, product), length in zip(pairs, reversed(lengths), strict=True):
+        q += s * q.dtype.type(length - float(y @ q) / product)
+    return q
+
+
+def _in_other(pairs: tuple[Pair, ...], old: ClassWhitened, new: ClassWhitened) -> tuple[Pair, ...]:
+    """Return the same pairs in variables that have other scales."""
+    ratio = (old.T / new.T).ravel()
+
+    def moved(pair: Pair) -> Pair:
+        factor = ratio.astype(pair.s.dtype)
+        return Pair(pair.s * factor, pair.y / factor, pair.product)
+
+    return tuple(map(moved, pairs))
