@@ -9,6 +9,7 @@ coef, intercept), is measured at each of them in a single fit.
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -210,6 +211,62 @@ class _Skglm:
         return self
 
 
+class _Cyanure:
+    """cyanure's own choice of solver: mean loss and penalty, so that lambda is 1 / (C n)."""
+
+    def __init__(self, setting: Setting):
+        from cyanure.estimators import Classifier
+
+        self._model = Classifier(
+            loss="logistic",
+            penalty="l1" if setting.l1_ratio else "l2",
+            lambda_1=1 / (setting.C * setting.n_rows),
+            fit_intercept=True,
+            tol=setting.tol,
+            max_iter=MAX_ITER,
+            verbose=False,
+        )
+
+    def fit(self, X: Any, y: NDArray) -> _Cyanure:
+        """Fit one softmax if there are more classes than two."""
+        if len(np.unique(y)) > 2:
+            self._model.set_params(multi_class="multinomial")
+        self._model.fit(X, y)
+        coef = np.asarray(self._model.coef_).reshape(X.shape[1], -1)
+        self.coef_, self.intercept_ = coef.T, np.ravel(self._model.intercept_)
+        self.n_iter_ = int(np.max(self._model.n_iter_))
+        return self
+
+
+class _SnapML:
+    """Snap ML, which fits one class against the rest: the same objective for two classes only.
+
+    Its intercept is penalised; a large scaling makes that penalty small, though not zero.
+    """
+
+    def __init__(self, setting: Setting):
+        from snapml import LogisticRegression
+
+        self._model = LogisticRegression(
+            regularizer=1 / setting.C,
+            penalty="l1" if setting.l1_ratio else "l2",
+            dual=not setting.l1_ratio,
+            fit_intercept=True,
+            intercept_scaling=1e2,
+            tol=setting.tol,
+            max_iter=MAX_ITER,
+            n_jobs=os.cpu_count() or 1,
+        )
+
+    def fit(self, X: Any, y: NDArray) -> _SnapML:
+        """Fit the second class against the first."""
+        self._model.fit(X, np.where(y == np.unique(y)[1], 1.0, -1.0))
+        self.coef_ = np.reshape(self._model.coef_, (1, -1))
+        self.intercept_ = np.ravel(self._model.intercept_)
+        self.n_iter_ = int(np.max(getattr(self._model, "n_iter_", 0)))
+        return self
+
+
 class _TorchLBFGS:
     """The usual loop: full batch, cross-entropy in the dtype of X, L-BFGS with strong Wolfe steps.
 
@@ -306,7 +363,7 @@ def _torch_loss(target: Any, dtype: Any, K: int) -> Callable[[Any], Any]:
     return lambda z: torch.nn.functional.binary_cross_entropy_with_logits(z, positive)
 
 
-_SKCE = (1e-2, 1e-3, 1e-5, 1e-6, 1e-7, 1e-9)
+_SKCE = (1e-1, 1e-2, 1e-3, 1e-5, 1e-6, 1e-7, 1e-9)
 _FIRST_ORDER = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-10)
 _SECOND_ORDER = (1e-2, 1e-3, 1e-4, 1e-6, 1e-8)
 _EITHER = (0.0, 1.0)
@@ -356,6 +413,8 @@ PEERS = {
         ),
         Peer("LogisticRegression()", "scikit-learn", _sklearn_default, (None,), is_default=True),
         Peer("intelex lbfgs", "other", _Intelex, _FIRST_ORDER),
+        Peer("cyanure", "other", _Cyanure, _FIRST_ORDER, l1_ratios=_EITHER),
+        Peer("snapml", "other", _SnapML, _FIRST_ORDER, two_classes=True, l1_ratios=_EITHER),
         Peer("torch LBFGS", "other", _TorchLBFGS, (None,)),
         Peer("glum", "other", _Glum, _FIRST_ORDER, two_classes=True, l1_ratios=_EITHER),
         Peer("skglm", "other", _Skglm, _FIRST_ORDER, two_classes=True, l1_ratios=_L1),

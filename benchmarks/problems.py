@@ -94,6 +94,38 @@ def embeddings(
     return X, draw_labels(rng, logits)
 
 
+def clusters(
+    n: int = 30_000, p: int = 512, n_classes: int = 100, apart: float = 1.0, seed: int = 0
+) -> Data:
+    """Rows of norm 1 in float32, around class means `apart` deviations of the noise.
+
+    In rotated columns whose standard deviations decay like 1/sqrt(j), as those of embeddings do.
+    With 0.3 classes overlap, with 1.5 next to no row is nearer to another mean.
+    """
+    rng = np.random.default_rng(seed)
+    rotation, _ = np.linalg.qr(rng.standard_normal((p, p)))
+    deviations = 1 / np.sqrt(np.arange(1, p + 1))
+    means = apart * rng.standard_normal((n_classes, p))
+    y = rng.integers(n_classes, size=n)
+    X = np.empty((n, p), dtype=np.float32)
+    for start in range(0, n, 8192):
+        some = y[start : start + 8192]
+        Z = ((means[some] + rng.standard_normal((len(some), p))) * deviations) @ rotation
+        X[start : start + 8192] = Z / np.linalg.norm(Z, axis=1, keepdims=True)
+    return X, y
+
+
+def fourier(load: Callable[[], Data], p: int = 1000, scale: float = 0.35, seed: int = 0) -> Data:
+    """Random Fourier features of scaled columns, in float32.
+
+    Source: Rahimi and Recht, *Random features for large-scale kernel machines*, 2007.
+    """
+    X, y = scaled(load)
+    rng = np.random.default_rng(seed)
+    angles = X @ (scale * rng.standard_normal((X.shape[1], p))) + rng.uniform(0, 2 * np.pi, p)
+    return (np.sqrt(2 / p) * np.cos(angles)).astype(np.float32), y
+
+
 def scaled(load: Callable[[], Data]) -> Data:
     """Columns of mean 0 and variance 1."""
     X, y = load()
@@ -151,6 +183,15 @@ def problems(letter_path: str | None = None) -> dict[str, Problem]:
             partial(embeddings, n_classes=100, **float32),
             C=100,
         ),
+        *(
+            Problem(f"clusters {apart} apart, C={C:g}", partial(clusters, apart=apart), C=C)
+            for apart, C in [(0.3, 1), (0.5, 1), (1.0, 1), (1.5, 1), (0.5, 100), (1.0, 100)]
+        ),
+        Problem(
+            "clusters 0.5 apart, 1000 classes",
+            partial(clusters, n=100_000, p=256, n_classes=1000, apart=0.5),
+        ),
+        Problem("letter, Fourier features", partial(fourier, partial(letter, letter_path))),
         Problem("text", text, kind="sparse"),
         Problem("text, C=100", text, C=100, kind="sparse"),
         Problem("letter, L1", partial(letter, letter_path), l1_ratio=1.0),

@@ -61,6 +61,10 @@ class QuasiNewton(Preconditioned):
         """The share of F by which the end of a step may climb."""
         return self.objective.costs.climbs
 
+    def at(self, point: Point, run: Run) -> Self:
+        """Return the method in the variables for a point."""
+        return super().at(point, run) if self.is_over else self
+
     def look(self, point: Point, run: Run, before: float) -> Look:
         """Look at a point by L-BFGS, or by Newton's method if that sees little left."""
         if self.is_over:
@@ -69,7 +73,8 @@ class QuasiNewton(Preconditioned):
         step = -_solve(self.pairs, gradient.astype(self.objective.data.dtype))
         decrement, most = -float(gradient @ step) / 2, self.missed(point)
         if most <= limit:
-            return run.judge(self.seen(point, step, most, complete=True), point, np.inf)
+            look = run.judge(self.seen(point, step, most, complete=True), point, np.inf)
+            return evolve(look, proven=True)
         if not run.costs.handed_over * limit < decrement < np.inf:
             return self.estimate(point, run, before, truncation=self.truncation, as_bounded=True)
         gap = run.log.gap = run.relative(decrement, point)

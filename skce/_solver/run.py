@@ -78,6 +78,8 @@ class Look:
         Where the step leads, exact to the last bit, if that matters.
     hidden : bool
         Whether rounding hid what the step gained.
+    proven : bool
+        Whether the gradient alone bounds the gap.
     own : ndarray of shape (size,), or None
         The step in the variables of the method, if it learns from that.
     """
@@ -90,6 +92,7 @@ class Look:
     slope: float = 0.0
     target: NDArray | None = None
     hidden: bool = False
+    proven: bool = False
     own: NDArray | None = None
 
 
@@ -281,8 +284,8 @@ class Run:
         elif look.decrement <= self.costs.falls * before:
             settled = True
         else:
-            settled = self.is_flat(look.decrement / self.costs.hidden, point)
-        return settled or is_certain() or self.hides(np.inf, look.decrement, point)
+            settled = self.is_flat(look.decrement / self.costs.hidden, point) or is_certain()
+        return settled or look.proven or self.hides(np.inf, look.decrement, point)
 
     def needs_second_look(self, look: Look, point: Point, before: float) -> bool:
         """Whether the gap may be larger after the last step than it seemed to be before.
@@ -290,7 +293,7 @@ class Run:
         If losses of different rows decay at different rates, a step can bring rows into play that
         the quadratic model did not see.
         """
-        if not self.thorough:
+        if not self.thorough or look.proven:
             return False
         if look.hidden:
             return True

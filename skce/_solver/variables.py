@@ -192,8 +192,16 @@ class ClassWhitened:
         return self._times(self._by_class(gradient))
 
     def missed(self, residual: NDArray) -> float:
-        """Upper bound of r' H^-1 r / 2."""
-        return self.inner.missed(residual)
+        """Upper bound of r' H^-1 r / 2.
+
+        The bound inside leaves out what intercepts gain by themselves. Here their curvature is
+        known, as it was at some point before.
+        """
+        bound, objective = self.inner.missed(residual), self.inner.objective
+        if self.T.ndim == 2 and objective.layout.fit_intercept:
+            g = self._by_class(residual)[:, -1] * self.T[:, -1]
+            bound += objective.costs.stale * float(g @ g) / 2
+        return bound
 
     def product(self, hessian: Hessian, v: NDArray) -> tuple[NDArray, NDArray]:
         """T' H T v, and H T v."""
@@ -769,11 +777,13 @@ def scale_classes(
 
 
 def has_large_classes(objective: Objective) -> bool:
-    """Whether columns are whitened, and matrices of all classes would take too much memory."""
+    """Whether columns are whitened, and a matrix for each class is not worth what it takes."""
     costs, p = objective.costs, objective.data.n_columns
     if p > costs.whiten_up_to or _has_few_rows(objective):
         return False
-    return _bytes_of_classes(objective, p) > costs.class_bytes
+    if joint_whitening_cost(objective, objective.layout.size) == 0:
+        return False
+    return p > costs.class_columns or _bytes_of_classes(objective, p) > costs.class_bytes
 
 
 def whiten_along_penalty(objective: Objective) -> Whitened:

@@ -1,0 +1,155 @@
+"""L-BFGS in scaled variables: what it knows of the Hessian, how few passes it takes, and its end."""
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from certificate import Problem, certify
+from numpy.testing import assert_allclose
+from objectives import at_costs, make
+from sklearn.exceptions import ConvergenceWarning
+
+from skce._solver.quasi_newton import Pair, _in_other, _solve
+from skce._solver.variables import has_large_classes, scaled, whiten_along_penalty
+
+#: Takes L-BFGS however small matrices of classes are.
+Probe = at_costs(class_bytes=0, joint_size=0)
+
+
+def clusters(n, p, K, apart, seed=0, dtype=np.float32, unit=True):
+    """Rows around class means, in columns of falling variance, by default of norm 1."""
+    rng = np.random.default_rng(seed)
+    rotation, _ = np.linalg.qr(rng.normal(size=(p, p)))
+    deviations = np.arange(1, p + 1) ** -0.5
+    y = np.arange(n) % K
+    Z = apart * rng.normal(size=(K, p))[y] + rng.normal(size=(n, p))
+    X = (Z * deviations) @ rotation
+    return (X / np.linalg.norm(X, axis=1, keepdims=True) if unit else X).astype(dtype), y
+
+
+def some_pairs(size, count, seed=0):
+    """Pairs of a quadratic, and its Hessian."""
+    rng = np.random.default_rng(seed)
+    A = rng.normal(size=(size, size))
+    H = A @ A.T + np.eye(size)
+    steps = rng.normal(size=(count, size))
+    return tuple(Pair(s, H @ s, float(s @ H @ s)) for s in steps), H
+
+
+def test_two_loops_are_the_bfgs_matrix():
+    # Nocedal and Wright, equation 6.17, from the multiple of the identity of equation 7.20.
+    pairs, _ = some_pairs(7, 4)
+    _, y, product = pairs[-1]
+    B = product / (y @ y) * np.eye(7)
+    for s, y, product in pairs:
+        V = np.eye(7) - np.outer(y, s) / product
+        B = V.T @ B @ V + np.outer(s, s) / product
+    for g in np.eye(7):
+        assert_allclose(_solve(pairs, g), B @ g, rtol=1e-10, atol=1e-12)
+    assert_allclose(_solve(pairs, pairs[-1].y), pairs[-1].s, rtol=1e-10)
+    assert_allclose(_solve((), y), y)
+
+
+def test_two_loops_of_all_conjugate_steps_invert_the_hessian():
+    _, H = some_pairs(6, 1, seed=3)
+    _, U = np.linalg.eigh(H)
+    pairs = tuple(Pair(u, H @ u, float(u @ H @ u)) for u in U.T)
+    g = np.arange(6.0)
+    assert_allclose(_solve(pairs, g), np.linalg.solve(H, g), rtol=1e-9)
+
+
+def test_pairs_are_the_same_steps_in_other_scales():
+    X, y = clusters(200, 5, 4, 1.0, dtype=np.float64)
+    base = whiten_along_penalty(make(X, y))
+    rng = np.random.default_rng(0)
+    old, new = (scaled(base, rng.uniform(0.01, 0.2, 4)) for _ in range(2))
+    s, theta_like = rng.normal(size=old.size), rng.normal(size=base.objective.layout.size)
+    y_old = old.gradient(theta_like)
+    (moved,) = _in_other((Pair(s, y_old, 1.0),), old, new)
+    assert_allclose(new.to_user(moved.s), old.to_user(s), rtol=1e-12)
+    assert_allclose(moved.y, new.gradient(theta_like), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["common", "units", "weights", "csr"])
+def test_variables_are_white_at_zero(kind):
+    X, y = clusters(300, 6, 4, 0.5, dtype=np.float64, unit=False)
+    params = {"penalty_weights": np.arange(1.0, 7.0)} if kind == "weights" else {}
+    X = X * 10.0 ** np.arange(-3, 3) if kind == "units" else X
+    objective = make(sp.csr_array(X) if kind == "csr" else X, y, **params)
+    base = whiten_along_penalty(objective)
+    variables = scaled(base, np.full(4, 1 / 4))
+    product = objective.hessian(np.zeros(objective.layout.size))
+    for v in np.random.default_rng(1).normal(size=(3, variables.size)):
+        v = variables.gradient(variables.inner.objective.gradient_to_user(variables.to_user(v)))
+        v -= v.reshape(4, -1).mean(axis=0)[None].repeat(4, 0).ravel()
+        assert_allclose(variables.product(product, v)[0], v, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("C", [0.01, 1.0, 100.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_fewer_passes_than_newtons_method(C, dtype):
+    X, y = clusters(3000, 80, 30, 0.7, dtype=dtype)
+    for tol, share in ((1e-2, 0.75), (1e-4, 0.8), (1e-6, 0.9)):
+        found = Probe(C=C, tol=tol).fit(X, y).optimize_result_
+        best = Probe(C=C, tol=tol, solver="newton-cg").fit(X, y).optimize_result_
+        assert found.passes <= share * best.passes, (tol, found.passes, best.passes)
+        assert found.fun <= best.fun * (1 + tol)
+
+
+def test_a_first_step_that_goes_too_far_is_shortened():
+    X, y = clusters(2000, 200, 40, 1.5)
+    far = at_costs(climbs=np.inf)(C=100, tol=1e-3).fit(X, y).optimize_result_
+    near = Probe(C=100, tol=1e-3).fit(X, y).optimize_result_
+    assert near.passes < 0.5 * far.passes
+
+
+def test_a_constant_column_leaves_the_intercepts_in_the_bound():
+    # Then the penalty bounds nothing: what intercepts gain by themselves was left out.
+    y = np.repeat([0, 1, 2], [20, 5, 4])
+    clf = Probe(C=525.0).fit(np.zeros((29, 1)), y)
+    assert_allclose(clf.predict_proba(np.zeros((1, 1)))[0], np.bincount(y) / 29, rtol=1e-4)
+
+
+@pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-7])
+@pytest.mark.parametrize("kind", ["labels", "soft", "binary", "wide", "apart", "weighted"])
+def test_gaps_are_within_tol(kind, tol):
+    rng = np.random.default_rng(7)
+    X, y = clusters(120, 12 if kind != "wide" else 150, 5, 3.0 if kind == "apart" else 0.5)
+    X, T, weights = X.astype(np.float64), np.eye(5)[y], np.ones(120)
+    if kind in ("soft", "binary"):
+        T = rng.dirichlet(np.ones(5), 120) if kind == "soft" else (rng.random((120, 5)) < 0.4) * 1.0
+    if kind == "weighted":
+        weights = rng.gamma(0.2, 5, 120)
+    loss = "binary" if kind == "binary" else "categorical"
+    clf = Probe(C=30.0, tol=tol, loss=loss)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf.fit(
+            X, y if kind in ("labels", "apart", "wide", "weighted") else T, sample_weight=weights
+        )
+    mass = np.ones((120, 5 if kind == "binary" else 1)) * weights[:, None]
+    form = "sigmoid" if kind == "binary" else "softmax"
+    problem = Problem(X, T * weights[:, None], mass, form, C=30.0, l1_ratio=0.0)
+    gap = float(certify(problem, clf.coef_, clf.intercept_, accuracy=tol / 10).gap)
+    assert gap <= tol
+
+
+def test_newtons_method_takes_over_where_l_bfgs_is_slow():
+    X, y = clusters(400, 40, 10, 1.0, dtype=np.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        clf = Probe(C=1e7, tol=1e-8).fit(X, y)
+    assert clf.optimize_result_.nhev > clf.optimize_result_.nit / 2
+
+
+def test_it_begins_where_classes_are_large():
+    def begins(n, p, K):
+        return has_large_classes(make(np.ones((n, p)), np.arange(n) % K))
+
+    assert begins(2000, 300, 100)
+    assert begins(5000, 600, 10)
+    assert begins(2000, 100, 2)
+    assert not begins(2000, 60, 20)
+    assert not begins(2000, 1500, 100)
+    assert not begins(500, 800, 100)
