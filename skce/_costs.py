@@ -72,6 +72,10 @@ class VariableCosts:
 
     #: Rows that are enough to estimate means and covariances: as good as all of 300 000.
     moment_rows: int = 20_000
+    #: The same for probes: so many for each column, and at least so many. A fifth of the rows took
+    #: as many passes.
+    moment_rows_per_column: int = 10
+    fewest_moment_rows: int = 4000
     #: Rows in a block from which a matrix of columns is made.
     matrix_rows: int = 2048
     #: Parameters up to which the whole Hessian is made at every point.

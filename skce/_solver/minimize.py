@@ -189,6 +189,7 @@ def _start(
     sample = take_sample(objective, run.costs.rows_per_parameter * objective.layout.size)
     method = _smooth_method(run, solver, variables, is_whole=sample is objective)
     point = _first_point(run, theta)
+    method = method.beginning_at(point)
     log.start(point)
     if sample is objective:
         return State(point, method)

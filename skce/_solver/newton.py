@@ -393,6 +393,11 @@ class Preconditioned(Newton):
         """Return the method at the beginning of a run."""
         return evolve(self, spent=0.0)
 
+    def beginning_at(self, point: Point) -> Self:
+        """Return the method for a fit that begins at a point."""
+        del point
+        return self
+
     def with_curvature_of(self, curvature: Objective) -> Self:
         """Return the method with the Hessian of an objective."""
         exact = curvature is self.objective

@@ -56,6 +56,13 @@ class QuasiNewton(Preconditioned):
     estimates: tuple[float, ...] = ()
     is_over: bool = False
 
+    def beginning_at(self, point: Point) -> Self:
+        """Return the method for a fit that begins at a point, with the curvature there."""
+        if not point.theta.any():  # the variables are white at zero
+            return self
+        _, variables = scale_classes(self.base, self.objective, point.theta)
+        return evolve(self, variables=variables)
+
     @property
     def climbs(self) -> float:
         """The share of F by which the end of a step may climb."""

@@ -276,8 +276,12 @@ def _has_few_rows(objective: Objective) -> bool:
 def _moments(objective: Objective) -> tuple[NDArray, NDArray]:
     """Mean and covariance of the columns, by a sample of the rows."""
     if "moments" not in objective.shared:
-        mean = _mean(objective, objective.costs.moment_rows)
-        objective.shared["moments"] = mean, _covariance(objective, mean)
+        rows = objective.costs.moment_rows
+        if has_large_classes(objective):  # a rough covariance does, and is a large part of the time
+            fewer = objective.costs.moment_rows_per_column * objective.data.n_columns
+            rows = min(rows, max(objective.costs.fewest_moment_rows, fewer))
+        mean = _mean(objective, rows)
+        objective.shared["moments"] = mean, _covariance(objective, mean, rows)
     return objective.shared["moments"]
 
 
@@ -793,13 +797,17 @@ def whiten_along_penalty(objective: Objective) -> Whitened:
     """
     penalty = objective.penalty.curvature
     if not objective.data.distance and not np.ptp(penalty):
-        mean, covariance, M = _typical_hessian(objective)
-        if M.diagonal().max() <= objective.costs.common * M.diagonal().min():
-            values, U = np.linalg.eigh(M)
-            values = np.maximum(values, penalty[0])
+        mean, covariance = _moments(objective)
+        h = objective.loss.curvature_bound(objective.layout.n_outputs)
+        diagonal = h * covariance.diagonal() + penalty
+        if diagonal.max() <= objective.costs.common * diagonal.min():
+            if "eigenvectors" not in objective.shared:
+                objective.shared["eigenvectors"] = np.linalg.eigh(covariance)
+            variances, U = objective.shared["eigenvectors"]
+            values = h * np.maximum(variances, 0) + penalty
             spread = spread_of(objective, covariance.diagonal())
             base = Whitened(objective, mean, U / np.sqrt(values), spread)
-            base.penalties = penalty[0] / values
+            base.penalties = penalty / values
             return base
     return along_penalty(whiten_columns(objective))
 
@@ -882,11 +890,11 @@ def _weighted_mean(objective: Objective, most: int | None = None) -> NDArray:
     return mean
 
 
-def _covariance(objective: Objective, mean: NDArray) -> NDArray:
+def _covariance(objective: Objective, mean: NDArray, rows: int) -> NDArray:
     """Weighted covariance of the columns by a sample, with zeros for those that are constant."""
     covariance = np.zeros((len(mean), len(mean)))
     with np.errstate(over="ignore", invalid="ignore"):
-        chunks = objective.data.chunks(objective.costs.matrix_rows, objective.costs.moment_rows)
+        chunks = objective.data.chunks(objective.costs.matrix_rows, rows)
 
         def product(chunk: tuple[Block, NDArray]) -> NDArray:
             block, share = chunk
