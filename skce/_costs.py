@@ -242,6 +242,8 @@ class EndCosts:
     #: A last step must gain what it promised, but for this share: else the quadratic model, on
     #: which the estimate of the gap rests, does not hold.
     trusted: float = 0.1
+    #: The quadratic model of a row holds as long as its logits move by no more than this.
+    farthest: float = 1.0
     #: If losses decay exponentially a last step gains up to this share more than it promised, and
     #: the decrement does not fall fast. If the promise is far below the gap that matters other
     #: errors are rounding.

@@ -389,3 +389,26 @@ def test_stored_coefficients_of_any_size_raise_no_warning():
                 stored = objective.stored(theta, dtype)
             assert np.isfinite(stored).all()
             assert stored.dtype == dtype
+
+
+@pytest.mark.parametrize("loss", ["categorical", "binary"])
+def test_curvature_of_rows_that_go_far(loss):
+    rng = np.random.default_rng(2)
+    X, Y = rng.normal(size=(40, 3)), (rng.random((40, 2)) < 0.5).astype(float)
+    Y = Y if loss == "binary" else np.c_[Y[:, 0], 1 - Y[:, 0]]
+    objective = make(X, Y, loss, C=np.inf)
+    theta, step = rng.normal(size=(2, objective.layout.size))
+    W, b = objective.layout.unpack(theta)
+    D, d = objective.layout.unpack(step)
+    z, moved = X @ W.T + b, X @ D.T + d
+    if loss == "binary":
+        p, far = 1 / (1 + np.exp(-z)), np.abs(moved).max(axis=1)
+        curved = (p * (1 - p) * moved**2).sum(axis=1)
+    else:
+        p, far = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True), np.ptp(moved, axis=1)
+        curved = (p * moved**2).sum(axis=1) - (p * moved).sum(axis=1) ** 2
+    farthest = float(np.median(far))
+    expected = curved[far > farthest].sum() / 40
+    assert_allclose(objective.far_curvature(theta, step, farthest), expected, rtol=1e-10)
+    every = objective.far_curvature(theta, step, 0.0)
+    assert_allclose(every, step @ objective.hessian(theta)(step), rtol=1e-10)

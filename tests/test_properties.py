@@ -273,6 +273,8 @@ def once_broken(test):
         101157,
         102354,
         110814,
+        143523,
+        143953,
     )
     for seed in seeds:
         test = example(seed)(test)

@@ -114,6 +114,19 @@ def recession(
     return float(far.max()), float(lost.max()) * size / far_along
 
 
+def far_curvature(
+    block: Block, loss: Loss, A: NDArray, a: NDArray, farthest: float
+) -> tuple[float]:
+    """Curvature, along the second half of A, of rows whose logits that moves farther than that."""
+    z = block.X.logits(A, a)
+    K = len(z) // 2
+    moved = z[K:]
+    far = (np.ptp(moved, axis=0) if loss.shift_invariant else np.abs(moved).max(axis=0)) > farthest
+    state = loss.curvature(z[:K], block.t)
+    curved = loss.curvature_product(state, moved.copy(), block.t)
+    return (float((curved * moved)[:, far].sum(dtype=np.float64)),)
+
+
 def joint_hessian(
     block: Block,
     loss: Loss,

@@ -195,6 +195,16 @@ class Objective:
 
         return product
 
+    def far_curvature(self, theta: NDArray, step: NDArray, farthest: float) -> float:
+        """Curvature along a step of rows whose logits that moves farther than that."""
+        A, a = (
+            np.concatenate(pair)
+            for pair in zip(*map(self.layout.unpack, (theta, step)), strict=True)
+        )
+        sent = self.data.coefficients(A, a)
+        (far,) = self.data.sum(kernels.far_curvature, self.loss, *sent, farthest, width=len(A))
+        return far / self.data.total_weight
+
     def recession(self, direction: NDArray) -> tuple[float, float]:
         """How far a direction moves the logits of a row, and how much a row loses far along it."""
         sent = self.data.coefficients(*self.layout.unpack(direction))

@@ -47,8 +47,9 @@ def step(state: State, run: Run) -> State:
     method, made = state.method.at(point, run), run.log.nhev
     look = method.look(point, run, before)
     certain = partial(is_certain, method, point, run)
-    if look.converged and not run.is_settled(look, point, before, certain):
-        look = evolve(look, converged=False)
+    if look.converged:
+        settled = run.is_settled(look, point, before, certain)
+        look = evolve(look, converged=settled and not run.is_misled(look, point))
     method = method.made(run.log.nhev - made if np.isfinite(look.decrement) else np.inf)
     if run.log.verbose and run.log.n_iter:
         run.log.print()

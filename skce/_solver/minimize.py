@@ -39,12 +39,11 @@ from .._callbacks import OnIteration
 from .._problem.objective import Objective
 from .._threads import threads
 from .iterate import State
-from .method import Method
 from .methods import SOLVERS, ScipyMethod, Solver, by_descent, solver_of
 from .newton import HessianProducts, Preconditioned
 from .proximal import ProximalNewton
 from .quasi_newton import QuasiNewton
-from .run import Fit, Log, Look, Point, evolve, is_far_off
+from .run import Fit, Log, Point, evolve, is_far_off
 from .stop import Report, Stop
 from .variables import (
     Jointly,
@@ -148,11 +147,12 @@ def minimize(
         point, look = state.point, state.look
         if point.value - at_least <= run.limit(point) and not objective.penalty.free.any():
             gap = min(look.gap, run.relative(point.value - at_least, point))
-            look = evolve(look, gap=gap, converged=True, complete=True)
+            state = evolve(state, look=evolve(look, gap=gap, converged=True, complete=True))
         for why, check in _LAST_CHECKS.items():
-            if look.converged:
-                look = check(look, point, run, state.method)
-                stop = stop if look.converged else why
+            if state.look.converged:
+                state = check(state, run)
+                stop = stop if state.look.converged else why
+        point, look = state.point, state.look
         log.gap = look.gap
         log.print_last()
     stop = Stop.GAP if look.converged else stop
@@ -398,49 +398,64 @@ def _refine(state: State, run: Fit) -> State:
     return evolve(state, point=point, look=look)
 
 
-def _in_range(look: Look, point: Point, run: Fit, method: Method) -> Look:
+def _in_range(state: State, run: Fit) -> State:
     """Look whether the coefficients are numbers in the dtype of X."""
-    user = run.objective.to_user(point.theta)
+    user = run.objective.to_user(state.point.theta)
     largest = np.finfo(run.objective.data.stored_dtype).max
-    return evolve(look, converged=bool(np.abs(user).max() <= largest))
+    fits = bool(np.abs(user).max() <= largest)
+    return evolve(state, look=evolve(state.look, converged=fits))
 
 
-def _storable(look: Look, point: Point, run: Fit, method: Method) -> Look:
+def _storable(state: State, run: Fit) -> State:
     """Look whether the gap is still small once the coefficients are rounded to the dtype of X.
 
     Intercepts of columns far from zero have few digits left for what matters.
     """
-    objective = run.objective
+    objective, point, look = run.objective, state.point, state.look
     if objective.data.centre is None:
-        return look
+        return state
     user = objective.to_user(point.theta)
     dtype = objective.data.stored_dtype
     stored = objective.stored(user, dtype).astype(np.float64)
     lost = run.evaluate(objective.from_user(stored)).value - point.value
     if not abs(lost) > np.finfo(dtype).eps * point.value:
-        return look
+        return state
     gap = look.gap + run.relative(max(lost, 0.0), point)
-    return evolve(look, gap=gap, converged=gap <= run.tol)
+    return evolve(state, look=evolve(look, gap=gap, converged=gap <= run.tol))
 
 
-def _above_rounding(look: Look, point: Point, run: Fit, method: Method) -> Look:
+def _above_rounding(state: State, run: Fit) -> State:
     """Look whether columns far from zero, without an intercept, leave digits for a small gap.
 
-    If they do not, the longest floats may: in those the gradient of small X is computed once.
+    If they do not, the longest floats may: in those the gradient of small X is computed, and Newton
+    steps are taken by it.
     """
-    objective, longest = run.objective, float(np.finfo(np.longdouble).eps)
+    objective, point, look = run.objective, state.point, state.look
     hidden = rounding_without_intercept(objective, point.theta, point.value)
     if not hidden > run.tol:
-        return look
-    if objective.data.nbytes < run.costs.few_bytes and longest < np.finfo(np.float64).eps:
-        value, gradient = objective.slowly(point.theta)
-        nonsmooth = objective.nonsmooth
-        value += 0.0 if nonsmooth is None else nonsmooth.value(point.theta)
-        exact = method.estimate(Point(point.theta, value, gradient), run, look.decrement)
-        hidden = rounding_without_intercept(objective, point.theta, value, longest)
-        if exact.converged and exact.gap + hidden <= run.tol:
-            return evolve(exact, gap=exact.gap + hidden)
-    return evolve(look, gap=look.gap + hidden, converged=False)
+        return state
+    # The sum of the sizes of terms is more than their rounding, whose signs differ.
+    longest = float(np.finfo(np.longdouble).eps) / run.costs.slope_terms
+    is_longer = np.finfo(np.longdouble).eps < np.finfo(np.float64).eps
+    is_longer &= objective.data.nbytes < run.costs.few_bytes
+    for _ in range(run.costs.refinements if is_longer else 0):
+        exact = _slowly(objective, point.theta)
+        seen = state.method.estimate(exact, run, look.decrement)
+        left = rounding_without_intercept(objective, exact.theta, exact.value, longest)
+        if seen.converged and seen.gap + left <= run.tol:
+            return evolve(state, point=exact, look=evolve(seen, gap=seen.gap + left))
+        if not seen.gap < 1:
+            break
+        point = run.evaluate(exact.theta + seen.step)
+    return evolve(state, look=evolve(look, gap=look.gap + hidden, converged=False))
+
+
+def _slowly(objective: Objective, theta: NDArray) -> Point:
+    """Evaluate F in the longest floats."""
+    value, gradient = objective.slowly(theta)
+    if objective.nonsmooth is not None:
+        value += objective.nonsmooth.value(theta)
+    return Point(theta, value, gradient)
 
 
 #: What a gap must stand that is small enough, and why a fit ends that does not.

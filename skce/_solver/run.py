@@ -247,6 +247,10 @@ class Run:
         explained = abs(difference) <= first or decrement <= self.costs.hidden * second
         return explained and second <= self.limit(point)
 
+    def is_misled(self, look: Look, point: Point) -> bool:
+        """Whether the quadratic model of a look does not hold as far as its step goes."""
+        return False
+
     def is_separable(self, point: Point) -> bool:
         """Whether there is no minimum, by the value alone."""
         return False
@@ -347,6 +351,19 @@ class Fit(Run):
         if self.objective.data.nbytes >= self.costs.few_bytes:
             return 0.0, 0.0
         return self.objective.rounding(point.theta)
+
+    def is_misled(self, look: Look, point: Point) -> bool:
+        """Whether rows hold a step back that are out of the way once it is taken.
+
+        In columns far from zero a step of next to no decrement can move logits by far more than 1.
+        A row that fits to 1e-16 has little curvature, but more than the penalty where its logits
+        move by 1e5: then the next step is many times as long.
+        """
+        objective = self.objective
+        if look.proven or objective.nonsmooth is not None or not objective.data.distance > 0:
+            return False
+        far = objective.far_curvature(point.theta, look.step, self.costs.farthest)
+        return far > 2 * self.costs.trusted * look.decrement
 
     def is_separable(self, point: Point) -> bool:
         """Whether there is no optimum, because the loss alone goes to zero."""

@@ -543,7 +543,10 @@ def rounding_without_intercept(
         curvature += h @ distance**2
         moved += (h * (np.abs(W) @ size.T)) @ distance
     terms = np.minimum(terms / data.total_weight, np.sqrt(2 * value * square))
-    curvature = curvature / data.total_weight + objective.penalty.curvature
+    # Columns far from zero are nearly collinear, and rounding of one slope does not know of the
+    # others: it may point where nothing but the penalty holds coefficients.
+    ridge = objective.penalty.curvature
+    curvature = np.where(ridge > 0, ridge, curvature / data.total_weight)
     slope = objective.costs.slope_terms * eps * (terms + moved / data.total_weight)
     gains = slope**2 / (2 * np.maximum(curvature, objective.costs.smallest_square))
     hidden = float(gains[:, W.any(axis=0)].sum())
