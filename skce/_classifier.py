@@ -83,9 +83,9 @@ class SoftmaxClassifier(LinearModel):
     solver : {"auto", "newton-cg", "lbfgs"} or callable, default="auto"
         "newton-cg" is Newton's method, with conjugate gradients on exact Hessian products
         or, where there are many more rows than parameters, on those of a fixed sample of rows;
-        "lbfgs" is L-BFGS-B of :func:`scipy.optimize.minimize`. "auto" is "newton-cg"; where many
-        classes have many columns and rows are not much more than parameters, it begins with
-        L-BFGS, which is as far in half of the passes. With an L1 penalty or bounds all of them
+        "lbfgs" is L-BFGS-B of :func:`scipy.optimize.minimize`. "auto" is "newton-cg"; with
+        89 to 1000 columns, and not many more rows than parameters, it begins with L-BFGS, which is
+        as far in half of the passes. With an L1 penalty or bounds all of them
         are Newton's method on a working set of coefficients. A callable is a `method` as
         :func:`scipy.optimize.minimize` takes it; it gets value, gradient and Hessian products of
         the objective in whitened variables, and ends when the estimated gap is at most `tol`.
