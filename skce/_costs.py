@@ -72,9 +72,9 @@ class VariableCosts:
 
     #: Rows that are enough to estimate means and covariances: as good as all of 300 000.
     moment_rows: int = 20_000
-    #: The same for probes: so many for each column, and at least so many. A fifth of the rows took
-    #: as many passes.
-    moment_rows_per_column: int = 10
+    #: The same for probes: so many for each column, and at least so many. With 10 clusters with
+    #: C = 100 took twice as many passes.
+    moment_rows_per_column: int = 40
     fewest_moment_rows: int = 4000
     #: Rows in a block from which a matrix of columns is made.
     matrix_rows: int = 2048
