@@ -220,7 +220,8 @@ def _smooth_method(
 ) -> Preconditioned:
     """Newton's method for a smooth fit, in the given variables if they can be used.
 
-    If all rows count, it begins with L-BFGS where whitened classes would take too much memory.
+    If all rows count, it begins with L-BFGS where a matrix for each class is not worth what it
+    takes.
     """
     objective = run.objective
     products, truncation = HessianProducts(objective), objective.costs.truncation
@@ -430,8 +431,8 @@ def _above_rounding(state: State, run: Fit) -> State:
     If they do not, the longest floats may: in those the gradient of small X is computed, and Newton
     steps are taken by it.
     """
-    objective, point, look = run.objective, state.point, state.look
-    hidden = rounding_without_intercept(objective, point.theta, point.value)
+    objective, theta, look = run.objective, state.point.theta, state.look
+    hidden = rounding_without_intercept(objective, theta, state.point.value)
     if not hidden > run.tol:
         return state
     # The sum of the sizes of terms is more than their rounding, whose signs differ.
@@ -439,14 +440,14 @@ def _above_rounding(state: State, run: Fit) -> State:
     is_longer = np.finfo(np.longdouble).eps < np.finfo(np.float64).eps
     is_longer &= objective.data.nbytes < run.costs.few_bytes
     for _ in range(run.costs.refinements if is_longer else 0):
-        exact = _slowly(objective, point.theta)
+        exact = _slowly(objective, theta)
         seen = state.method.estimate(exact, run, look.decrement)
-        left = rounding_without_intercept(objective, exact.theta, exact.value, longest)
+        left = rounding_without_intercept(objective, theta, exact.value, longest)
         if seen.converged and seen.gap + left <= run.tol:
             return evolve(state, point=exact, look=evolve(seen, gap=seen.gap + left))
         if not seen.gap < 1:
             break
-        point = run.evaluate(exact.theta + seen.step)
+        theta = run.without_shift(theta + seen.step)
     return evolve(state, look=evolve(look, gap=look.gap + hidden, converged=False))
 
 
