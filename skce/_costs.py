@@ -195,7 +195,12 @@ class NewtonCosts:
     enough: float = 1e-4
     #: Lengths that a line search tries at most.
     backtracks: int = 20
-    #: A step that gains more than this share of what the slope promises is lengthened.
+    #: The minimum along a Newton step is looked for if the slope at its end is more than this
+    #: share of that at its beginning. With 0.3 digits took 1.06 times as many passes.
+    level: float = 0.5
+    #: Points at which that is looked for, at most.
+    searches: int = 4
+    #: Another step that gains more than this share of what the slope promises is lengthened.
     straight: float = 0.75
     #: If a step with the Hessian of a sample leaves more than this share of the gap, the next
     #: sample is larger.

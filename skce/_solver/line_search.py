@@ -10,6 +10,25 @@ import numpy as np
 from .run import Look, Point, Run
 
 
+class Tried(NamedTuple):
+    """A point along a step.
+
+    Attributes
+    ----------
+    length : float
+        How far, as a share of the whole.
+    point : Point
+    """
+
+    length: float
+    point: Point
+
+
+#: Takes the run, the origin, the look, a point along its step that is low enough, and one farther
+#: on that was not, if there is one; returns a point that is as low or lower.
+Refine = Callable[[Run, Point, Look, Tried, Tried | None], Point]
+
+
 class Found(NamedTuple):
     """What a line search found.
 
@@ -34,12 +53,11 @@ def line_search(
     look: Look,
     shorter: Callable[[float, float], float],
     accepts: Callable[[Point], bool],
-    climbs: float = np.inf,
+    refine: Refine,
 ) -> Found:
     """Shorten the step of a look until the point at its end is low enough.
 
-    It must gain a share of what the slope promises. A step that gains nearly all of that is
-    lengthened.
+    It must gain a share of what the slope promises. Then a lower point may be looked for.
 
     Parameters
     ----------
@@ -51,8 +69,8 @@ def line_search(
     accepts : callable
         Takes the point at the end of the whole step, if rounding takes the difference of values;
         returns whether it is good enough.
-    climbs : float, default=inf
-        A step is shortened if its end climbs by more than this share of the value there.
+    refine : callable
+        Looks for a lower point.
 
     Returns
     -------
@@ -62,7 +80,7 @@ def line_search(
     -----
     Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 3.1.
     """
-    length = 1.0
+    length, beyond = 1.0, None
     for _ in range(run.costs.backtracks):
         target = look.target if length == 1 else None  # in full, so that zeros and bounds are exact
         point = run.evaluate(origin.theta + length * look.step if target is None else target)
@@ -71,21 +89,24 @@ def line_search(
         lower = gain > 0 and gain >= -run.costs.enough * length * look.slope
         if lower or (length == 1 and flat and accepts(point)):
             if not flat:
-                point = _lengthen(run, origin, point, look, length)
-                point = _shorten(run, origin, point, look, length, climbs)
+                point = refine(run, origin, look, Tried(length, point), beyond)
             run.log.accept(point)
             return Found(point, gain, length)
+        beyond = Tried(length, point)
         length = shorter(length, gain)
     return Found(origin)
 
 
-def _lengthen(run: Run, origin: Point, point: Point, look: Look, length: float) -> Point:
+def lengthen(
+    run: Run, origin: Point, look: Look, found: Tried, beyond: Tried | None = None
+) -> Point:
     """Go farther along a step that gained nearly all that its slope promises.
 
     There is next to no curvature along it, as if logits are so far off that every probability is
     zero or one, or it was cut too short. A whole step of Newton's method gains a half of it.
     """
-    factor = 1.0
+    del beyond
+    (length, point), factor = found, 1.0
     while origin.value - point.value >= run.costs.straight * length * -look.slope > 0:
         factor = 2 * factor if length >= 1 else 2
         length *= factor
@@ -96,18 +117,72 @@ def _lengthen(run: Run, origin: Point, point: Point, look: Look, length: float) 
     return point
 
 
-def _shorten(
-    run: Run, origin: Point, point: Point, look: Look, length: float, climbs: float
+def lengthen_or_shorten(
+    run: Run, origin: Point, look: Look, found: Tried, beyond: Tried | None = None
 ) -> Point:
-    """Go back along a step whose end climbs steeply, as long as that is lower.
+    """Go farther, or back along a step whose end climbs steeply, as long as that is lower.
 
     A first step can go so far that all classes are separated, and nothing but the penalty is left:
     the minimum along it is much nearer.
     """
-    while length * float(point.gradient @ look.step) > climbs * abs(point.value):
+    point, length = lengthen(run, origin, look, found, beyond), found.length
+    while length * _slope(point, look) > run.costs.climbs * abs(point.value):
         length /= 4
         nearer = run.evaluate(origin.theta + length * look.step)
         if not nearer.value < point.value:
             return point
         point = nearer
     return point
+
+
+def level(run: Run, origin: Point, look: Look, found: Tried, beyond: Tried | None) -> Point:
+    """Look for the minimum along a step by cubic interpolation, as long as that is lower.
+
+    A Newton step costs many products: if the quadratic model does not hold along all of it, few
+    more points on it find what it is worth.
+
+    Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 3.5.
+    """
+    costs, start = run.costs, Tried(0.0, origin)
+    nearer, farther = start, beyond
+    for _ in range(costs.searches):
+        length, point = found
+        slope = _slope(point, look)
+        if abs(slope) <= costs.level * abs(look.slope):
+            break
+        if slope < 0:
+            nearer = found
+        else:
+            farther = found
+        if farther is None:
+            tried = min(max(_minimum(start, found, look), 2 * length), 4 * length)
+        else:
+            least = (farther.length - nearer.length) / 10
+            tried = _minimum(nearer, farther, look)
+            tried = min(max(tried, nearer.length + least), farther.length - least)
+        further = Tried(tried, run.evaluate(origin.theta + tried * look.step))
+        if not further.point.value < point.value:
+            break
+        found = further
+    return found.point
+
+
+def _slope(point: Point, look: Look) -> float:
+    """Slope at a point along the step of a look."""
+    return float(point.gradient @ look.step)
+
+
+def _minimum(nearer: Tried, farther: Tried, look: Look) -> float:
+    """Return where the cubic through the values and slopes at two points has its minimum.
+
+    If it has none, which rounding explains, or no values, half of the way.
+    """
+    width = farther.length - nearer.length
+    rise = (farther.point.value - nearer.point.value) / width
+    before, after = _slope(nearer.point, look), _slope(farther.point, look)
+    middle = before + after - 3 * rise
+    square = middle * middle - before * after
+    root = float(np.sqrt(square)) if square >= 0 else np.nan
+    turn = after - before + 2 * root
+    share = 1 - (after + root - middle) / turn if turn else np.nan
+    return nearer.length + width * (share if np.isfinite(share) else 0.5)

@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from .._costs import DEFAULT
 from .._problem.objective import Objective
 from .decrement import newton_decrement
-from .line_search import line_search
+from .line_search import Refine, level, line_search
 from .method import Method
 from .run import Hessp, Look, Point, Run, evolve
 from .variables import (
@@ -161,9 +161,9 @@ class Newton(Method):
         return False
 
     @property
-    def climbs(self) -> float:
-        """The share of F by which the end of a step may climb."""
-        return np.inf
+    def refine(self) -> Refine:
+        """What looks for a lower point along a step."""
+        return level
 
     @property
     def used_products(self) -> Hessp:
@@ -264,7 +264,7 @@ class Newton(Method):
         def accepts(point: Point) -> bool:
             return self.square(point) <= self.square(origin) / 2
 
-        found = line_search(run, origin, look, shorter, accepts, self.climbs)
+        found = line_search(run, origin, look, shorter, accepts, self.refine)
         if not found.length:
             return origin, self
         error = abs(found.gain / look.decrement - 1) if found.length == 1 else 1.0

@@ -15,6 +15,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .line_search import Refine, lengthen_or_shorten
 from .newton import Preconditioned
 from .run import Look, Point, Run, evolve
 from .variables import ClassWhitened, scale_classes
@@ -64,9 +65,9 @@ class QuasiNewton(Preconditioned):
         return evolve(self, variables=variables)
 
     @property
-    def climbs(self) -> float:
-        """The share of F by which the end of a step may climb."""
-        return self.objective.costs.climbs
+    def refine(self) -> Refine:
+        """What looks for a lower point along a step: one more of these costs as much as a step."""
+        return super().refine if self.is_over else lengthen_or_shorten
 
     def at(self, point: Point, run: Run) -> Self:
         """Return the method in the variables for a point."""
