@@ -301,7 +301,7 @@ class CSRData(MemoryData):
         return SparseFeatures(sp.csr_array((values, X.indices, X.indptr), X.shape))
 
     def _block_size(self, width: int) -> int:
-        return max(self.costs.csr_block // width, 1)
+        return max(self.costs.csr_block // width, self.n_columns // 2, 1)
 
 
 def _targets_of(targets: Targets, indices: NDArray) -> TargetBlock:

@@ -80,6 +80,14 @@ def diagonal(
     return block.X.back_squares(R, mean), np.add.reduce(R, axis=1)
 
 
+def column_curvatures(
+    block: Block, loss: Loss, A: NDArray, a: NDArray, mean: NDArray | None
+) -> tuple[NDArray, NDArray]:
+    """Curvature along columns less a mean, and along an intercept, the mean of all outputs."""
+    q = _curvatures(block, loss, A, a).mean(axis=0, keepdims=True)
+    return block.X.back_squares(q, mean), np.add.reduce(q, axis=1)
+
+
 def mean_curvature(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray]:
     """Sum of the curvatures of each output."""
     return (_curvatures(block, loss, A, a).sum(axis=1, dtype=np.float64),)

@@ -35,11 +35,14 @@ class Decrement:
         Whether the sum has settled.
     step : ndarray
         The Newton step, as far as it was solved.
+    left : float
+        A bound of what the sum misses, if that is why it is complete.
     """
 
     gap: float
     complete: bool
     step: NDArray
+    left: float = 0.0
 
 
 @np.errstate(over="ignore", invalid="ignore")  # then the gap is infinite
@@ -126,7 +129,8 @@ def newton_decrement(
 
     def is_complete() -> bool:
         """Whether little is missing, by the terms, by the Ritz values and by the bound."""
-        if as_bounded and found.gap + missed(user_residual) <= limit:
+        if as_bounded and found.gap + (left := missed(user_residual)) <= limit:
+            found.left = left
             return True
         if not (white or has_bound):
             return norms[-1] <= eps**costs.solved_without_bound * norms[0]

@@ -97,7 +97,7 @@ def iterate(state: State, run: Run, advance: Advance = step) -> tuple[State, Sto
         method = state.method
         if failures and method.is_rounded:
             method, failures = method.exact(), 0
-        method = method.adapted(point, log.nfev + log.nhev - work)
+        method = method.adapted(point, run, log.nfev + log.nhev - work)
         if method is not state.method:
             state = evolve(state, method=method)
     return state, Stop.ROUNDING

@@ -111,6 +111,6 @@ class Method(ABC):
         """Return the method after a search."""
         return self
 
-    def adapted(self, point: Point, work: float) -> Self:
+    def adapted(self, point: Point, run: Run, work: float) -> Self:
         """Return the method after an iteration that took so many passes."""
         return self

@@ -28,6 +28,7 @@ from .variables import (
     columns_whitening_cost,
     joint_whitening_cost,
     precondition_classes,
+    rescale_columns,
     scale_classes,
     take_sample,
     whiten_many_columns,
@@ -166,6 +167,11 @@ class Newton(Method):
         return level
 
     @property
+    def as_bounded(self) -> bool:
+        """Whether a gap is known well enough if a bound of it is small enough."""
+        return False
+
+    @property
     def used_products(self) -> Hessp:
         """The Hessian products that are used."""
         return self.hessp
@@ -227,10 +233,11 @@ class Newton(Method):
             costs=run.costs,
             max_products=max_products or None,
             trust=self.variables.trust,
-            as_bounded=as_bounded,
+            as_bounded=as_bounded or self.as_bounded,
         )
         step = found.step if found.step.any() else -gradient
-        return run.judge(self.seen(point, step, found.gap, complete=found.complete), point, before)
+        look = self.seen(point, step, found.gap, complete=found.complete)
+        return run.judge(look, point, before, found.left)
 
     def seen(
         self,
@@ -345,6 +352,14 @@ class Preconditioned(Newton):
         return bool(self.objective.data.dtype == np.float32)
 
     @property
+    def as_bounded(self) -> bool:
+        """Whether a gap is known well enough if a bound of it is small enough.
+
+        If columns are only scaled, to know more takes many products.
+        """
+        return self.jointly is None and np.ndim(self.base.Q) == 1
+
+    @property
     def reusable(self) -> Whitening | None:
         """The variables that a similar objective can begin with."""
         return self.variables
@@ -420,12 +435,16 @@ class Preconditioned(Newton):
             return self
         return self.with_curvature_of(take_sample(self.objective, 4 * n_rows))
 
-    def adapted(self, point: Point, work: float) -> Self:
+    def adapted(self, point: Point, run: Run, work: float) -> Self:
         """Return the method in better variables, if the last passes would have paid for them."""
         if self.jointly is not None:
             return self
         if work > columns_whitening_cost(self.base, self.objective):
             base = whiten_many_columns(self.objective)
+            return evolve(self, base=base, variables=base)
+        if np.ndim(self.base.Q) == 1 and work > self.objective.costs.worth_rescaling:
+            base = rescale_columns(self.base, self.curvature, point.theta)
+            run.log.passes += self.share
             return evolve(self, base=base, variables=base)
         cost = class_whitening_cost(self.base, self.curvature)
         if cost == np.inf:
@@ -433,8 +452,10 @@ class Preconditioned(Newton):
             if spent <= class_scaling_cost(self.base, self.curvature):
                 return evolve(self, spent=spent)
             base, variables = scale_classes(self.base, self.objective, point.theta)
+            run.log.passes += 1
             return evolve(self, base=base, variables=variables, spent=spent)
         if work > cost:
             variables = precondition_classes(self.base, self.curvature, point.theta)
+            run.log.passes += self.share
             return evolve(self, variables=variables)
         return self

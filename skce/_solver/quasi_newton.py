@@ -98,6 +98,7 @@ class QuasiNewton(Preconditioned):
         earlier = estimates[-1 - costs.slow_after : -costs.slow_after]
         if point is origin or any(look.decrement > costs.falls * one for one in earlier):
             base, variables = scale_classes(self.base, self.objective, point.theta)
+            run.log.passes += 1
             method = evolve(method, is_over=True, pairs=(), base=base, variables=variables)
             return point, method
         moved = point.theta - origin.theta  # which may be a part of the step, or a multiple
@@ -109,13 +110,14 @@ class QuasiNewton(Preconditioned):
             pairs = (*pairs, Pair(s, y, product))[-costs.pairs :]
         return point, evolve(method, pairs=pairs, estimates=estimates)
 
-    def adapted(self, point: Point, work: float) -> Self:
+    def adapted(self, point: Point, run: Run, work: float) -> Self:
         """Return the method with the curvature of each class at a point, after some iterations."""
         if self.is_over:
-            return super().adapted(point, work)
+            return super().adapted(point, run, work)
         if len(self.estimates) not in self.objective.costs.scaled_after:
             return self
         _, variables = scale_classes(self.base, self.objective, point.theta)
+        run.log.passes += 1
         return evolve(
             self, variables=variables, pairs=_in_other(self.pairs, self.variables, variables)
         )

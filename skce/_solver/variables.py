@@ -477,10 +477,11 @@ def _basis(
 
 
 def scale_columns(objective: Objective) -> Whitened:
-    """Centre columns far from zero, and scale those whose curvature is far from that of most.
+    """Centre columns far from zero, and scale all by a power of their curvature.
 
-    All columns together are divided by what gives the rows a norm of 1 on average, and so the
-    intercepts the weight of a feature.
+    In text most columns have next to no curvature but by the penalty, and a few a thousand times as
+    much. Scaled by the root of their curvature all would count alike, so that rare words are fitted
+    first. Between that and columns as they are half of the products are enough.
     """
     if "scales" not in objective.shared:
         mean, square = objective.moments()
@@ -493,16 +494,56 @@ def scale_columns(objective: Objective) -> Whitened:
         objective.shared["scales"] = mean if mean.any() else None, variance
     mean, variance = objective.shared["scales"]
     h = objective.loss.curvature_bound(objective.layout.n_outputs)
-    curvature = h * variance + objective.penalty.curvature
+    Q = _column_scales(objective, variance, h * variance, h)
+    return Whitened(objective, mean, Q, spread_of(objective, variance))
+
+
+def rescale_columns(inner: Whitened, objective: Objective, theta: NDArray) -> Whitened:
+    """Scale columns by their curvature at theta, the mean of all classes.
+
+    Parameters
+    ----------
+    inner : Whitened
+        From `scale_columns`.
+    objective : Objective
+        Whose curvature it is.
+    theta : ndarray
+
+    Returns
+    -------
+    Whitened
+    """
+    W, b = objective.layout.unpack(theta)
+    sent, mean = objective.data.coefficients(W, b), inner.mean
+    mean = None if mean is None else mean.astype(objective.data.dtype)
+    own, of_intercept = objective.data.sum(
+        kernels.column_curvatures, objective.loss, *sent, mean, width=len(W)
+    )
+    total = objective.data.total_weight
+    _, variance = inner.objective.shared["scales"]
+    Q = _column_scales(inner.objective, variance, own[0] / total, float(of_intercept[0]) / total)
+    return Whitened(inner.objective, inner.mean, Q, inner.spread)
+
+
+def _column_scales(
+    objective: Objective, variance: NDArray, own: NDArray, of_intercept: float
+) -> NDArray:
+    """Scales of columns by the curvature of the loss along them, and along an intercept.
+
+    All together are such that rows have a norm of 1 on average if no column has more curvature
+    than others, which gives an intercept the weight of a feature.
+    """
+    costs, curvature = objective.costs, own + objective.penalty.curvature
     seen = curvature[curvature > 0]
-    spread = objective.costs.spread
     typical = float(np.median(seen)) if len(seen) else 1.0
     ratio = np.where(curvature > 0, curvature, typical) / typical
-    scale = 1 / np.sqrt(np.maximum(ratio / spread, 1)) / np.sqrt(np.minimum(ratio * spread, 1))
-    usual = (ratio <= spread) & (ratio >= 1 / spread)
-    norm = np.sqrt(variance[usual].sum()) or 1.0
-    Q = float(1 / norm) if usual.all() else scale / norm
-    return Whitened(objective, mean, Q, spread_of(objective, variance))
+    usual = (ratio <= costs.spread) & (ratio >= 1 / costs.spread)
+    square = float(variance[usual].sum()) or 1.0
+    left = np.clip(ratio ** (1 - costs.column_power), 1 / costs.spread, costs.spread)
+    intercept = max(of_intercept, costs.least_curvature)
+    return np.sqrt(left / ratio / square) * (typical / (intercept * square)) ** (
+        -costs.column_power / 2
+    )
 
 
 def variance_of(objective: Objective, mean: NDArray, square: NDArray) -> NDArray:
