@@ -116,6 +116,49 @@ def test_units_of_every_size_with_too_many_rows_and_columns_to_whiten(container,
     assert_kept(X, y, CONTAINERS[container](X), **params, may_warn=solver == "lbfgs")
 
 
+#: Takes columns as if they were too many to whiten.
+Scaled = at_costs(whiten_up_to=3, whiten_late=3, joint_size=0, class_bytes=0)
+
+
+def word_counts(n=400, p=500, K=4, seed=0):
+    """Rows of words that follow Zipf's law, some of them from a vocabulary of the class."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % K
+    words = np.minimum(rng.zipf(1.3, size=(n, 60)) - 1, p - 1)
+    own = rng.random((n, 60)) < 0.2
+    words[own] = (words[own] * 7 + 13 * np.repeat(y, 60).reshape(n, 60)[own]) % p
+    X = np.zeros((n, p))
+    np.add.at(X, (np.repeat(np.arange(n), 60), words.ravel()), 1.0)
+    return X, y
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("C", [0.1, 100.0])
+@pytest.mark.parametrize("form", ["counts", "binary", "norm 1"])
+def test_columns_that_are_scaled_and_a_gap_that_is_bounded(form, C, container):
+    X, y = word_counts()
+    X = {
+        "counts": X,
+        "binary": (X > 0).astype(float),
+        "norm 1": X / np.linalg.norm(X, axis=1, keepdims=True),
+    }[form]
+    for tol in (1e-2, 1e-4, 1e-8):
+        clf = assert_kept(X, y, CONTAINERS[container](X), estimator=Scaled, C=C, tol=tol)
+        # What was reported is no less than what a proof finds.
+        assert gap_of(clf, X, y) <= max(clf.optimize_result_.gap, 1e-13)
+
+
+def test_scaled_columns_take_fewer_passes():
+    X, y = word_counts()
+    plain = at_costs(whiten_up_to=3, whiten_late=3, joint_size=0, class_bytes=0, column_power=0.0)
+    for given in (X, X / np.linalg.norm(X, axis=1, keepdims=True)):
+        passes, before = (
+            estimator(C=100.0, tol=1e-4).fit(sp.csr_array(given), y).optimize_result_.passes
+            for estimator in (Scaled, plain)
+        )
+        assert passes < 0.85 * before
+
+
 def test_wide_x_in_units_of_every_size():
     rng = np.random.default_rng(8)
     for n, p in ((18, 104), (27, 163), (13, 50)):

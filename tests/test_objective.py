@@ -11,7 +11,13 @@ from objectives import make
 from threadpoolctl import threadpool_limits
 
 from skce._costs import DEFAULT
-from skce._solver.variables import Jointly, precondition, precondition_classes, scale_classes
+from skce._solver.variables import (
+    Jointly,
+    precondition,
+    precondition_classes,
+    rescale_columns,
+    scale_classes,
+)
 from skce._targets.meaning import read_targets
 from skce._threads import threads
 
@@ -285,26 +291,61 @@ def test_threads_do_not_change_a_bit(rng):
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])
 @pytest.mark.parametrize("factor", [1e-6, 1, 1e6])
-def test_many_columns_get_rows_of_norm_1_whatever_their_units(kind, factor, rng):
+def test_the_units_of_many_columns_change_their_scales_and_nothing_else(kind, factor):
     costs = replace(DEFAULT, whiten_up_to=3)
-    X = factor * sp.csr_array(sp.random(20, 50, density=0.2, random_state=0))
-    X = X if kind == "sparse" else X.toarray() + 3 * factor
-    base = precondition(make(X, np.arange(20) % 3, C=1e20, costs=costs))
-    mean = 0 if base.mean is None else base.mean
-    Z = (X.toarray() if kind == "sparse" else X) - mean
-    assert_allclose((Z**2).sum() * base.Q**2 / 20, 1, rtol=0.2 if kind == "sparse" else 1e-10)
+    X = sp.csr_array(sp.random(20, 50, density=0.2, random_state=0))
+    X = X if kind == "sparse" else X.toarray() + 3
+    plain, base = (
+        precondition(make(given, np.arange(20) % 3, C=1e20, costs=costs))
+        for given in (X, X * factor)
+    )
+    vary = np.ptp(X.toarray() if kind == "sparse" else X, axis=0) > 0  # others have the penalty's
+    assert_allclose((base.Q * factor)[vary], plain.Q[vary], rtol=1e-5)
+
+
+def test_equal_columns_give_rows_of_norm_1_but_for_the_power_of_their_curvature(rng):
+    costs = replace(DEFAULT, whiten_up_to=3, column_power=0.0)
+    X = rng.normal(size=(60, 50))
+    base = precondition(make(X, np.arange(60) % 3, C=1e20, costs=costs))
+    assert_allclose(((X - base.mean) ** 2).sum() * base.Q**2 / 60, 1, rtol=1e-10)
 
 
 def test_a_column_of_other_units_is_scaled_to_the_others(rng):
     costs = replace(DEFAULT, whiten_up_to=3)
     X = rng.normal(size=(60, 50))
     plain = precondition(make(X, np.arange(60) % 3, C=1e6, costs=costs))
-    assert isinstance(plain.Q, float)
-    X[:, 0] *= 1e9
-    for given in (X, sp.csr_array(X)):
-        Q = precondition(make(given, np.arange(60) % 3, C=1e6, costs=costs)).Q
-        assert_allclose(Q[1:], plain.Q, rtol=0.05)
-        assert 1e-8 < Q[0] / plain.Q < 1e-6  # it may stand out by the root of the spread
+    for factor, rest in [(1e3, 1e3 ** (1 - costs.column_power)), (1e9, np.sqrt(costs.spread))]:
+        X[:, 0] *= factor
+        for given in (X, sp.csr_array(X)):
+            Q = precondition(make(given, np.arange(60) % 3, C=1e6, costs=costs)).Q
+            assert_allclose(Q[1:] / plain.Q[1:], Q[1] / plain.Q[1], rtol=0.05)
+            left = factor * (Q[0] / Q[1]) / (plain.Q[0] / plain.Q[1])  # of what it stood out
+            assert_allclose(left, rest, rtol=0.5)
+        X[:, 0] /= factor
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+@pytest.mark.parametrize("loss", ["categorical", "binary"])
+def test_columns_are_scaled_by_their_curvature_at_a_point(kind, loss, rng):
+    costs = replace(DEFAULT, whiten_up_to=3, column_power=1.0)
+    X = rng.normal(size=(40, 30)) * 10 ** rng.uniform(-1, 1, 30)
+    X = X if kind == "dense" else sp.csr_array(X)
+    objective = make(X, np.arange(40) % 3, loss, C=10.0, costs=costs)
+    theta = rng.normal(size=objective.layout.size) / 10
+    product = objective.hessian(theta)
+    H = np.array([product(e) for e in np.eye(objective.layout.size)])
+    base = rescale_columns(precondition(objective), objective, theta)
+    T = np.array([base.to_user(e) for e in np.eye(base.size)])
+    V, _ = objective.layout.unpack((T @ H @ T.T).diagonal())
+    assert_allclose(V.mean(axis=0), V.mean(), rtol=1e-8)  # the mean of all classes
+
+
+def test_rounding_of_numbers_that_overflow_is_not_small_and_makes_no_noise():
+    X = np.array([[1e200, 1.0], [-1e200, 2.0], [3.0, 1e200]])
+    objective = make(X, np.arange(3) % 2, C=1.0)
+    first, second = objective.rounding(np.full(objective.layout.size, 1e150))
+    assert not first < 1
+    assert not second < 1
 
 
 def test_the_bound_of_what_is_missing_holds_in_all_variables(variables_of, rng):

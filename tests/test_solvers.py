@@ -19,10 +19,11 @@ from skce import SoftmaxClassifier, SoftmaxClassifierCV
 from skce._costs import DEFAULT
 from skce._solver.decrement import newton_decrement
 from skce._solver.iterate import State
+from skce._solver.line_search import Tried, level
 from skce._solver.methods import by_descent
 from skce._solver.minimize import minimize
 from skce._solver.newton import HessianProducts, Preconditioned
-from skce._solver.run import Fit, Log
+from skce._solver.run import Fit, Log, Look, Run
 from skce._solver.stop import Stop
 from skce._solver.variables import precondition
 from skce._threads import threads
@@ -526,3 +527,80 @@ def test_a_method_gets_the_derivatives_of_its_function():
     slope, along, curved, product = seen[0]
     assert_allclose(along, slope, rtol=1e-7)
     assert_allclose(product, curved, rtol=1e-6, atol=1e-9)
+
+
+def along(value, slope, length=1.0):
+    """A run, a look and the end of a step along one variable, from zero."""
+    run = Run(
+        fun=lambda x: (float(value(x[0])), np.array([slope(x[0])])),
+        log=Log(),
+        tol=1e-9,
+        max_iter=9,
+    )
+    origin = run.evaluate(np.zeros(1))
+    look = Look(step=np.ones(1), slope=float(slope(0.0)))
+    return run, origin, look, Tried(length, run.evaluate(np.array([length])))
+
+
+def test_the_minimum_of_a_cubic_along_a_step_is_found_at_once():
+    # The minimum of x^3 - 3 x / 4 is at 1/2; the slope at 1 is three times that at 0.
+    run, origin, look, found = along(lambda x: x**3 - 0.75 * x, lambda x: 3 * x**2 - 0.75, 0.8)
+    point = level(run, origin, look, found, None)
+    assert_allclose(point.theta, 0.5, rtol=1e-12)
+    assert run.log.nfev == 3
+
+
+@pytest.mark.parametrize("far", [0.02, 0.5, 5.0])
+def test_steps_too_long_and_too_short_are_levelled(far):
+    # log(cosh(x - far)) has slopes of size 1 at both ends if it is far.
+    run, origin, look, found = along(
+        lambda x: np.logaddexp(x - far, far - x), lambda x: np.tanh(x - far)
+    )
+    if not found.point.value < origin.value:
+        beyond = found
+        found = Tried(far / 2, run.evaluate(np.array([far / 2])))
+    else:
+        beyond = None
+    before = found.point.value
+    point = level(run, origin, look, found, beyond)
+    assert point.value <= before
+    assert abs(point.gradient[0]) <= 0.5 * np.tanh(far)
+    assert run.log.nfev <= 3 + run.costs.searches
+
+
+def test_a_line_along_a_step_is_followed_as_far_as_points_are_tried():
+    run, origin, look, found = along(lambda x: -x, lambda _: -1.0)
+    point = level(run, origin, look, found, None)
+    assert point.theta[0] == 4.0**run.costs.searches
+    assert run.log.nfev == 2 + run.costs.searches
+
+
+def test_what_a_bounded_sum_misses_is_reported():
+    rng = np.random.default_rng(0)
+    H = np.diag(10.0 ** rng.uniform(-3, 0, 50))
+    g = rng.normal(size=50)
+    want = g @ np.linalg.solve(H, g) / 2
+    for share in (0.5, 0.9):
+        found = newton_decrement(
+            g,
+            g,
+            lambda v: (H @ v, H @ v),
+            lambda r: float(r @ r) / (2 * H.diagonal().min()),
+            limit=want / share,
+            truncation=0.0,
+            as_bounded=True,
+        )
+        assert found.complete
+        assert found.gap < want <= found.gap + found.left <= want / share
+
+
+def test_a_sum_that_promises_too_much_ends():
+    rng = np.random.default_rng(0)
+    H, g = np.diag(10.0 ** rng.uniform(-6, 0, 50)), rng.normal(size=50)
+    given = {"limit": 1e-9, "truncation": 0.0}
+    whole, short = (
+        newton_decrement(g, g, lambda v: (H @ v, H @ v), lambda _: np.inf, most=most, **given)
+        for most in (np.inf, 100.0)
+    )
+    assert whole.gap > short.gap > 100
+    assert not short.complete

@@ -53,6 +53,7 @@ def _back(block: Block, R: NDArray) -> tuple[NDArray, NDArray]:
     return block.X.back(R), np.add.reduce(R, axis=1)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # then rounding is not known to be small
 def rounding(block: Block, loss: Loss, A: NDArray, a: NDArray, eps: float) -> tuple[float, float]:
     """Return what rounding of the logits changes in the sum of the losses, at two orders.
 

@@ -61,6 +61,7 @@ def newton_decrement(
     max_products: int | None = None,
     trust: float = 1.0,
     as_bounded: bool = False,
+    most: float = np.inf,
 ) -> Decrement:
     """Sum g' H^-1 g / 2 by conjugate gradients: until it has settled, or is a step above `limit`.
 
@@ -99,6 +100,8 @@ def newton_decrement(
         How far `missed` is above what is missed, if the Ritz values agree.
     as_bounded : bool, default=False
         Whether a sum is complete as soon as what it misses is known to be below `limit` with it.
+    most : float, default=inf
+        A sum that is larger is not to be believed, and ends.
 
     Returns
     -------
@@ -170,7 +173,7 @@ def newton_decrement(
         if not np.isfinite(found.gap + norms[-1]):  # next to no curvature
             found.gap = np.inf
             return found
-        if enough:
+        if enough or found.gap > most:
             return found
         found.complete = is_complete()
         stagnant = (

@@ -136,18 +136,17 @@ def lengthen_or_shorten(
 
 
 def level(run: Run, origin: Point, look: Look, found: Tried, beyond: Tried | None) -> Point:
-    """Look for the minimum along a step by cubic interpolation, as long as that is lower.
+    """Look for the minimum along a step by cubic interpolation, until the slope there is small.
 
     A Newton step costs many products: if the quadratic model does not hold along all of it, few
     more points on it find what it is worth.
 
     Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 3.5.
     """
-    costs, start = run.costs, Tried(0.0, origin)
+    costs, start, lowest = run.costs, Tried(0.0, origin), found.point
     nearer, farther = start, beyond
     for _ in range(costs.searches):
-        length, point = found
-        slope = _slope(point, look)
+        slope = _slope(found.point, look)
         if abs(slope) <= costs.level * abs(look.slope):
             break
         if slope < 0:
@@ -155,16 +154,17 @@ def level(run: Run, origin: Point, look: Look, found: Tried, beyond: Tried | Non
         else:
             farther = found
         if farther is None:
-            tried = min(max(_minimum(start, found, look), 2 * length), 4 * length)
+            low, high = 2 * found.length, 4 * found.length
+            length, usual = _minimum(start, found, look), high
         else:
             least = (farther.length - nearer.length) / 10
-            tried = _minimum(nearer, farther, look)
-            tried = min(max(tried, nearer.length + least), farther.length - least)
-        further = Tried(tried, run.evaluate(origin.theta + tried * look.step))
-        if not further.point.value < point.value:
-            break
-        found = further
-    return found.point
+            low, high = nearer.length + least, farther.length - least
+            length, usual = _minimum(nearer, farther, look), (low + high) / 2
+        length = min(max(length, low), high) if np.isfinite(length) else usual
+        found = Tried(length, run.evaluate(origin.theta + length * look.step))
+        if found.point.value < lowest.value:
+            lowest = found.point
+    return lowest
 
 
 def _slope(point: Point, look: Look) -> float:
@@ -173,10 +173,7 @@ def _slope(point: Point, look: Look) -> float:
 
 
 def _minimum(nearer: Tried, farther: Tried, look: Look) -> float:
-    """Return where the cubic through the values and slopes at two points has its minimum.
-
-    If it has none, which rounding explains, or no values, half of the way.
-    """
+    """Return where the cubic through values and slopes at two points has its minimum, or NaN."""
     width = farther.length - nearer.length
     rise = (farther.point.value - nearer.point.value) / width
     before, after = _slope(nearer.point, look), _slope(farther.point, look)
@@ -185,4 +182,4 @@ def _minimum(nearer: Tried, farther: Tried, look: Look) -> float:
     root = float(np.sqrt(square)) if square >= 0 else np.nan
     turn = after - before + 2 * root
     share = 1 - (after + root - middle) / turn if turn else np.nan
-    return nearer.length + width * (share if np.isfinite(share) else 0.5)
+    return nearer.length + width * share

@@ -171,6 +171,10 @@ class Newton(Method):
         """Whether a gap is known well enough if a bound of it is small enough."""
         return False
 
+    def most(self, point: Point) -> float:
+        """Return what a step may promise to gain."""
+        return np.inf
+
     @property
     def used_products(self) -> Hessp:
         """The Hessian products that are used."""
@@ -234,6 +238,7 @@ class Newton(Method):
             max_products=max_products or None,
             trust=self.variables.trust,
             as_bounded=as_bounded or self.as_bounded,
+            most=self.most(point),
         )
         step = found.step if found.step.any() else -gradient
         look = self.seen(point, step, found.gap, complete=found.complete)
@@ -358,6 +363,14 @@ class Preconditioned(Newton):
         If columns are only scaled, to know more takes many products.
         """
         return self.jointly is None and np.ndim(self.base.Q) == 1
+
+    def most(self, point: Point) -> float:
+        """Return what a step may promise to gain: some times F, which is not below zero.
+
+        Where rows are separated the quadratic model has next to no curvature, and promises more
+        with every product.
+        """
+        return self.objective.costs.credible * point.value if self.as_bounded else np.inf
 
     @property
     def reusable(self) -> Whitening | None:
