@@ -6,16 +6,19 @@ Generators use fixed seeds. Labels are drawn from a softmax model, so that class
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import scipy
 import scipy.sparse as sp
+import sklearn
 from numpy.typing import NDArray
 from sklearn.datasets import fetch_openml, load_breast_cancer, load_digits, load_iris, load_wine
-from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.feature_extraction.text import TfidfTransformer, TfidfVectorizer
 
 Data = tuple[NDArray | sp.csr_matrix, NDArray]
 
@@ -162,6 +165,36 @@ def text(
     return TfidfTransformer(sublinear_tf=True).fit_transform(counts), y
 
 
+def docstrings(n_grams: int = 1, fewest: int = 100) -> Data:
+    """Tf-idf of the docstrings of NumPy, SciPy and scikit-learn; a class is a part of a package.
+
+    Real text, which is less kind than that of `text`: documents repeat each other, classes differ
+    in size a hundredfold, and most words are rare.
+
+    Parameters
+    ----------
+    n_grams : int, default=1
+        Words in a term, at most.
+    fewest : int, default=100
+        Docstrings of a class, at least.
+    """
+    texts, labels = [], []
+    for package in (np, scipy, sklearn):
+        root = Path(package.__file__).parent
+        for path in sorted(root.rglob("*.py")):
+            part = ".".join(path.relative_to(root.parent).parts[:2])
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+                if documented and len(text := ast.get_docstring(node) or "") > 60:
+                    texts.append(text)
+                    labels.append(part)
+    _, y, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    kept = np.random.default_rng(0).permutation(np.flatnonzero(counts[y] >= fewest))
+    words = TfidfVectorizer(sublinear_tf=True, min_df=2, ngram_range=(1, n_grams))
+    X = words.fit_transform([texts[i] for i in kept])
+    return X, np.unique(y[kept], return_inverse=True)[1]
+
+
 def problems(letter_path: str | None = None) -> dict[str, Problem]:
     """Return every problem by name."""
     float32 = {"dtype": "float32"}
@@ -194,6 +227,11 @@ def problems(letter_path: str | None = None) -> dict[str, Problem]:
         Problem("letter, Fourier features", partial(fourier, partial(letter, letter_path))),
         Problem("text", text, kind="sparse"),
         Problem("text, C=100", text, C=100, kind="sparse"),
+        *(
+            Problem(f"{name}, C={C:g}", partial(docstrings, n_grams), C=C, kind="sparse")
+            for name, n_grams in [("docstrings", 1), ("docstrings, pairs of words", 2)]
+            for C in (1, 100)
+        ),
         Problem("letter, L1", partial(letter, letter_path), l1_ratio=1.0),
         Problem("raw table, 7 classes, L1", raw_table, l1_ratio=1.0),
         Problem("scaled embeddings, L1", partial(scaled, embeddings), C=0.01, l1_ratio=1.0),

@@ -258,8 +258,7 @@ def precondition(objective: Objective) -> Whitened:
 
     Full whitening where the covariance of the columns, or the products of the rows with each other,
     are a matrix small enough. Where both are large each column is centred if it is far from zero,
-    and scaled if its curvature is far from that of most. (To scale each column would lift those of
-    noise to the rank of the others.)
+    and scaled by a power of its curvature.
     """
     if _has_few_rows(objective):
         return whiten_rows(objective)
