@@ -148,6 +148,25 @@ def test_columns_that_are_scaled_and_a_gap_that_is_bounded(form, C, container):
         assert gap_of(clf, X, y) <= max(clf.optimize_result_.gap, 1e-13)
 
 
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("C", [0.01, 100.0])
+@pytest.mark.parametrize("kind", ["one class", "half of the classes"])
+def test_intercepts_that_gain_what_no_coefficient_does(kind, C, container):
+    X, y = word_counts()
+    w = np.ones(len(y))
+    if kind == "one class":  # its intercept has no minimum, and next to no curvature
+        w[y == 3] = 0
+    else:  # of two groups that one column tells apart: nothing but their share is left to fit
+        X[:, 0] = 20.0 * (y > 1)
+        w[y > 1] = 1e-3
+    for tol in (1e-3, 1e-6, 1e-9):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            clf = Scaled(C=C, tol=tol).fit(CONTAINERS[container](X), y, sample_weight=w)
+        best = Scaled(C=C, tol=1e-13, solver="lbfgs").fit(X, y, sample_weight=w)
+        assert clf.optimize_result_.fun <= best.optimize_result_.fun * (1 + tol + 1e-13)
+
+
 def test_scaled_columns_take_fewer_passes():
     X, y = word_counts()
     plain = at_costs(whiten_up_to=3, whiten_late=3, joint_size=0, class_bytes=0, column_power=0.0)

@@ -362,7 +362,9 @@ class Preconditioned(Newton):
 
         If columns are only scaled, to know more takes many products.
         """
-        return self.jointly is None and np.ndim(self.base.Q) == 1
+        if self.jointly is not None or np.ndim(self.base.Q) != 1:
+            return False
+        return self.base.intercepts is not None or not self.objective.layout.fit_intercept
 
     def most(self, point: Point) -> float:
         """Return what a step may promise to gain: some times F, which is not below zero.
@@ -370,7 +372,8 @@ class Preconditioned(Newton):
         Where rows are separated the quadratic model has next to no curvature, and promises more
         with every product.
         """
-        return self.objective.costs.credible * point.value if self.as_bounded else np.inf
+        only_scaled = self.jointly is None and np.ndim(self.base.Q) == 1
+        return self.objective.costs.credible * point.value if only_scaled else np.inf
 
     @property
     def reusable(self) -> Whitening | None:
@@ -455,7 +458,9 @@ class Preconditioned(Newton):
         if work > columns_whitening_cost(self.base, self.objective):
             base = whiten_many_columns(self.objective)
             return evolve(self, base=base, variables=base)
-        if np.ndim(self.base.Q) == 1 and work > self.objective.costs.worth_rescaling:
+        unknown = self.base.intercepts is None and self.objective.layout.fit_intercept
+        worth = unknown or work > self.objective.costs.worth_rescaling
+        if np.ndim(self.base.Q) == 1 and worth:
             base = rescale_columns(self.base, self.curvature, point.theta)
             run.log.passes += self.share
             return evolve(self, base=base, variables=base)
