@@ -357,14 +357,34 @@ class Preconditioned(Newton):
         return bool(self.objective.data.dtype == np.float32)
 
     @property
+    def is_scaled(self) -> bool:
+        """Whether columns are only scaled."""
+        return self.jointly is None and np.ndim(self.base.Q) == 1
+
+    @property
     def as_bounded(self) -> bool:
         """Whether a gap is known well enough if a bound of it is small enough.
 
         If columns are only scaled, to know more takes many products.
         """
-        if self.jointly is not None or np.ndim(self.base.Q) != 1:
-            return False
+        return self.is_scaled
+
+    @property
+    def knows_intercepts(self) -> bool:
+        """Whether what intercepts gain is in the bound of a gap, if columns are only scaled."""
         return self.base.intercepts is not None or not self.objective.layout.fit_intercept
+
+    def estimate(self, point: Point, run: Run, before: float, **given: Any) -> Look:
+        """Estimate the gap at a point by the decrement, which also finds the Newton step."""
+        if self.is_scaled and not self.knows_intercepts:
+            return self.rescaled(point, run).estimate(point, run, before, **given)
+        return super().estimate(point, run, before, **given)
+
+    def rescaled(self, point: Point, run: Run) -> Self:
+        """Return the method with columns scaled by their curvature at a point."""
+        base = rescale_columns(self.base, self.curvature, point.theta)
+        run.log.passes += self.share
+        return evolve(self, base=base, variables=base)
 
     def most(self, point: Point) -> float:
         """Return what a step may promise to gain: some times F, which is not below zero.
@@ -372,8 +392,7 @@ class Preconditioned(Newton):
         Where rows are separated the quadratic model has next to no curvature, and promises more
         with every product.
         """
-        only_scaled = self.jointly is None and np.ndim(self.base.Q) == 1
-        return self.objective.costs.credible * point.value if only_scaled else np.inf
+        return self.objective.costs.credible * point.value if self.is_scaled else np.inf
 
     @property
     def reusable(self) -> Whitening | None:
@@ -458,12 +477,9 @@ class Preconditioned(Newton):
         if work > columns_whitening_cost(self.base, self.objective):
             base = whiten_many_columns(self.objective)
             return evolve(self, base=base, variables=base)
-        unknown = self.base.intercepts is None and self.objective.layout.fit_intercept
-        worth = unknown or work > self.objective.costs.worth_rescaling
-        if np.ndim(self.base.Q) == 1 and worth:
-            base = rescale_columns(self.base, self.curvature, point.theta)
-            run.log.passes += self.share
-            return evolve(self, base=base, variables=base)
+        worth = not self.knows_intercepts or work > self.objective.costs.worth_rescaling
+        if self.is_scaled and worth:
+            return self.rescaled(point, run)
         cost = class_whitening_cost(self.base, self.curvature)
         if cost == np.inf:
             spent = self.spent + work
