@@ -373,8 +373,9 @@ class Fit(Run):
         """Whether many iterations together gained next to nothing, or took too much work."""
         costs, values = self.costs, self.log.values
         if self.objective.nonsmooth is None:
-            is_small = self.objective.data.nbytes < costs.few_bytes
-            return is_small and self._all_work > costs.most_work
+            data = self.objective.data  # the same for sparse rows as for dense ones
+            size = data.n_rows * data.n_columns * data.stored_dtype.itemsize
+            return size < costs.few_bytes and self._all_work > costs.most_work
         if self.log.n_iter < 2 * costs.slow_iterations:
             return False
         return values[-costs.slow_iterations] - point.value <= costs.slow_gain * point.value
