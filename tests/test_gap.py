@@ -136,7 +136,7 @@ def word_counts(n=400, p=500, K=4, seed=0):
 @pytest.mark.parametrize("C", [0.1, 100.0])
 @pytest.mark.parametrize("form", ["counts", "binary", "norm 1"])
 def test_columns_that_are_scaled_and_a_gap_that_is_bounded(form, C, container):
-    X, y = word_counts()
+    X, y = word_counts(200, 250)
     X = {
         "counts": X,
         "binary": (X > 0).astype(float),
