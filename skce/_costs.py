@@ -140,8 +140,6 @@ class VariableCosts:
     #: Operations for the eigenvectors of a matrix, as a multiple of the cube of its size, at the
     #: pace of Hessian products.
     eigenvectors: int = 5
-    #: How far the curvature of an intercept may have fallen since it was known.
-    stale: float = 4
     #: The least mean curvature of a class.
     least_curvature: float = 1e-12
     #: What is added to the unit diagonal of a matrix, for directions that change no logit have no

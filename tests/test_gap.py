@@ -167,6 +167,34 @@ def test_intercepts_that_gain_what_no_coefficient_does(kind, C, container):
         assert clf.optimize_result_.fun <= best.optimize_result_.fun * (1 + tol + 1e-13)
 
 
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "dtype", "C", "tol", "solver"),
+    [
+        ((4000, 300, 4), np.float64, 0.01, 1e-9, "newton-cg"),
+        ((4000, 300, 4), np.float64, 0.01, 1e-6, "auto"),
+        ((700, 1500, 3), np.float64, 0.01, 1e-9, "auto"),
+        ((700, 1500, 3), np.float64, 0.01, 1e-6, "lbfgs"),
+        ((3000, 600, 6), np.float32, 10.0, 1e-4, "auto"),
+    ],
+)
+def test_a_class_without_weight_gains_by_its_intercept(shape, dtype, C, tol, solver, constant):
+    n, p, K = shape
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, p)) * np.exp(rng.normal(size=p)) / np.sqrt(p)
+    if constant:
+        X[:, 0] = 3.0
+    y = (X @ rng.normal(size=(p, K)) * 2 + rng.gumbel(size=(n, K))).argmax(axis=1)
+    w = np.where(y == K - 1, 0, rng.uniform(0.5, 2, size=n))
+    given = X.astype(dtype)
+    clf = SoftmaxClassifier(C=C, tol=tol, solver=solver).fit(given, y, sample_weight=w)
+    rest = w > 0
+    best = SoftmaxClassifier(C=C, tol=1e-12, loss="categorical")
+    best.fit(given[rest].astype(float), y[rest], sample_weight=w[rest])
+    gap = clf.optimize_result_.fun / best.optimize_result_.fun - 1
+    assert gap <= clf.optimize_result_.gap + 1e-12 <= tol + 1e-12
+
+
 def test_scaled_columns_take_fewer_passes():
     X, y = word_counts()
     plain = at_costs(whiten_up_to=3, whiten_late=3, joint_size=0, class_bytes=0, column_power=0.0)

@@ -84,14 +84,21 @@ def diagonal(
 def column_curvatures(
     block: Block, loss: Loss, A: NDArray, a: NDArray, mean: NDArray | None
 ) -> tuple[NDArray, NDArray]:
-    """Curvature along columns less a mean, the mean of all outputs; and Hessian of intercepts."""
+    """Curvature along columns less a mean, and along an intercept, the mean of all outputs."""
+    q = _curvatures(block, loss, A, a).mean(axis=0, keepdims=True)
+    return block.X.back_squares(q, mean), np.add.reduce(q, axis=1)
+
+
+def intercept_hessian(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray]:
+    """Sum of the Hessians for intercepts, which is exact where it is next to zero."""
     state = curvature(block, loss, A, a)
-    q, between = loss.curvature_diagonal(state, block.t), loss.curvature_between(state, block.t)
-    H = np.zeros((len(q), len(q)))
+    H = np.zeros((len(a), len(a)))
+    between = loss.curvature_between(state, block.t)
     if between is not None:
         H -= between @ between.T
-    H[np.diag_indices(len(H))] = q.sum(axis=1, dtype=np.float64)
-    return block.X.back_squares(q.mean(axis=0, keepdims=True), mean), H
+    own = loss.curvature_diagonal(state, block.t)
+    H[np.diag_indices(len(H))] = own.sum(axis=1, dtype=np.float64)
+    return (H,)
 
 
 def mean_curvature(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray]:

@@ -195,6 +195,19 @@ class Objective:
 
         return product
 
+    def intercept_inverse(self, theta: NDArray) -> NDArray:
+        """Inverse of the Hessian at theta for the intercepts alone, in a pass over X."""
+        sent = self.data.coefficients(*self.layout.unpack(theta))
+        width = 2 * self.layout.n_outputs
+        (H,) = self.data.sum(kernels.intercept_hessian, self.loss, *sent, width=width)
+        H /= self.data.total_weight
+        if self.loss.shift_invariant:
+            H += H.trace() / len(H)  # along a shift there is neither curvature nor slope
+        values, U = np.linalg.eigh(H)
+        least = max(len(H) * np.finfo(np.float64).eps * values[-1], np.finfo(np.float64).tiny)
+        inverse: NDArray = (U / np.maximum(values, least)) @ U.T
+        return inverse
+
     def far_curvature(self, theta: NDArray, step: NDArray, farthest: float) -> float:
         """Curvature along a step of rows whose logits that moves farther than that."""
         A, a = (

@@ -36,7 +36,8 @@ class Decrement:
     step : ndarray
         The Newton step, as far as it was solved.
     left : float
-        A bound of what the sum misses, if that is why it is complete.
+        A bound of what the sum misses, if that is why it is complete, and else of what intercepts
+        gain by themselves.
     """
 
     gap: float
@@ -51,6 +52,7 @@ def newton_decrement(
     user_gradient: NDArray,
     product: Callable[[NDArray], tuple[NDArray, NDArray]],
     missed: Callable[[NDArray], float],
+    unseen: Callable[[NDArray], float] = lambda _: 0.0,
     *,
     limit: float,
     truncation: float,
@@ -82,6 +84,8 @@ def newton_decrement(
     missed : callable
         Takes the residual in the user's variables and returns an upper bound of r' H^-1 r / 2,
         infinite if none is known.
+    unseen : callable, default=None
+        Takes the same and returns what such a bound leaves out. It is called if the bound is small.
     limit : float
         The gap that matters.
     truncation : float
@@ -133,8 +137,9 @@ def newton_decrement(
     def is_complete() -> bool:
         """Whether little is missing, by the terms, by the Ritz values and by the bound."""
         if as_bounded and found.gap + (left := missed(user_residual)) <= limit:
-            found.left = left
-            return True
+            found.left = left + unseen(user_residual)
+            if found.gap + found.left <= limit:
+                return True
         if not (white or has_bound):
             return norms[-1] <= eps**costs.solved_without_bound * norms[0]
         small = missing * max(found.gap, limit)
@@ -149,7 +154,9 @@ def newton_decrement(
         bound = missed(user_residual) / trust
         if bound < np.inf:
             enough = max(costs.missing_bound * np.sqrt(missing) * found.gap, limit - found.gap)
-            return bound <= enough or norms[-1] <= rounded_away * norms[0]
+            found.left = unseen(user_residual) if bound <= enough else 0.0
+            small = bound + found.left <= enough
+            return small or norms[-1] <= rounded_away * norms[0]
         return (settled and white) or norms[-1] <= eps**costs.solved_without_bound * norms[0]
 
     found.complete = False

@@ -105,7 +105,7 @@ def iterate(state: State, run: Run, advance: Advance = step) -> tuple[State, Sto
 
 def is_certain(method: Method, point: Point, run: Run) -> bool:
     """Whether the gradient alone bounds the gap."""
-    return method.missed(point) <= run.limit(point)
+    return method.missed(point, run.limit(point)) <= run.limit(point)
 
 
 def _end(state: State, run: Run) -> State:

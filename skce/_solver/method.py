@@ -32,8 +32,11 @@ class Method(ABC):
         """Gradient at a point, or its least subgradient, in the variables of the method."""
 
     @abstractmethod
-    def missed(self, point: Point) -> float:
-        """Bound of the gap by the gradient alone, infinite if none is known."""
+    def missed(self, point: Point, limit: float) -> float:
+        """Bound of the gap by the gradient alone, infinite if none is known.
+
+        Above the limit it may leave out what takes time to find out.
+        """
 
     @abstractmethod
     def look(self, point: Point, run: Run, before: float) -> Look:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -18,7 +19,7 @@ from .._problem.objective import Objective
 from .decrement import newton_decrement
 from .line_search import Refine, level, line_search
 from .method import Method
-from .run import Hessp, Look, Point, Run, evolve
+from .run import Hessp, Look, Point, Run, evolve, gain_of_intercepts
 from .variables import (
     Jointly,
     Whitened,
@@ -186,15 +187,22 @@ class Newton(Method):
 
     def gradient(self, point: Point) -> NDArray:
         """Gradient at a point in the variables of the method."""
-        return point.remember(self.variables, lambda: self.variables.gradient(point.gradient))
+        return point.remember(
+            "gradient", self.variables, lambda: self.variables.gradient(point.gradient)
+        )
 
     def rough_gap(self, point: Point) -> float:
         """Return a lower bound of the decrement, by the largest eigenvalue that a Hessian has."""
         return self.square(point) / (2 * 2)  # in whitened variables none exceeds 2
 
-    def missed(self, point: Point) -> float:
-        """Bound of the gap by the gradient alone."""
-        return self.variables.missed(point.gradient)
+    def missed(self, point: Point, limit: float) -> float:
+        """Bound of the gap by the gradient alone; in full if it may be below the limit."""
+        bound = self.variables.missed(point.gradient)
+        return bound + self.unseen(point, point.gradient) if bound <= limit else bound
+
+    def unseen(self, point: Point, residual: NDArray) -> float:
+        """Return what is left out in the bound of what a sum misses, from a residual at a point."""
+        return 0.0
 
     def curved(self, point: Point, direction: NDArray, run: Run) -> NDArray:
         """Hessian at a point times a direction, both in the variables of the functions."""
@@ -229,6 +237,7 @@ class Newton(Method):
             point.gradient.astype(self.dtype, copy=False),
             lambda v: self.variables.product(lambda d: self.curved(point, d, run), v),
             self.variables.missed,
+            partial(self.unseen, point),
             limit=run.limit(point),
             truncation=truncation,
             white=self.variables.white,
@@ -369,22 +378,9 @@ class Preconditioned(Newton):
         """
         return self.is_scaled
 
-    @property
-    def knows_intercepts(self) -> bool:
-        """Whether what intercepts gain is in the bound of a gap, if columns are only scaled."""
-        return self.base.intercepts is not None or not self.objective.layout.fit_intercept
-
-    def estimate(self, point: Point, run: Run, before: float, **given: Any) -> Look:
-        """Estimate the gap at a point by the decrement, which also finds the Newton step."""
-        if self.is_scaled and not self.knows_intercepts:
-            return self.rescaled(point, run).estimate(point, run, before, **given)
-        return super().estimate(point, run, before, **given)
-
-    def rescaled(self, point: Point, run: Run) -> Self:
-        """Return the method with columns scaled by their curvature at a point."""
-        base = rescale_columns(self.base, self.curvature, point.theta)
-        run.log.passes += self.share
-        return evolve(self, base=base, variables=base)
+    def unseen(self, point: Point, residual: NDArray) -> float:
+        """Return what intercepts gain by themselves."""
+        return gain_of_intercepts(self.curvature, point, residual)
 
     def most(self, point: Point) -> float:
         """Return what a step may promise to gain: some times F, which is not below zero.
@@ -477,9 +473,10 @@ class Preconditioned(Newton):
         if work > columns_whitening_cost(self.base, self.objective):
             base = whiten_many_columns(self.objective)
             return evolve(self, base=base, variables=base)
-        worth = not self.knows_intercepts or work > self.objective.costs.worth_rescaling
-        if self.is_scaled and worth:
-            return self.rescaled(point, run)
+        if self.is_scaled and work > self.objective.costs.worth_rescaling:
+            base = rescale_columns(self.base, self.curvature, point.theta)
+            run.log.passes += self.share
+            return evolve(self, base=base, variables=base)
         cost = class_whitening_cost(self.base, self.curvature)
         if cost == np.inf:
             spent = self.spent + work

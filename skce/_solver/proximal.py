@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .._problem.objective import Objective
 from .line_search import lengthen, line_search
 from .method import Method
-from .run import Look, Point, Run
+from .run import Look, Point, Run, gain_of_intercepts
 from .working_set import WorkingSet
 
 
@@ -38,11 +38,17 @@ class ProximalNewton(Method):
     def gradient(self, point: Point) -> NDArray:
         """Least subgradient at a point."""
         nonsmooth = self.active.nonsmooth
-        return point.remember(self, lambda: nonsmooth.subgradient(point.theta, point.gradient))
+        return point.remember(
+            "gradient", self, lambda: nonsmooth.subgradient(point.theta, point.gradient)
+        )
 
-    def missed(self, point: Point) -> float:
-        """Bound of the gap by the subgradient alone."""
-        return self.active.centred.missed(self.gradient(point))
+    def missed(self, point: Point, limit: float) -> float:
+        """Bound of the gap by the subgradient alone; in full if it may be below the limit."""
+        subgradient = self.gradient(point)
+        bound = self.active.centred.missed(subgradient)
+        if bound <= limit:
+            bound += gain_of_intercepts(self.objective, point, subgradient)
+        return bound
 
     @property
     def has_spent_its_work(self) -> bool:

@@ -79,7 +79,7 @@ class QuasiNewton(Preconditioned):
             return super().look(point, run, before)
         gradient, limit = self.gradient(point), run.limit(point)
         step = -_solve(self.pairs, gradient.astype(self.objective.data.dtype))
-        decrement, most = -float(gradient @ step) / 2, self.missed(point)
+        decrement, most = -float(gradient @ step) / 2, self.missed(point, limit)
         if most <= limit:
             look = run.judge(self.seen(point, step, most, complete=True), point, np.inf)
             return evolve(look, proven=True)

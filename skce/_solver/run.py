@@ -47,13 +47,13 @@ class Point:
     theta: NDArray
     value: float
     gradient: NDArray
-    _memo: list[tuple[Any, NDArray]] = field(default_factory=list, repr=False)
+    _memo: dict[str, tuple[Any, NDArray]] = field(default_factory=dict, repr=False)
 
-    def remember(self, what: Any, make: Callable[[], NDArray]) -> NDArray:
-        """Return what `make` returns, which is kept for the last `what`."""
-        if not self._memo or self._memo[0][0] is not what:
-            self._memo[:] = [(what, make())]
-        return self._memo[0][1]
+    def remember(self, name: str, what: Any, make: Callable[[], NDArray]) -> NDArray:
+        """Return what `make` returns, which is kept under a name for the last `what`."""
+        if name not in self._memo or self._memo[name][0] is not what:
+            self._memo[name] = what, make()
+        return self._memo[name][1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -387,6 +387,21 @@ class Fit(Run):
         of_logits = self.costs.work_per_logit * data.n_rows * K
         of_pass = self.costs.work_per_pass + self.objective.time_per_pass + of_logits
         return self.log.work + self.log.passes * of_pass
+
+
+def gain_of_intercepts(objective: Objective, point: Point, residual: NDArray) -> float:
+    """Return what intercepts gain by a residual at a point, as if coefficients stayed as they are.
+
+    The intercept of a class that no row has grows without bound, and has next to no curvature: its
+    loss decays exponentially, which gains twice what the quadratic model says.
+    """
+    if not objective.layout.fit_intercept:
+        return 0.0
+    _, g = objective.layout.unpack(residual)
+    inverse = point.remember(
+        "intercepts", objective, lambda: objective.intercept_inverse(point.theta)
+    )
+    return float(g @ inverse @ g)
 
 
 def is_far_off(objective: Objective, value: float) -> bool:

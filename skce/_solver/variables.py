@@ -79,8 +79,6 @@ class Whitened:
         self._centred: NDArray | None = None
         if mean is not None and 2 * np.count_nonzero(mean) < len(mean):
             self._centred = np.flatnonzero(mean)
-        #: The inverse of the Hessian of the intercepts at some point, if it is known.
-        self.intercepts: NDArray | None = None
         #: Shares of the penalty in the curvature of each variable, if they are its eigenvectors.
         self.penalties: NDArray | None = None
         #: Whether no direction has next to no curvature, but by what the loss does.
@@ -128,7 +126,7 @@ class Whitened:
         H less its ridge is positive semi-definite, so that the part of r on W, once the intercepts
         are solved for, counts |r_W|^2 / (2 ridge) at most. To solve for an intercept changes that
         part by at most about a standard deviation of each column times its residual. What
-        intercepts gain by themselves counts if their Hessian is known.
+        intercepts gain by themselves is not in it.
         """
         objective = self.objective
         if objective.penalty.unpenalised:
@@ -137,10 +135,7 @@ class Whitened:
         square = float(np.einsum("kj,kj,j->", G, G, 1 / objective.penalty.factors))
         intercepts = float(g @ g) if objective.layout.fit_intercept else 0.0
         square += intercepts * self.spread if intercepts else 0.0
-        bound = square / (2 * objective.penalty.ridge)
-        if self.intercepts is not None:
-            bound += objective.costs.stale * float(g @ self.intercepts @ g) / 2
-        return bound
+        return square / (2 * objective.penalty.ridge)
 
     def product(self, hessian: Hessian, v: NDArray) -> tuple[NDArray, NDArray]:
         """T' H T v, and H T v."""
@@ -198,16 +193,8 @@ class ClassWhitened:
         return self._times(self._by_class(gradient))
 
     def missed(self, residual: NDArray) -> float:
-        """Upper bound of r' H^-1 r / 2.
-
-        The bound inside leaves out what intercepts gain by themselves. Here their curvature is
-        known, as it was at some point before.
-        """
-        bound, objective = self.inner.missed(residual), self.inner.objective
-        if self.T.ndim == 2 and objective.layout.fit_intercept:
-            g = self._by_class(residual)[:, -1] * self.T[:, -1]
-            bound += objective.costs.stale * float(g @ g) / 2
-        return bound
+        """Upper bound of r' H^-1 r / 2, that of the variables inside."""
+        return self.inner.missed(residual)
 
     def product(self, hessian: Hessian, v: NDArray) -> tuple[NDArray, NDArray]:
         """T' H T v, and H T v."""
@@ -504,7 +491,7 @@ def scale_columns(objective: Objective) -> Whitened:
 
 
 def rescale_columns(inner: Whitened, objective: Objective, theta: NDArray) -> Whitened:
-    """Scale columns by their curvature at theta, the mean of all classes; see what intercepts gain.
+    """Scale columns by their curvature at theta, the mean of all classes.
 
     Parameters
     ----------
@@ -521,21 +508,13 @@ def rescale_columns(inner: Whitened, objective: Objective, theta: NDArray) -> Wh
     W, b = objective.layout.unpack(theta)
     sent, mean = objective.data.coefficients(W, b), inner.mean
     mean = None if mean is None else mean.astype(objective.data.dtype)
-    own, H = objective.data.sum(
+    own, of_intercept = objective.data.sum(
         kernels.column_curvatures, objective.loss, *sent, mean, width=len(W)
     )
-    own, H = own[0] / objective.data.total_weight, H / objective.data.total_weight
-    of_intercept = float(H.trace()) / len(H)
+    total = objective.data.total_weight
     _, variance = inner.objective.shared["scales"]
-    Q = _column_scales(inner.objective, variance, own, of_intercept)
-    scaled = Whitened(inner.objective, inner.mean, Q, inner.spread)
-    if objective.layout.fit_intercept:
-        if objective.loss.shift_invariant:
-            H += of_intercept  # along a shift of all classes there is neither curvature nor slope
-        values, U = np.linalg.eigh(H)
-        least = len(H) * np.finfo(np.float64).eps * values[-1]
-        scaled.intercepts = (U / np.maximum(values, least)) @ U.T
-    return scaled
+    Q = _column_scales(inner.objective, variance, own[0] / total, float(of_intercept[0]) / total)
+    return Whitened(inner.objective, inner.mean, Q, inner.spread)
 
 
 def _column_scales(
