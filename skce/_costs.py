@@ -140,6 +140,12 @@ class VariableCosts:
     #: Operations for the eigenvectors of a matrix, as a multiple of the cube of its size, at the
     #: pace of Hessian products.
     eigenvectors: int = 5
+    #: One in so many rows is asked first for the curvature of intercepts.
+    intercept_part: int = 8
+    #: But at least so many.
+    intercept_rows: int = 500
+    #: All rows are asked if that leaves more than this share of what a sum may miss to intercepts.
+    intercept_gain: float = 0.1
     #: The least mean curvature of a class.
     least_curvature: float = 1e-12
     #: What is added to the unit diagonal of a matrix, for directions that change no logit have no

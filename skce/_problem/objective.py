@@ -195,11 +195,19 @@ class Objective:
 
         return product
 
-    def intercept_inverse(self, theta: NDArray) -> NDArray:
-        """Inverse of the Hessian at theta for the intercepts alone, in a pass over X."""
+    def intercept_inverse(self, theta: NDArray, n_rows: int | None = None) -> NDArray:
+        """Inverse of the Hessian at theta for the intercepts alone.
+
+        That of some rows, as part of the sum over all, is no smaller.
+        """
         sent = self.data.coefficients(*self.layout.unpack(theta))
-        width = 2 * self.layout.n_outputs
-        (H,) = self.data.sum(kernels.intercept_hessian, self.loss, *sent, width=width)
+        if n_rows is None:
+            width = 2 * self.layout.n_outputs
+            (H,) = self.data.sum(kernels.intercept_hessian, self.loss, *sent, width=width)
+        else:
+            H = np.zeros((self.layout.n_outputs,) * 2)
+            for block, _ in self.data.chunks(self.costs.matrix_rows, n_rows):
+                H += kernels.intercept_hessian(block, self.loss, *sent)[0]
         H /= self.data.total_weight
         if self.loss.shift_invariant:
             H += H.trace() / len(H)  # along a shift there is neither curvature nor slope

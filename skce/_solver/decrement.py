@@ -52,7 +52,7 @@ def newton_decrement(
     user_gradient: NDArray,
     product: Callable[[NDArray], tuple[NDArray, NDArray]],
     missed: Callable[[NDArray], float],
-    unseen: Callable[[NDArray], float] = lambda _: 0.0,
+    unseen: Callable[[NDArray, float], float] = lambda *_: 0.0,
     *,
     limit: float,
     truncation: float,
@@ -85,7 +85,8 @@ def newton_decrement(
         Takes the residual in the user's variables and returns an upper bound of r' H^-1 r / 2,
         infinite if none is known.
     unseen : callable, default=None
-        Takes the same and returns what such a bound leaves out. It is called if the bound is small.
+        Takes the same, and what is small beside the bound, and returns what such a bound leaves
+        out. It is called if the bound is small.
     limit : float
         The gap that matters.
     truncation : float
@@ -137,7 +138,7 @@ def newton_decrement(
     def is_complete() -> bool:
         """Whether little is missing, by the terms, by the Ritz values and by the bound."""
         if as_bounded and found.gap + (left := missed(user_residual)) <= limit:
-            found.left = left + unseen(user_residual)
+            found.left = left + unseen(user_residual, limit - found.gap - left)
             if found.gap + found.left <= limit:
                 return True
         if not (white or has_bound):
@@ -154,7 +155,9 @@ def newton_decrement(
         bound = missed(user_residual) / trust
         if bound < np.inf:
             enough = max(costs.missing_bound * np.sqrt(missing) * found.gap, limit - found.gap)
-            found.left = unseen(user_residual) if bound <= enough else 0.0
+            found.left, share = 0.0, costs.intercept_gain
+            if bound <= enough:
+                found.left = unseen(user_residual, share * (enough - bound))
             small = bound + found.left <= enough
             return small or norms[-1] <= rounded_away * norms[0]
         return (settled and white) or norms[-1] <= eps**costs.solved_without_bound * norms[0]

@@ -198,10 +198,15 @@ class Newton(Method):
     def missed(self, point: Point, limit: float) -> float:
         """Bound of the gap by the gradient alone; in full if it may be below the limit."""
         bound = self.variables.missed(point.gradient)
-        return bound + self.unseen(point, point.gradient) if bound <= limit else bound
+        return (
+            bound + self.unseen(point, point.gradient, limit - bound) if bound <= limit else bound
+        )
 
-    def unseen(self, point: Point, residual: NDArray) -> float:
-        """Return what is left out in the bound of what a sum misses, from a residual at a point."""
+    def unseen(self, point: Point, residual: NDArray, enough: float) -> float:
+        """Return what the bound of what a sum misses leaves out, from a residual at a point.
+
+        Beside what is enough it may be more than that, but little.
+        """
         return 0.0
 
     def curved(self, point: Point, direction: NDArray, run: Run) -> NDArray:
@@ -378,9 +383,9 @@ class Preconditioned(Newton):
         """
         return self.is_scaled
 
-    def unseen(self, point: Point, residual: NDArray) -> float:
+    def unseen(self, point: Point, residual: NDArray, enough: float) -> float:
         """Return what intercepts gain by themselves."""
-        return gain_of_intercepts(self.curvature, point, residual)
+        return gain_of_intercepts(self.curvature, point, residual, enough)
 
     def most(self, point: Point) -> float:
         """Return what a step may promise to gain: some times F, which is not below zero.

@@ -47,7 +47,7 @@ class ProximalNewton(Method):
         subgradient = self.gradient(point)
         bound = self.active.centred.missed(subgradient)
         if bound <= limit:
-            bound += gain_of_intercepts(self.objective, point, subgradient)
+            bound += gain_of_intercepts(self.objective, point, subgradient, limit - bound)
         return bound
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -389,19 +390,30 @@ class Fit(Run):
         return self.log.work + self.log.passes * of_pass
 
 
-def gain_of_intercepts(objective: Objective, point: Point, residual: NDArray) -> float:
+def gain_of_intercepts(
+    objective: Objective, point: Point, residual: NDArray, enough: float
+) -> float:
     """Return what intercepts gain by a residual at a point, as if coefficients stayed as they are.
 
     The intercept of a class that no row has grows without bound, and has next to no curvature: its
-    loss decays exponentially, which gains twice what the quadratic model says.
+    loss decays exponentially, which gains twice what the quadratic model says. A part of the rows
+    is asked first, whose curvature is less than that of all: that may be enough to know.
     """
     if not objective.layout.fit_intercept:
         return 0.0
     _, g = objective.layout.unpack(residual)
-    inverse = point.remember(
-        "intercepts", objective, lambda: objective.intercept_inverse(point.theta)
-    )
-    return float(g @ inverse @ g)
+    costs, gain = objective.costs, np.inf
+    part = objective.data.n_rows // costs.intercept_part
+    for rows in (part, None) if part >= costs.intercept_rows else (None,):
+        inverse = point.remember(
+            f"intercepts, {rows}",
+            objective,
+            partial(objective.intercept_inverse, point.theta, rows),
+        )
+        gain = float(g @ inverse @ g)
+        if gain <= enough:
+            break
+    return gain
 
 
 def is_far_off(objective: Objective, value: float) -> bool:
