@@ -218,6 +218,9 @@ class NewtonCosts:
     #: If a step with the Hessian of a sample leaves more than this share of the gap, the next
     #: sample is larger.
     sample_left: float = 0.3
+    #: Fits on a path that tell where it leads: coefficients are guessed by a polynomial in log C
+    #: through them.
+    path_fits: int = 3
     #: Pairs that L-BFGS keeps.
     pairs: int = 10
     #: Its iterations after which what is left must be less than `falls` of what was.

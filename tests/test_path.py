@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
+from objectives import at_costs
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
@@ -25,6 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.fixes import parse_version
 
 from skce import SoftmaxClassifier, SoftmaxClassifierCV, softmax_path
+from skce._path import fits
 from skce.metrics import log_loss, make_log_loss_scorer, neg_log_loss_scorer
 from skce.model_selection import StratifiedProbabilityKFold
 
@@ -95,6 +97,53 @@ def test_path_sorts_and_knows_sample_weights(iris):
     assert_array_equal(path.Cs, [0.1, 1, 10])
     repeated = softmax_path(np.repeat(X, weights, axis=0), np.repeat(y, weights), Cs=[10, 0.1, 1])
     assert_allclose(path.coefs, repeated.coefs, atol=1e-4)
+
+
+def results_of(model, X, y, Cs):
+    """How the fits of a path ended."""
+    X, targets = model._read(X, y, None)
+    objective = model._objective(X, targets)
+    start = model._start(objective, targets)
+    return [report.result for report in fits(model, objective, start, np.array(Cs), 0.0, model.tol)]
+
+
+@pytest.mark.parametrize("tol", [1e-3, 1e-8])
+@pytest.mark.parametrize("kind", ["dense", "many classes", "many rows", "words"])
+def test_a_path_leads_to_the_next_fit(kind, tol):
+    rng = np.random.default_rng(0)
+    n, p, K = {
+        "dense": (400, 10, 3),
+        "many classes": (600, 120, 30),
+        "many rows": (20000, 10, 3),
+        "words": (300, 1200, 3),
+    }[kind]
+    X = rng.normal(size=(n, p)) if kind != "words" else rng.poisson(0.02, size=(n, p)) * 1.0
+    y = (X @ rng.normal(size=(p, K)) + rng.gumbel(size=(n, K))).argmax(axis=1)
+    X = sp.csr_array(X) if kind == "words" else X
+    costs = {"whiten_up_to": 200, "whiten_late": 0} if kind == "words" else {}
+    Cs = np.geomspace(1e-3, 1e3, 22)
+    path = results_of(at_costs(**costs)(tol=tol), X, y, Cs)
+    before = results_of(at_costs(path_fits=1, **costs)(tol=tol), X, y, Cs)
+    assert sum(fit.passes for fit in path) < 0.92 * sum(fit.passes for fit in before)
+    for fit, other in zip(path, before, strict=True):
+        assert fit.success
+        assert abs(fit.fun - other.fun) <= tol * other.fun
+
+
+@pytest.mark.parametrize("kind", ["labels", "two classes", "bounds", "separated"])
+def test_where_a_path_leads_astray_the_last_fit_is_a_start(kind, iris):
+    X, y = iris
+    params = {"coef_bounds": (-1, 1)} if kind == "bounds" else {}
+    y = (y == 2).astype(int) if kind == "two classes" else y
+    y = np.minimum(y, 1) if kind == "separated" else y
+    # Values of C next to each other, where rounding and the gaps of fits are all the difference.
+    Cs = [1e-9, 1.0, np.nextafter(1, 2), 1 + 1e-12, 1 + 1e-6, 1e6, 1e6 * (1 + 1e-9), 1e12]
+    model = SoftmaxClassifier(tol=1e-8, **params)
+    for C, fit in zip(Cs, results_of(model, X, y, Cs), strict=True):
+        one = clone(model).set_params(C=C).fit(X, y).optimize_result_
+        assert fit.success
+        assert abs(fit.fun - one.fun) <= 1e-8 * one.fun
+        assert fit.passes <= one.passes + 2
 
 
 def test_path_without_penalty_is_its_last_point(iris):

@@ -109,7 +109,12 @@ def is_certain(method: Method, point: Point, run: Run) -> bool:
 
 
 def _end(state: State, run: Run) -> State:
-    """Take the last step; the gap is small if it gained what the look had promised."""
+    """Take the last step; the gap is small if it gained what the look had promised.
+
+    If the gradient alone bounds the gap no step is needed.
+    """
+    if state.look.proven:
+        return state
     before, method = state.point, state.method
     point, kept, hidden = take_step(state, run)
     kept = kept and method.left_out(point) <= run.costs.far_below * run.limit(point)

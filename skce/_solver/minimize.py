@@ -31,6 +31,8 @@ small enough; then the Newton step is taken, and what is left estimated in full 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
@@ -61,6 +63,21 @@ from .variables import (
 from .working_set import WorkingSet
 
 
+class Known(NamedTuple):
+    """A point, and what is known of it.
+
+    Attributes
+    ----------
+    theta : ndarray
+        In the user's units.
+    value : float
+        The objective that solvers see.
+    """
+
+    theta: NDArray
+    value: float
+
+
 def minimize(
     objective: Objective,
     theta: NDArray,
@@ -72,6 +89,7 @@ def minimize(
     label: str = "",
     on_iteration: OnIteration | None = None,
     variables: Whitening | None = None,
+    known: Known | None = None,
     whole: bool = True,
 ) -> Report:
     """Minimise the objective from theta until the relative gap is at most tol.
@@ -95,6 +113,8 @@ def minimize(
         Takes theta after each iteration, and returns whether to stop.
     variables : Whitening, default=None
         Those of a similar objective, to begin with.
+    known : Known, default=None
+        Another start, which is taken if the objective is known to be lower there.
     whole : bool, default=True
         Whether the objective is that of all rows, so that coefficients that grow without bound
         matter.
@@ -117,7 +137,7 @@ def minimize(
             objective=objective,
         )
         if objective.nonsmooth is None:
-            state, at_least = _start(run, theta, solver, variables), 0.0
+            state, at_least = _start(run, theta, solver, variables, known), 0.0
             log.on_iteration = on_iteration
         else:
             active = WorkingSet(objective, objective.nonsmooth)
@@ -179,20 +199,28 @@ def minimize(
 
 
 def _start(
-    run: Fit, theta: NDArray, solver: str | ScipyMethod, variables: Whitening | None
+    run: Fit,
+    theta: NDArray,
+    solver: str | ScipyMethod,
+    variables: Whitening | None,
+    known: Known | None,
 ) -> State:
     """Begin a smooth fit, with curvature from a sample and at its optimum where rows are plenty.
 
-    In the given variables, if they can be used.
+    In the given variables, if they can be used. Where a path leads to is no worse a start.
     """
     objective, log = run.objective, run.log
     sample = take_sample(objective, run.costs.rows_per_parameter * objective.layout.size)
     method = _smooth_method(run, solver, variables, is_whole=sample is objective)
     point = _first_point(run, theta)
-    method = method.beginning_at(point)
+    if known is not None and known.value < point.value:
+        point = run.evaluate(objective.from_user(known.theta))
+    method = method.beginning_at(point, run, variables)
     log.start(point)
     if sample is objective:
         return State(point, method)
+    if known is not None:  # the path has led nearer than the optimum of a sample is
+        return State(point, method.with_curvature_of(sample))
     # The optimum of m rows is about size / (2 m) above that of all rows: more digits are wasted.
     rough = objective.layout.size / (20 * sample.data.n_rows)
     found = minimize(

@@ -444,9 +444,9 @@ class Preconditioned(Newton):
         """Return the method at the beginning of a run."""
         return evolve(self, spent=0.0)
 
-    def beginning_at(self, point: Point) -> Self:
-        """Return the method for a fit that begins at a point."""
-        del point
+    def beginning_at(self, point: Point, run: Run, earlier: Whitening | None) -> Self:
+        """Return the method for a fit that begins at a point, after a similar fit."""
+        del point, run, earlier
         return self
 
     def with_curvature_of(self, curvature: Objective) -> Self:

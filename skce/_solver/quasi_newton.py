@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .line_search import Refine, lengthen_or_shorten
 from .newton import Preconditioned
 from .run import Look, Point, Run, evolve
-from .variables import ClassWhitened, scale_classes
+from .variables import ClassWhitened, Whitening, scale_classes, scaled
 
 
 class Pair(NamedTuple):
@@ -57,11 +57,17 @@ class QuasiNewton(Preconditioned):
     estimates: tuple[float, ...] = ()
     is_over: bool = False
 
-    def beginning_at(self, point: Point) -> Self:
-        """Return the method for a fit that begins at a point, with the curvature there."""
+    def beginning_at(self, point: Point, run: Run, earlier: Whitening | None) -> Self:
+        """Return the method for a fit that begins at a point, with the curvature there.
+
+        At the end of a similar fit it was about the same.
+        """
         if not point.theta.any():  # the variables are white at zero
             return self
+        if isinstance(earlier, ClassWhitened) and earlier.curvatures is not None:
+            return evolve(self, variables=scaled(self.base, earlier.curvatures))
         _, variables = scale_classes(self.base, self.objective, point.theta)
+        run.log.passes += 1
         return evolve(self, variables=variables)
 
     @property

@@ -157,17 +157,25 @@ class Whitened:
 class ClassWhitened:
     """T has a matrix of its own for each class, or one for all, in the variables of a `Whitened`.
 
-    Or a factor for each class and variable, which is an array of two dimensions.
+    Or a factor for each class and variable, which is an array of two dimensions, from the mean
+    `curvatures` of the classes.
 
     A shift of all classes, which softmax does not see, is taken out of directions and gradients. It
     has no curvature; where all classes share a matrix, products give it one of the size that the
     classes have, so that rounding finds nothing to blow up.
     """
 
-    def __init__(self, inner: Whitened, T: NDArray, shift_curvature: NDArray | float = 0.0):
+    def __init__(
+        self,
+        inner: Whitened,
+        T: NDArray,
+        shift_curvature: NDArray | float = 0.0,
+        curvatures: NDArray | None = None,
+    ):
         self.inner = inner
         self.T = T
         self.shift_curvature = shift_curvature
+        self.curvatures = curvatures
 
     @property
     def size(self) -> int:
@@ -867,7 +875,7 @@ def scaled(inner: Whitened, curvatures: NDArray) -> ClassWhitened:
     curvature = np.multiply.outer(a / h, 1 - pi) + pi
     if objective.layout.fit_intercept:
         curvature = np.column_stack([curvature, a])
-    return ClassWhitened(inner, 1 / np.sqrt(curvature))
+    return ClassWhitened(inner, 1 / np.sqrt(curvature), curvatures=a)
 
 
 def _per_weight(share: NDArray, weights: NDArray) -> NDArray:
