@@ -387,6 +387,9 @@ class ModelCosts:
     model_rough: float = 1e-3
     #: The same share if the Hessian is known by products, which are dear.
     model_rougher: float = 0.1
+    #: What single coefficients may gain, as a share of the gap that matters, if X is so large that
+    #: products with the Hessian are dear. With 1e-8 text with L1 took twice as many.
+    model_fine: float = 1e-2
     #: Lengths that are tried along a step of a model, at most.
     model_tries: int = 20
     #: Added to the unit diagonal of the Hessian in Newton steps, from one try to the next.

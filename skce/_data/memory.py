@@ -171,8 +171,12 @@ class MemoryData(ABC):
     def columns(self, columns: NDArray) -> MemoryData:
         """Return a copy of the given columns."""
         some = copy(self)
-        some.centre = None if self.centre is None else self.centre[columns]
-        some._hold(self.X[:, columns], self.targets)
+        X = self.X[:, columns]
+        if self.centre is None:
+            X = X.astype(self.dtype, copy=False)  # once, and not whenever a block is read
+        else:
+            some.centre = self.centre[columns]
+        some._hold(X, self.targets)
         return some
 
     def rounded(self) -> MemoryData:

@@ -174,6 +174,10 @@ class Nonsmooth:
         """Return sum lambda |theta|."""
         return float(self.weights @ np.abs(theta))
 
+    def slope(self, theta: NDArray, step: NDArray) -> float:
+        """Return the slope of sum lambda |theta| along a step."""
+        return float(self.weights @ np.where(theta == 0, np.abs(step), np.sign(theta) * step))
+
     def subgradient(self, theta: NDArray, gradient: NDArray) -> NDArray:
         """Subgradient of least size: the slope of the steepest way down along each coefficient."""
         up = gradient + np.where(theta >= 0, self.weights, -self.weights)

@@ -126,7 +126,7 @@ def lengthen_or_shorten(
     the minimum along it is much nearer.
     """
     point, length = lengthen(run, origin, look, found, beyond), found.length
-    while length * _slope(point, look) > run.costs.climbs * abs(point.value):
+    while length * run.slope(point, look.step) > run.costs.climbs * abs(point.value):
         length /= 4
         nearer = run.evaluate(origin.theta + length * look.step)
         if not nearer.value < point.value:
@@ -138,15 +138,15 @@ def lengthen_or_shorten(
 def level(run: Run, origin: Point, look: Look, found: Tried, beyond: Tried | None) -> Point:
     """Look for the minimum along a step by cubic interpolation, until the slope there is small.
 
-    A Newton step costs many products: if the quadratic model does not hold along all of it, few
-    more points on it find what it is worth.
+    A Newton step, or the minimum of a model, costs many products: if the quadratic model does not
+    hold along all of it, few more points on it find what it is worth.
 
     Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 3.5.
     """
     costs, start, lowest = run.costs, Tried(0.0, origin), found.point
     nearer, farther = start, beyond
     for _ in range(costs.searches):
-        slope = _slope(found.point, look)
+        slope = run.slope(found.point, look.step)
         if abs(slope) <= costs.level * abs(look.slope):
             break
         if slope < 0:
@@ -155,11 +155,11 @@ def level(run: Run, origin: Point, look: Look, found: Tried, beyond: Tried | Non
             farther = found
         if farther is None:
             low, high = 2 * found.length, 4 * found.length
-            length, usual = _minimum(start, found, look), high
+            length, usual = _minimum(run, look, start, found), high
         else:
             least = (farther.length - nearer.length) / 10
             low, high = nearer.length + least, farther.length - least
-            length, usual = _minimum(nearer, farther, look), (low + high) / 2
+            length, usual = _minimum(run, look, nearer, farther), (low + high) / 2
         length = min(max(length, low), high) if np.isfinite(length) else usual
         found = Tried(length, run.evaluate(origin.theta + length * look.step))
         if found.point.value < lowest.value:
@@ -167,16 +167,11 @@ def level(run: Run, origin: Point, look: Look, found: Tried, beyond: Tried | Non
     return lowest
 
 
-def _slope(point: Point, look: Look) -> float:
-    """Slope at a point along the step of a look."""
-    return float(point.gradient @ look.step)
-
-
-def _minimum(nearer: Tried, farther: Tried, look: Look) -> float:
+def _minimum(run: Run, look: Look, nearer: Tried, farther: Tried) -> float:
     """Return where the cubic through values and slopes at two points has its minimum, or NaN."""
     width = farther.length - nearer.length
     rise = (farther.point.value - nearer.point.value) / width
-    before, after = _slope(nearer.point, look), _slope(farther.point, look)
+    before, after = (run.slope(tried.point, look.step) for tried in (nearer, farther))
     middle = before + after - 3 * rise
     square = middle * middle - before * after
     root = float(np.sqrt(square)) if square >= 0 else np.nan

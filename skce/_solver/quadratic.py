@@ -96,6 +96,8 @@ class Quadratic(ABC):
         self.costs = costs
         #: If more than the gap that matters was gained, what may be left, as a share of it.
         self.rough = costs.model_rough
+        #: If no more was, what may be left, as a share of that.
+        self.fine = costs.model_small
         #: What is added to the unit diagonal of H in Newton steps, from one try to the next.
         self.damping: tuple[float, ...] = costs.model_damping
         self.scale = np.sqrt(np.maximum(diagonal, np.finfo(float).tiny))
@@ -149,7 +151,7 @@ class Quadratic(ABC):
         left, small, stepped, spent = np.inf, 0.0, np.inf, False
         for _ in range(self.steps):
             subgradient = self.own.subgradient(self.x, self.slopes)
-            small = self.rough * self.gain if self.gain > limit else self.costs.model_small * limit
+            small = self.rough * self.gain if self.gain > limit else self.fine * limit
             left = float(subgradient @ subgradient) / 2
             if left <= small and not stepped > small:
                 break

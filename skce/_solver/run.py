@@ -223,6 +223,10 @@ class Run:
             value, gradient = self.fun(theta)
         return Point(theta, value, gradient)
 
+    def slope(self, point: Point, step: NDArray) -> float:
+        """Return the slope of what is minimised, at a point along a step."""
+        return float(point.gradient @ step)
+
     def limit(self, point: Point) -> float:
         """Return the gap, by the decrement, that keeps the promise of tol."""
         return self.tol * max(abs(point.value), 1.0) / self.costs.margin
@@ -329,6 +333,11 @@ class Fit(Run):
         if nonsmooth is None:
             return point
         return evolve(point, value=point.value + nonsmooth.value(point.theta))
+
+    def slope(self, point: Point, step: NDArray) -> float:
+        """Return the slope of F, with its nonsmooth term, at a point along a step."""
+        nonsmooth, slope = self.objective.nonsmooth, super().slope(point, step)
+        return slope if nonsmooth is None else slope + nonsmooth.slope(point.theta, step)
 
     def limit(self, point: Point) -> float:
         """Return the gap, by the decrement, that keeps the promise of tol.

@@ -107,9 +107,9 @@ class WorkingSet:
         # A constant column moves nothing that an intercept does not: its slope is rounding.
         outside = np.flatnonzero((subgradient != 0) & ~inside & (self.curvature > 0))
         room = max(self.costs.fewest_join, int(np.count_nonzero(inside)))
-        size = int(inside.sum()) + room
+        if not self._is_worth_an_array(int(inside.sum()) + room):
+            room *= 2  # products with more coefficients cost little more
         complete = len(outside) <= max(room, self.costs.all_join)
-        complete = complete or not self._is_worth_an_array(size)
         if not complete:
             gain = self._rough_gains(subgradient, outside)
             outside = outside[np.argsort(-gain, kind="stable")[:room]]
@@ -286,7 +286,9 @@ class WorkingSet:
                 )
 
             return by_array, lambda: made
-        objective, theta, own, mean = _restricted(self.objective, theta, some, mean)
+        # Products lose digits, and no more: gradients are those of X as it is.
+        whole = self.objective if self.objective.data.distance else self.objective.rounded()
+        objective, theta, own, mean = _restricted(whole, theta, some, mean)
         hessian = objective.hessian(theta)
         diagonal = _diagonal(objective, theta, mean)[own]
         centred = Whitened(objective, mean, 1.0)
@@ -296,9 +298,9 @@ class WorkingSet:
             nonlocal made
             made += 1
             self._products = max(self._products, made)
-            whole = np.zeros(objective.layout.size)
-            whole[own] = v
-            return centred.product(hessian, whole)[0][own]
+            full = np.zeros(objective.layout.size)
+            full[own] = v
+            return centred.product(hessian, full)[0][own]
 
         def by_products(
             damping: NDArray, g: NDArray, nonsmooth: Nonsmooth, x: NDArray, shifts: Shifts
@@ -310,6 +312,7 @@ class WorkingSet:
 
             model = ByProducts(diagonal + damping, damped, g, nonsmooth, x, shifts, self.costs)
             model.cost, model.thorough = cost, self.most_work < np.inf
+            model.fine = model.fine if model.thorough else self.costs.model_fine
             model.doubtful = self.factored
             return model
 
