@@ -167,6 +167,17 @@ def level(run: Run, origin: Point, look: Look, found: Tried, beyond: Tried | Non
     return lowest
 
 
+def level_or_lengthen(
+    run: Run, origin: Point, look: Look, found: Tried, beyond: Tried | None
+) -> Point:
+    """Look for the minimum along a step whose end climbs; go farther along others if that pays.
+
+    A model with edges leads to them to the last bit, and knows nothing of what is beyond.
+    """
+    refine = level if run.slope(found.point, look.step) > 0 else lengthen
+    return refine(run, origin, look, found, beyond)
+
+
 def _minimum(run: Run, look: Look, nearer: Tried, farther: Tried) -> float:
     """Return where the cubic through values and slopes at two points has its minimum, or NaN."""
     width = farther.length - nearer.length

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._problem.objective import Objective
-from .line_search import level, line_search
+from .line_search import level_or_lengthen, line_search
 from .method import Method
 from .run import Look, Point, Run, gain_of_intercepts
 from .working_set import WorkingSet
@@ -86,7 +86,9 @@ class ProximalNewton(Method):
 
     def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
         """Halve the step until F is low enough; judge the model by what it gains."""
-        found = line_search(run, origin, look, lambda length, _: length / 2, lambda _: False, level)
+        found = line_search(
+            run, origin, look, lambda length, _: length / 2, lambda _: False, level_or_lengthen
+        )
         gain = origin.value - found.point.value
         share = gain / look.decrement if look.decrement > 0 else 0.0
         self.active.judge(np.inf if run.is_flat(look.decrement, found.point) else share)
