@@ -239,6 +239,38 @@ def pictures(rows: list[Row], out: Path) -> list[Path]:
     return paths
 
 
+def draw_leaders(
+    rows: tuple[float, ...],
+    apart: tuple[float, ...],
+    ratios: dict[float, list[list[float]]],
+    path: Path,
+) -> None:
+    """Draw a map for each gap of the time of the fastest peer over that of skce."""
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import LogNorm
+
+    figure, axes = plt.subplots(
+        1, len(ratios), figsize=(4 * len(ratios) + 1, 3.6), layout="constrained", sharey=True
+    )
+    for axis, (gap, of_gap) in zip(axes, ratios.items(), strict=True):
+        drawn = axis.imshow(of_gap, norm=LogNorm(1 / 8, 8), cmap="RdBu", aspect="auto")
+        for i, line in enumerate(of_gap):
+            for j, ratio in enumerate(line):
+                colour = "white" if not 1 / 4 < ratio < 4 else "black"
+                axis.text(j, i, f"{ratio:.1f}", ha="center", va="center", color=colour)
+        axis.set_xticks(range(len(apart)), [f"{value:g}" for value in apart])
+        axis.set_yticks(range(len(rows)), [f"{value:g}" for value in rows])
+        axis.set_xlabel("class means apart, in deviations of the noise")
+        axis.set_title(f"to a gap of {gap:.0e}")
+    axes[0].set_ylabel("rows / (classes x columns)")
+    bar = figure.colorbar(drawn, ax=axes, label="seconds, fastest peer / skce")
+    bar.set_ticks(
+        [1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8], labels=["1/8", "1/4", "1/2", "1", "2", "4", "8"]
+    )
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
 def draw_growth(sizes: list[int], times: dict[str, list[float]], path: Path) -> None:
     """Draw seconds against rows, with a line of slope one beside them."""
     import matplotlib

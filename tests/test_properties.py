@@ -275,6 +275,7 @@ def once_broken(test):
         110814,
         143523,
         143953,
+        180465,
     )
     for seed in seeds:
         test = example(seed)(test)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from .choice import choice
 from .growth import growth
+from .leaders import leaders
 from .memory import memory
 from .probe import probe
 from .promise import promise
@@ -25,6 +26,7 @@ CLAIMS: dict[str, tuple[str, Callable[[argparse.Namespace], str]]] = {
     "scoring": ("Scoring ten million rows", scoring),
     "choice": ("C by cross-validation", choice),
     "growth": ("Growth with the rows", growth),
+    "leaders": ("Who is first on linear probes", leaders),
     "units": ("Units of the columns", units),
     "repeat": ("Two processes", repeat),
     "probe": ("A linear probe of ImageNet's shape", probe),

@@ -170,7 +170,9 @@ class WorkingSet:
             farther = not least.solved and least.gain < other.gain < np.inf
             undamped = not (before or after or self.damping)
             root, found = (first, other) if by_root else (second, least)
-            if other.solved or farther:
+            # A minimum that the other way found something lower than is none.
+            refuted = other.solved and other.gain + limit < least.gain < np.inf
+            if farther or (other.solved and not refuted):
                 least, by_root = other, not by_root
             else:
                 self.damping = after
