@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from ..problems import draw_labels
 from ..worker import (
     launch,
     status_kib,
 )
-from ._common import DAY, fit_and_watch, passes_of
+from ._common import DAY, fit_and_watch
+
+#: Deviations between class means and their noise.
+_APART = 0.15
 
 
 def probe(options: argparse.Namespace) -> str:
@@ -43,29 +45,32 @@ def probe(options: argparse.Namespace) -> str:
             f"X ({n}, {p}) float32 from `np.load(mmap_mode='r')`, {n * p * 4 / 2**20:.0f} MiB on "
             f"disk, {K} classes, {fraction:g} of ImageNet's rows, `tol=1e-4`.",
             "",
-            f"- {hours:.3f} hours, {result['passes']} passes, {result['n_iter']} iterations, "
+            f"- {hours:.3f} hours, {result['passes']:g} passes, {result['n_iter']} iterations, "
             f"{result['seconds'] / result['passes']:.2f} s per pass",
             f"- all rows would take {hours / fraction:.2f} hours at as many passes",
             f"- peak memory added, pages of files left out: {result['memory']:.0f} MiB",
+            f"- accuracy on the rows of the fit: {result['accuracy']:.1%}",
             f"- {result['message']} Warned: {'yes' if result['warned'] else 'no'}.",
         ]
     )
 
 
 def write_probe(folder: Path, n: int, p: int, K: int) -> None:
-    """Write X.npy and y.npy, block by block."""
+    """Write X.npy and y.npy, block by block: clusters as of embeddings, in rows of norm 10.
+
+    With 0.15 deviations between class means and their noise a model of 768 columns tells four in
+    five of 1000 classes.
+    """
     rng = np.random.default_rng(0)
     rotation, _ = np.linalg.qr(rng.standard_normal((p, p)))
-    rotation = (10 / np.arange(1, p + 1) ** 0.5)[:, None] * rotation
-    rotation = rotation.astype(np.float32)
-    W = rng.standard_normal((p, K), dtype=np.float32) / np.arange(1, p + 1)[:, None] ** 0.5
-    W = W.astype(np.float32)
+    rotation = (rotation / np.sqrt(np.arange(1, p + 1))[:, None]).astype(np.float32)
+    means = np.float32(_APART) * rng.standard_normal((K, p), dtype=np.float32)
     X = np.lib.format.open_memmap(folder / "X.npy", mode="w+", dtype=np.float32, shape=(n, p))
-    y = np.empty(n, dtype=np.int64)
+    y = rng.integers(K, size=n)
     for start in range(0, n, 8192):
-        Z = rng.standard_normal((min(8192, n - start), p), dtype=np.float32)
-        X[start : start + 8192] = Z @ rotation
-        y[start : start + 8192] = draw_labels(rng, Z @ W)
+        some = y[start : start + 8192]
+        Z = (means[some] + rng.standard_normal((len(some), p), dtype=np.float32)) @ rotation
+        X[start : start + 8192] = 10 * Z / np.linalg.norm(Z, axis=1, keepdims=True)
     X.flush()
     np.save(folder / "y.npy", y)
 
@@ -76,12 +81,14 @@ def probe_task(*, data: str, log: str, limit: float) -> dict[str, Any]:
     start = time.perf_counter()
     with Path(log).open("w", buffering=1) as file, redirect_stdout(file), anonymous() as memory:
         model, warned = fit_and_watch(X, y, tol=1e-4, verbose=1)
+    seconds = time.perf_counter() - start
     return {
         "status": "ok",
-        "seconds": time.perf_counter() - start,
-        "passes": passes_of(model),
+        "seconds": seconds,
+        "passes": model.optimize_result_.passes,
         "n_iter": int(model.n_iter_[0]),
         "memory": memory["MiB"],
+        "accuracy": model.score(X, y),
         "message": model.optimize_result_.message,
         "warned": warned,
     }
