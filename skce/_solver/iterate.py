@@ -44,6 +44,8 @@ Advance = Callable[[State, Run], State]
 def step(state: State, run: Run) -> State:
     """One iteration: a look, and a search along its step unless the look ends the run."""
     point, before = state.point, state.look.decrement
+    if state.look.own is not None:  # in the measure of L-BFGS, which is another
+        before = np.inf
     method, made = state.method.at(point, run), run.log.nhev
     look = method.look(point, run, before)
     certain = partial(is_certain, method, point, run)

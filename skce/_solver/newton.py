@@ -21,6 +21,7 @@ from .line_search import Refine, level, line_search
 from .method import Method
 from .run import Hessp, Look, Point, Run, evolve, gain_of_intercepts
 from .variables import (
+    ClassWhitened,
     Jointly,
     Whitened,
     Whitening,
@@ -168,8 +169,12 @@ class Newton(Method):
         return level
 
     @property
-    def as_bounded(self) -> bool:
-        """Whether a gap is known well enough if a bound of it is small enough."""
+    def is_scaled(self) -> bool:
+        """Whether columns are only scaled.
+
+        Then a gap is known well enough if a bound of it is small enough: to know more takes many
+        products.
+        """
         return False
 
     def most(self, point: Point) -> float:
@@ -251,7 +256,7 @@ class Newton(Method):
             costs=run.costs,
             max_products=max_products or None,
             trust=self.variables.trust,
-            as_bounded=as_bounded or self.as_bounded,
+            as_bounded=as_bounded or self.is_scaled,
             most=self.most(point),
         )
         step = found.step if found.step.any() else -gradient
@@ -375,14 +380,6 @@ class Preconditioned(Newton):
         """Whether columns are only scaled."""
         return self.jointly is None and np.ndim(self.base.Q) == 1
 
-    @property
-    def as_bounded(self) -> bool:
-        """Whether a gap is known well enough if a bound of it is small enough.
-
-        If columns are only scaled, to know more takes many products.
-        """
-        return self.is_scaled
-
     def unseen(self, point: Point, residual: NDArray, enough: float) -> float:
         """Return what intercepts gain by themselves."""
         return gain_of_intercepts(self.curvature, point, residual, enough)
@@ -449,6 +446,11 @@ class Preconditioned(Newton):
         del point, run, earlier
         return self
 
+    def classes_scaled(self, point: Point, run: Run) -> tuple[Whitened, ClassWhitened]:
+        """Return variables that are scaled by the curvature of each class at a point, in a pass."""
+        run.log.passes += 1
+        return scale_classes(self.base, self.objective, point.theta)
+
     def with_curvature_of(self, curvature: Objective) -> Self:
         """Return the method with the Hessian of an objective."""
         exact = curvature is self.objective
@@ -487,8 +489,7 @@ class Preconditioned(Newton):
             spent = self.spent + work
             if spent <= class_scaling_cost(self.base, self.curvature):
                 return evolve(self, spent=spent)
-            base, variables = scale_classes(self.base, self.objective, point.theta)
-            run.log.passes += 1
+            base, variables = self.classes_scaled(point, run)
             return evolve(self, base=base, variables=variables, spent=spent)
         if work > cost:
             variables = precondition_classes(self.base, self.curvature, point.theta)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .line_search import Refine, lengthen_or_shorten
 from .newton import Preconditioned
 from .run import Look, Point, Run, evolve
-from .variables import ClassWhitened, Whitening, scale_classes, scaled
+from .variables import ClassWhitened, Whitening, scaled
 
 
 class Pair(NamedTuple):
@@ -66,9 +66,7 @@ class QuasiNewton(Preconditioned):
             return self
         if isinstance(earlier, ClassWhitened) and earlier.curvatures is not None:
             return evolve(self, variables=scaled(self.base, earlier.curvatures))
-        _, variables = scale_classes(self.base, self.objective, point.theta)
-        run.log.passes += 1
-        return evolve(self, variables=variables)
+        return evolve(self, variables=self.classes_scaled(point, run)[1])
 
     @property
     def refine(self) -> Refine:
@@ -103,8 +101,7 @@ class QuasiNewton(Preconditioned):
         estimates = (*self.estimates, look.decrement)
         earlier = estimates[-1 - costs.slow_after : -costs.slow_after]
         if point is origin or any(look.decrement > costs.falls * one for one in earlier):
-            base, variables = scale_classes(self.base, self.objective, point.theta)
-            run.log.passes += 1
+            base, variables = self.classes_scaled(point, run)
             method = evolve(method, is_over=True, pairs=(), base=base, variables=variables)
             return point, method
         moved = point.theta - origin.theta  # which may be a part of the step, or a multiple
@@ -122,8 +119,7 @@ class QuasiNewton(Preconditioned):
             return super().adapted(point, run, work)
         if len(self.estimates) not in self.objective.costs.scaled_after:
             return self
-        _, variables = scale_classes(self.base, self.objective, point.theta)
-        run.log.passes += 1
+        _, variables = self.classes_scaled(point, run)
         return evolve(
             self, variables=variables, pairs=_in_other(self.pairs, self.variables, variables)
         )
