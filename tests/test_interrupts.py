@@ -4,6 +4,7 @@
 500 at given lines, and those at every line of the modules that have to deal with them.
 """
 
+import linecache
 import signal
 import sys
 import threading
@@ -104,7 +105,11 @@ def make(kind):
 
 
 class At:
-    """Raises at one line of some files, the k-th that this thread comes to."""
+    """Raises at one line of some files, the k-th that this thread comes to.
+
+    But not at a `with` of others: Python traces it once more where the block has ended, before it
+    gives a lock back, which no signal can come between.
+    """
 
     def __init__(self, k, where=PACKAGE):
         self.k, self.where = k, where
@@ -123,12 +128,19 @@ class At:
         return self._line if name.startswith(self.where) and name != __file__ else None
 
     def _line(self, frame, event, argument):
-        if event == "line":
+        if event == "line" and not is_with_of_others(frame):
             self.n += 1
             if self.n == self.k:
                 self.hit = f"{frame.f_code.co_filename}:{frame.f_lineno}"
                 raise KeyboardInterrupt
         return self._line
+
+
+def is_with_of_others(frame):
+    """Whether a line of another package begins a block of `with`."""
+    name = frame.f_code.co_filename
+    line = linecache.getline(name, frame.f_lineno)
+    return not name.startswith(PACKAGE) and line.lstrip().startswith("with ")
 
 
 class Case:
