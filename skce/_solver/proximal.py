@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._problem.objective import Objective
-from .line_search import level_or_lengthen, line_search
+from .line_search import lengthen, level_or_lengthen, line_search
 from .method import Method
 from .run import Look, Point, Run, gain_of_intercepts
 from .working_set import WorkingSet
@@ -86,8 +86,10 @@ class ProximalNewton(Method):
 
     def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
         """Halve the step until F is low enough; judge the model by what it gains."""
+        # Small X may be all rounding, of which a slope along a step knows nothing.
+        refine = level_or_lengthen if self.active.most_work == np.inf else lengthen
         found = line_search(
-            run, origin, look, lambda length, _: length / 2, lambda _: False, level_or_lengthen
+            run, origin, look, lambda length, _: length / 2, lambda _: False, refine
         )
         gain = origin.value - found.point.value
         share = gain / look.decrement if look.decrement > 0 else 0.0
