@@ -264,6 +264,7 @@ def draw_leaders(
         axis.set_title(f"to a gap of {gap:.0e}")
     axes[0].set_ylabel("rows / (classes x columns)")
     bar = figure.colorbar(drawn, ax=axes, label="seconds, fastest peer / skce")
+    bar.minorticks_off()
     bar.set_ticks(
         [1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8], labels=["1/8", "1/4", "1/2", "1", "2", "4", "8"]
     )
