@@ -84,9 +84,9 @@ def newton_decrement(
     missed : callable
         Takes the residual in the user's variables and returns an upper bound of r' H^-1 r / 2,
         infinite if none is known.
-    unseen : callable, default=None
+    unseen : callable, optional
         Takes the same, and what is small beside the bound, and returns what such a bound leaves
-        out. It is called if the bound is small.
+        out; nothing by default. It is called if the bound is small.
     limit : float
         The gap that matters.
     truncation : float

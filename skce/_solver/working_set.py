@@ -106,10 +106,12 @@ class WorkingSet:
             inside = both  # what rounding moves in turn is looked at together
         # A constant column moves nothing that an intercept does not: its slope is rounding.
         outside = np.flatnonzero((subgradient != 0) & ~inside & (self.curvature > 0))
-        room = max(self.costs.fewest_join, int(np.count_nonzero(inside)))
-        if not self._is_worth_an_array(int(inside.sum()) + room):
-            room *= 2  # products with more coefficients cost little more
+        size = int(np.count_nonzero(inside))
+        room = max(self.costs.fewest_join, size)
         complete = len(outside) <= max(room, self.costs.all_join)
+        if not (complete or self._is_worth_an_array(size + room)):
+            room *= 2  # products with more coefficients cost little more
+            complete = len(outside) <= room
         if not complete:
             gain = self._rough_gains(subgradient, outside)
             outside = outside[np.argsort(-gain, kind="stable")[:room]]
