@@ -203,7 +203,7 @@ class MemoryData(ABC):
             work = self.n_rows * self.work_per_logit
             in_memory = self.costs.partial_sums // (8 * width * self.n_columns)
             # A run must be more work than to add up its sums.
-            worth = min(work * width // self.costs.work_per_span, work // (16 * self.n_columns))
+            worth = min(self._runs_worth(work * width), work // (16 * self.n_columns))
             n_runs = runs or max(1, min(self.costs.spans, in_memory, worth))
             size = rows or self._block_size(width)
             self._splits[width, rows, runs] = [
@@ -211,6 +211,14 @@ class MemoryData(ABC):
                 for start, stop in blocks(self.n_rows, -(-self.n_rows // n_runs))
             ]
         return self._splits[width, rows, runs]
+
+    def _runs_worth(self, work: int) -> int:
+        """Runs that are worth the time that threads take to share them, an even number or one.
+
+        Threads wait for each other between the calls of a run: four times as much work is worth
+        twice as many runs.
+        """
+        return 2 ** max(0, int(np.ceil(np.log2(max(work, 1) / self.costs.work_per_span) / 2)))
 
     def _rows(self, start: int, stop: int) -> Features:
         """Rows start to stop as kernels take them."""
