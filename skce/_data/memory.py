@@ -213,7 +213,7 @@ class MemoryData(ABC):
         return self._splits[width, rows, runs]
 
     def _runs_worth(self, work: int) -> int:
-        """Runs that are worth the time that threads take to share them, an even number or one.
+        """Return how many runs are worth the time that threads take to share them.
 
         Threads wait for each other between the calls of a run: four times as much work is worth
         twice as many runs.
