@@ -843,3 +843,12 @@ def test_class_weights_beyond_use_are_named():
 def test_d2_of_targets_without_mass_is_named():
     with pytest.raises(ValueError, match="y_true has no target mass"):
         d2_log_loss_score(np.zeros((3, 3)), P3)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_logits_are_left_as_they_were(order):
+    logits = np.asarray(LOGITS, order=order)
+    before = logits.copy()
+    log_loss_gradient_from_logits(TARGETS, logits)
+    log_loss_samples_from_logits(TARGETS, logits)
+    assert_array_equal(logits, before)

@@ -41,7 +41,10 @@ class Loss(Protocol):
         """Whether the same number added to all logits of a row changes nothing."""
 
     def value_gradient(self, z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:
-        """Return the loss of each row, shape (r,), and its gradient in z, shape (K, r)."""
+        """Return the loss of each row, shape (r,), and its gradient in z, shape (K, r).
+
+        May use up z.
+        """
 
     def curvature(self, z: NDArray, t: TargetBlock) -> Any:
         """Return what the Hessian in z needs, opaque to the caller. May use up z."""

@@ -20,26 +20,25 @@ from numpy.typing import NDArray
 
 from .._targets.mass import TargetBlock
 
-#: Index of one class in each row.
-_Index = tuple[NDArray, NDArray]
 
-
-def _set_apart(e: NDArray, at_c: _Index) -> tuple[NDArray, NDArray]:
+def _set_apart(e: NDArray, at_c: NDArray) -> tuple[NDArray, NDArray]:
     """Set e to zero at one class of each row; return what it was, and the sum of the others."""
-    e_c = e[at_c]
-    e[at_c] = 0
+    flat = e.reshape(-1)
+    e_c = flat[at_c]
+    flat[at_c] = 0
     return e_c, np.add.reduce(e, axis=0)
 
 
-def _exponentials(z: NDArray) -> tuple[NDArray, NDArray]:
-    """Return d and e."""
-    d = np.maximum.reduce(z, axis=0) - z
-    e = np.negative(d)
-    return d, np.exp(e, out=e)
+def _below_largest(z: NDArray) -> NDArray:
+    """Return -d, in place of z where its rows are side by side in memory."""
+    z = np.ascontiguousarray(z)
+    z -= np.maximum.reduce(z, axis=0)
+    return z
 
 
-#: Exponentials e, their sums with and without the reference class, and where that class is.
-_State = tuple[NDArray, NDArray, NDArray, _Index]
+#: Exponentials e, their sums with and without the reference class, and where that class is in
+#: their memory.
+_State = tuple[NDArray, NDArray, NDArray, NDArray]
 
 
 class Categorical:
@@ -49,29 +48,30 @@ class Categorical:
 
     def value_gradient(self, z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:
         """Loss m * logsumexp(z) - t.z of each row and its gradient m * softmax(z) - t."""
-        m = t.mass
-        d, e = _exponentials(z)
-        e_c, others = _set_apart(e, t.at_reference)
-        value = m * np.log1p(others + (e_c - 1)) + t.dot(d)
+        m, at_c = t.mass, t.at_reference
+        z = _below_largest(z)
+        e = np.exp(z)
+        e_c, others = _set_apart(e, at_c)
+        value = m * np.log1p(others + (e_c - 1)) - t.dot(z)
         scale = m / (others + e_c)
         e *= scale
         t.subtract_others(e)
         # m * p_c - t_c, written so that it does not cancel when p_c is close to 1.
-        e[t.at_reference] = t.rest - scale * others
+        e.reshape(-1)[at_c] = t.rest - scale * others
         return value, e
 
     def curvature(self, z: NDArray, t: TargetBlock) -> _State:
         """Exponentials of z, in its place: softmax(z) but for what is common to a row."""
-        z -= np.maximum.reduce(z, axis=0)
+        z = _below_largest(z)
         e, at_c = np.exp(z, out=z), t.at_reference
         e_c, others = _set_apart(e, at_c)
-        e[at_c] = e_c
+        e.reshape(-1)[at_c] = e_c
         return e, others + e_c, others, at_c
 
     def curvature_product(self, state: _State, v: NDArray, t: TargetBlock) -> NDArray:
         """Return m * (p * v - p * (p.v)) in place of v, which is shifted to v_c = 0 first."""
         e, total, _, at_c = state
-        v -= v[at_c]
+        v -= v.reshape(-1)[at_c]
         v -= np.einsum("kr,kr->r", e, v) / total
         v *= e
         v *= t.mass / total
@@ -82,7 +82,7 @@ class Categorical:
         e, total, others, at_c = state
         p = e / total
         q = 1 - p
-        q[at_c] = others / total
+        q.reshape(-1)[at_c] = others / total
         q *= p
         q *= t.mass
         return q
@@ -98,7 +98,7 @@ class Categorical:
         p = e / total
         A = -np.broadcast_to(p, (len(p), *p.shape))
         left = 1 - p
-        left[at_c] = others / total
+        left.reshape(-1)[at_c] = others / total
         np.einsum("kkr->kr", A)[:] = left
         A *= np.sqrt(t.mass * p)[:, None]
         return A
@@ -110,9 +110,11 @@ class Categorical:
 
 def log_softmax(z: NDArray) -> NDArray:
     """Logarithms of softmax(z) down the columns of z, exact where softmax rounds to 0 or 1."""
-    d, e = _exponentials(z)
-    _, others = _set_apart(e, (z.argmax(axis=0), np.arange(e.shape[1])))
-    return -d - np.log1p(others)
+    largest = z.argmax(axis=0) * z.shape[1] + np.arange(z.shape[1])
+    z = _below_largest(np.array(z, order="C"))
+    _, others = _set_apart(np.exp(z), largest)
+    z -= np.log1p(others)
+    return z
 
 
 def softmax(z: NDArray) -> NDArray:

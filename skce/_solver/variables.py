@@ -579,7 +579,7 @@ def rounding_without_intercept(
         X = block.X.dense()
         square += share @ X**2
         z, size, distance = W @ X.T, np.abs(X), np.abs(X - mean)
-        terms += np.abs(loss.value_gradient(z, block.t)[1]) @ size
+        terms += np.abs(loss.value_gradient(z.copy(), block.t)[1]) @ size
         h = loss.curvature_diagonal(loss.curvature(z, block.t), block.t)  # which uses up z
         curvature += h @ distance**2
         moved += (h * (np.abs(W) @ size.T)) @ distance

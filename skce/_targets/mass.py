@@ -47,9 +47,10 @@ class TargetBlock:
     rest: NDArray
 
     @cached_property
-    def at_reference(self) -> tuple[NDArray, NDArray]:
-        """Index of the reference class of each row in arrays of shape (K, r)."""
-        return self.reference.astype(np.intp), np.arange(len(self.reference))
+    def at_reference(self) -> NDArray:
+        """Where the reference class of each row is in the memory of arrays of shape (K, r)."""
+        r = len(self.reference)
+        return self.reference.astype(np.intp) * r + np.arange(r)
 
     def dot(self, d: NDArray) -> NDArray:
         """Return sum_k t_k * d_k for each row."""
@@ -74,7 +75,7 @@ class HardBlock(TargetBlock):
 
     def dot(self, d: NDArray) -> NDArray:
         """Return sum_k t_k * d_k for each row."""
-        total = self.on * d[self.at_reference]
+        total = self.on * d.reshape(-1)[self.at_reference]
         return total if self.background is None else total + self.weight * (self.background @ d)
 
     def subtract_others(self, g: NDArray) -> None:
@@ -85,7 +86,7 @@ class HardBlock(TargetBlock):
     def dense(self, n_outputs: int) -> NDArray:
         """Return t, shape (K, r)."""
         t = np.zeros((n_outputs, len(self.reference)), dtype=self.on.dtype)
-        t[self.at_reference] = self.on
+        t.reshape(-1)[self.at_reference] = self.on
         if self.background is not None:
             t += np.multiply.outer(self.background, self.weight)
         return t

@@ -223,7 +223,7 @@ class Logits(Predictions):
     def log(self, rows: slice) -> NDArray:
         """Return log p of all classes, shape (r, n_classes)."""
         with np.errstate(over="ignore"):  # differences of large logits
-            return log_softmax(np.ascontiguousarray(self._read(rows).T)).T
+            return log_softmax(self._read(rows).T).T
 
     def log_at(self, rows: slice, codes: NDArray) -> NDArray:
         """Return log p of one class per row, shape (r,)."""
@@ -241,7 +241,7 @@ class Logits(Predictions):
         rest = T.copy()
         rest[reference, np.arange(len(t))] = 0
         block = SoftBlock(mass, reference, rest.sum(axis=0), T)
-        z = np.ascontiguousarray(self._read(rows).T)
+        z = np.array(self._read(rows).T, order="C")  # which is used up
         with np.errstate(over="ignore", invalid="ignore"):  # the value may overflow
             _, g = LOSSES["categorical"].value_gradient(z, block)
         return g.T[:, 1:] if self.one_column else g.T
