@@ -23,7 +23,7 @@ from . import _path
 from ._callbacks import Task, begin, with_callbacks
 from ._checks import N_JOBS, Number, check_folds, check_number, check_numbers
 from ._classifier import SoftmaxClassifier
-from ._data import as_data, read_as
+from ._data import Rows, as_data, read_as
 from ._interrupts import unchanged_on_error
 from ._linear_model import LinearModel
 from ._losses import LOSSES
@@ -514,7 +514,9 @@ class _Fold:
         self, number: int, train: NDArray, test: NDArray, task: Task
     ) -> tuple[list, list, list, bool]:
         """Scores, coefficients and iterations, by l1_ratio and C; whether no class lacks mass."""
-        X = self.X[train]
+        if isinstance(self.X, Rows):  # which are read in their order
+            train, test = np.sort(train), np.sort(test)
+        X = self.model._as_rows(self.X[train])
         if task.is_told:
             task.data = {"X": X, "y": safe_indexing(self.y, train), "metadata": None}
         with task:
@@ -565,7 +567,7 @@ class _Fold:
 
     def _loss(self, test: NDArray) -> Callable[[Objective, Report], float]:
         """Return the function that takes a fit to its negative log-loss, averaged over labels."""
-        X, fit_intercept = self.X[test], self.model.fit_intercept
+        X, fit_intercept = self.model._as_rows(self.X[test]), self.model.fit_intercept
         targets = fold_weights(
             self.raw, self.weights, None, 0.0, read_as(X, self.model._costs)
         ).take(test)
@@ -584,7 +586,7 @@ class _Fold:
         self, model: SoftmaxClassifier, targets: Targets, test: NDArray
     ) -> Callable[[Objective, Report], float]:
         """Return the function that takes a fit to what the scorer says of it."""
-        X, y = self.X[test], safe_indexing(self.y, test)
+        X, y = self.model._as_rows(self.X[test]), safe_indexing(self.y, test)
         multilabel = self.raw.form == "multilabel"
         scorer = self.scorer
         if scorer is None:

@@ -46,6 +46,9 @@ class DataCosts:
     work_per_span: int = 2**23
     #: Bytes that the sums of all runs may take.
     partial_sums: int = 2**26
+    #: Bytes of rows that are in memory at a time if they are in a file or a store, which are read
+    #: whole if they have no more, as integers and float16 are converted whole.
+    part_bytes: int = 2**25
     #: Numbers in a block of logits of a prediction.
     predicted_block: int = 2**22
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -24,6 +25,7 @@ from ._checks import (
     refuse_masked,
 )
 from ._costs import DEFAULT
+from ._data import Rows, check_finite, is_stored, number_type
 from ._outputs import OUTPUTS
 from ._problem.objective import Objective
 from ._solver.stop import Report
@@ -36,7 +38,7 @@ from ._targets.meaning import (
     expected_accuracy,
     read_targets,
 )
-from ._threads import blocks
+from ._threads import Span, blocks
 
 
 class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -304,26 +306,60 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         with naming("X", X):
             X = np.asarray(X) if isinstance(X, (list, tuple)) else X
             refuse_dates(X, "X")
-            checked = validate_data(
-                self, X, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32]
-            )
-        # Sparse columns of pandas keep their dtype.
-        return checked if checked.dtype.kind == "f" else checked.astype(np.float64)
+            X = self._as_rows(X)
+            if isinstance(X, Rows):
+                validate_data(self, X.header, reset=reset, skip_check_array=True)
+                checked = X
+            elif self._is_converted_by_block(X):
+                checked = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
+            else:
+                half = getattr(X, "dtype", None) == np.float16
+                dtype = np.float32 if half else [np.float64, np.float32]
+                checked = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=dtype)
+                # Sparse columns of pandas keep their dtype.
+                return checked if checked.dtype.kind == "f" else checked.astype(np.float64)
+        check_finite(checked, "X", type(self).__name__, self._costs.part_bytes)
+        return checked
+
+    def _as_rows(self, X: Any) -> Any:
+        """X, read whole if it is in a file or a store and small; there else, as `Rows`."""
+        if not isinstance(X, Rows) and is_stored(X):
+            X = Rows(X)
+        if isinstance(X, Rows) and X.nbytes <= self._costs.part_bytes:
+            return np.asarray(X)
+        return X
+
+    def _is_converted_by_block(self, X: Any) -> bool:
+        """Whether X is an array so large that it is looked at and converted block by block."""
+        if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "biuf":
+            return False
+        return X.size * number_type(X.dtype).itemsize > self._costs.part_bytes
 
     def _predict_codes(self, X: Any) -> NDArray:
         """Positions in `classes_`, or an indicator matrix, block by block."""
-        X = self._check_features(X)
-        size = max(self._costs.predicted_block // len(self.intercept_), 1)
-        predict = self._output.predict
-        return np.concatenate(
-            [
-                predict(self._finite_logits(X[start:stop], start))
-                for start, stop in blocks(X.shape[0], size)
-            ]
-        )
+        X, predict = self._check_features(X), self._output.predict
+        return np.concatenate([predict(z) for _, z in self._blocks_of_logits(X)])
 
     def _logits(self, X: Any) -> NDArray:
-        return self._finite_logits(self._check_features(X))
+        X = self._check_features(X)
+        if (isinstance(X, np.ndarray) and X.dtype == number_type(X.dtype)) or sp.issparse(X):
+            return self._finite_logits(X)
+        z: NDArray = np.empty(0)
+        for (start, stop), part in self._blocks_of_logits(X):
+            z = z if start else np.empty((X.shape[0], part.shape[1]), part.dtype)
+            z[start:stop] = part
+        return z
+
+    def _blocks_of_logits(self, X: Any) -> Iterator[tuple[Span, NDArray]]:
+        """Logits of some rows after the other, which are converted if need be."""
+        size = self._costs.predicted_block // len(self.intercept_)
+        dtype = number_type(X.dtype)
+        if X.dtype != dtype or isinstance(X, Rows):
+            size = min(size, self._costs.part_bytes // (X.shape[1] * dtype.itemsize))
+        for start, stop in blocks(X.shape[0], max(size, 1)):
+            part = X[start:stop]
+            part = part if sp.issparse(part) else np.asarray(part, dtype)
+            yield (start, stop), self._finite_logits(part, start)
 
     def _finite_logits(self, X: NDArray | sp.csr_array, first_row: int = 0) -> NDArray:
         """Logits of rows, which fall out of the range of their dtype where X is far too large."""

@@ -3,14 +3,18 @@
 import pickle
 from dataclasses import replace
 
+import h5py
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import scipy.sparse as sp
+import zarr
 from numpy.testing import assert_allclose, assert_array_equal
 from objectives import make
 
 from skce._costs import DEFAULT
-from skce._data import Block, Data
+from skce._data import Block, Data, Rows
 from skce._losses import LOSSES
 from skce._problem import kernels
 from skce._problem.objective import Objective
@@ -23,6 +27,7 @@ from skce._solver.variables import (
     whiten_collinear_columns,
     whiten_many_columns,
 )
+from skce.data import from_parquet
 
 
 class RemoteData:
@@ -80,11 +85,34 @@ def mapped(X, tmp_path):
     return np.load(tmp_path / "X.npy", mmap_mode="r")
 
 
+def in_hdf5(X, tmp_path):
+    file = h5py.File(tmp_path / f"{len(list(tmp_path.iterdir()))}.h5", "w")
+    return Rows(file.create_dataset("X", data=X, chunks=(7, 2)))
+
+
+def in_zarr(X, tmp_path):
+    store = zarr.open(
+        str(tmp_path / "X.zarr"), mode="w", shape=X.shape, dtype=X.dtype, chunks=(11, 5)
+    )
+    store[:] = X
+    return Rows(store)
+
+
+def in_parquet(X, tmp_path):
+    table = pa.table({f"column {j}": X[:, j] for j in range(X.shape[1])})
+    for part, rows in enumerate((slice(0, 31), slice(31, 60))):
+        pq.write_table(table[rows], tmp_path / f"{part}.parquet", row_group_size=9)
+    return from_parquet(tmp_path)
+
+
 PLACES = {
     "C order": lambda X, _: X,
     "Fortran order": lambda X, _: np.asfortranarray(X),
     "strided": lambda X, _: np.repeat(X, 2, axis=1)[:, ::2],
     "memory map": mapped,
+    "HDF5": in_hdf5,
+    "Zarr": in_zarr,
+    "Parquet": in_parquet,
     "CSR array": lambda X, _: sp.csr_array(X),
     "CSR matrix": lambda X, _: sp.csr_matrix(X),
     "CSR, int64 indices": lambda X, _: sp.csr_array(
@@ -116,7 +144,11 @@ def problem(kind, *, dtype=np.float64, far=False, n=60):
     return X.astype(dtype), y, {"loss": loss, "weights": rng.uniform(0, 2, n), "smoothing": 0.1}
 
 
-def built(place, remote, kind, costs=DEFAULT, **params):
+#: Rows in a file are read some at a time.
+PARTS = replace(DEFAULT, part_bytes=300)
+
+
+def built(place, remote, kind, costs=PARTS, **params):
     X, y, options = problem(kind, **params)
     objective = make(place(X), y, **options, C=2.0, costs=costs)
     if remote:
@@ -176,7 +208,7 @@ def test_products_without_what_was_kept_are_the_same(kind, place, remote):
     objective, _, _ = built(place, remote, kind)
     theta, v = np.random.default_rng(4).normal(size=(2, objective.layout.size))
     kept = objective.hessian(theta)(v)
-    afresh, _, _ = built(place, remote, kind, costs=replace(DEFAULT, kept_probabilities=0))
+    afresh, _, _ = built(place, remote, kind, costs=replace(PARTS, kept_probabilities=0))
     assert_allclose(afresh.hessian(theta)(v), kept, rtol=1e-12, atol=1e-15)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
-from .._costs import DEFAULT, Costs
+from .._costs import Costs
 from .._targets.mass import TargetBlock, Targets
 from .._threads import Span, blocks, each_span, threads
 from .block import Block, DenseFeatures, Features, SparseFeatures
@@ -51,8 +51,8 @@ class MemoryData(ABC):
         costs: Costs,
     ):
         self.costs = costs
-        self.stored_dtype: np.dtype = X.dtype
-        self.dtype: np.dtype = X.dtype if dtype is None else np.dtype(dtype)
+        self.stored_dtype: np.dtype = number_type(X.dtype)
+        self.dtype: np.dtype = self.stored_dtype if dtype is None else np.dtype(dtype)
         self.centre = centre
         self._kept: dict[Span, Any] = {}
         self._hold(X, targets)
@@ -72,7 +72,7 @@ class MemoryData(ABC):
     @property
     def nbytes(self) -> int:
         """Bytes of X."""
-        return _bytes(self.X)
+        return n_bytes(self.X)
 
     @property
     def work_per_logit(self) -> int:
@@ -97,12 +97,12 @@ class MemoryData(ABC):
         def one(run: list[Span]) -> tuple[Any, ...]:
             total = kernel(self._block(*run[0]), *arguments)
             for span in run[1:]:
-                total = _plus(total, kernel(self._block(*span), *arguments))
+                total = plus(total, kernel(self._block(*span), *arguments))
             return total
 
         split = self._split(self.n_outputs if width is None else width, rows, runs)
         if len(split) == 1:
-            return tuple([_as_sum(total, dtype) for total in one(split[0])])
+            return tuple([as_sum(total, dtype) for total in one(split[0])])
         parts = list(threads.map(one, split))
         return tuple(_total(sums, dtype) for sums in zip(*parts, strict=True))
 
@@ -321,21 +321,21 @@ def _targets_of(targets: Targets, indices: NDArray) -> TargetBlock:
     return targets.take(indices).block(0, len(indices))
 
 
-def _plus(total: tuple[Any, ...], part: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Add to totals, which are of float64 from then on, in place."""
+def plus(total: tuple[Any, ...], part: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Add to totals, which are of float64 or longer from then on, in place."""
     return tuple([_add(own, more) for own, more in zip(total, part, strict=True)])
 
 
 def _add(own: Any, more: Any) -> Any:
     if not isinstance(more, np.ndarray):
         return own + more
-    own = own.astype(np.float64, copy=False)
+    own = own.astype(np.promote_types(own.dtype, np.float64), copy=False)
     own += more
     return own
 
 
-def _as_sum(total: Any, dtype: DTypeLike) -> Any:
-    """Return the sum of one run as `sum` returns it."""
+def as_sum(total: Any, dtype: DTypeLike) -> Any:
+    """Return a sum as `sum` returns it."""
     if not isinstance(total, np.ndarray):
         return total
     return total.astype(dtype if total.ndim == 2 else np.float64, copy=False)
@@ -346,7 +346,7 @@ def _total(sums: tuple[Any, ...], dtype: DTypeLike) -> Any:
     if not isinstance(sums[0], np.ndarray):
         return sum(sums)
     if sums[0].ndim != 2:
-        first = _as_sum(sums[0], dtype)
+        first = as_sum(sums[0], dtype)
         for part in sums[1:]:
             first += part
         return first
@@ -361,75 +361,14 @@ def _total(sums: tuple[Any, ...], dtype: DTypeLike) -> Any:
     return total
 
 
-def _far_from_zero(X: Any, columns: NDArray | slice, costs: Costs) -> tuple[NDArray | None, float]:
-    """Means of columns, by some rows, where they are so far from zero that digits are lost.
-
-    And how far, in standard deviations, those are that are not constant, if there are two or more.
-    """
-    step = max(1, X.shape[0] // costs.rows_for_centre)
-    single = X.dtype == np.float32
-    some = X[::step][:, columns]
-    some = (some.toarray() if sp.issparse(some) else some).astype(np.float64)
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, deviation = some.mean(axis=0), some.std(axis=0)
-        limit = (costs.far_single if single else costs.far_double) * deviation
-        far = np.isfinite(mean) & (np.abs(mean) > limit)
-    if not far.any():
-        return None, 0.0
-    centre = np.zeros(X.shape[1], X.dtype)
-    centre[columns] = np.where(far, mean, 0)
-    if np.count_nonzero(far) < 2:  # there is nothing that it could be collinear with
-        return centre, 0.0
-    differ = far & (deviation > np.finfo(np.float64).eps * np.abs(mean))
-    return centre, float((np.abs(mean[differ]) / deviation[differ]).max(initial=0))
-
-
-def _bytes(X: Any) -> int:
-    """Bytes of the numbers in X, and of their columns if it is sparse."""
+def n_bytes(X: Any) -> int:
+    """Bytes of the numbers in X once they are read, and of their columns if it is sparse."""
     if sp.issparse(X):
         return int(X.data.nbytes + X.indices.nbytes)
-    return int(X.nbytes)
+    return int(X.shape[0] * X.shape[1] * number_type(X.dtype).itemsize)
 
 
-def read_as(X: NDArray | sp.csr_array, costs: Costs = DEFAULT) -> np.dtype:
-    """Return the type of number in which a fit computes with X."""
-    return np.dtype(np.float64) if _bytes(X) < costs.few_bytes else X.dtype
-
-
-def as_data(
-    X: Any, targets: Targets, *, centred: bool = True, costs: Costs = DEFAULT
-) -> MemoryData:
-    """Put validated X and targets side by side.
-
-    Parameters
-    ----------
-    X : {ndarray, csr_array} of shape (n_samples, n_features)
-    targets : Targets
-    centred : bool, default=True
-        Whether columns far from zero may be centred, which takes an intercept. Without one
-        float32 is read as float64 if there are such columns, as it is if X is small.
-    costs : Costs
-        What is worth its cost.
-
-    Returns
-    -------
-    MemoryData
-    """
-    place: type[MemoryData] = CSRData if sp.issparse(X) else DenseData
-    full: Any = slice(None)
-    dtype = read_as(X, costs)
-    if sp.issparse(X):
-        full = np.flatnonzero(np.bincount(X.indices, minlength=X.shape[1]) >= X.shape[0])
-        if not len(full):
-            return CSRData(X, targets, dtype=dtype, costs=costs)
-    centre, distance = _far_from_zero(X, full, costs)
-    if centre is None or not centred:
-        data = place(X, targets, dtype=dtype if centre is None else np.float64, costs=costs)
-        data.distance = distance
-        return data
-    if sp.issparse(X) and not X.has_canonical_format:  # an element may be stored in parts
-        X = X.copy()
-        X.sum_duplicates()
-        full = np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
-        centre = np.where(full, centre, 0)
-    return place(X, targets, centre, dtype, costs=costs)
+def number_type(dtype: DTypeLike) -> np.dtype:
+    """Return the type of number in which what is stored with a dtype is read, and returned."""
+    dtype = np.dtype(dtype)
+    return np.dtype(np.float32 if dtype.kind == "f" and dtype.itemsize < 8 else np.float64)

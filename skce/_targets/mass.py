@@ -165,7 +165,7 @@ class Targets:
         """Target mass of rows start to stop."""
         raise NotImplementedError
 
-    def take(self, indices: NDArray) -> Targets:
+    def take(self, indices: NDArray | slice) -> Targets:
         """Return the targets of the given rows, with weights as they are here."""
         taken = copy(self)
         for name in (*_BY_ROW, *self._by_row):
