@@ -23,7 +23,7 @@ from . import _path
 from ._callbacks import Task, begin, with_callbacks
 from ._checks import N_JOBS, Number, check_folds, check_number, check_numbers
 from ._classifier import SoftmaxClassifier
-from ._data import Rows, as_data, read_as
+from ._data import as_data, read_as
 from ._interrupts import unchanged_on_error
 from ._linear_model import LinearModel
 from ._losses import LOSSES
@@ -31,6 +31,7 @@ from ._path import MOST_CS, fits, grid
 from ._problem.certain import at_limit, certain
 from ._problem.objective import Objective
 from ._problem.penalty import Penalty
+from ._rows import Rows
 from ._sklearn import fit_context, safe_indexing
 from ._solver.minimize import minimize
 from ._solver.stop import Report, warn_if_not_converged

@@ -25,9 +25,9 @@ from ._checks import (
     refuse_masked,
 )
 from ._costs import DEFAULT
-from ._data import Rows, check_finite, is_stored, number_type
 from ._outputs import OUTPUTS
 from ._problem.objective import Objective
+from ._rows import Rows, as_rows, check_finite, number_type
 from ._solver.stop import Report
 from ._targets.mass import Targets
 from ._targets.meaning import (
@@ -323,11 +323,10 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _as_rows(self, X: Any) -> Any:
         """X, read whole if it is in a file or a store and small; there else, as `Rows`."""
-        if not isinstance(X, Rows) and is_stored(X):
-            X = Rows(X)
-        if isinstance(X, Rows) and X.nbytes <= self._costs.part_bytes:
-            return np.asarray(X)
-        return X
+        rows = as_rows(X)
+        if rows is None:
+            return X
+        return np.asarray(rows) if rows.nbytes <= self._costs.part_bytes else rows
 
     def _is_converted_by_block(self, X: Any) -> bool:
         """Whether X is an array so large that it is looked at and converted block by block."""

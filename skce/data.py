@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._data import Rows, number_type
+from ._rows import Rows, number_type
 
 __all__ = ["from_parquet"]
 

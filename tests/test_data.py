@@ -14,10 +14,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from objectives import make
 
 from skce._costs import DEFAULT
-from skce._data import Block, Data, Rows
+from skce._data import Block, Data
 from skce._losses import LOSSES
 from skce._problem import kernels
 from skce._problem.objective import Objective
+from skce._rows import Rows
 from skce._solver.minimize import minimize
 from skce._solver.variables import (
     Jointly,

@@ -18,10 +18,11 @@ from sklearn.datasets import make_classification
 from sklearn.model_selection import PredefinedSplit, ShuffleSplit, cross_val_score
 
 from skce import SoftmaxClassifier, SoftmaxClassifierCV, softmax_path
+from skce import _rows as module
 from skce._costs import DEFAULT
-from skce._data import Rows
-from skce._data import stored as module
 from skce._linear_model import LinearModel
+from skce._rows import Rows
+from skce._targets import meaning
 from skce.data import from_parquet
 
 DTYPES = ["float64", "float32", "float16", "int8", "uint8", "int32", "bool", ">f4"]
@@ -153,6 +154,30 @@ def test_every_loss_penalty_and_target(kind, weighted, problem, tmp_path):
     ]
     values = [clf.optimize_result_.fun for clf in fits]
     assert_allclose(values, values[0], rtol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["soft", "multilabel"])
+def test_targets_in_the_file(kind, problem, tmp_path, monkeypatch):
+    monkeypatch.setattr(meaning, "_READ_AT_ONCE", 1000)
+    X, y = problem
+    Y, loss = np.random.default_rng(0).dirichlet(np.ones(3), len(y)), "categorical"
+    Y[0] *= 1.00005  # within the tolerance
+    if kind == "multilabel":
+        Y, loss = (Y > 0.3).astype(np.uint8), "binary"
+    (tmp_path / "y").mkdir()
+    for class_weight in (None, "balanced"):
+        for rows, targets in ((hdf5(X, tmp_path), hdf5(Y, tmp_path / "y")), (X, Slices(Y))):
+            clf = SoftmaxClassifier(loss=loss, class_weight=class_weight).fit(rows, targets)
+            same = SoftmaxClassifier(loss=loss, class_weight=class_weight).fit(X, Y)
+            assert clf.optimize_result_.fun == pytest.approx(same.optimize_result_.fun, rel=1e-8)
+            assert clf.score(rows, targets) == same.score(X, Y)
+    wrong = Y.astype(float)
+    wrong[321, 1] = -1
+    with pytest.raises(ValueError, match="Row 321 of y holds -1"):
+        SoftmaxClassifier(loss=loss).fit(X, Slices(wrong))
+    wrong[319, 2] = np.nan
+    with pytest.raises(ValueError, match=r"(?s)Input y contains NaN.*row 319:"):
+        SoftmaxClassifier(loss=loss).fit(X, Slices(wrong))
 
 
 def test_columns_far_from_zero(problem, tmp_path):

@@ -14,9 +14,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from .._costs import Costs
 from .block import Block, Features
-from .memory import MemoryData, number_type
+from .memory import MemoryData
 from .places import as_data, read_as
-from .stored import Rows, check_finite, is_stored
 
 __all__ = [
     "Block",
@@ -24,11 +23,7 @@ __all__ = [
     "Features",
     "Kernel",
     "MemoryData",
-    "Rows",
     "as_data",
-    "check_finite",
-    "is_stored",
-    "number_type",
     "read_as",
 ]
 

@@ -20,6 +20,7 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from .._costs import Costs
+from .._rows import number_type
 from .._targets.mass import TargetBlock, Targets
 from .._threads import Span, blocks, each_span, threads
 from .block import Block, DenseFeatures, Features, SparseFeatures
@@ -366,9 +367,3 @@ def n_bytes(X: Any) -> int:
     if sp.issparse(X):
         return int(X.data.nbytes + X.indices.nbytes)
     return int(X.shape[0] * X.shape[1] * number_type(X.dtype).itemsize)
-
-
-def number_type(dtype: DTypeLike) -> np.dtype:
-    """Return the type of number in which what is stored with a dtype is read, and returned."""
-    dtype = np.dtype(dtype)
-    return np.dtype(np.float32 if dtype.kind == "f" and dtype.itemsize < 8 else np.float64)

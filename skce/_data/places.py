@@ -9,9 +9,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .._costs import DEFAULT, Costs
+from .._rows import Rows, number_type
 from .._targets.mass import Targets
-from .memory import CSRData, DenseData, MemoryData, n_bytes, number_type
-from .stored import Rows, StoredData
+from .memory import CSRData, DenseData, MemoryData, n_bytes
+from .stored import StoredData
 
 
 def read_as(X: Any, costs: Costs = DEFAULT) -> np.dtype:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .._rows import Rows
 from .._threads import blocks, cached_property
 from .fold import (
     ClassFold,
@@ -170,7 +171,8 @@ class Targets:
         taken = copy(self)
         for name in (*_BY_ROW, *self._by_row):
             values = getattr(self, name)
-            setattr(taken, name, None if values is None else values[indices])
+            some = None if values is None else values[indices]
+            setattr(taken, name, np.asarray(some) if isinstance(some, Rows) else some)
         taken.total_weight = float(taken.weights.sum(dtype=np.float64))
         return taken
 
@@ -184,7 +186,7 @@ class Targets:
 
     def _matrix(self, rows: slice) -> NDArray:
         """Rows of probabilities, columns in the order of the classes."""
-        return in_order(self._values[rows], self._columns)
+        return in_order(np.asarray(self._values[rows]), self._columns)
 
     def _column_mass(self, weights: NDArray, *, complement: bool = False) -> NDArray:
         """Sum of rows of probabilities y, or of 1 - y, that weigh `weights`."""

@@ -18,10 +18,14 @@ from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from .._checks import check_numbers, naming, raise_missing, refuse_masked, refuse_sparse, to_numpy
+from .._rows import Rows, as_rows, check_finite
 
 #: Rows of probabilities may miss a sum of 1 by this much, or by the epsilon of a coarser dtype;
 #: real ones carry four to six digits.
 SUM_TOLERANCE = 1e-4
+
+#: Bytes of targets in a file or a store that are read at a time.
+_READ_AT_ONCE = 2**25
 
 #: Sum of sample weights at most; what class weights may make of it is in the range of float64.
 _LARGEST_TOTAL = 1e200
@@ -52,7 +56,7 @@ class RawTargets:
     classes: NDArray
     form: str
     kind: str
-    values: NDArray
+    values: Any
     row_sum: NDArray | None = None
     columns: NDArray | None = None
 
@@ -127,7 +131,8 @@ def check_y(y: ArrayLike, name: str = "y") -> NDArray:
     if y is None:
         raise ValueError(f"{name} must hold labels or target probabilities, but is None.")
     with naming(name, y):
-        array = to_numpy(y, name)
+        rows = as_rows(y)
+        array = to_numpy(y if rows is None else np.asarray(rows), name)
         if not isinstance(array, np.ndarray) and not hasattr(array, "__array__"):
             array = _array_of(array, name)
         if getattr(getattr(array, "dtype", None), "kind", None) in ("O", "m", "M"):
@@ -186,6 +191,9 @@ def read_targets(y: ArrayLike, loss: str) -> RawTargets:
     ValueError
         Naming the first bad row of y and the way out.
     """
+    rows = as_rows(y)
+    if rows is not None and rows.shape[1] > 1:
+        return _read_matrix(rows, loss, None)
     names = column_names(y)
     try:
         array = check_y(y)
@@ -270,12 +278,23 @@ def check_unit_interval(y: NDArray) -> NDArray:
     return y
 
 
-def _read_matrix(y: NDArray, loss: str, names: NDArray | None) -> RawTargets:
-    matrix, total = check_probabilities(y, distributions=loss != "binary", loss=loss)
+def _read_matrix(y: NDArray | Rows, loss: str, names: NDArray | None) -> RawTargets:
+    matrix: Any = y
+    totals, present = [], np.zeros(y.shape[1], dtype=bool)
+    for start, stop in y.spans(_READ_AT_ONCE) if isinstance(y, Rows) else [(0, len(y))]:
+        part: NDArray = np.asarray(y[start:stop])
+        if isinstance(y, Rows):
+            check_finite(part, "y", None, part.nbytes, first_row=start)
+        found, total = check_probabilities(
+            part, distributions=loss != "binary", loss=loss, first_row=start
+        )
+        matrix = matrix if isinstance(y, Rows) else found
+        totals.append(total)
+        present |= found.max(axis=0) > 0
+    total = np.concatenate(totals)
     classes = np.arange(y.shape[1]) if names is None else names
     if loss == "binary":  # an indicator matrix has columns, not classes, for scikit-learn too
         return RawTargets(classes, "multilabel", "outputs", matrix)
-    present = matrix.max(axis=0) > 0
     if present.sum() < 2:
         raise_one_class(classes[present.argmax()])
     row_sum = total if is_off_one(total, len(classes)).any() else None
@@ -294,7 +313,12 @@ def raise_one_class(label: Any) -> NoReturn:
 
 
 def check_probabilities(
-    y: NDArray, *, distributions: bool, loss: str | None = None, name: str = "y"
+    y: NDArray,
+    *,
+    distributions: bool,
+    loss: str | None = None,
+    name: str = "y",
+    first_row: int = 0,
 ) -> tuple[NDArray, NDArray]:
     """Check a matrix of probabilities and return it as numbers, with the sums of its rows.
 
@@ -307,6 +331,8 @@ def check_probabilities(
         The parameter that asked for it, if the message can name one.
     name : str
         What the message calls the matrix.
+    first_row : int, default=0
+        What the message calls the first of the rows.
 
     Returns
     -------
@@ -336,7 +362,7 @@ def check_probabilities(
         bad |= y.max(axis=1) > 1
     if bad.any():
         row = int(bad.argmax())
-        raise ValueError(_explain_row(y, row, total[row], distributions, loss, name))
+        raise ValueError(_explain_row(y, row, first_row, total[row], distributions, loss, name))
     return y, total
 
 
@@ -351,10 +377,17 @@ def is_off_one(total: NDArray, n_classes: int) -> NDArray:
 
 
 def _explain_row(
-    y: NDArray, row: int, total: float, distributions: bool, loss: str | None, name: str
+    y: NDArray,
+    row: int,
+    first_row: int,
+    total: float,
+    distributions: bool,
+    loss: str | None,
+    name: str,
 ) -> str:
     """Say what is wrong with the first bad row of a matrix of probabilities, and the way out."""
     low, high = y[row].min(), y[row].max()
+    row += first_row
     under = "" if loss is None else f"with loss={loss!r} "
     if low < 0:
         lines = [

@@ -1,0 +1,256 @@
+"""Tables in a file or a store, whose rows are read when they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import DTypeLike, NDArray
+from sklearn.utils import assert_all_finite
+
+from ._threads import Span, blocks
+
+
+def number_type(dtype: DTypeLike) -> np.dtype:
+    """Return the type of number in which what is stored with a dtype is read, and returned."""
+    dtype = np.dtype(dtype)
+    return np.dtype(np.float32 if dtype.kind == "f" and dtype.itemsize < 8 else np.float64)
+
+
+class Rows:
+    """A table of numbers in a file or a store; nothing is read before it is asked for.
+
+    It has the shape of an array, and its rows can be chosen as those of one, which reads nothing
+    either: ``rows[10:20]``, ``rows[[3, 1]]``, ``rows[mask]``. ``numpy.asarray(rows)`` reads them.
+
+    Parameters
+    ----------
+    values : object
+        What has the shape (n_samples, n_features), a dtype, and gives arrays for slices of rows.
+
+    Attributes
+    ----------
+    shape : tuple (n_samples, n_features)
+    dtype : dtype
+        Of the rows once they are read: float32 if they are stored as floats of 16 or 32 bits, else
+        float64.
+    """
+
+    ndim = 2
+
+    def __init__(self, values: Any):
+        self.values = values
+        self._rows: NDArray | range = range(values.shape[0])
+        self._columns: NDArray | None = None
+        self.shape: tuple[int, int] = (int(values.shape[0]), int(values.shape[1]))
+        self.dtype = number_type(values.dtype)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        return f"Rows(shape={self.shape}, dtype={self.dtype}, of {type(self.values).__name__})"
+
+    def __getitem__(self, key: Any) -> Self:
+        rows, *others = key if isinstance(key, tuple) else (key,)
+        columns = [other for other in others if other is not Ellipsis]
+        if len(columns) > 1 or np.ndim(rows) != (0 if isinstance(rows, slice) else 1):
+            raise IndexError("Rows are chosen as rows[i:j], rows[numbers] or rows[mask].")
+        some = copy(self)
+        own = self._rows if isinstance(rows, slice) else np.asarray(self._rows)
+        chosen: Any = own[rows if isinstance(rows, slice) else np.asarray(rows)]
+        some._rows, some.shape = chosen, (len(chosen), self.shape[1])
+        return some.select(np.arange(self.shape[1])[columns[0]]) if columns else some
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Datasets of h5py are opened again where this is read, which other stores do."""
+        state = vars(self).copy()
+        if type(self.values).__module__.partition(".")[0] == "h5py":
+            state["values"] = _InHDF5(self.values.file.filename, self.values.name)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if isinstance(self.values, _InHDF5):
+            self.values = self.values.opened()
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
+        return self.read(0, len(self)).astype(self.dtype if dtype is None else dtype, copy=False)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows once they are read."""
+        return self.shape[0] * self.shape[1] * self.dtype.itemsize
+
+    @property
+    def header(self) -> Any:
+        """What scikit-learn reads the names and the number of columns from."""
+        return getattr(self.values, "header", self)
+
+    def select(self, columns: NDArray) -> Self:
+        """Return some columns."""
+        some = copy(self)
+        some._columns = columns if self._columns is None else self._columns[columns]
+        some.shape = (len(self), len(columns))
+        return some
+
+    def spans(self, n_bytes: int) -> list[Span]:
+        """Return starts and stops of parts of about so many bytes, whole chunks of the store."""
+        size = max(1, n_bytes // max(1, self.shape[1] * self.dtype.itemsize))
+        return list(blocks(len(self), multiple(size, self._chunk)))
+
+    def read(self, start: int, stop: int) -> NDArray:
+        """Return rows start to stop."""
+        rows = self._rows[start:stop]
+        if isinstance(rows, range) and rows.step == 1:
+            return self._read(rows.start, rows.stop)
+        return self.take(np.arange(start, stop))
+
+    def take(self, indices: NDArray) -> NDArray:
+        """Return some rows, which are read in the order in which they are stored."""
+        rows = np.asarray(self._rows)[indices]
+        order = np.argsort(rows, kind="stable")
+        rows, taken = rows[order], np.empty((len(rows), self.shape[1]), self.dtype)
+        # Rows of one chunk, or near each other, are read together.
+        width = max(1, self.shape[1] * self.dtype.itemsize)
+        near, most = max(self._chunk, _NEAR // width), max(self._chunk, _AT_ONCE // width)
+        for first, last in _runs(rows, near, most):
+            start = int(rows[first])
+            found = self._read(start, int(rows[last - 1]) + 1)
+            taken[order[first:last]] = found[rows[first:last] - start]
+        return taken
+
+    @property
+    def _chunk(self) -> int:
+        """Rows that are stored together."""
+        chunks = getattr(self.values, "chunks", None)
+        return int(chunks[0]) if chunks else 1
+
+    def _read(self, start: int, stop: int) -> NDArray:
+        found = np.asarray(self.values[start:stop])
+        if found.shape[0] != stop - start:
+            raise ValueError(
+                f"X ends before row {start + found.shape[0]}, but had {self.values.shape[0]} rows "
+                "when it was opened. Do not change a file during a fit."
+            )
+        if self._columns is not None:
+            found = found[:, self._columns]
+        return found.astype(self.dtype, copy=False)
+
+
+class _InHDF5(NamedTuple):
+    """Where a dataset is."""
+
+    filename: str
+    name: str
+
+    def opened(self) -> Any:
+        """Return the dataset."""
+        import h5py
+
+        return h5py.File(self.filename, "r")[self.name]
+
+
+#: Bytes between rows that are read, too, rather than left out, and bytes that are read at once.
+_NEAR, _AT_ONCE = 2**16, 2**24
+
+
+def _runs(rows: NDArray, near: int, most: int) -> Iterator[Span]:
+    """Return first and last positions of sorted row numbers that are near each other.
+
+    No run spans more than `most` rows.
+    """
+    first = 0
+    for i in range(1, len(rows) + 1):
+        if i == len(rows) or rows[i] - rows[i - 1] > near or rows[i] - rows[first] >= most:
+            yield first, i
+            first = i
+
+
+def ahead(read: Callable[[int, int], NDArray], spans: list[Span]) -> Iterator[NDArray]:
+    """Return what is read for each span; the next one is read while one is in use."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = [reader.submit(read, *span) for span in spans[:1]]
+        for span in spans[1:]:
+            found = coming.pop().result()
+            coming.append(reader.submit(read, *span))
+            yield found
+        yield from (last.result() for last in coming)
+
+
+def multiple(size: int, unit: int) -> int:
+    """Return the largest multiple of a unit up to a size, or one unit."""
+    return max(size // unit, 1) * unit
+
+
+def as_rows(X: Any) -> Rows | None:
+    """Return a table in a file or a store as `Rows`, and None for anything else.
+
+    Such a table has a shape, a dtype of numbers, and slices, and is none of the arrays and frames
+    that NumPy, scikit-learn or the array API know.
+    """
+    if isinstance(X, Rows):
+        return X
+    if isinstance(X, np.ndarray) or sp.issparse(X) or any(hasattr(X, name) for name in _IN_MEMORY):
+        return None
+    try:
+        is_table = len(X.shape) == 2 and np.dtype(X.dtype).kind in "biuf"
+    except (AttributeError, TypeError):
+        return None
+    return Rows(X) if is_table and hasattr(X, "__getitem__") else None
+
+
+#: What arrays and frames have that are in memory, or on a device.
+_IN_MEMORY = (
+    "iloc",
+    "columns",
+    "column_names",
+    "to_numpy",
+    "__dataframe__",
+    "__dlpack__",
+    "__array_namespace__",
+    "__array_interface__",
+    "__cuda_array_interface__",
+)
+
+
+def check_finite(
+    X: NDArray | Rows, name: str, estimator: str | None, n_bytes: int, first_row: int = 0
+) -> None:
+    """Refuse the first row that holds NaN or an infinity, reading so many bytes at a time.
+
+    Parameters
+    ----------
+    X : {ndarray, Rows} of shape (n_samples, n_features)
+    name, estimator : str
+        What messages call X, and the class that was given it.
+    n_bytes : int
+    first_row : int, default=0
+        What messages call the first of the rows.
+    """
+    if isinstance(X, Rows):
+        spans = X.spans(n_bytes)
+        parts = ahead(X.read, spans)
+    else:
+        if X.dtype.kind != "f":
+            return
+        spans = list(blocks(len(X), max(1, n_bytes // max(1, X[:1].nbytes))))
+        parts = (X[start:stop] for start, stop in spans)
+    for (start, _), part in zip(spans, parts, strict=True):
+        if np.isfinite(np.add.reduce(part, axis=None, dtype=np.float64)):
+            continue
+        finite = np.isfinite(part).all(axis=1)
+        if finite.all():  # only their sum is not
+            continue
+        row = int(finite.argmin())
+        try:
+            assert_all_finite(part[row], estimator_name=estimator, input_name=name)
+        except ValueError as error:
+            raise ValueError(
+                f"{error}\nThe first bad row of {name} is row {first_row + start + row}: drop such "
+                "rows, or fill in what is missing."
+            ) from None
