@@ -5,6 +5,7 @@ Nothing here knows what the numbers mean. Every error names the argument, and wh
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -79,7 +80,25 @@ def _first_not_finite(values: Any) -> int | None:
     return first // max(finite[0].size, 1)
 
 
-def refuse_masked(values: Any, name: str) -> None:
+def refuse_truncated(values: Any, name: str) -> None:
+    """Refuse a memory map whose file has become too short: to read beyond its end is a crash."""
+    if not isinstance(values, np.memmap) or not isinstance(values.filename, (str, os.PathLike)):
+        return
+    size = os.path.getsize(values.filename)
+    if size < values.offset + values.nbytes:
+        raise ValueError(
+            f"{name} is a memory map of {values.filename}, which has become too short: it has "
+            f"{size} bytes, and {name} ends at {values.offset + values.nbytes}."
+        )
+
+
+def refuse_misread(values: Any, name: str) -> None:
+    """Refuse what NumPy reads without a word, and otherwise than it was meant."""
+    _refuse_masked(values, name)
+    _refuse_dask(values, name)
+
+
+def _refuse_masked(values: Any, name: str) -> None:
     """Refuse a masked array, or a sequence of them, whose mask hides something."""
     parts = values if isinstance(values, (list, tuple)) else [values]
     for part in parts:
@@ -89,6 +108,17 @@ def refuse_masked(values: Any, name: str) -> None:
                 "elements, and masks are not read. Drop or fill them: "
                 f"{name}.filled(value), or {name}.data to use what lies under the mask."
             )
+
+
+def _refuse_dask(values: Any, name: str) -> None:
+    """Refuse a collection of Dask, which NumPy would compute without a word."""
+    graph = getattr(values, "__dask_graph__", None)
+    if callable(graph) and graph() is not None:  # xarray has one if there is Dask inside
+        raise TypeError(
+            f"{name} is a Dask collection ({type(values).__name__}), and would be computed in this "
+            "process. skce.dask has the same estimators and metrics for such collections; if it "
+            f"fits into memory, pass {name}.compute()."
+        )
 
 
 def refuse_dates(values: Any, name: str) -> None:
@@ -264,7 +294,7 @@ def check_numbers(values: Any, name: str) -> NDArray:
     ndarray of float64 or float32
     """
     refuse_sparse(values, name)
-    refuse_masked(values, name)
+    refuse_misread(values, name)
     with naming(name, None):
         array = np.asarray(to_numpy(values, name, what="number"))
     if array.dtype.kind == "O":

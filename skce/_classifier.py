@@ -100,7 +100,7 @@ class SoftmaxClassifier(LinearModel):
         zeros, because they were set to something far off, the fit starts as without it.
     verbose : int, default=0
         Whether to print a line per iteration: objective, estimated relative gap, passes over the
-        data, seconds.
+        data, seconds. With 2 a pass over X in a file tells how far it is, too.
 
     Attributes
     ----------

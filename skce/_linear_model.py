@@ -22,7 +22,8 @@ from ._checks import (
     check_sparse,
     naming,
     refuse_dates,
-    refuse_masked,
+    refuse_misread,
+    refuse_truncated,
 )
 from ._costs import DEFAULT
 from ._outputs import OUTPUTS
@@ -302,7 +303,8 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         if X is None:
             raise ValueError("X must hold features, one column for each, but is None.")
         check_sparse(X, "X")
-        refuse_masked(X, "X")
+        refuse_misread(X, "X")
+        refuse_truncated(X, "X")
         with naming("X", X):
             X = np.asarray(X) if isinstance(X, (list, tuple)) else X
             refuse_dates(X, "X")

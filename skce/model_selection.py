@@ -20,7 +20,7 @@ from ._checks import (
     check_sparse,
     is_date,
     naming,
-    refuse_masked,
+    refuse_misread,
 )
 from ._sklearn import validate_params
 from ._targets.meaning import check_unit_interval, check_y, column_names, kind_of_labels, sorting
@@ -228,7 +228,7 @@ def cross_val_predict_proba(
         if not isinstance(name, str):
             raise TypeError(f"params must have strings as keys, but one is {name!r:.100}.")
         check_sparse(value, name)
-        refuse_masked(value, name)
+        refuse_misread(value, name)
     with naming("X", None):
         (X,) = indexable(X)
     with naming("groups", None):

@@ -16,7 +16,7 @@ from skce._checks import (
     check_sparse,
     naming,
     refuse_dates,
-    refuse_masked,
+    refuse_misread,
     refuse_sparse,
     to_numpy,
 )
@@ -116,12 +116,12 @@ def test_unsorted_repeated_and_spare_entries_pass():
 )
 def test_masks_that_hide_something_are_refused(values):
     with pytest.raises(ValueError, match=r"y is a masked array that hides 1.*y\.filled"):
-        refuse_masked(values, "y")
+        refuse_misread(values, "y")
 
 
 def test_masks_that_hide_nothing_pass():
-    refuse_masked(np.ma.array([1.0, 2.0]), "y")
-    refuse_masked([np.ma.array([1.0, 2.0], mask=False)], "y")
+    refuse_misread(np.ma.array([1.0, 2.0]), "y")
+    refuse_misread([np.ma.array([1.0, 2.0], mask=False)], "y")
 
 
 # -------------------------------------------------------------------------------------- numbers

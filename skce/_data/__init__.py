@@ -137,5 +137,11 @@ class Data(Protocol):
     def columns(self, columns: NDArray) -> Data:
         """Return the given columns."""
 
+    def telling(self, tell: Callable[[float], None]) -> Data:
+        """Return these data, whose sums tell what share of the rows they have read.
+
+        Those in memory do not, for that takes next to no time.
+        """
+
     def rounded(self) -> Data:
         """Return these data, rounded to float32 when they are read if that is faster."""

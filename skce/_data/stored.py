@@ -24,6 +24,8 @@ class StoredData(MemoryData):
     """Rows that are read part by part; `X` is `Rows`."""
 
     X: Rows
+    #: Takes the share of the rows that a sum has read.
+    _tell: Callable[[float], None] | None = None
 
     def sum(
         self,
@@ -96,6 +98,12 @@ class StoredData(MemoryData):
             return some._in_memory(X.read(0, len(X)), self.targets)
         return some
 
+    def telling(self, tell: Callable[[float], None]) -> StoredData:
+        """Return these rows, whose sums tell what share of them they have read."""
+        told = copy(self)
+        told._tell = tell
+        return told
+
     def _hold(self, X: Rows, targets: Targets) -> None:
         super()._hold(X, targets)
         #: Samples of the rows in memory, by how many they are.
@@ -108,6 +116,8 @@ class StoredData(MemoryData):
             part = self._in_memory(X, self.targets.take(slice(*span)))
             part._kept = self._kept.get(span, {})
             yield span, part
+            if self._tell is not None:
+                self._tell(span[1] / self.n_rows)
 
     def _in_memory(self, X: NDArray, targets: Targets) -> DenseData:
         return DenseData(X, targets, self.centre, self.dtype, costs=self.costs)

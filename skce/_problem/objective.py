@@ -277,6 +277,12 @@ class Objective:
         other.data = data
         return other
 
+    def telling(self, tell: Callable[[float], None]) -> Objective:
+        """Return F of the same rows, whose sums tell how far they are if that takes long."""
+        other = copy(self)
+        other.data = self.data.telling(tell)
+        return other
+
     def _of(self, data: Data) -> Objective:
         other = copy(self)
         other.data, other.shared = data, {}

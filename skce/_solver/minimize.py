@@ -106,7 +106,7 @@ def minimize(
     max_iter : int
         Iterations at most.
     verbose : int, default=0
-        Whether to print a line per iteration.
+        Whether to print a line per iteration, and with 2 how far a pass over a file is.
     label : str, default=""
         What each line begins with.
     on_iteration : callable, default=None
@@ -126,6 +126,8 @@ def minimize(
     solve = solver_of(solver, objective)
     with threads:
         log = Log(verbose=verbose, label=label, scale=objective.scale)
+        if verbose > 1:
+            objective = objective.telling(log.tell)
         log.keeps_moves = bool(objective.penalty.free.any())
         run = Fit(
             fun=objective.value_gradient,

@@ -103,7 +103,7 @@ class Log:
     Parameters
     ----------
     verbose : int, default=0
-        Whether to print a line per iteration.
+        Whether to print a line per iteration, and with 2 how far a pass over a file is.
     label : str, default=""
         What each line begins with.
     scale : float, default=1.0
@@ -157,6 +157,11 @@ class Log:
         self.seconds.append(time.perf_counter() - self.started)
         if self.on_iteration is not None:
             self.stopped = self.on_iteration(point.theta)
+
+    def tell(self, share: float) -> None:
+        """Show what share of the rows a pass has read, on a line that the next one replaces."""
+        line = f"{self.label}pass {self.passes + 1:.0f}: {share:4.0%} of the rows"
+        print("\r" + (line if share < 1 else " " * len(line) + "\r"), end="", flush=True)
 
     def print_last(self) -> None:
         """Print a line on the last iteration, if it has none and should."""

@@ -17,7 +17,7 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
-from .._checks import check_numbers, naming, raise_missing, refuse_masked, refuse_sparse, to_numpy
+from .._checks import check_numbers, naming, raise_missing, refuse_misread, refuse_sparse, to_numpy
 from .._rows import Rows, as_rows, check_finite
 
 #: Rows of probabilities may miss a sum of 1 by this much, or by the epsilon of a coarser dtype;
@@ -127,7 +127,7 @@ def check_y(y: ArrayLike, name: str = "y") -> NDArray:
     ndarray of shape (n_samples,) or (n_samples, n_columns)
     """
     refuse_sparse(y, name)
-    refuse_masked(y, name)
+    refuse_misread(y, name)
     if y is None:
         raise ValueError(f"{name} must hold labels or target probabilities, but is None.")
     with naming(name, y):
@@ -191,6 +191,7 @@ def read_targets(y: ArrayLike, loss: str) -> RawTargets:
     ValueError
         Naming the first bad row of y and the way out.
     """
+    refuse_misread(y, "y")
     rows = as_rows(y)
     if rows is not None and rows.shape[1] > 1:
         return _read_matrix(rows, loss, None)

@@ -24,7 +24,7 @@ from scipy.special import expit
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_array
 
-from .._checks import naming, raise_with_first_bad_row, refuse_dates, refuse_masked
+from .._checks import naming, raise_with_first_bad_row, refuse_dates, refuse_misread
 from .._interrupts import restored_on_error
 from .._losses import LOSSES
 from .._losses.categorical import log_softmax
@@ -266,7 +266,7 @@ def read_logits(values: ArrayLike) -> Logits:
 def _read_floats(values: ArrayLike, name: str, *, ensure_all_finite: bool) -> NDArray:
     if values is None:
         raise ValueError(f"{name} is missing.")
-    refuse_masked(values, name)
+    refuse_misread(values, name)
     refuse_dates(values, name)
     with naming(name, values):
         return check_array(
