@@ -18,7 +18,7 @@ from ._checks import (
     check_numbers,
     check_numbers_or_none,
 )
-from ._data import as_data, read_as
+from ._data import Data, as_data, read_as
 from ._interrupts import unchanged_on_error
 from ._linear_model import LinearModel
 from ._losses import LOSSES
@@ -311,7 +311,7 @@ class SoftmaxClassifier(LinearModel):
 
     def _objective(self, X: NDArray | sp.csr_array, targets: Targets) -> Objective:
         n_features = X.shape[1]
-        data = as_data(X, targets, centred=self.fit_intercept, costs=self._costs)
+        data = self._data(X, targets)
         penalty = Penalty(
             n_columns=n_features,
             total_weight=data.total_weight,
@@ -326,6 +326,9 @@ class SoftmaxClassifier(LinearModel):
         )
         loss = LOSSES[targets.loss]
         return Objective(data, loss, penalty, fit_intercept=self.fit_intercept)
+
+    def _data(self, X: Any, targets: Targets) -> Data:
+        return as_data(X, targets, centred=self.fit_intercept, costs=self._costs)
 
     def _start(self, objective: Objective, targets: Targets) -> NDArray:
         """Zeros, or the previous coefficients.

@@ -31,7 +31,7 @@ from ._path import MOST_CS, fits, grid
 from ._problem.certain import at_limit, certain
 from ._problem.objective import Objective
 from ._problem.penalty import Penalty
-from ._rows import Rows
+from ._rows import Rows, opened
 from ._sklearn import fit_context, safe_indexing
 from ._solver.minimize import minimize
 from ._solver.stop import Report, warn_if_not_converged
@@ -517,7 +517,7 @@ class _Fold:
         """Scores, coefficients and iterations, by l1_ratio and C; whether no class lacks mass."""
         if isinstance(self.X, Rows):  # which are read in their order
             train, test = np.sort(train), np.sort(test)
-        X = self.model._as_rows(self.X[train])
+        X = opened(self.X[train], self.model._costs.part_bytes)
         if task.is_told:
             task.data = {"X": X, "y": safe_indexing(self.y, train), "metadata": None}
         with task:
@@ -568,11 +568,10 @@ class _Fold:
 
     def _loss(self, test: NDArray) -> Callable[[Objective, Report], float]:
         """Return the function that takes a fit to its negative log-loss, averaged over labels."""
-        X, fit_intercept = self.model._as_rows(self.X[test]), self.model.fit_intercept
-        targets = fold_weights(
-            self.raw, self.weights, None, 0.0, read_as(X, self.model._costs)
-        ).take(test)
-        data = as_data(X, targets, centred=fit_intercept, costs=self.model._costs)
+        costs, fit_intercept = self.model._costs, self.model.fit_intercept
+        X = opened(self.X[test], costs.part_bytes)
+        targets = fold_weights(self.raw, self.weights, None, 0.0, read_as(X, costs)).take(test)
+        data = as_data(X, targets, centred=fit_intercept, costs=costs)
         nothing = Penalty(n_columns=data.n_columns, total_weight=data.total_weight, C=np.inf)
         losses = Objective(data, LOSSES[targets.loss], nothing, fit_intercept=fit_intercept)
 
@@ -587,7 +586,7 @@ class _Fold:
         self, model: SoftmaxClassifier, targets: Targets, test: NDArray
     ) -> Callable[[Objective, Report], float]:
         """Return the function that takes a fit to what the scorer says of it."""
-        X, y = self.model._as_rows(self.X[test]), safe_indexing(self.y, test)
+        X, y = opened(self.X[test], self.model._costs.part_bytes), safe_indexing(self.y, test)
         multilabel = self.raw.form == "multilabel"
         scorer = self.scorer
         if scorer is None:

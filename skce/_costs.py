@@ -49,6 +49,8 @@ class DataCosts:
     #: Bytes of rows that are in memory at a time if they are in a file or a store, which are read
     #: whole if they have no more, as integers and float16 are converted whole.
     part_bytes: int = 2**25
+    #: Sums of chunks that one task of Dask adds up.
+    fan_in: int = 8
     #: Numbers in a block of logits of a prediction.
     predicted_block: int = 2**22
 

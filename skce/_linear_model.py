@@ -28,7 +28,7 @@ from ._checks import (
 from ._costs import DEFAULT
 from ._outputs import OUTPUTS
 from ._problem.objective import Objective
-from ._rows import Rows, as_rows, check_finite, number_type
+from ._rows import Rows, check_finite, is_read_by_block, number_type, opened
 from ._solver.stop import Report
 from ._targets.mass import Targets
 from ._targets.meaning import (
@@ -308,11 +308,11 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         with naming("X", X):
             X = np.asarray(X) if isinstance(X, (list, tuple)) else X
             refuse_dates(X, "X")
-            X = self._as_rows(X)
+            X = opened(X, self._costs.part_bytes)
             if isinstance(X, Rows):
                 validate_data(self, X.header, reset=reset, skip_check_array=True)
                 checked = X
-            elif self._is_converted_by_block(X):
+            elif is_read_by_block(X, self._costs.part_bytes):
                 checked = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
             else:
                 half = getattr(X, "dtype", None) == np.float16
@@ -322,19 +322,6 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 return checked if checked.dtype.kind == "f" else checked.astype(np.float64)
         check_finite(checked, "X", type(self).__name__, self._costs.part_bytes)
         return checked
-
-    def _as_rows(self, X: Any) -> Any:
-        """X, read whole if it is in a file or a store and small; there else, as `Rows`."""
-        rows = as_rows(X)
-        if rows is None:
-            return X
-        return np.asarray(rows) if rows.nbytes <= self._costs.part_bytes else rows
-
-    def _is_converted_by_block(self, X: Any) -> bool:
-        """Whether X is an array so large that it is looked at and converted block by block."""
-        if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "biuf":
-            return False
-        return X.size * number_type(X.dtype).itemsize > self._costs.part_bytes
 
     def _predict_codes(self, X: Any) -> NDArray:
         """Positions in `classes_`, or an indicator matrix, block by block."""

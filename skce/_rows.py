@@ -204,6 +204,21 @@ def as_rows(X: Any) -> Rows | None:
     return Rows(X) if is_table and hasattr(X, "__getitem__") else None
 
 
+def opened(X: Any, n_bytes: int) -> Any:
+    """Return a table in a file or a store as `Rows`, or read if it is small; else X."""
+    rows = as_rows(X)
+    if rows is None:
+        return X
+    return np.asarray(rows) if rows.nbytes <= n_bytes else rows
+
+
+def is_read_by_block(X: Any, n_bytes: int) -> bool:
+    """Whether X is an array so large that it is looked at, and converted, block by block."""
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "biuf":
+        return False
+    return X.size * number_type(X.dtype).itemsize > n_bytes
+
+
 #: What arrays and frames have that are in memory, or on a device.
 _IN_MEMORY = (
     "iloc",

@@ -12,18 +12,18 @@ ROOT = Path(skce.__file__).parent
 #: Rooms from the ground up. A module imports from rooms below it, and from its own package.
 ROOMS = [
     ["_warnings", "_sklearn", "_threads", "_costs"],
-    ["_checks", "_interrupts", "_callbacks"],
+    ["_checks", "_interrupts", "_callbacks", "_rows"],
     ["_targets"],
     ["_losses", "_data"],
     ["_problem", "_outputs"],
     ["_solver"],
-    ["metrics", "optimize"],
+    ["metrics", "optimize", "data"],
     ["model_selection"],
     ["_linear_model"],
     ["_classifier"],
     ["_path"],
     ["_classifier_cv"],
-    ["displays"],
+    ["displays", "dask"],
     ["__init__"],
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}

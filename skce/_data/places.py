@@ -50,7 +50,7 @@ def as_data(
         full = np.flatnonzero(np.bincount(X.indices, minlength=X.shape[1]) >= X.shape[0])
         if not len(full):
             return CSRData(X, targets, dtype=dtype, costs=costs)
-    centre, distance = _far_from_zero(X, full, costs)
+    centre, distance = far_from_zero(X, full, costs)
     if centre is None or not centred:
         data = place(X, targets, dtype=dtype if centre is None else np.float64, costs=costs)
         data.distance = distance
@@ -63,7 +63,7 @@ def as_data(
     return place(X, targets, centre, dtype, costs=costs)
 
 
-def _far_from_zero(X: Any, columns: NDArray | slice, costs: Costs) -> tuple[NDArray | None, float]:
+def far_from_zero(X: Any, columns: NDArray | slice, costs: Costs) -> tuple[NDArray | None, float]:
     """Means of columns, by some rows, where they are so far from zero that digits are lost.
 
     And how far, in standard deviations, those are that are not constant, if there are two or more.

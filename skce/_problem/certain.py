@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from . import kernels
 from .objective import Objective
 
 
@@ -29,12 +30,13 @@ def certain(objective: Objective) -> tuple[NDArray, NDArray]:
     holds, fails = np.zeros((2, n_outputs), dtype=bool)
     if not objective.layout.fit_intercept:
         return holds, fails
-    for block, _ in objective.data.chunks(objective.costs.certain_rows):
-        t, mass = block.t.dense(n_outputs), block.t.mass
-        holds |= (t > 0).any(axis=1)
-        fails |= (mass > t).any(axis=1)
-        if holds.all() and fails.all():
-            break
+    few = objective.costs.certain_rows
+    for block, _ in objective.data.chunks(few, few):
+        found = np.array(kernels.sides_with_mass(block, n_outputs), dtype=bool)
+        holds, fails = holds | found[:n_outputs], fails | found[n_outputs:]
+    if not (holds.all() and fails.all()) and objective.data.n_rows > few:
+        every = objective.data.maximum(kernels.sides_with_mass, n_outputs)
+        holds, fails = np.array(every, dtype=bool).reshape(2, -1)
     return ~holds & fails, holds & ~fails
 
 

@@ -73,6 +73,12 @@ def moments(block: Block, total_weight: float) -> tuple[NDArray, NDArray]:
     return block.X.moments(block.weights.astype(np.float64) / total_weight)
 
 
+def sides_with_mass(block: Block, n_outputs: int) -> tuple[float, ...]:
+    """Whether each output has target mass, and then whether each lacks some, as 0 and 1."""
+    t, mass = block.t.dense(n_outputs), block.t.mass
+    return tuple(np.concatenate([(t > 0).any(axis=1), (mass > t).any(axis=1)]).astype(float))
+
+
 def diagonal(
     block: Block, loss: Loss, A: NDArray, a: NDArray, mean: NDArray | None
 ) -> tuple[NDArray, NDArray]:

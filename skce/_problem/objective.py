@@ -218,19 +218,16 @@ class Objective:
 
     def far_curvature(self, theta: NDArray, step: NDArray, farthest: float) -> float:
         """Curvature along a step of rows whose logits that moves farther than that."""
-        A, a = (
-            np.concatenate(pair)
-            for pair in zip(*map(self.layout.unpack, (theta, step)), strict=True)
-        )
+        both = zip(*map(self.layout.unpack, (theta, step)), strict=True)
+        A, a = map(np.concatenate, both)
         sent = self.data.coefficients(A, a)
         (far,) = self.data.sum(kernels.far_curvature, self.loss, *sent, farthest, width=len(A))
         return far / self.data.total_weight
 
-    def recession(self, direction: NDArray) -> tuple[float, float]:
+    def recession(self, direction: NDArray) -> tuple[float, ...]:
         """How far a direction moves the logits of a row, and how much a row loses far along it."""
         sent = self.data.coefficients(*self.layout.unpack(direction))
-        far, lost = self.data.maximum(kernels.recession, self.loss, *sent, self.costs.far_along)
-        return far, lost
+        return self.data.maximum(kernels.recession, self.loss, *sent, self.costs.far_along)
 
     def rounding(self, theta: NDArray) -> tuple[float, float]:
         """How much rounding of the logits changes F, and how much lower F may be for that.
@@ -271,16 +268,16 @@ class Objective:
     def rounded(self) -> Objective:
         """Return F of rows that are rounded where that makes passes faster; itself elsewhere."""
         data = self.data.rounded()
-        if data is self.data:
-            return self
-        other = copy(self)
-        other.data = data
-        return other
+        return self if data is self.data else self._through(data)
 
     def telling(self, tell: Callable[[float], None]) -> Objective:
         """Return F of the same rows, whose sums tell how far they are if that takes long."""
+        return self._through(self.data.telling(tell))
+
+    def _through(self, data: Data) -> Objective:
+        """Return F of the same rows, read in another way."""
         other = copy(self)
-        other.data = self.data.telling(tell)
+        other.data = data
         return other
 
     def _of(self, data: Data) -> Objective:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -119,8 +120,9 @@ class Targets:
     ----------
     raw : RawTargets
     sample_weight : ndarray of shape (n_samples,), or None
-        Non-negative, finite, not all zero.
-    class_weight : dict, "balanced" or None
+        Non-negative, finite, not all zero unless these are a part of the rows.
+    class_weight : dict, "balanced", None, ClassFold or OutputFold
+        A fold if these are a part of the rows: it is that of all of them.
     label_smoothing : float in [0, 1)
     dtype : dtype
         Of the blocks: that of X.
@@ -142,10 +144,11 @@ class Targets:
         self,
         raw: RawTargets,
         sample_weight: NDArray | None,
-        class_weight: ClassWeight,
+        class_weight: ClassWeight | ClassFold | OutputFold,
         label_smoothing: float,
         dtype: DTypeLike,
     ):
+        self._is_part = isinstance(class_weight, (ClassFold, OutputFold))
         self.classes = raw.classes
         self.form = raw.form
         self.loss = raw.loss
@@ -176,7 +179,17 @@ class Targets:
         taken.total_weight = float(taken.weights.sum(dtype=np.float64))
         return taken
 
-    def _prepare(self, class_weight: ClassWeight, eps: float) -> None:
+    @classmethod
+    def joined(cls, parts: list[Targets]) -> Targets:
+        """Return the targets of all parts of the same targets, one after the other."""
+        joined = copy(parts[0])
+        for name in (*_BY_ROW, *joined._by_row):
+            values = [getattr(part, name) for part in parts]
+            setattr(joined, name, None if values[0] is None else np.concatenate(values))
+        joined.total_weight = float(joined.weights.sum(dtype=np.float64))
+        return joined
+
+    def _prepare(self, class_weight: Any, eps: float) -> None:
         """Prepare what `block` needs, in arrays of shape (n_samples,) and (K,) at most."""
         raise NotImplementedError
 
@@ -196,7 +209,15 @@ class Targets:
             mass += mass_of_columns(1 - y if complement else y, weights[start:stop])
         return mass
 
-    def _fold_classes(self, class_weight: ClassWeight, eps: float) -> ClassFold:
+    def _check_some_mass(self, mass: NDArray) -> None:
+        """Check that there is mass in some row; of a part of the rows that is not asked."""
+        if not self._is_part:
+            check_some_mass(mass)
+
+    def _fold_classes(self, class_weight: Any, eps: float) -> ClassFold:
+        if isinstance(class_weight, ClassFold):
+            return class_weight
+
         def mass() -> NDArray:
             return self._mass(self.weights)
 
@@ -217,14 +238,14 @@ class LabelTargets(Targets):
             rest = rest - self._spread[rows] * self._background[reference]
         return HardBlock(mass, reference, rest, on, self._spread[rows], self._background)
 
-    def _prepare(self, class_weight: ClassWeight, eps: float) -> None:
+    def _prepare(self, class_weight: Any, eps: float) -> None:
         fold = self._fold_classes(class_weight, eps)
         by_row = self.weights
         if class_weight is not None:
             by_row = by_row * fold.weights.astype(self.dtype)[self._values]
         self._on = by_row if eps == 0 else by_row * (1 - eps)
         self._spread, self._total, background = self._rest(fold, by_row, eps)
-        _check_some_mass(self._total)
+        self._check_some_mass(self._total)
         self._background = background.astype(self.dtype) if eps else None
 
     def _rest(self, fold: ClassFold, by_row: NDArray, eps: float) -> tuple[NDArray, ...]:
@@ -257,7 +278,7 @@ class DistributionTargets(Targets):
         mass, reference = self._total[rows], self._reference[rows]
         return SoftBlock(mass, reference, mass - t[reference, np.arange(t.shape[1])], t)
 
-    def _prepare(self, class_weight: ClassWeight, eps: float) -> None:
+    def _prepare(self, class_weight: Any, eps: float) -> None:
         self._fold = fold = self._fold_classes(class_weight, eps)
         self._row_scale = self._renormalised(self.weights).astype(self.dtype, copy=False)
         n = len(self._values)
@@ -269,7 +290,7 @@ class DistributionTargets(Targets):
             self._total[rows] = self._row_scale[rows] * t.sum(axis=1)
             self._reference[rows] = t.argmax(axis=1)
         self._total += self.weights * float(fold.background.sum())
-        _check_some_mass(self._total)
+        self._check_some_mass(self._total)
 
     def _mass(self, weights: NDArray) -> NDArray:
         return self._column_mass(self._renormalised(weights))
@@ -292,10 +313,13 @@ class OutputTargets(Targets):
         mass += t
         return SoftBlock(mass, _NO_ROWS, mass, t)
 
-    def _prepare(self, class_weight: ClassWeight, eps: float) -> None:
+    def _prepare(self, class_weight: Any, eps: float) -> None:
         def masses() -> tuple[NDArray, NDArray]:
             return self._column_mass(self.weights, complement=True), self._mass(self.weights)
 
+        if isinstance(class_weight, OutputFold):
+            self._fold = class_weight
+            return
         self._fold = fold_outputs(
             class_weight,
             eps,
@@ -306,7 +330,7 @@ class OutputTargets(Targets):
         )
         factors = self._fold.factors
         if factors and isinstance(class_weight, dict) and self.form == "sigmoid" and not eps:
-            _check_some_mass(np.multiply(factors, masses()))
+            check_some_mass(np.multiply(factors, masses()))
 
     def _mass(self, weights: NDArray) -> NDArray:
         return self._column_mass(weights)
@@ -328,7 +352,7 @@ _FORMS: dict[tuple[str, str], type[Targets]] = {
 def fold_weights(
     raw: RawTargets,
     sample_weight: NDArray | None,
-    class_weight: ClassWeight,
+    class_weight: ClassWeight | ClassFold | OutputFold,
     label_smoothing: float,
     dtype: DTypeLike,
 ) -> Targets:
@@ -340,7 +364,8 @@ def fold_weights(
 _NO_ROWS = np.empty(0, dtype=np.intp)
 
 
-def _check_some_mass(mass: NDArray) -> None:
+def check_some_mass(mass: NDArray) -> None:
+    """Refuse class weights that leave nothing."""
     if not mass.any():
         raise ValueError(
             "class_weight is zero for every class with target mass in rows of positive weight: at "

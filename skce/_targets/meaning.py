@@ -257,6 +257,12 @@ def _is_missing(label: Any) -> bool:
 
 
 def _read_probabilities(y: NDArray, loss: str) -> RawTargets:
+    y = probabilities_of_one(y, loss)
+    return RawTargets(np.array([0, 1]), "sigmoid", "outputs", y)
+
+
+def probabilities_of_one(y: NDArray, loss: str) -> NDArray:
+    """Check floats that are no labels, and return them as the probability of class 1, a column."""
     if loss != "binary":
         row = int((y != np.floor(y)).argmax())
         raise ValueError(
@@ -264,7 +270,7 @@ def _read_probabilities(y: NDArray, loss: str) -> RawTargets:
             f"{loss!r} a 1-D y must hold class labels, but row {row} of y is {y[row]:g}. If y is "
             "the probability of class 1, set loss='binary'; if it is a quantity, use a regressor."
         )
-    return RawTargets(np.array([0, 1]), "sigmoid", "outputs", check_unit_interval(y).reshape(-1, 1))
+    return check_unit_interval(y).reshape(-1, 1)
 
 
 def check_unit_interval(y: NDArray) -> NDArray:
@@ -292,17 +298,31 @@ def _read_matrix(y: NDArray | Rows, loss: str, names: NDArray | None) -> RawTarg
         matrix = matrix if isinstance(y, Rows) else found
         totals.append(total)
         present |= found.max(axis=0) > 0
-    total = np.concatenate(totals)
+    total, raw = np.concatenate(totals), meaning_of_matrix(matrix, present, loss, names)
+    is_off = raw.kind == "distributions" and is_off_one(total, y.shape[1]).any()
+    return replace(raw, row_sum=total) if is_off else raw
+
+
+def meaning_of_matrix(y: Any, present: NDArray, loss: str, names: NDArray | None) -> RawTargets:
+    """Decide what a checked matrix of probabilities means.
+
+    Parameters
+    ----------
+    y : ndarray or Rows of shape (n_samples, K)
+    present : ndarray of bool, shape (K,)
+        Columns that have mass.
+    loss : {"auto", "categorical", "binary"}
+    names : ndarray of shape (K,), or None
+    """
     classes = np.arange(y.shape[1]) if names is None else names
     if loss == "binary":  # an indicator matrix has columns, not classes, for scikit-learn too
-        return RawTargets(classes, "multilabel", "outputs", matrix)
+        return RawTargets(classes, "multilabel", "outputs", y)
     if present.sum() < 2:
         raise_one_class(classes[present.argmax()])
-    row_sum = total if is_off_one(total, len(classes)).any() else None
     columns = sorting(classes)
     if columns is not None:
         classes = classes[columns]
-    return RawTargets(classes, "softmax", "distributions", matrix, row_sum, columns)
+    return RawTargets(classes, "softmax", "distributions", y, None, columns)
 
 
 def raise_one_class(label: Any) -> NoReturn:
@@ -424,13 +444,17 @@ def _explain_row(
 
 
 # ------------------------------------------------------------------------- weights and accuracy
-def check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray | None:
+def check_sample_weight(
+    sample_weight: ArrayLike | None, n_rows: int, *, whole: bool = True
+) -> NDArray | None:
     """Check sample weights; a number stands for that weight in every row.
 
     Parameters
     ----------
     sample_weight : array-like of shape (n_samples,), number or None
     n_rows : int
+    whole : bool, default=True
+        Whether these are the weights of all rows, so that one must be positive.
 
     Returns
     -------
@@ -459,16 +483,23 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray
             f"sample_weight must not be negative, but row {row} has {weights[row]:g}. Drop the "
             "row, or give it weight zero."
         )
+    if not whole:
+        return weights
     if not weights.any():
         raise ValueError("sample_weight is zero in every row: at least one must be positive.")
     with np.errstate(over="ignore"):
         total = weights.sum(dtype=np.float64)
+    check_total_weight(total)
+    return weights
+
+
+def check_total_weight(total: float) -> None:
+    """Check that the sum of all weights is in the range of float64."""
     if not 1 / _LARGEST_TOTAL <= total <= _LARGEST_TOTAL:
         raise ValueError(
             f"sample_weight sums to {total:g}, which leaves no room for products in float64: "
             "divide it by its maximum."
         )
-    return weights
 
 
 def expected_accuracy(y: ArrayLike, codes: NDArray, classes: NDArray, form: str) -> NDArray | None:

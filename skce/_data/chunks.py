@@ -1,0 +1,252 @@
+"""Rows in chunks of Dask collections, wherever its scheduler has them.
+
+A sum is a task for each chunk, and a tree of tasks that add up what they return. Coefficients
+travel in the graph, where no worker takes them along when it dies. Chunks stay where Dask keeps
+them; samples of the rows come to this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from copy import copy
+from typing import Any
+
+import dask
+import numpy as np
+import scipy.sparse as sp
+from dask.delayed import delayed
+from numpy.typing import DTypeLike, NDArray
+
+from .._costs import Costs
+from .._targets.mass import Targets
+from .block import Block
+from .memory import CSRData, DenseData, MemoryData, as_sum, plus
+
+
+class ChunkedData:
+    """Chunks of rows; for the attributes see `Data`.
+
+    Parameters
+    ----------
+    parts : list of Delayed
+        Each a `MemoryData`.
+    sizes : list of int
+        Rows of each part, of which there is at least one.
+    total_weight : float
+    n_columns, n_outputs : int
+    dtype, stored_dtype : dtype
+    is_sparse : bool
+    work_per_logit : int
+    centre : ndarray of shape (n_columns,), or None
+    distance : float
+    costs : Costs
+    """
+
+    def __init__(
+        self,
+        parts: list[Any],
+        sizes: list[int],
+        *,
+        total_weight: float,
+        n_columns: int,
+        n_outputs: int,
+        dtype: np.dtype,
+        stored_dtype: np.dtype,
+        is_sparse: bool,
+        work_per_logit: int,
+        centre: NDArray | None,
+        distance: float,
+        costs: Costs,
+    ):
+        self.parts = parts
+        self.ends = np.cumsum(sizes)
+        self.n_rows = int(self.ends[-1])
+        self.total_weight, self.n_columns, self.n_outputs = total_weight, n_columns, n_outputs
+        self.dtype, self.stored_dtype = dtype, stored_dtype
+        self.is_sparse, self.work_per_logit = is_sparse, work_per_logit
+        self.centre, self.distance, self.costs = centre, distance, costs
+        #: What a map kept of each part.
+        self._kept: list[Any] = [None] * len(parts)
+        self._taken: dict[int, MemoryData] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of X."""
+        numbers = self.n_rows * (self.work_per_logit if self.is_sparse else self.n_columns)
+        return numbers * (self.stored_dtype.itemsize + 4 * self.is_sparse)
+
+    def coefficients(self, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
+        """Return coefficients in the type of number of the rows."""
+        return np.asarray(A, dtype=self.dtype), a.astype(self.dtype)[:, None]
+
+    def sum(
+        self,
+        kernel: Callable[..., tuple[Any, ...]],
+        *arguments: Any,
+        width: int | None = None,
+        rows: int | None = None,
+        runs: int | None = None,
+        dtype: DTypeLike = np.float64,
+    ) -> tuple[Any, ...]:
+        """Add up what a kernel returns for each block; see `Data`."""
+        options = {"width": width, "rows": rows, "runs": runs}
+        total = self._gathered(_sum, _added, (kernel, arguments, options))
+        return tuple([as_sum(own, dtype) for own in total])
+
+    def maximum(
+        self, kernel: Callable[..., tuple[float, ...]], *arguments: Any
+    ) -> tuple[float, ...]:
+        """Return the largest of the numbers that a kernel returns for each block."""
+        return self._gathered(_maximum, _largest, (kernel, arguments))
+
+    def map(
+        self, kernel: Callable[..., Any], *arguments: Any, rows: int | None = None
+    ) -> ChunkedData:
+        """Return these rows with what a kernel returns for each block, as its `kept`."""
+        sent = _delayed((kernel, arguments, rows))
+        mapped = copy(self)
+        mapped._kept = list(dask.persist(*[delayed(_map)(part, sent) for part in self.parts]))
+        return mapped
+
+    def chunks(self, size: int, most: int | None = None) -> Iterator[tuple[Block, NDArray]]:
+        """Blocks of `size` rows in this process, each with weights that sum to 1 over all."""
+        if most is not None and self.n_rows > most:
+            if most not in self._taken:
+                self._taken[most] = self.take(self._sample(most))
+            yield from self._taken[most].chunks(size)
+            return
+        if size >= self.n_rows:
+            yield from self.take(np.arange(self.n_rows)).chunks(size)
+            return
+        for part in self.parts:
+            here: MemoryData = part.compute()
+            share = here.targets.weights.astype(np.float64) / self.total_weight
+            for start in range(0, here.n_rows, size):
+                stop = min(start + size, here.n_rows)
+                yield here._block(start, stop), share[start:stop]
+
+    def sample(self, n_rows: int) -> MemoryData:
+        """Return a random sample of the rows in this process, always the same one."""
+        return self.take(np.sort(np.random.default_rng(1).choice(self.n_rows, n_rows, False)))
+
+    def take(self, indices: NDArray) -> MemoryData:
+        """Return the given rows, which are in ascending order, in this process."""
+        edges = np.searchsorted(indices, [0, *self.ends])
+        starts = [0, *self.ends[:-1]]
+        asked = [
+            delayed(_take)(part, indices[first:last] - start)
+            for part, first, last, start in zip(
+                self.parts, edges[:-1], edges[1:], starts, strict=True
+            )
+            if last > first
+        ]
+        return _joined(list(dask.compute(*asked)))
+
+    def columns(self, columns: NDArray) -> ChunkedData:
+        """Return a copy of the given columns."""
+        some = copy(self)
+        sent = _delayed(columns)
+        some.parts = list(dask.persist(*[delayed(_columns)(part, sent) for part in self.parts]))
+        some._kept, some._taken = [None] * len(self.parts), {}
+        some.n_columns = len(columns)
+        some.centre = None if self.centre is None else self.centre[columns]
+        some.work_per_logit = max(1, self.work_per_logit * len(columns) // self.n_columns)
+        return some
+
+    def telling(self, tell: Callable[[float], None]) -> ChunkedData:
+        """Return these rows: Dask has progress bars of its own."""
+        del tell
+        return self
+
+    def rounded(self) -> ChunkedData:
+        """Return these rows."""
+        return self
+
+    def _sample(self, n_rows: int) -> NDArray:
+        return np.sort(np.random.default_rng(0).choice(self.n_rows, n_rows, replace=False))
+
+    def _gathered(self, task: Callable, merge: Callable, sent: Any) -> Any:
+        """Return what a task returns for all parts, merged some at a time in a fixed order."""
+        sent = _delayed(sent)
+        found = [
+            delayed(task)(part, kept, sent)
+            for part, kept in zip(self.parts, self._kept, strict=True)
+        ]
+        few = self.costs.fan_in
+        while len(found) > 1:
+            found = [delayed(merge)(found[i : i + few]) for i in range(0, len(found), few)]
+        return found[0].compute()
+
+
+def _delayed(sent: Any) -> Any:
+    """Return arguments as one task, which all others share."""
+    return delayed(sent, traverse=False)
+
+
+def _with(part: MemoryData, kept: Any) -> MemoryData:
+    if kept is None:
+        return part
+    part = copy(part)
+    part._blocks, part._kept = {}, kept
+    return part
+
+
+def _sum(part: MemoryData, kept: Any, sent: Any) -> tuple[Any, ...]:
+    kernel, arguments, options = sent
+    return _with(part, kept).sum(kernel, *arguments, **options)
+
+
+def _added(sums: list[tuple[Any, ...]]) -> tuple[Any, ...]:
+    total = tuple([np.array(own) if isinstance(own, np.ndarray) else own for own in sums[0]])
+    for part in sums[1:]:
+        total = plus(total, part)
+    return total
+
+
+def _maximum(part: MemoryData, kept: Any, sent: Any) -> tuple[float, ...]:
+    kernel, arguments = sent
+    return _with(part, kept).maximum(kernel, *arguments)
+
+
+def _largest(found: list[tuple[float, ...]]) -> tuple[float, ...]:
+    return tuple(map(max, zip(*found, strict=True)))
+
+
+def _map(part: MemoryData, sent: Any) -> Any:
+    kernel, arguments, rows = sent
+    return part.map(kernel, *arguments, rows=rows)._kept
+
+
+def _take(part: MemoryData, indices: NDArray) -> MemoryData:
+    return part.take(indices)
+
+
+def _columns(part: MemoryData, columns: NDArray) -> MemoryData:
+    return part.columns(columns)
+
+
+def _joined(parts: list[MemoryData]) -> MemoryData:
+    """Return the rows of all parts, one after the other."""
+    joined = copy(parts[0])
+    values = [part.X for part in parts]
+    X = sp.vstack(values, format="csr") if sp.issparse(values[0]) else np.concatenate(values)
+    joined._hold(X, Targets.joined([part.targets for part in parts]))
+    return joined
+
+
+def part_of(
+    X: Any,
+    targets: Targets,
+    centre: NDArray | None,
+    dtype: np.dtype,
+    stored_dtype: np.dtype,
+    costs: Costs,
+) -> MemoryData:
+    """Return checked rows with their targets, as a worker computes with them."""
+    X = X.astype(stored_dtype, copy=False) if X.dtype.kind == "f" else X
+    if not sp.issparse(X):
+        return DenseData(X, targets, centre, dtype, costs=costs)
+    if centre is not None and not X.has_canonical_format:  # an element may be stored in parts
+        X = X.copy()
+        X.sum_duplicates()
+    return CSRData(X, targets, centre, dtype, costs=costs)

@@ -1,0 +1,620 @@
+"""The same estimator, and log-loss, on Dask collections.
+
+Chunks stay where Dask keeps them, in threads of this process or on workers of a cluster, and are
+computed by the scheduler of the moment: threads without a client, `distributed` with one. What
+comes here are sums over all rows, and samples of them. If X is not in memory yet it is read in
+every pass: ``X = X.persist()`` keeps it if the workers have room for it.
+
+It needs the extra ``dask``.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ._checks import check_sparse, naming, refuse_dates, refuse_misread, to_numpy
+from ._classifier import SoftmaxClassifier as _InMemory
+from ._rows import check_finite, number_type
+from ._targets.meaning import as_names, check_y, kind_of_labels
+from ._targets.merged import Merged, Seen, look, merge, numbered_from
+from .metrics import log_loss as _log_loss
+
+try:
+    import dask
+    import dask.array as da
+    from dask.delayed import delayed
+
+    from ._data.chunks import ChunkedData, part_of
+    from ._data.places import far_from_zero
+except ImportError as error:
+    raise ImportError(
+        "skce.dask needs Dask, which is not installed: pip install 'skce[dask]'."
+    ) from error
+
+__all__ = ["SoftmaxClassifier", "log_loss"]
+
+#: Bytes of a chunk whose finiteness is looked at at a time.
+_LOOKED_AT = 2**25
+
+
+class _SeenX(NamedTuple):
+    """What a chunk of X is."""
+
+    n_rows: int
+    n_columns: int
+    dtype: np.dtype
+    is_sparse: bool
+    n_stored: int
+    #: Elements stored in each column, if it is sparse.
+    of_columns: NDArray | None
+
+
+class _Chunks(NamedTuple):
+    """A collection chunk by chunk.
+
+    Attributes
+    ----------
+    parts : list of Delayed
+    sizes : tuple of int, or None
+        Rows of each, if they are known.
+    names : list, or None
+        Names of the columns of a data frame.
+    """
+
+    parts: list[Any]
+    sizes: tuple[int, ...] | None
+    names: list | None = None
+
+
+class _X(NamedTuple):
+    """Chunks of X, and what they are together."""
+
+    parts: list[Any]
+    seen: list[_SeenX]
+    shape: tuple[int, int]
+
+
+class _Y(NamedTuple):
+    """Chunks of y and of the weights, and what they mean together."""
+
+    y: list[Any]
+    weights: list[Any]
+    merged: Merged
+
+    @property
+    def classes(self) -> NDArray:
+        """Names of the classes."""
+        return self.merged.classes
+
+    @property
+    def form(self) -> str:
+        """How logits become probabilities."""
+        return self.merged.form
+
+    @property
+    def loss(self) -> str:
+        """Name of the loss."""
+        return self.merged.loss
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of coefficient vectors."""
+        return self.merged.n_outputs
+
+    @property
+    def total_weight(self) -> float:
+        """Sum of the weights."""
+        return self.merged.total_weight
+
+
+class SoftmaxClassifier(_InMemory):
+    """:class:`skce.SoftmaxClassifier` on Dask collections.
+
+    It has the same parameters and fitted attributes, and finds the same optimum. `fit` takes arrays
+    and data frames of Dask, whose chunks are dense or of scipy.sparse; predictions for these are
+    lazy, and for anything else those of :class:`skce.SoftmaxClassifier`.
+
+    See Also
+    --------
+    skce.SoftmaxClassifier : Parameters and attributes.
+
+    Notes
+    -----
+    A pass over the rows is a task for each chunk. If a fit needs some of the rows, for whitening
+    and for Hessian products, it takes a fixed sample of them into this process. In chunks of 100 MB
+    and more the overhead of the scheduler, of about 1 ms for each task, is small.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from sklearn.datasets import load_iris
+    >>> from skce.dask import SoftmaxClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> X, y = da.from_array(X, chunks=(50, 4)), da.from_array(y, chunks=50)
+    >>> clf = SoftmaxClassifier().fit(X, y)
+    >>> clf.predict_proba(X)
+    dask.array<concatenate, shape=(150, 3), dtype=float64, chunksize=(50, 3), ...>
+    >>> clf.predict(X[:3]).compute()
+    array([0, 0, 0])
+    >>> round(clf.score(X, y), 2)
+    0.97
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SoftmaxClassifier:
+        """Fit the coefficients.
+
+        Parameters
+        ----------
+        X : dask.array.Array or dask.dataframe.DataFrame of shape (n_samples, n_features)
+            Features. All columns are in one chunk.
+        y : dask.array.Array, dask.dataframe.Series or dask.dataframe.DataFrame
+            Labels, or target probabilities, as :meth:`skce.SoftmaxClassifier.fit` takes them, in
+            chunks of the same rows as X. The names of the columns of a data frame become
+            `classes_`.
+        sample_weight : dask.array.Array or dask.dataframe.Series, default=None
+            Non-negative weights of the rows, in chunks of the same rows.
+
+        Returns
+        -------
+        SoftmaxClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        TypeError
+            If X, y or `sample_weight` is no Dask collection.
+        ValueError
+            If something is not as described. The message names the row, counted from the first of
+            all chunks. The estimator is then as it was before the call.
+        """
+        super().fit(X, y, sample_weight)
+        return self
+
+    def decision_function(self, X: Any) -> Any:
+        """Logits of the classes; lazy for a Dask collection.
+
+        Parameters
+        ----------
+        X : Dask collection or array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        dask.array.Array or ndarray of shape (n_samples,) or (n_samples, n_classes)
+            As :meth:`skce.SoftmaxClassifier.decision_function` returns them.
+        """
+        one = self._form in ("sigmoid", "softmax") and len(self.classes_) == 2
+        return self._lazily("decision_function", X, () if one else (len(self.classes_),))
+
+    def predict(self, X: Any) -> Any:
+        """Most probable class of each row; lazy for a Dask collection.
+
+        Parameters
+        ----------
+        X : Dask collection or array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        dask.array.Array or ndarray of shape (n_samples,) or (n_samples, n_classes)
+            As :meth:`skce.SoftmaxClassifier.predict` returns them.
+        """
+        if self._form == "multilabel":
+            return self._lazily("predict", X, (len(self.classes_),), np.dtype(np.int64))
+        return self._lazily("predict", X, (), self.classes_.dtype)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Probabilities of the classes; lazy for a Dask collection.
+
+        Parameters
+        ----------
+        X : Dask collection or array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        dask.array.Array or ndarray of shape (n_samples, n_classes)
+            As :meth:`skce.SoftmaxClassifier.predict_proba` returns them.
+        """
+        return self._lazily("predict_proba", X, (len(self.classes_),))
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Logarithms of the probabilities; lazy for a Dask collection.
+
+        Parameters
+        ----------
+        X : Dask collection or array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        dask.array.Array or ndarray of shape (n_samples, n_classes)
+            As :meth:`skce.SoftmaxClassifier.predict_log_proba` returns them.
+        """
+        return self._lazily("predict_log_proba", X, (len(self.classes_),))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Mean accuracy, of all chunks; for probability targets its expectation.
+
+        Parameters
+        ----------
+        X : Dask collection or array-like of shape (n_samples, n_features)
+            Features.
+        y : Dask collection or array-like
+            Labels or target probabilities, in chunks of the same rows.
+        sample_weight : Dask collection or array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            As :meth:`skce.SoftmaxClassifier.score` returns it.
+        """
+        if not dask.is_dask_collection(X):
+            return super().score(X, y, sample_weight)
+        parts, targets, weights = _aligned(X=X, y=y, sample_weight=sample_weight)
+        model = delayed(self.to_local())
+        found = [
+            delayed(_score)(model, *part)
+            for part in zip(parts.parts, targets.parts, weights.parts, strict=True)
+        ]
+        return _ratio(dask.compute(*found))
+
+    def to_local(self) -> _InMemory:
+        """Return the same estimator for arrays in memory.
+
+        Returns
+        -------
+        skce.SoftmaxClassifier
+            With the same parameters, fitted if this one is.
+        """
+        local = _InMemory(**self.get_params())
+        for name, value in vars(self).items():
+            if not hasattr(local, name):
+                setattr(local, name, value)
+        return local
+
+    def _lazily(self, method: str, X: Any, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """Return what a method of the local estimator returns for each chunk."""
+        check_is_fitted(self)
+        if not dask.is_dask_collection(X):
+            return getattr(super(), method)(X)
+        chunks = _chunks(X, "X")
+        model = delayed(self.to_local())
+        dtype = self.coef_.dtype if dtype is None else dtype
+        sizes = chunks.sizes or (np.nan,) * len(chunks.parts)
+        found = [
+            da.from_delayed(delayed(_call)(model, method, part), (size, *shape), dtype)
+            for part, size in zip(chunks.parts, sizes, strict=True)
+        ]
+        return da.concatenate(found)
+
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> Any:
+        given = {"X": X, "y": y}
+        given |= {} if sample_weight is None else {"sample_weight": sample_weight}
+        for name, values in given.items():
+            if not dask.is_dask_collection(values):
+                raise TypeError(
+                    f"{name} must be a Dask collection, got {type(values).__name__}. For arrays in "
+                    "memory use skce.SoftmaxClassifier, or da.from_array."
+                )
+        x, t, w = _aligned(X=X, y=y, sample_weight=sample_weight)
+        loss = self.loss
+        looks = [
+            delayed(_look)(*parts, loss) for parts in zip(x.parts, t.parts, w.parts, strict=True)
+        ]
+        found = dask.compute(*looks)
+        starts = [*accumulate((seen[0] for seen in found), initial=0)]
+        for start, seen in zip(starts, found, strict=False):
+            if isinstance(seen[1], Exception):
+                with numbered_from(start):
+                    raise seen[1]
+        seen_x: list[_SeenX] = [seen[1] for seen in found]
+        _check_alike(seen_x)
+        shape = (starts[-1], seen_x[0].n_columns)
+        if not shape[0]:
+            raise ValueError("X has no rows, in any chunk.")
+        header = X._meta if x.names is not None else np.empty((1, shape[1]))
+        validate_data(self, header, reset=True, skip_check_array=True)
+        seen_y: list[Seen] = [seen[2] for seen in found]
+        names = None if t.names is None or len(t.names) < 2 else as_names(t.names)
+        # A chunk without rows says nothing.
+        full = [i for i, seen in enumerate(seen_x) if seen.n_rows]
+        merged = merge(
+            [seen_y[i] for i in full],
+            loss,
+            self.class_weight,
+            float(self.label_smoothing),
+            names,
+        )
+        kept = _X([x.parts[i] for i in full], [seen_x[i] for i in full], shape)
+        return kept, _Y([t.parts[i] for i in full], [w.parts[i] for i in full], merged)
+
+    def _data(self, X: Any, targets: Any) -> Any:
+        """Chunks with their targets, which are folded once and stay where they are."""
+        costs, stored = self._costs, number_type(X.seen[0].dtype)
+        n_stored = sum(seen.n_stored for seen in X.seen)
+        is_sparse = X.seen[0].is_sparse
+        sizes = [seen.n_rows for seen in X.seen]
+        small = n_stored * (stored.itemsize + 4 * is_sparse) < costs.few_bytes
+        dtype = np.dtype(np.float64) if small else stored
+        folded = [
+            delayed(_fold)(targets.merged, y, w, dtype)
+            for y, w in zip(targets.y, targets.weights, strict=True)
+        ]
+        folded = list(dask.persist(*folded))
+
+        def data(centre: NDArray | None, distance: float, dtype: np.dtype) -> ChunkedData:
+            parts = [
+                delayed(_part)(x, t, centre, dtype, stored, costs)
+                for x, t in zip(X.parts, folded, strict=True)
+            ]
+            return ChunkedData(
+                parts,
+                sizes,
+                total_weight=targets.total_weight,
+                n_columns=X.shape[1],
+                n_outputs=targets.n_outputs,
+                dtype=dtype,
+                stored_dtype=stored,
+                is_sparse=is_sparse,
+                work_per_logit=max(1, n_stored // X.shape[0]) if is_sparse else X.shape[1],
+                centre=centre,
+                distance=distance,
+                costs=costs,
+            )
+
+        raw, full = data(None, 0.0, dtype), np.arange(X.shape[1])
+        if is_sparse:
+            stored_in = np.sum([seen.of_columns for seen in X.seen], axis=0)
+            full = np.flatnonzero(stored_in >= X.shape[0])
+            if not len(full):
+                return raw
+        step = max(1, X.shape[0] // costs.rows_for_centre)
+        centre, distance = far_from_zero(raw.take(np.arange(0, X.shape[0], step)).X, full, costs)
+        if centre is None:
+            return raw
+        if not self.fit_intercept:
+            return data(None, distance, np.dtype(np.float64))
+        return data(centre, 0.0, dtype)
+
+
+def log_loss(
+    y_true: Any,
+    y_proba: Any,
+    *,
+    loss: str = "categorical",
+    normalize: bool = True,
+    sample_weight: Any = None,
+    labels: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    clip: bool = True,
+) -> float:
+    """Log-loss of probabilities in Dask collections; see :func:`skce.metrics.log_loss`.
+
+    Parameters
+    ----------
+    y_true : Dask collection of shape (n_samples,) or (n_samples, n_classes)
+        Labels, or target probabilities.
+    y_proba : Dask collection of shape (n_samples, n_classes)
+        Predicted probabilities, in chunks of the same rows.
+    loss : {"categorical", "binary"}, default="categorical"
+        Whether the classes exclude each other.
+    normalize : bool, default=True
+        Return the weighted mean over rows; otherwise their weighted sum.
+    sample_weight : Dask collection of shape (n_samples,), default=None
+        Non-negative weights of the rows.
+    labels : array-like of shape (n_classes,), default=None
+        Names of the columns of predictions; by default the labels of all chunks, sorted.
+    label_smoothing : float, default=0.0
+        Share of the target mass that is spread evenly.
+    clip : bool, default=True
+        Take a predicted zero for the epsilon of the dtype.
+
+    Returns
+    -------
+    float
+        The loss in nats.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, or a row is no distribution. The message names the row, counted from
+        the first of all chunks.
+
+    See Also
+    --------
+    skce.metrics.log_loss : The same in memory.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from skce.dask import log_loss
+    >>> y = da.from_array([0, 1, 1, 0], chunks=2)
+    >>> p = da.from_array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]], chunks=(2, 2))
+    >>> round(log_loss(y, p), 4)
+    0.2990
+    """
+    t, p, w = _aligned(y_true=y_true, y_proba=y_proba, sample_weight=sample_weight)
+    if labels is None and len(getattr(y_true, "shape", (0,))) == 1:
+        found = dask.compute(*[delayed(_labels)(part) for part in t.parts])
+        known = [part for part in found if part is not None and len(part)]
+        if known and len(known) == len([part for part in found if part is None or len(part)]):
+            labels = np.unique(np.concatenate(known))
+    options = {"loss": loss, "labels": labels, "label_smoothing": label_smoothing, "clip": clip}
+    parts = zip(t.parts, p.parts, w.parts, strict=True)
+    results = dask.compute(*[delayed(_loss)(*part, options) for part in parts])
+    starts = [*accumulate((result[0] for result in results), initial=0)]
+    for start, result in zip(starts, results, strict=False):
+        if isinstance(result[1], Exception):
+            with numbered_from(start):
+                raise result[1]
+    total, mass = (float(sum(result[i] for result in results)) for i in (1, 2))
+    return _ratio([(total, mass)]) if normalize else total
+
+
+# ----------------------------------------------------------------------------- on the client
+def _chunks(values: Any, name: str) -> _Chunks:
+    """Return a collection chunk by chunk, whose columns must be in one."""
+    if hasattr(values, "to_dask_array"):  # data frames and series
+        names = list(values.columns) if hasattr(values, "columns") else None
+        return _Chunks(list(values.to_delayed()), None, names)
+    if any(np.isnan(size) for size in values.chunks[0]):
+        raise ValueError(
+            f"{name} has chunks of unknown size. Call {name}.compute_chunk_sizes() first."
+        )
+    if values.ndim > 1 and len(values.chunks[1]) > 1:
+        raise ValueError(
+            f"{name} has {len(values.chunks[1])} chunks of columns, but all columns of a row must "
+            f"be in one chunk: {name}.rechunk({{1: -1}})."
+        )
+    sizes = tuple(int(size) for size in values.chunks[0])
+    return _Chunks(list(values.to_delayed().ravel()), sizes)
+
+
+def _aligned(**collections: Any) -> list[_Chunks]:
+    """Return all collections chunk by chunk; what is None is None in every chunk."""
+    found = {
+        name: None if values is None else _chunks(values, name)
+        for name, values in collections.items()
+    }
+    (first, chunks), *_ = [(name, one) for name, one in found.items() if one is not None]
+    for name, one in found.items():
+        if one is None:
+            continue
+        known = chunks.sizes is not None and one.sizes is not None
+        if len(one.parts) != len(chunks.parts) or (known and one.sizes != chunks.sizes):
+            rows = f"({first}.chunks[0], ...)"
+            raise ValueError(
+                f"{first} and {name} are not chunked alike: {_say(chunks)} and {_say(one)}. "
+                f"Rechunk one of them: {name}.rechunk({rows})."
+            )
+    nothing = _Chunks([None] * len(chunks.parts), chunks.sizes)
+    return [nothing if one is None else one for one in found.values()]
+
+
+def _say(chunks: _Chunks) -> str:
+    """Describe the rows of chunks."""
+    if chunks.sizes is None:
+        return f"{len(chunks.parts)} partitions"
+    sizes = ", ".join(map(str, chunks.sizes[:4]))
+    return f"{len(chunks.sizes)} chunks of {sizes}{', ...' * (len(chunks.sizes) > 4)} rows"
+
+
+def _check_alike(seen: list[_SeenX]) -> None:
+    """Check that all chunks of X have the same columns and type of number."""
+    first = next((chunk for chunk in seen if chunk.n_rows), seen[0])
+    for i, chunk in enumerate(seen):
+        if chunk.n_columns != first.n_columns:
+            raise ValueError(
+                f"Chunk {i} of X has {chunk.n_columns} columns, but chunk 0 has {first.n_columns}."
+            )
+        if chunk.n_rows and (chunk.dtype, chunk.is_sparse) != (first.dtype, first.is_sparse):
+            kinds = ["sparse " * one.is_sparse + str(one.dtype) for one in (first, chunk)]
+            raise ValueError(
+                f"Chunk {i} of X is {kinds[1]}, but chunk 0 is {kinds[0]}. Convert X: "
+                f"X.astype('{np.promote_types(first.dtype, chunk.dtype)}'), or map_blocks."
+            )
+
+
+def _ratio(parts: Any) -> float:
+    """Return the sum of the first numbers over that of the second."""
+    total, mass = (float(sum(part[i] for part in parts)) for i in (0, 1))
+    if not mass > 0:
+        raise ValueError("sample_weight is zero in every row: at least one must be positive.")
+    return total / mass
+
+
+# --------------------------------------------------------------------------- where the chunks are
+def _numbers(X: Any) -> Any:
+    """Return a chunk of X as an array of numbers, or as a CSR array."""
+    check_sparse(X, "X")
+    refuse_misread(X, "X")
+    refuse_dates(X, "X")
+    is_float = getattr(getattr(X, "dtype", None), "kind", None) == "f"
+    dtype = None if is_float else [np.float64, np.float32]
+    with naming("X", X):
+        X = check_array(
+            X, accept_sparse="csr", dtype=dtype, ensure_all_finite=False, input_name="X"
+        )
+    return X.astype(number_type(X.dtype), copy=False)
+
+
+def _look(X: Any, y: Any, w: Any, loss: str) -> tuple[int, Any, Any]:
+    """Return the number of rows of a chunk, and what it is; or the error that it makes."""
+    n = int(X.shape[0])
+    try:
+        if not n:
+            dtype = number_type(np.float64)
+            return 0, _SeenX(0, X.shape[1], dtype, sp.issparse(X), 0, None), None
+        X = _numbers(X)
+        name = "SoftmaxClassifier"
+        if sp.issparse(X):
+            _check_stored(X, name)
+        else:
+            check_finite(X, "X", name, _LOOKED_AT)
+        n_stored = int(X.nnz) if sp.issparse(X) else X.size
+        stored = np.bincount(X.indices, minlength=X.shape[1]) if sp.issparse(X) else None
+        if len(y) != n:
+            raise ValueError(f"A chunk of X has {n} rows, but that of y has {len(y)}.")
+        x = _SeenX(n, X.shape[1], X.dtype, sp.issparse(X), n_stored, stored)
+        return n, x, look(y, w, loss)
+    except (ValueError, TypeError) as error:
+        return n, error, None
+
+
+def _check_stored(X: sp.csr_array, estimator: str) -> None:
+    """Refuse the first row of a sparse chunk that is not finite."""
+    finite = np.isfinite(X.data)
+    if not finite.all():
+        row = int(np.searchsorted(X.indptr, int(finite.argmin()), side="right")) - 1
+        check_finite(X[[row]].toarray(), "X", estimator, _LOOKED_AT, first_row=row)
+
+
+def _fold(merged: Merged, y: Any, w: Any, dtype: np.dtype) -> Any:
+    return merged.targets(y, w, dtype)
+
+
+def _part(X: Any, targets: Any, centre: Any, dtype: Any, stored: Any, costs: Any) -> Any:
+    return part_of(_numbers(X), targets, centre, dtype, stored, costs)
+
+
+def _call(model: _InMemory, method: str, X: Any) -> NDArray:
+    if not X.shape[0]:
+        return getattr(model, method)(np.zeros((1, X.shape[1])))[:0]
+    return getattr(model, method)(X)
+
+
+def _score(model: _InMemory, X: Any, y: Any, w: Any) -> tuple[float, float]:
+    """Return the sum of scores of the rows, and of their weights."""
+    total = float(X.shape[0] if w is None else np.sum(to_numpy(w, "sample_weight"), dtype=float))
+    return (model.score(X, y, w) * total if total > 0 else 0.0), total
+
+
+def _labels(y: Any) -> NDArray | None:
+    """Return the labels of a chunk; None if it holds probabilities."""
+    if not len(y):
+        return np.empty(0)
+    array = check_y(y, "y_true")
+    return None if kind_of_labels(array, "y_true") == "continuous" else np.unique(array)
+
+
+def _loss(y: Any, p: Any, w: Any, options: dict[str, Any]) -> tuple[int, Any, float]:
+    """Return the number of rows, the sum of their losses or the error, and of their weights."""
+    n = len(p)
+    if not n:
+        return 0, 0.0, 0.0
+    try:
+        total = float(n if w is None else np.sum(to_numpy(w, "sample_weight"), dtype=float))
+        if not total > 0:
+            return n, 0.0, 0.0
+        return n, _log_loss(y, p, normalize=False, sample_weight=w, **options), total
+    except (ValueError, TypeError) as error:
+        return n, error, 0.0

@@ -1,0 +1,251 @@
+"""Dask collections: the optimum of the same rows in memory, and errors that name the row."""
+
+import re
+from functools import partial
+from itertools import pairwise
+
+import dask
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import make_classification
+
+import skce
+from skce import metrics
+from skce.dask import SoftmaxClassifier, log_loss
+
+
+@pytest.fixture(autouse=True)
+def scheduler():
+    with dask.config.set(scheduler="synchronous"):
+        yield
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return make_classification(
+        400, 12, n_informative=6, n_classes=3, n_clusters_per_class=1, random_state=0
+    )
+
+
+SIZES = (1, 150, 9, 0, 200, 40)
+
+
+def in_chunks(values, sizes=SIZES):
+    """Return a Dask array in uneven chunks, one of them empty."""
+    if sp.issparse(values):
+        ends = np.cumsum((0, *sizes))
+        parts = [
+            da.from_delayed(dask.delayed(values[a:b]), (b - a, values.shape[1]), values.dtype)
+            for a, b in pairwise(ends)
+        ]
+        return da.concatenate(parts)
+    return da.from_array(values, chunks=(sizes, *((n,) for n in values.shape[1:])))
+
+
+FITS = {
+    "labels": ({}, "labels"),
+    "two classes": ({}, "two"),
+    "strings": ({}, "strings"),
+    "L1": ({"l1_ratio": 1.0, "C": 0.1}, "labels"),
+    "elastic net": ({"l1_ratio": 0.5}, "two"),
+    "bounds": ({"coef_bounds": (0, None)}, "labels"),
+    "no penalty": ({"C": np.inf}, "soft"),
+    "L-BFGS": ({"solver": "lbfgs"}, "soft"),
+    "soft, balanced": ({"class_weight": "balanced", "label_smoothing": 0.1}, "soft"),
+    "labels, balanced": ({"class_weight": "balanced"}, "labels"),
+    "two, balanced": ({"class_weight": "balanced"}, "two"),
+    "class weights": ({"class_weight": {0: 2.0, 2: 0.5}}, "labels"),
+    "multilabel": ({"loss": "binary", "class_weight": "balanced"}, "multilabel"),
+    "one-vs-rest": ({"loss": "binary", "label_smoothing": 0.1}, "labels"),
+    "probability of one": ({"loss": "binary", "class_weight": "balanced"}, "one"),
+    "no intercept": ({"fit_intercept": False}, "labels"),
+}
+
+
+def targets(kind, y):
+    rng = np.random.default_rng(1)
+    if kind == "soft":
+        Y = rng.dirichlet(np.ones(3), len(y)) + np.eye(3)[y]
+        return Y / Y.sum(axis=1, keepdims=True)
+    return {
+        "labels": y,
+        "two": (y > 0).astype(int),
+        "strings": np.array(["b", "a", "c"])[y],
+        "multilabel": (rng.random((len(y), 4)) < 0.4).astype(int),
+        "one": np.where(rng.random(len(y)) < 0.3, y > 0, rng.random(len(y))),
+    }[kind]
+
+
+@pytest.mark.parametrize("form", ["dense", "CSR"])
+@pytest.mark.parametrize("weighted", [False, True], ids=["", "weights"])
+@pytest.mark.parametrize("kind", FITS)
+def test_the_optimum_is_that_of_rows_in_memory(kind, weighted, form, problem):
+    params, of = FITS[kind]
+    X, y = problem[0], targets(of, problem[1])
+    chunked = in_chunks
+    if form == "CSR":  # of which Dask leaves empty chunks out
+        X = sp.csr_array(np.where(np.abs(X) > 0.7, X, 0))
+        chunked = partial(in_chunks, sizes=[size for size in SIZES if size])
+    weights = None
+    if weighted:
+        weights = np.random.default_rng(2).uniform(0, 2, len(y))
+        weights[1:151] = 0
+    same = skce.SoftmaxClassifier(**params).fit(X, y, weights)
+    clf = SoftmaxClassifier(**params).fit(
+        chunked(X), chunked(y), None if weights is None else chunked(weights)
+    )
+    assert_array_equal(clf.classes_, same.classes_)
+    assert clf.optimize_result_.fun == pytest.approx(same.optimize_result_.fun, rel=1e-8)
+    assert clf.optimize_result_.passes <= 1.5 * same.optimize_result_.passes + 3
+    for method in ("predict_proba", "decision_function", "predict_log_proba", "predict"):
+        lazy = getattr(clf, method)(chunked(X))
+        want = getattr(clf.to_local(), method)(X)
+        assert isinstance(lazy, da.Array)
+        assert lazy.shape == want.shape
+        assert lazy.dtype == want.dtype
+        found = lazy.compute()
+        assert found.dtype == want.dtype
+        (assert_array_equal if method == "predict" else assert_allclose)(found, want)
+        assert_allclose(getattr(clf, method)(X), want) if method != "predict" else None
+    args = [] if weights is None else [weights]
+    assert clf.score(chunked(X), chunked(y), *map(chunked, args)) == pytest.approx(
+        clf.to_local().score(X, y, *args)
+    )
+    assert clf.score(X, y, *args) == clf.to_local().score(X, y, *args)
+    assert type(clf.to_local()) is skce.SoftmaxClassifier
+
+
+def test_columns_far_from_zero_and_float32(problem):
+    X, y = problem
+    for far in (X + np.linspace(0, 1e7, 12), (X + np.linspace(0, 1e3, 12)).astype(np.float32)):
+        for params in ({}, {"fit_intercept": False}):
+            one = skce.SoftmaxClassifier(**params, tol=1e-6).fit(far, y)
+            other = SoftmaxClassifier(**params, tol=1e-6).fit(in_chunks(far), in_chunks(y))
+            value = one.optimize_result_.fun
+            assert other.optimize_result_.fun == pytest.approx(value, rel=1e-5)
+            assert other.coef_.dtype == far.dtype
+
+
+def test_many_rows_take_samples(monkeypatch):
+    X, y = make_classification(60_000, 20, n_informative=6, n_classes=3, random_state=0)
+    sizes = (20_000, 25_000, 15_000)
+    one = skce.SoftmaxClassifier().fit(X, y)
+    other = SoftmaxClassifier().fit(in_chunks(X, sizes), in_chunks(y, sizes))
+    assert other.optimize_result_.fun == pytest.approx(one.optimize_result_.fun, rel=1e-8)
+    assert other.optimize_result_.passes <= 1.5 * one.optimize_result_.passes
+
+
+def test_frames_give_names_to_features_and_classes(problem):
+    X, y = problem
+    frame = pd.DataFrame(X, columns=[f"x{j}" for j in range(12)])
+    shares = pd.DataFrame(targets("soft", y), columns=["c", "a", "b"])
+    parts = [dd.from_pandas(one, npartitions=4, sort=False) for one in (frame, shares)]
+    clf = SoftmaxClassifier().fit(*parts)
+    assert clf.classes_.tolist() == ["a", "b", "c"]
+    assert clf.feature_names_in_.tolist() == list(frame.columns)
+    same = skce.SoftmaxClassifier().fit(frame, shares)
+    assert clf.optimize_result_.fun == pytest.approx(same.optimize_result_.fun, rel=1e-8)
+    assert_allclose(clf.predict_proba(parts[0]).compute(), clf.to_local().predict_proba(frame))
+    labels = dd.from_pandas(pd.Series(y, name="y"), npartitions=4, sort=False)
+    clf = SoftmaxClassifier().fit(parts[0], labels)
+    assert clf.score(parts[0], labels) == clf.to_local().score(frame, y)
+    with pytest.raises(ValueError, match="feature names"):
+        clf.predict(parts[0][list(frame.columns[::-1])]).compute()
+
+
+@pytest.mark.parametrize("loss", ["categorical", "binary"])
+def test_log_loss_is_that_of_all_rows(loss, problem):
+    _, y = problem
+    rng = np.random.default_rng(0)
+    P, w = rng.dirichlet(np.ones(3), len(y)), rng.uniform(0, 2, len(y))
+    for t in (y, np.array(["a", "b", "c"])[y], targets("soft", y)):
+        for options in ({}, {"normalize": False}, {"label_smoothing": 0.1}):
+            for weights in (None, w):
+                want = metrics.log_loss(t, P, loss=loss, sample_weight=weights, **options)
+                found = log_loss(
+                    in_chunks(t),
+                    in_chunks(P),
+                    loss=loss,
+                    sample_weight=None if weights is None else in_chunks(weights),
+                    **options,
+                )
+                assert found == pytest.approx(want, rel=1e-12)
+    P[345] = [-1, 1, 1]
+    with pytest.raises(ValueError, match="Row 345"):
+        log_loss(in_chunks(y), in_chunks(P))
+
+
+def test_errors(problem):
+    X, y = problem
+    clf = SoftmaxClassifier().fit(in_chunks(X), in_chunks(y))
+    before = vars(clf).copy()
+
+    def refused(kind, match, X, y, *args, **params):
+        with pytest.raises(kind, match=match):
+            clf.set_params(**params).fit(X, y, *args)
+        assert {**vars(clf), "loss": "auto"} == before
+
+    unknown = in_chunks(X)[in_chunks(y) >= 0]
+    refused(ValueError, re.escape("X.compute_chunk_sizes()"), unknown, in_chunks(y))
+    refused(
+        ValueError, re.escape("X.rechunk({1: -1})"), da.from_array(X, chunks=(100, 5)), in_chunks(y)
+    )
+    refused(ValueError, re.escape("not chunked alike"), in_chunks(X), da.from_array(y, chunks=100))
+    refused(ValueError, "one class: 1", in_chunks(X), in_chunks(np.ones(400, dtype=int)))
+    refused(TypeError, "y must be a Dask collection", in_chunks(X), y)
+    refused(TypeError, "X must be a Dask collection.*skce.SoftmaxClassifier", X, in_chunks(y))
+    wrong = X.copy()
+    wrong[365, 3] = np.nan
+    refused(ValueError, r"(?s)X contains NaN.*row 365:", in_chunks(wrong), in_chunks(y))
+    sparse = sp.csr_array(np.where(np.abs(wrong) > 0.5, wrong, wrong * np.isnan(wrong)))
+    sizes = tuple(size for size in SIZES if size)
+    refused(
+        ValueError, r"(?s)X contains NaN.*row 365:", in_chunks(sparse, sizes), in_chunks(y, sizes)
+    )
+    shares = targets("soft", y)
+    shares[364, 0] = 2
+    refused(ValueError, "Row 364 of y", in_chunks(X), in_chunks(shares))
+    weights = np.ones(400)
+    weights[363] = -1
+    refused(ValueError, "row 363 has -1", in_chunks(X), in_chunks(y), in_chunks(weights))
+    refused(ValueError, "zero in every row", in_chunks(X), in_chunks(y), in_chunks(np.zeros(400)))
+    halves = da.concatenate([in_chunks(X[:200], (200,)), in_chunks(X[200:].astype("f4"), (200,))])
+    assert halves.dtype == np.float64
+    continuous = np.where(np.arange(400) == 362, 0.5, y > 0)
+    refused(ValueError, "row 362 of y is 0.5", in_chunks(X), in_chunks(continuous))
+
+    def fails(block):
+        raise OSError("the disk is gone")
+
+    refused(OSError, "the disk is gone", in_chunks(X).map_blocks(fails, dtype=float), in_chunks(y))
+    mixed = da.concatenate(
+        [
+            da.from_delayed(dask.delayed(X[:200].astype("f4")), (200, 12), np.float64),
+            da.from_delayed(dask.delayed(X[200:]), (200, 12), np.float64),
+        ]
+    )
+    refused(ValueError, r"Chunk 1 of X is float64, but chunk 0 is float32.*astype\('float64'\)",
+            mixed, in_chunks(y, (200, 200)))  # fmt: skip
+
+
+def test_the_plain_ones_refuse_dask(problem):
+    X, y = problem
+    plain = skce.SoftmaxClassifier().fit(X, y)
+    for call in (
+        lambda: plain.fit(in_chunks(X), y),
+        lambda: plain.fit(X, in_chunks(y)),
+        lambda: plain.fit(X, in_chunks(np.eye(3)[y])),
+        lambda: plain.fit(X, y, in_chunks(np.ones(400))),
+        lambda: plain.predict(in_chunks(X)),
+        lambda: plain.score(in_chunks(X), y),
+        lambda: metrics.log_loss(y, in_chunks(plain.predict_proba(X))),
+        lambda: skce.SoftmaxClassifierCV().fit(in_chunks(X), y),
+        lambda: skce.softmax_path(in_chunks(X), y),
+    ):
+        with pytest.raises(TypeError, match=r"(?s)skce.dask.*\.compute\(\)"):
+            call()
