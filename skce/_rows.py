@@ -38,6 +38,17 @@ class Rows:
     dtype : dtype
         Of the rows once they are read: float32 if they are stored as floats of 16 or 32 bits, else
         float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skce.data import Rows
+    >>> rows = Rows(np.arange(12, dtype=np.int8).reshape(4, 3))  # or a dataset of h5py, say
+    >>> rows[1:3]
+    Rows(shape=(2, 3), dtype=float64, of ndarray)
+    >>> np.asarray(rows[[2, 0]])
+    array([[6., 7., 8.],
+           [0., 1., 2.]])
     """
 
     ndim = 2

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ._rows import Rows, number_type
 
-__all__ = ["from_parquet"]
+__all__ = ["Rows", "from_parquet"]
 
 
 def from_parquet(
@@ -62,13 +62,15 @@ def from_parquet(
 
     Examples
     --------
+    >>> from pathlib import Path
+    >>> from tempfile import mkdtemp
     >>> import pyarrow as pa, pyarrow.parquet as pq
     >>> from sklearn.datasets import load_iris
     >>> from skce import SoftmaxClassifier
     >>> from skce.data import from_parquet
-    >>> frame = load_iris(as_frame=True).frame
-    >>> pq.write_table(pa.Table.from_pandas(frame), "iris.parquet")
-    >>> X, y = from_parquet("iris.parquet", target="target")
+    >>> path = Path(mkdtemp()) / "iris.parquet"
+    >>> pq.write_table(pa.Table.from_pandas(load_iris(as_frame=True).frame), path)
+    >>> X, y = from_parquet(path, target="target")
     >>> X.shape
     (150, 4)
     >>> round(SoftmaxClassifier().fit(X, y).score(X, y), 2)

@@ -11,6 +11,8 @@ import argparse
 from collections.abc import Callable
 
 from .choice import choice
+from .cluster import cluster
+from .files import files
 from .growth import growth
 from .leaders import leaders
 from .memory import memory
@@ -30,4 +32,6 @@ CLAIMS: dict[str, tuple[str, Callable[[argparse.Namespace], str]]] = {
     "units": ("Units of the columns", units),
     "repeat": ("Two processes", repeat),
     "probe": ("A linear probe of ImageNet's shape", probe),
+    "files": ("Files", files),
+    "dask": ("Dask", cluster),
 }
