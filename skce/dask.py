@@ -440,7 +440,7 @@ def log_loss(
     >>> y = da.from_array([0, 1, 1, 0], chunks=2)
     >>> p = da.from_array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]], chunks=(2, 2))
     >>> round(log_loss(y, p), 4)
-    0.2990
+    0.299
     """
     t, p, w = _aligned(y_true=y_true, y_proba=y_proba, sample_weight=sample_weight)
     if labels is None and len(getattr(y_true, "shape", (0,))) == 1:

@@ -90,7 +90,7 @@ def test_the_optimum_is_that_of_rows_in_memory(kind, weighted, form, problem):
     chunked = in_chunks
     if form == "CSR":  # of which Dask leaves empty chunks out
         X = sp.csr_array(np.where(np.abs(X) > 0.7, X, 0))
-        chunked = partial(in_chunks, sizes=[size for size in SIZES if size])
+        chunked = partial(in_chunks, sizes=tuple(size for size in SIZES if size))
     weights = None
     if weighted:
         weights = np.random.default_rng(2).uniform(0, 2, len(y))
