@@ -1,6 +1,10 @@
 """Dask collections: the optimum of the same rows in memory, and errors that name the row."""
 
+import gc
+import os
 import re
+import signal
+import time
 from functools import partial
 from itertools import pairwise
 
@@ -16,6 +20,7 @@ from sklearn.datasets import make_classification
 
 import skce
 from skce import metrics
+from skce._data.chunks import ChunkedData
 from skce.dask import SoftmaxClassifier, log_loss
 
 
@@ -249,3 +254,94 @@ def test_the_plain_ones_refuse_dask(problem):
     ):
         with pytest.raises(TypeError, match=r"(?s)skce.dask.*\.compute\(\)"):
             call()
+
+
+# ------------------------------------------------------------------------------- on a cluster
+@pytest.fixture(scope="module")
+def client():
+    from dask.distributed import Client
+
+    with Client(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+        silence_logs=50,
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def on_cluster(client):
+    with dask.config.set(scheduler=client):
+        yield client
+
+
+def is_idle(client):
+    """Whether the cluster holds nothing for anybody, some moments from now at most."""
+    for _ in range(100):
+        gc.collect()
+        if not client.futures and not any(client.processing().values()):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.parametrize("form", ["dense", "CSR"])
+def test_a_cluster_finds_the_same_optimum_and_keeps_nothing(form, on_cluster, problem):
+    X, y = problem
+    sizes = (100, 120, 180)
+    X = sp.csr_array(np.where(np.abs(X) > 0.7, X, 0)) if form == "CSR" else X
+    for params in ({}, {"l1_ratio": 1.0, "C": 0.1}):
+        clf = SoftmaxClassifier(**params).fit(in_chunks(X, sizes), in_chunks(y, sizes))
+        same = skce.SoftmaxClassifier(**params).fit(X, y)
+        assert clf.optimize_result_.fun == pytest.approx(same.optimize_result_.fun, rel=1e-8)
+        assert_array_equal(clf.predict(in_chunks(X, sizes)).compute(), clf.to_local().predict(X))
+    assert is_idle(on_cluster)
+
+
+def test_a_worker_that_dies_costs_time_and_nothing_else(on_cluster, problem, monkeypatch):
+    X, y = problem
+    sizes = (100, 100, 100, 100)
+    killed, sums = [], ChunkedData.sum
+
+    def sum_and_kill(self, *arguments, **options):
+        if len(killed) < 1:
+            (pid, *_) = on_cluster.run(os.getpid).values()
+            killed.append(pid)
+            os.kill(pid, signal.SIGKILL)
+        return sums(self, *arguments, **options)
+
+    monkeypatch.setattr(ChunkedData, "sum", sum_and_kill)
+    clf = SoftmaxClassifier().fit(in_chunks(X, sizes), in_chunks(y, sizes))
+    same = skce.SoftmaxClassifier().fit(X, y)
+    assert clf.optimize_result_.fun == pytest.approx(same.optimize_result_.fun, rel=1e-8)
+    assert killed
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "cancel"])
+def test_a_fit_that_is_interrupted_leaves_nothing_behind(how, on_cluster, problem, monkeypatch):
+    X, y = problem
+    sizes = (100, 100, 100, 100)
+    chunks = in_chunks(X, sizes), in_chunks(y, sizes)
+    clf = SoftmaxClassifier().fit(*chunks)
+    before, sums, calls = vars(clf).copy(), ChunkedData.sum, []
+
+    def sum_or_stop(self, *arguments, **options):
+        calls.append(1)
+        if len(calls) == 5:
+            if how == "Ctrl-C":
+                raise KeyboardInterrupt
+            held = on_cluster.futures_of(self.parts)
+            assert held
+            on_cluster.cancel(held, force=True)
+        return sums(self, *arguments, **options)
+
+    monkeypatch.setattr(ChunkedData, "sum", sum_or_stop)
+    error = KeyboardInterrupt if how == "Ctrl-C" else Exception
+    with pytest.raises(error) as caught:
+        clf.fit(*chunks)
+    del caught
+    assert vars(clf) == before
+    assert is_idle(on_cluster)
