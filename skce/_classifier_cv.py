@@ -23,7 +23,7 @@ from . import _path
 from ._callbacks import Task, begin, with_callbacks
 from ._checks import N_JOBS, Number, check_folds, check_number, check_numbers
 from ._classifier import SoftmaxClassifier
-from ._data import as_data, read_as
+from ._data import Data, as_data, read_as
 from ._interrupts import unchanged_on_error
 from ._linear_model import LinearModel
 from ._losses import LOSSES
@@ -167,6 +167,9 @@ class SoftmaxClassifierCV(LinearModel):
     (5, 1, 4)
     """
 
+    #: Of which the candidates are.
+    _classifier = SoftmaxClassifier
+
     _parameter_constraints: dict = {  # noqa: RUF012
         **{name: SoftmaxClassifier._parameter_constraints[name] for name in _SHARED},
         "Cs": [Number(Integral, 1, MOST_CS, closed="both"), "array-like"],
@@ -255,8 +258,7 @@ class SoftmaxClassifierCV(LinearModel):
         """
         context = begin(self, self._n_tasks, sequential=False)
         X, raw, weights = self._read_raw(X, y, sample_weight)
-        if column_names(y) is None:
-            y = check_y(y)
+        y = self._y_for_scores(y)
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
         with Task(context, self, {"X": X, "y": y, "metadata": metadata}) as task:
             self._fit(task, X, y, raw, weights, params)
@@ -273,7 +275,7 @@ class SoftmaxClassifierCV(LinearModel):
         params: dict[str, Any],
     ) -> None:
         """Fit all candidates on all folds, and the best one on all rows."""
-        model = SoftmaxClassifier(**{name: getattr(self, name) for name in _SHARED})
+        model = self._classifier(**{name: getattr(self, name) for name in _SHARED})
         targets = model._fold_weights(raw, weights, X)
         objective = model._objective(X, targets)
         self.l1_ratios_ = _shares(self.l1_ratios)
@@ -281,9 +283,10 @@ class SoftmaxClassifierCV(LinearModel):
         for_split, for_score = self._routed(weights, params)
         by_logits = self.scoring is None and raw.form != "one-vs-rest"
         scorer = None if by_logits else self._scorer()
-        fold = _Fold(model, X, y, raw, weights, self.Cs_, self.l1_ratios_, scorer, for_score)
-        cv = self._splitter().split(X, y, **for_split) if self._cv_splits else self.cv
-        folds = check_folds(cv, len(raw.values))
+        fold = self._fold_class(
+            model, X, y, raw, weights, self.Cs_, self.l1_ratios_, scorer, for_score
+        )
+        folds = self._folds(X, y, raw, for_split)
         found = Parallel(n_jobs=None if self.n_jobs is None else int(self.n_jobs))(
             delayed(fold)(i, train, test, task.subtask("fold", i, fold.n_candidates))
             for i, (train, test) in enumerate(folds)
@@ -307,6 +310,19 @@ class SoftmaxClassifierCV(LinearModel):
             classes=raw.classes,
             features=getattr(self, "feature_names_in_", None),
         )
+
+    @property
+    def _fold_class(self) -> type[Fold]:
+        return Fold
+
+    def _y_for_scores(self, y: Any) -> Any:
+        """Return y as scorers and splitters get it."""
+        return check_y(y) if column_names(y) is None else y
+
+    def _folds(self, X: Any, y: Any, raw: RawTargets, for_split: dict[str, Any]) -> list:
+        """Return the training and the test rows of each fold."""
+        cv = self._splitter().split(X, y, **for_split) if self._cv_splits else self.cv
+        return check_folds(cv, len(raw.values))
 
     def _n_tasks(self) -> int | None:
         """Folds, and the last fit, if their number does not depend on the data."""
@@ -482,7 +498,7 @@ def _shares(l1_ratios: ArrayLike) -> NDArray:
 
 
 @dataclass
-class _Fold:
+class Fold:
     """Fits and scores all candidates on a fold.
 
     Attributes
@@ -520,25 +536,34 @@ class _Fold:
         X = opened(self.X[train], self.model._costs.part_bytes)
         if task.is_told:
             task.data = {"X": X, "y": safe_indexing(self.y, train), "metadata": None}
+        model = clone(self.model)
         with task:
-            return self._fit(number, X, train, test, task)
+            return self._fit(number, model, X, self._targets(model, X, train), test, task)
+
+    def _targets(self, model: SoftmaxClassifier, X: Any, train: Any) -> Any:
+        """Return the targets of the training rows; None if these weigh nothing."""
+        weights = None if self.weights is None else self.weights[train]
+        if weights is not None and not weights.any():
+            return None
+        return model._fold_weights(self.raw.take(train), weights, X)
+
+    def _weigh_nothing(self, test: Any) -> bool:
+        """Whether no test row has weight."""
+        return self.weights is not None and not self.weights[test].any()
 
     def _fit(
-        self, number: int, X: Any, train: NDArray, test: NDArray, task: Task
+        self, number: int, model: SoftmaxClassifier, X: Any, targets: Any, test: Any, task: Task
     ) -> tuple[list, list, list, bool]:
         """Fit all candidates on the training rows, and score them on the others."""
-        model = clone(self.model)
-        weights = None if self.weights is None else self.weights[train]
         way_out = "Drop rows without weight, or pass other folds as cv."
-        if weights is not None and not weights.any():
+        if targets is None:
             raise ValueError(
                 f"sample_weight is zero in all training rows of fold {number}. {way_out}"
             )
-        targets = model._fold_weights(self.raw.take(train), weights, X)
         objective = model._objective(X, targets)
         never, always = certain(objective)
         complete = not (never.any() or always.any())
-        if self.scorer is None and self.weights is not None and not self.weights[test].any():
+        if self.scorer is None and self._weigh_nothing(test):
             raise ValueError(f"sample_weight is zero in all test rows of fold {number}. {way_out}")
         by_loss = self.scorer is None and complete
         score = self._loss(test) if by_loss else self._score(model, targets, test)
@@ -566,21 +591,26 @@ class _Fold:
                 n_iters[-1].append(report.result.nit)
         return scores, paths, n_iters, complete
 
-    def _loss(self, test: NDArray) -> Callable[[Objective, Report], float]:
+    def _loss(self, test: Any) -> Callable[[Objective, Report], float]:
         """Return the function that takes a fit to its negative log-loss, averaged over labels."""
-        costs, fit_intercept = self.model._costs, self.model.fit_intercept
-        X = opened(self.X[test], costs.part_bytes)
-        targets = fold_weights(self.raw, self.weights, None, 0.0, read_as(X, costs)).take(test)
-        data = as_data(X, targets, centred=fit_intercept, costs=costs)
+        fit_intercept = self.model.fit_intercept
+        data = self._test_data(test)
         nothing = Penalty(n_columns=data.n_columns, total_weight=data.total_weight, C=np.inf)
-        losses = Objective(data, LOSSES[targets.loss], nothing, fit_intercept=fit_intercept)
+        losses = Objective(data, LOSSES[self.raw.loss], nothing, fit_intercept=fit_intercept)
 
         def score(objective: Objective, report: Report) -> float:
             loss, _ = losses.value_gradient(losses.from_user(report.result.x))
-            return -loss / targets.n_outputs**is_multilabel
+            return -loss / data.n_outputs**is_multilabel
 
         is_multilabel = self.raw.form == "multilabel"
         return score
+
+    def _test_data(self, test: Any) -> Data:
+        """Return the test rows, without class weights and smoothing."""
+        costs = self.model._costs
+        X = opened(self.X[test], costs.part_bytes)
+        targets = fold_weights(self.raw, self.weights, None, 0.0, read_as(X, costs)).take(test)
+        return as_data(X, targets, centred=self.model.fit_intercept, costs=costs)
 
     def _score(
         self, model: SoftmaxClassifier, targets: Targets, test: NDArray

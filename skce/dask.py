@@ -1,4 +1,4 @@
-"""The same estimator, and log-loss, on Dask collections.
+"""The same estimators, and log-loss, on Dask collections.
 
 Chunks stay where Dask keeps them, in threads of this process or on workers of a cluster, and are
 computed by the scheduler of the moment: threads without a client, `distributed` with one. What
@@ -11,18 +11,26 @@ It needs the extra ``dask``.
 from __future__ import annotations
 
 from itertools import accumulate
+from numbers import Integral
+from operator import eq, ne
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import clone
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._checks import check_sparse, naming, refuse_dates, refuse_misread, to_numpy
+from ._callbacks import Task
+from ._checks import check_folds, check_sparse, naming, refuse_dates, refuse_misread, to_numpy
 from ._classifier import SoftmaxClassifier as _InMemory
+from ._classifier_cv import Fold
+from ._classifier_cv import SoftmaxClassifierCV as _InMemoryCV
+from ._costs import Costs
+from ._linear_model import LinearModel
 from ._rows import check_finite, number_type
-from ._targets.meaning import as_names, check_y, kind_of_labels
+from ._targets.meaning import as_names, check_sample_weight, check_y, kind_of_labels
 from ._targets.merged import Merged, Seen, look, merge, numbered_from
 from .metrics import log_loss as _log_loss
 
@@ -38,7 +46,7 @@ except ImportError as error:
         "skce.dask needs Dask, which is not installed: pip install 'skce[dask]'."
     ) from error
 
-__all__ = ["SoftmaxClassifier", "log_loss"]
+__all__ = ["SoftmaxClassifier", "SoftmaxClassifierCV", "log_loss"]
 
 #: Bytes of a chunk whose finiteness is looked at at a time.
 _LOOKED_AT = 2**25
@@ -86,6 +94,7 @@ class _Y(NamedTuple):
 
     y: list[Any]
     weights: list[Any]
+    names: NDArray | None
     merged: Merged
 
     @property
@@ -114,68 +123,10 @@ class _Y(NamedTuple):
         return self.merged.total_weight
 
 
-class SoftmaxClassifier(_InMemory):
-    """:class:`skce.SoftmaxClassifier` on Dask collections.
+class _OnChunks(LinearModel):
+    """Predictions of chunks, which are lazy, and what they score."""
 
-    It has the same parameters and fitted attributes, and finds the same optimum. `fit` takes arrays
-    and data frames of Dask, whose chunks are dense or of scipy.sparse; predictions for these are
-    lazy, and for anything else those of :class:`skce.SoftmaxClassifier`.
-
-    See Also
-    --------
-    skce.SoftmaxClassifier : Parameters and attributes.
-
-    Notes
-    -----
-    A pass over the rows is a task for each chunk. If a fit needs some of the rows, for whitening
-    and for Hessian products, it takes a fixed sample of them into this process. In chunks of 100 MB
-    and more the overhead of the scheduler, of about 1 ms for each task, is small.
-
-    Examples
-    --------
-    >>> import dask.array as da
-    >>> from sklearn.datasets import load_iris
-    >>> from skce.dask import SoftmaxClassifier
-    >>> X, y = load_iris(return_X_y=True)
-    >>> X, y = da.from_array(X, chunks=(50, 4)), da.from_array(y, chunks=50)
-    >>> clf = SoftmaxClassifier().fit(X, y)
-    >>> clf.predict_proba(X)
-    dask.array<concatenate, shape=(150, 3), dtype=float64, chunksize=(50, 3), ...>
-    >>> clf.predict(X[:3]).compute()
-    array([0, 0, 0])
-    >>> round(clf.score(X, y), 2)
-    0.97
-    """
-
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SoftmaxClassifier:
-        """Fit the coefficients.
-
-        Parameters
-        ----------
-        X : dask.array.Array or dask.dataframe.DataFrame of shape (n_samples, n_features)
-            Features. All columns are in one chunk.
-        y : dask.array.Array, dask.dataframe.Series or dask.dataframe.DataFrame
-            Labels, or target probabilities, as :meth:`skce.SoftmaxClassifier.fit` takes them, in
-            chunks of the same rows as X. The names of the columns of a data frame become
-            `classes_`.
-        sample_weight : dask.array.Array or dask.dataframe.Series, default=None
-            Non-negative weights of the rows, in chunks of the same rows.
-
-        Returns
-        -------
-        SoftmaxClassifier
-            The fitted estimator.
-
-        Raises
-        ------
-        TypeError
-            If X, y or `sample_weight` is no Dask collection.
-        ValueError
-            If something is not as described. The message names the row, counted from the first of
-            all chunks. The estimator is then as it was before the call.
-        """
-        super().fit(X, y, sample_weight)
-        return self
+    _in_memory: type
 
     def decision_function(self, X: Any) -> Any:
         """Logits of the classes; lazy for a Dask collection.
@@ -240,7 +191,7 @@ class SoftmaxClassifier(_InMemory):
         """
         return self._lazily("predict_log_proba", X, (len(self.classes_),))
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> float:
         """Mean accuracy, of all chunks; for probability targets its expectation.
 
         Parameters
@@ -251,6 +202,8 @@ class SoftmaxClassifier(_InMemory):
             Labels or target probabilities, in chunks of the same rows.
         sample_weight : Dask collection or array-like of shape (n_samples,), default=None
             Weights of the rows.
+        **params : dict
+            Metadata for a scorer, for arrays in memory.
 
         Returns
         -------
@@ -258,7 +211,7 @@ class SoftmaxClassifier(_InMemory):
             As :meth:`skce.SoftmaxClassifier.score` returns it.
         """
         if not dask.is_dask_collection(X):
-            return super().score(X, y, sample_weight)
+            return super().score(X, y, sample_weight, **params)
         parts, targets, weights = _aligned(X=X, y=y, sample_weight=sample_weight)
         model = delayed(self.to_local())
         found = [
@@ -267,15 +220,15 @@ class SoftmaxClassifier(_InMemory):
         ]
         return _ratio(dask.compute(*found))
 
-    def to_local(self) -> _InMemory:
+    def to_local(self) -> Any:
         """Return the same estimator for arrays in memory.
 
         Returns
         -------
-        skce.SoftmaxClassifier
+        skce.SoftmaxClassifier or skce.SoftmaxClassifierCV
             With the same parameters, fitted if this one is.
         """
-        local = _InMemory(**self.get_params())
+        local = self._in_memory(**self.get_params())
         for name, value in vars(self).items():
             if not hasattr(local, name):
                 setattr(local, name, value)
@@ -296,94 +249,217 @@ class SoftmaxClassifier(_InMemory):
         ]
         return da.concatenate(found)
 
-    def _read(self, X: Any, y: Any, sample_weight: Any) -> Any:
-        given = {"X": X, "y": y}
-        given |= {} if sample_weight is None else {"sample_weight": sample_weight}
-        for name, values in given.items():
-            if not dask.is_dask_collection(values):
-                raise TypeError(
-                    f"{name} must be a Dask collection, got {type(values).__name__}. For arrays in "
-                    "memory use skce.SoftmaxClassifier, or da.from_array."
-                )
-        x, t, w = _aligned(X=X, y=y, sample_weight=sample_weight)
-        loss = self.loss
-        looks = [
-            delayed(_look)(*parts, loss) for parts in zip(x.parts, t.parts, w.parts, strict=True)
-        ]
-        found = dask.compute(*looks)
-        starts = [*accumulate((seen[0] for seen in found), initial=0)]
-        for start, seen in zip(starts, found, strict=False):
-            if isinstance(seen[1], Exception):
-                with numbered_from(start):
-                    raise seen[1]
-        seen_x: list[_SeenX] = [seen[1] for seen in found]
-        _check_alike(seen_x)
-        shape = (starts[-1], seen_x[0].n_columns)
-        if not shape[0]:
-            raise ValueError("X has no rows, in any chunk.")
-        header = X._meta if x.names is not None else np.empty((1, shape[1]))
-        validate_data(self, header, reset=True, skip_check_array=True)
-        seen_y: list[Seen] = [seen[2] for seen in found]
-        names = None if t.names is None or len(t.names) < 2 else as_names(t.names)
-        # A chunk without rows says nothing.
-        full = [i for i, seen in enumerate(seen_x) if seen.n_rows]
-        merged = merge(
-            [seen_y[i] for i in full],
-            loss,
-            self.class_weight,
-            float(self.label_smoothing),
-            names,
-        )
-        kept = _X([x.parts[i] for i in full], [seen_x[i] for i in full], shape)
-        return kept, _Y([t.parts[i] for i in full], [w.parts[i] for i in full], merged)
+
+class SoftmaxClassifier(_OnChunks, _InMemory):
+    """:class:`skce.SoftmaxClassifier` on Dask collections.
+
+    It has the same parameters and fitted attributes, and finds the same optimum. `fit` takes arrays
+    and data frames of Dask, whose chunks are dense or of scipy.sparse; predictions for these are
+    lazy, and for anything else those of :class:`skce.SoftmaxClassifier`.
+
+    See Also
+    --------
+    skce.SoftmaxClassifier : Parameters and attributes.
+
+    Notes
+    -----
+    A pass over the rows is a task for each chunk. If a fit needs some of the rows, for whitening
+    and for Hessian products, it takes a fixed sample of them into this process. In chunks of 100 MB
+    and more the overhead of the scheduler, of about 1 ms for each task, is small.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from sklearn.datasets import load_iris
+    >>> from skce.dask import SoftmaxClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> X, y = da.from_array(X, chunks=(50, 4)), da.from_array(y, chunks=50)
+    >>> clf = SoftmaxClassifier().fit(X, y)
+    >>> clf.predict_proba(X)
+    dask.array<concatenate, shape=(150, 3), dtype=float64, chunksize=(50, 3), ...>
+    >>> clf.predict(X[:3]).compute()
+    array([0, 0, 0])
+    >>> round(clf.score(X, y), 2)
+    0.97
+    """
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SoftmaxClassifier:
+        """Fit the coefficients.
+
+        Parameters
+        ----------
+        X : dask.array.Array or dask.dataframe.DataFrame of shape (n_samples, n_features)
+            Features. All columns are in one chunk.
+        y : dask.array.Array, dask.dataframe.Series or dask.dataframe.DataFrame
+            Labels, or target probabilities, as :meth:`skce.SoftmaxClassifier.fit` takes them, in
+            chunks of the same rows as X. The names of the columns of a data frame become
+            `classes_`.
+        sample_weight : dask.array.Array or dask.dataframe.Series, default=None
+            Non-negative weights of the rows, in chunks of the same rows.
+
+        Returns
+        -------
+        SoftmaxClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        TypeError
+            If X, y or `sample_weight` is no Dask collection.
+        ValueError
+            If something is not as described. The message names the row, counted from the first of
+            all chunks. The estimator is then as it was before the call.
+        """
+        super().fit(X, y, sample_weight)
+        return self
+
+    _in_memory = _InMemory
+
+    def _read_raw(self, X: Any, y: Any, sample_weight: Any) -> Any:
+        return _read(self, X, y, sample_weight)
+
+    def _fold_weights(self, raw: Any, weights: Any, X: Any) -> Any:
+        return raw
 
     def _data(self, X: Any, targets: Any) -> Any:
-        """Chunks with their targets, which are folded once and stay where they are."""
-        costs, stored = self._costs, number_type(X.seen[0].dtype)
-        n_stored = sum(seen.n_stored for seen in X.seen)
-        is_sparse = X.seen[0].is_sparse
-        sizes = [seen.n_rows for seen in X.seen]
-        small = n_stored * (stored.itemsize + 4 * is_sparse) < costs.few_bytes
-        dtype = np.dtype(np.float64) if small else stored
-        folded = [
-            delayed(_fold)(targets.merged, y, w, dtype)
-            for y, w in zip(targets.y, targets.weights, strict=True)
-        ]
-        folded = list(dask.persist(*folded))
+        return _data(X, targets, self.fit_intercept, self._costs)
 
-        def data(centre: NDArray | None, distance: float, dtype: np.dtype) -> ChunkedData:
-            parts = [
-                delayed(_part)(x, t, centre, dtype, stored, costs)
-                for x, t in zip(X.parts, folded, strict=True)
-            ]
-            return ChunkedData(
-                parts,
-                sizes,
-                total_weight=targets.total_weight,
-                n_columns=X.shape[1],
-                n_outputs=targets.n_outputs,
-                dtype=dtype,
-                stored_dtype=stored,
-                is_sparse=is_sparse,
-                work_per_logit=max(1, n_stored // X.shape[0]) if is_sparse else X.shape[1],
-                centre=centre,
-                distance=distance,
-                costs=costs,
+
+class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
+    """:class:`skce.SoftmaxClassifierCV` on Dask collections.
+
+    It has the same parameters and fitted attributes. Rows that are not in a fold weigh zero there.
+    Candidates are scored by log-loss, the default of `scoring`.
+
+    See Also
+    --------
+    skce.SoftmaxClassifierCV : Parameters and attributes.
+
+    Notes
+    -----
+    If `cv` is a number the rows of each chunk are dealt out at random, always in the same way.
+    Other values of it may be splitters that need nothing but the number of rows, as
+    :class:`~sklearn.model_selection.KFold` and :class:`~sklearn.model_selection.PredefinedSplit`,
+    or folds of row numbers.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from sklearn.datasets import load_iris
+    >>> from skce.dask import SoftmaxClassifierCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> X, y = da.from_array(X, chunks=(50, 4)), da.from_array(y, chunks=50)
+    >>> SoftmaxClassifierCV(Cs=[0.1, 1, 10], cv=3).fit(X, y).C_
+    10.0
+    """
+
+    _in_memory = _InMemoryCV
+    _classifier = SoftmaxClassifier
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SoftmaxClassifierCV:
+        """Fit all candidates on all folds, and the best one on all rows.
+
+        Parameters
+        ----------
+        X : dask.array.Array or dask.dataframe.DataFrame of shape (n_samples, n_features)
+            Features. All columns are in one chunk.
+        y : dask.array.Array, dask.dataframe.Series or dask.dataframe.DataFrame
+            Labels, or target probabilities, in chunks of the same rows as X.
+        sample_weight : dask.array.Array or dask.dataframe.Series, default=None
+            Non-negative weights of the rows, in chunks of the same rows.
+
+        Returns
+        -------
+        SoftmaxClassifierCV
+            The fitted estimator.
+
+        Raises
+        ------
+        TypeError
+            If X, y or `sample_weight` is no Dask collection.
+        ValueError
+            If something is not as described, or `scoring` is not None.
+        """
+        super().fit(X, y, sample_weight)
+        return self
+
+    def _read_raw(self, X: Any, y: Any, sample_weight: Any) -> Any:
+        if self.scoring is not None:
+            raise ValueError(
+                f"scoring={self.scoring!r}: on Dask collections candidates are scored by log-loss. "
+                "Set scoring=None."
             )
+        found = _read(self, X, y, sample_weight)
+        if found[1].form == "one-vs-rest":
+            raise ValueError(
+                "loss='binary' with labels of three classes or more is not scored on Dask "
+                "collections. Set loss='categorical', or pass an indicator matrix as y."
+            )
+        return found
 
-        raw, full = data(None, 0.0, dtype), np.arange(X.shape[1])
-        if is_sparse:
-            stored_in = np.sum([seen.of_columns for seen in X.seen], axis=0)
-            full = np.flatnonzero(stored_in >= X.shape[0])
-            if not len(full):
-                return raw
-        step = max(1, X.shape[0] // costs.rows_for_centre)
-        centre, distance = far_from_zero(raw.take(np.arange(0, X.shape[0], step)).X, full, costs)
-        if centre is None:
-            return raw
-        if not self.fit_intercept:
-            return data(None, distance, np.dtype(np.float64))
-        return data(centre, 0.0, dtype)
+    def _y_for_scores(self, y: Any) -> Any:
+        return y
+
+    @property
+    def _fold_class(self) -> type[Fold]:
+        return _Fold
+
+    def _folds(self, X: Any, y: Any, raw: Any, for_split: dict[str, Any]) -> list:
+        """Return masks of the training and of the test rows of each fold, chunk by chunk."""
+        sizes, n = [seen.n_rows for seen in X.seen], X.shape[0]
+        if self.cv is None or isinstance(self.cv, Integral):
+            k = 5 if self.cv is None else int(self.cv)
+            if not 2 <= k <= n:
+                raise ValueError(f"cv={k} must be at least 2, and at most the number of rows, {n}.")
+            dealt = [delayed(_dealt)(i, size, k) for i, size in enumerate(sizes)]
+            return [
+                ([delayed(ne)(one, i) for one in dealt], [delayed(eq)(one, i) for one in dealt])
+                for i in range(k)
+            ]
+        splits = self.cv.split(np.zeros((n, 1)), **for_split) if self._cv_splits else self.cv
+        ends = np.cumsum(sizes)[:-1]
+        return [
+            tuple(np.split(np.isin(np.arange(n), rows), ends) for rows in fold)
+            for fold in check_folds(splits, n)
+        ]
+
+
+class _Fold(Fold):
+    """A fold of masks."""
+
+    def __call__(self, number: int, train: Any, test: Any, task: Task) -> Any:
+        """Fit and score all candidates."""
+        model = clone(self.model)
+        with task:
+            return self._fit(number, model, self.X, self._targets(model, self.X, train), test, task)
+
+    def _targets(self, model: Any, X: Any, train: Any) -> Any:
+        return self._masked(train, model.class_weight, float(model.label_smoothing))
+
+    def _weigh_nothing(self, test: Any) -> bool:
+        return self._masked(test, None, 0.0) is None
+
+    def _test_data(self, test: Any) -> Any:
+        targets: Any = self._masked(test, None, 0.0)
+        return _data(self.X, targets, self.model.fit_intercept, self.model._costs)
+
+    def _score(self, model: Any, targets: Any, test: Any) -> Any:
+        raise ValueError(
+            "The training rows of a fold lack a class, so that its log-loss there is infinite. "
+            "Pass fewer folds, or others, as cv."
+        )
+
+    def _masked(self, masks: list[Any], class_weight: Any, smoothing: float) -> _Y | None:
+        """Return the targets in which all other rows weigh nothing; None if these do, too."""
+        whole: _Y = self.raw  # type: ignore[assignment]
+        weights = [delayed(_times)(w, mask) for w, mask in zip(whole.weights, masks, strict=True)]
+        loss = self.model.loss
+        looks = [delayed(look)(y, w, loss) for y, w in zip(whole.y, weights, strict=True)]
+        seen = list(dask.compute(*looks))
+        if not any(part.total_weight > 0 for part in seen):
+            return None
+        merged = merge(seen, loss, class_weight, smoothing, whole.names)
+        return whole._replace(weights=weights, merged=merged)
 
 
 def log_loss(
@@ -461,6 +537,96 @@ def log_loss(
 
 
 # ----------------------------------------------------------------------------- on the client
+def _read(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[_X, _Y, None]:
+    """Check everything that fit was given, and find out what it means."""
+    given = {"X": X, "y": y}
+    given |= {} if sample_weight is None else {"sample_weight": sample_weight}
+    for name, values in given.items():
+        if not dask.is_dask_collection(values):
+            raise TypeError(
+                f"{name} must be a Dask collection, got {type(values).__name__}. For arrays in "
+                "memory use skce.SoftmaxClassifier, or da.from_array."
+            )
+    x, t, w = _aligned(X=X, y=y, sample_weight=sample_weight)
+    loss = estimator.loss
+    looks = [delayed(_look)(*parts, loss) for parts in zip(x.parts, t.parts, w.parts, strict=True)]
+    found = dask.compute(*looks)
+    starts = [*accumulate((seen[0] for seen in found), initial=0)]
+    for start, seen in zip(starts, found, strict=False):
+        if isinstance(seen[1], Exception):
+            with numbered_from(start):
+                raise seen[1]
+    seen_x: list[_SeenX] = [seen[1] for seen in found]
+    _check_alike(seen_x)
+    shape = (starts[-1], seen_x[0].n_columns)
+    if not shape[0]:
+        raise ValueError("X has no rows, in any chunk.")
+    header = X._meta if x.names is not None else np.empty((1, shape[1]))
+    validate_data(estimator, header, reset=True, skip_check_array=True)
+    seen_y: list[Seen] = [seen[2] for seen in found]
+    names = None if t.names is None or len(t.names) < 2 else as_names(t.names)
+    # A chunk without rows says nothing.
+    full = [i for i, seen in enumerate(seen_x) if seen.n_rows]
+    merged = merge(
+        [seen_y[i] for i in full],
+        loss,
+        estimator.class_weight,
+        float(estimator.label_smoothing),
+        names,
+    )
+    kept = _X([x.parts[i] for i in full], [seen_x[i] for i in full], shape)
+    return kept, _Y([t.parts[i] for i in full], [w.parts[i] for i in full], names, merged), None
+
+
+def _data(X: _X, targets: _Y, centred: bool, costs: Costs) -> ChunkedData:
+    """Put chunks, and their targets, which are folded once and stay there, side by side."""
+    stored = number_type(X.seen[0].dtype)
+    n_stored = sum(seen.n_stored for seen in X.seen)
+    is_sparse = X.seen[0].is_sparse
+    sizes = [seen.n_rows for seen in X.seen]
+    small = n_stored * (stored.itemsize + 4 * is_sparse) < costs.few_bytes
+    dtype = np.dtype(np.float64) if small else stored
+    folded = [
+        delayed(_fold)(targets.merged, y, w, dtype)
+        for y, w in zip(targets.y, targets.weights, strict=True)
+    ]
+    folded = list(dask.persist(*folded))
+
+    def data(centre: NDArray | None, distance: float, dtype: np.dtype) -> ChunkedData:
+        parts = [
+            delayed(_part)(x, t, centre, dtype, stored, costs)
+            for x, t in zip(X.parts, folded, strict=True)
+        ]
+        return ChunkedData(
+            parts,
+            sizes,
+            total_weight=targets.total_weight,
+            n_columns=X.shape[1],
+            n_outputs=targets.n_outputs,
+            dtype=dtype,
+            stored_dtype=stored,
+            is_sparse=is_sparse,
+            work_per_logit=max(1, n_stored // X.shape[0]) if is_sparse else X.shape[1],
+            centre=centre,
+            distance=distance,
+            costs=costs,
+        )
+
+    raw, full = data(None, 0.0, dtype), np.arange(X.shape[1])
+    if is_sparse:
+        stored_in = np.sum([np.asarray(seen.of_columns) for seen in X.seen], axis=0)
+        full = np.flatnonzero(stored_in >= X.shape[0])
+        if not len(full):
+            return raw
+    step = max(1, X.shape[0] // costs.rows_for_centre)
+    centre, distance = far_from_zero(raw.take(np.arange(0, X.shape[0], step)).X, full, costs)
+    if centre is None:
+        return raw
+    if not centred:
+        return data(None, distance, np.dtype(np.float64))
+    return data(centre, 0.0, dtype)
+
+
 def _chunks(values: Any, name: str) -> _Chunks:
     """Return a collection chunk by chunk, whose columns must be in one."""
     if hasattr(values, "to_dask_array"):  # data frames and series
@@ -584,6 +750,17 @@ def _fold(merged: Merged, y: Any, w: Any, dtype: np.dtype) -> Any:
 
 def _part(X: Any, targets: Any, centre: Any, dtype: Any, stored: Any, costs: Any) -> Any:
     return part_of(_numbers(X), targets, centre, dtype, stored, costs)
+
+
+def _dealt(chunk: int, n_rows: int, k: int) -> NDArray:
+    """Return the number of the fold that each row of a chunk is tested in."""
+    return np.random.default_rng(chunk).permutation(n_rows) % k
+
+
+def _times(w: Any, mask: NDArray) -> NDArray:
+    """Return weights, of 1 if there are none, that are zero outside of a mask."""
+    weights: Any = 1.0 if w is None else check_sample_weight(w, len(mask), whole=False)
+    return np.where(mask, weights, 0.0)
 
 
 def _call(model: _InMemory, method: str, X: Any) -> NDArray:

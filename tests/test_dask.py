@@ -17,11 +17,12 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import make_classification
+from sklearn.model_selection import KFold, PredefinedSplit
 
 import skce
 from skce import metrics
 from skce._data.chunks import ChunkedData
-from skce.dask import SoftmaxClassifier, log_loss
+from skce.dask import SoftmaxClassifier, SoftmaxClassifierCV, log_loss
 
 
 @pytest.fixture(autouse=True)
@@ -183,6 +184,43 @@ def test_log_loss_is_that_of_all_rows(loss, problem):
     P[345] = [-1, 1, 1]
     with pytest.raises(ValueError, match="Row 345"):
         log_loss(in_chunks(y), in_chunks(P))
+
+
+@pytest.mark.parametrize("kind", ["labels", "two", "soft", "multilabel"])
+def test_c_is_chosen_as_in_memory_on_the_same_folds(kind, problem):
+    X, y = problem[0], targets(kind, problem[1])
+    params = {"Cs": [0.01, 0.1, 1.0], "loss": "binary" if kind == "multilabel" else "auto"}
+    params |= {"class_weight": "balanced", "l1_ratios": [0.0, 0.5]}
+    weights = np.random.default_rng(0).uniform(0, 2, len(y))
+    for cv in (KFold(3, shuffle=True, random_state=0), PredefinedSplit(np.arange(400) % 3 - 1)):
+        for w in (None, weights):
+            same = skce.SoftmaxClassifierCV(**params, cv=cv).fit(X, y, w)
+            clf = SoftmaxClassifierCV(**params, cv=cv)
+            clf.fit(in_chunks(X), in_chunks(y), None if w is None else in_chunks(w))
+            assert_allclose(clf.scores_, same.scores_, rtol=1e-3)
+            assert (clf.C_, clf.l1_ratio_) == (same.C_, same.l1_ratio_)
+            assert clf.optimize_result_.fun == pytest.approx(same.optimize_result_.fun, rel=1e-8)
+    assert type(clf.to_local()) is skce.SoftmaxClassifierCV
+    assert_allclose(clf.predict_proba(in_chunks(X)).compute(), clf.to_local().predict_proba(X))
+
+
+def test_rows_are_dealt_out_to_folds(problem):
+    X, y = problem
+    clf, again = (
+        SoftmaxClassifierCV(Cs=[0.1, 1.0], cv=4).fit(in_chunks(X), in_chunks(y)) for _ in range(2)
+    )
+    assert clf.scores_.shape == (4, 1, 2)
+    assert_array_equal(clf.scores_, again.scores_)
+    same = skce.SoftmaxClassifierCV(Cs=[0.1, 1.0], cv=4).fit(X, y)
+    assert_allclose(clf.scores_.mean(axis=0), same.scores_.mean(axis=0), rtol=0.1)
+    for params, match in (
+        ({"scoring": "accuracy"}, "scored by log-loss"),
+        ({"loss": "binary"}, "indicator matrix"),
+        ({"cv": 1000}, "at most the number of rows, 400"),
+        ({"cv": [([0, 1, 2], [3, 4])]}, "lack a class"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            SoftmaxClassifierCV(Cs=[1.0], **params).fit(in_chunks(X), in_chunks(np.sort(y)))
 
 
 def test_errors(problem):
