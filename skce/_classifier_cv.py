@@ -425,7 +425,8 @@ class SoftmaxClassifierCV(LinearModel):
 
         Return the coefficients that each fold has there.
         """
-        scores, n_folds = self._finite_scores(), len(self.scores_)
+        scores = _finite(self.scores_, self.Cs_, self.l1_ratios_)
+        n_folds = len(scores)
         mean = scores.mean(axis=0)
         j, i = np.unravel_index(int(mean.argmax()), mean.shape)
         error = scores[:, j, i].std(ddof=1) / np.sqrt(n_folds) if n_folds > 1 else 0.0
@@ -434,30 +435,6 @@ class SoftmaxClassifierCV(LinearModel):
             j, i = np.unravel_index(scores.reshape(n_folds, -1).argmax(axis=1), mean.shape)
         self.C_, self.l1_ratio_ = float(self.Cs_[i].mean()), float(self.l1_ratios_[j].mean())
         return self.coefs_paths_[np.arange(n_folds), j, i]
-
-    def _finite_scores(self) -> NDArray:
-        """Scores, minus infinity in all folds of a candidate that has none in some fold."""
-        bad = ~np.isfinite(self.scores_)
-        if not bad.any():
-            return self.scores_
-        candidates = bad.any(axis=0)
-        k, j, i = np.argwhere(bad)[0]
-        what = (
-            f"scoring gave {self.scores_[k, j, i]:g} on the test rows of fold {k} for "
-            f"C={self.Cs_[i]:g}, l1_ratio={self.l1_ratios_[j]:g}"
-        )
-        if candidates.all():
-            raise ValueError(
-                f"No C can be chosen: {what}, and no candidate has a finite score in every fold. "
-                "Pass folds in which the score exists as cv, stratified ones say, or another "
-                "scoring."
-            )
-        warn(
-            f"{what}, and {candidates.sum()} of {candidates.size} candidates have such a score in "
-            "some fold. They are not chosen.",
-            UserWarning,
-        )
-        return np.where(candidates, -np.inf, self.scores_)
 
     def _refit(
         self, objective: Objective, targets: Targets, best: NDArray, complete: NDArray
@@ -485,6 +462,31 @@ class SoftmaxClassifierCV(LinearModel):
         """Mean of the coefficients of folds, as variables of the objective."""
         mean, p = coefs.mean(axis=0), objective.layout.n_columns
         return objective.layout.pack(mean[:, :p], mean[:, p] if self.fit_intercept else np.zeros(0))
+
+
+def _finite(scores: NDArray, Cs: NDArray, l1_ratios: NDArray) -> NDArray:
+    """Scores, minus infinity in all folds of a candidate that has none in some fold."""
+    bad = ~np.isfinite(scores)
+    if not bad.any():
+        return scores
+    candidates = bad.any(axis=0)
+    k, j, i = np.argwhere(bad)[0]
+    what = (
+        f"scoring gave {scores[k, j, i]:g} on the test rows of fold {k} for "
+        f"C={Cs[i]:g}, l1_ratio={l1_ratios[j]:g}"
+    )
+    if candidates.all():
+        raise ValueError(
+            f"No C can be chosen: {what}, and no candidate has a finite score in every fold. "
+            "Pass folds in which the score exists as cv, stratified ones say, or another "
+            "scoring."
+        )
+    warn(
+        f"{what}, and {candidates.sum()} of {candidates.size} candidates have such a score in "
+        "some fold. They are not chosen.",
+        UserWarning,
+    )
+    return np.where(candidates, -np.inf, scores)
 
 
 def _shares(l1_ratios: ArrayLike) -> NDArray:
