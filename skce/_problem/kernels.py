@@ -73,6 +73,29 @@ def moments(block: Block, total_weight: float) -> tuple[NDArray, NDArray]:
     return block.X.moments(block.weights.astype(np.float64) / total_weight)
 
 
+def extremes(block: Block, start: float) -> tuple[float, ...]:
+    """Return minus the least, and then the largest value of each column in rows of weight.
+
+    No least value is above `start`, and no largest one below minus that.
+    """
+    X = block.X.dense()[block.weights > 0]
+    both = np.concatenate([-X.min(axis=0, initial=start), X.max(axis=0, initial=-start)])
+    return tuple(both.tolist())
+
+
+def slope_sizes(block: Block, loss: Loss, W: NDArray, mean: NDArray) -> tuple[NDArray, ...]:
+    """Return what tells how rounding changes slopes without an intercept.
+
+    Sums of the sizes of the terms of each slope, the curvature along columns less a mean, and what
+    rounding of a logit, as large as the sizes of its terms, changes in slopes along these.
+    """
+    X = block.X.dense()
+    z, size, distance = W @ X.T, np.abs(X), np.abs(X - mean)
+    terms = np.abs(loss.value_gradient(z.copy(), block.t)[1]) @ size
+    h = loss.curvature_diagonal(loss.curvature(z, block.t), block.t)  # which uses up z
+    return terms, h @ distance**2, (h * (np.abs(W) @ size.T)) @ distance
+
+
 def sides_with_mass(block: Block, n_outputs: int) -> tuple[float, ...]:
     """Whether each output has target mass, and then whether each lacks some, as 0 and 1."""
     t, mass = block.t.dense(n_outputs), block.t.mass

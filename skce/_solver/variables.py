@@ -321,14 +321,8 @@ def _vary(objective: Objective, columns: NDArray) -> NDArray:
     """Whether values of columns differ in rows of positive weight; without an intercept from 0."""
     part = objective.data.columns(columns)
     start = np.inf if objective.layout.fit_intercept else 0.0
-    low, high = np.full(len(columns), start), np.full(len(columns), -start)
-    for block, share in part.chunks(objective.costs.matrix_rows):
-        X = block.X.dense()[share > 0]
-        low, high = (
-            np.minimum(low, X.min(0, initial=start)),
-            np.maximum(high, X.max(0, initial=-start)),
-        )
-    return low < high
+    below, high = np.reshape(part.maximum(kernels.extremes, start), (2, -1))
+    return -below < high
 
 
 def whiten_many_columns(objective: Objective) -> Whitened:
@@ -573,16 +567,9 @@ def rounding_without_intercept(
     if objective.layout.fit_intercept or not data.distance > 0:
         return 0.0
     W, _ = objective.layout.unpack(theta)
-    mean, square = _weighted_mean(objective), np.zeros(data.n_columns)
-    terms, moved, curvature = np.zeros((3, *W.shape))
-    for block, share in data.chunks(objective.costs.matrix_rows):
-        X = block.X.dense()
-        square += share @ X**2
-        z, size, distance = W @ X.T, np.abs(X), np.abs(X - mean)
-        terms += np.abs(loss.value_gradient(z.copy(), block.t)[1]) @ size
-        h = loss.curvature_diagonal(loss.curvature(z, block.t), block.t)  # which uses up z
-        curvature += h @ distance**2
-        moved += (h * (np.abs(W) @ size.T)) @ distance
+    mean, square = objective.moments()
+    rows = objective.costs.matrix_rows
+    terms, curvature, moved = data.sum(kernels.slope_sizes, loss, W, mean, rows=rows)
     terms = np.minimum(terms / data.total_weight, np.sqrt(2 * value * square))
     # Columns far from zero are nearly collinear, and rounding of one slope does not know of the
     # others: it may point where nothing but the penalty holds coefficients.
