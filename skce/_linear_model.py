@@ -315,8 +315,9 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             elif is_read_by_block(X, self._costs.part_bytes):
                 checked = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
             else:
-                half = getattr(X, "dtype", None) == np.float16
-                dtype = np.float32 if half else [np.float64, np.float32]
+                stored: Any = getattr(X, "dtype", None)
+                is_single = getattr(stored, "kind", "") == "f" and number_type(stored) == np.float32
+                dtype = np.float32 if is_single else [np.float64, np.float32]
                 checked = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=dtype)
                 # Sparse columns of pandas keep their dtype.
                 return checked if checked.dtype.kind == "f" else checked.astype(np.float64)

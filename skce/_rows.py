@@ -267,7 +267,9 @@ def check_finite(
         spans = list(blocks(len(X), max(1, n_bytes // max(1, X[:1].nbytes))))
         parts = (X[start:stop] for start, stop in spans)
     for (start, _), part in zip(spans, parts, strict=True):
-        if np.isfinite(np.add.reduce(part, axis=None, dtype=np.float64)):
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = np.add.reduce(part, axis=None, dtype=number_type(part.dtype))
+        if np.isfinite(total):
             continue
         finite = np.isfinite(part).all(axis=1)
         if finite.all():  # only their sum is not

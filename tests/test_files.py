@@ -1,5 +1,6 @@
 """X in files and stores: the optimum of the same rows in memory, and errors that name the row."""
 
+import os
 import pickle
 import re
 from copy import copy
@@ -370,3 +371,33 @@ def test_without_pyarrow_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.dataset", None)
     with pytest.raises(ImportError, match=re.escape("skce[parquet]")):
         from_parquet("somewhere")
+
+
+def test_a_memory_map_that_became_too_short_is_an_error(problem, tmp_path):
+    X, y = problem
+    rows = memory_map(X, tmp_path)
+    os.truncate(tmp_path / "X.npy", 20_000)
+    with pytest.raises(ValueError, match=r"memory map of .*too short: it has 20000 bytes"):
+        SoftmaxClassifier().fit(rows, y)
+
+
+def test_large_arrays_of_small_numbers_are_not_converted_whole(problem):
+    X, y = problem
+    for dtype, read_as in ((np.int8, np.float64), (np.float16, np.float32)):
+        stored = X.astype(dtype)
+        clf = SoftmaxClassifier()
+        assert np.shares_memory(clf._read(stored, y, None)[0], stored)
+        clf.fit(stored, y)
+        assert clf.coef_.dtype == read_as
+        same = SoftmaxClassifier().fit(stored.astype(read_as), y)
+        assert clf.optimize_result_.fun == pytest.approx(same.optimize_result_.fun, rel=1e-8)
+
+
+def test_verbose_2_tells_how_far_a_pass_is(problem, capsys):
+    X, y = problem
+    SoftmaxClassifier(verbose=2, max_iter=5, tol=1e-2).fit(Slices(X), y)
+    shown = capsys.readouterr().out
+    assert "\rpass 1:   8% of the rows\rpass 1:  15% of the rows" in shown
+    assert "\niteration " in shown or "\riteration " in shown
+    SoftmaxClassifier(verbose=1, max_iter=5, tol=1e-2).fit(Slices(X), y)
+    assert "of the rows" not in capsys.readouterr().out
