@@ -113,8 +113,10 @@ class VariableCosts:
     worth_rescaling: int = 4
     #: Multiplications in a pass from which a sample of the rows is worth its copy.
     worth_sampling: int = 2**22
-    #: Bytes of a sample, at most.
+    #: Bytes of a sample, at most, unless the parameters need more rows.
     sample_bytes: int = 2**25
+    #: The share of the rows that it may have then.
+    sample_share: float = 1 / 8
     #: Rows per parameter of a sample whose optimum is a good start, and whose Hessian makes good
     #: steps.
     rows_per_parameter: int = 40

@@ -7,7 +7,7 @@ from functools import partial
 
 from ..peers import PEERS
 from ..problems import Problem, clusters
-from ..report import at_least, draw_leaders, fastest, seconds_to
+from ..report import against, draw_leaders, seconds_to
 from ..run import Row, compare
 
 _COLUMNS, _CLASSES = 128, 50
@@ -62,7 +62,4 @@ def _cell(rows: list[Row], problem: Problem, gap: float) -> tuple[float, str]:
     own = [row for row in rows if row.problem == problem.name]
     theirs = [row for row in own if row.family != "skce"]
     ours = seconds_to([row for row in own if row.family == "skce"], gap)
-    winner = fastest(theirs, gap)
-    ratio = at_least(theirs, gap) / ours
-    name = f" ({winner.peer.removeprefix('sklearn ')})" if winner else ""
-    return ratio, f"{'' if winner else '> '}{ratio:.2f}{name}"
+    return against(theirs, ours, gap)

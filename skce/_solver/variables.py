@@ -627,10 +627,11 @@ def take_sample(objective: Objective, n_rows: int) -> Objective:
     Source: sub-sampled Newton methods (Roosta-Khorasani and Mahoney, *Sub-sampled Newton methods*,
     Mathematical Programming, 2019).
     """
-    data, costs = objective.data, objective.costs
-    n, m = data.n_rows, max(n_rows, data.n_rows // 16)
+    data, costs, n = objective.data, objective.costs, objective.data.n_rows
+    few = costs.sample_bytes * n // max(1, data.nbytes)
+    m = max(n_rows, min(n // 16, few))
     work = n * objective.layout.n_outputs * data.n_columns
-    if 3 * m > n or work < costs.worth_sampling or data.nbytes / n * m > costs.sample_bytes:
+    if 3 * m > n or work < costs.worth_sampling or m > max(few, costs.sample_share * n):
         return objective
     sample = objective.sample(m)
     return sample if sample.data.total_weight > 0 else objective
