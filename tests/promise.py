@@ -2,6 +2,7 @@
 
     python tests/promise.py --seeds 0:5000            # about an hour
     python tests/promise.py --seeds 1234 --show       # one problem and its figures
+    python tests/promise.py --place dask              # rows in chunks of Dask; or in parts of a file
 
 Prints a line for each violation, with its seed, and a summary. What counts:
 
@@ -28,15 +29,18 @@ import warnings
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from certificate import Certificate, Problem, certify, exactly
 from numpy.typing import NDArray
 from problems import Case, draw
 from sklearn.exceptions import ConvergenceWarning
 
 from skce import SoftmaxClassifier
+from skce._costs import DEFAULT
 
 #: Seconds of CPU after which a fit breaks the promise, and after which it is ended.
 SLOW, LIMIT = 20.0, 60.0
@@ -79,13 +83,14 @@ class Outcome:
         return self.tol + float(np.finfo(self.dtype).eps)
 
 
-def run(seed: int, limit: float = LIMIT) -> Outcome:
-    """Draw the problem of a seed, fit it and certify the fit."""
-    return judge(draw(seed), limit)
+def run(seed: int, limit: float = LIMIT, place: str = "memory") -> Outcome:
+    """Draw the problem of a seed, fit it from some place, and certify the fit."""
+    return judge(draw(seed), limit, place)
 
 
-def judge(case: Case, limit: float = LIMIT) -> Outcome:
-    """Fit a problem and certify the fit."""
+def judge(case: Case, limit: float = LIMIT, place: str = "memory") -> Outcome:
+    """Fit a problem from some place, and certify the fit."""
+    fit = FITS[place]
     params = case.params
     outcome = Outcome(
         case.seed, case.describe(), case.dtype.name, bool(np.isfinite(params["C"])), params["tol"]
@@ -124,6 +129,63 @@ def judge(case: Case, limit: float = LIMIT) -> Outcome:
 def fit(case: Case) -> SoftmaxClassifier:
     """Call the estimator."""
     return SoftmaxClassifier(**case.params).fit(case.X, case.y, sample_weight=case.sample_weight)
+
+
+class Slices:
+    """Rows that are read some at a time."""
+
+    def __init__(self, X: NDArray):
+        self.shape, self.dtype, self._rows = X.shape, X.dtype, X
+
+    def __getitem__(self, rows: slice) -> NDArray:
+        return self._rows[rows]
+
+
+def fit_in_parts(case: Case) -> SoftmaxClassifier:
+    """Call the estimator with dense rows that are read some at a time."""
+    if sp.issparse(case.X):
+        return fit(case)
+    rows = int(np.random.default_rng(case.seed).integers(1, case.X.shape[0] + 1))
+
+    class InParts(SoftmaxClassifier):
+        _costs = replace(DEFAULT, part_bytes=rows * case.X.shape[1] * case.X.dtype.itemsize)
+
+    model = InParts(**case.params)
+    return model.fit(Slices(case.X), case.y, sample_weight=case.sample_weight)
+
+
+def fit_on_dask(case: Case) -> SoftmaxClassifier:
+    """Call the estimator of Dask with chunks of random sizes."""
+    import dask
+    import dask.array as da
+
+    from skce.dask import SoftmaxClassifier as OnDask
+
+    n = case.X.shape[0]
+    rng = np.random.default_rng(case.seed)
+    cuts = np.unique(rng.integers(1, n, size=int(rng.integers(0, 6)))) if n > 1 else []
+    edges = [0, *map(int, cuts), n]
+    sizes = tuple(np.diff(edges).tolist())
+
+    def chunked(values: Any) -> Any:
+        if not sp.issparse(values):
+            return da.from_array(values, chunks=(sizes, *((k,) for k in values.shape[1:])))
+        rows, k = sp.csr_array(values), values.shape[1]
+        parts = [rows[a:b] for a, b in pairwise(edges)]
+        return da.concatenate(
+            [
+                da.from_delayed(dask.delayed(part, traverse=False), (part.shape[0], k), part.dtype)
+                for part in parts
+            ]
+        )
+
+    weights = None if case.sample_weight is None else chunked(np.asarray(case.sample_weight))
+    with dask.config.set(scheduler="synchronous"):
+        return OnDask(**case.params).fit(chunked(case.X), chunked(np.asarray(case.y)), weights)
+
+
+#: Places that rows may be in.
+FITS = {"memory": fit, "parts": fit_in_parts, "dask": fit_on_dask}
 
 
 def found(model: SoftmaxClassifier) -> tuple[NDArray, NDArray]:
@@ -282,6 +344,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", default="0:500", help="first:last, or several with commas")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds of CPU of a fit")
+    parser.add_argument("--place", choices=list(FITS), default="memory", help="where rows are")
     parser.add_argument("--show", action="store_true", help="all figures of each problem")
     parser.add_argument("--warned", action="store_true", help="a line for each warning, too")
     parser.add_argument("--json", help="a file for all outcomes, one a line")
@@ -295,7 +358,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(show(seed), flush=True)
         return 0
     outcomes = []
-    for outcome in _run_all(seeds, options.jobs, options.limit):
+    for outcome in _run_all(seeds, options.jobs, options.limit, options.place):
         outcomes.append(outcome)
         if outcome.violations or (options.warned and outcome.warned):
             print(line(outcome), flush=True)
@@ -309,11 +372,12 @@ def main(arguments: list[str] | None = None) -> int:
     return int(any(o.violations for o in outcomes))
 
 
-def _run_all(seeds: list[int], jobs: int, limit: float) -> Any:
+def _run_all(seeds: list[int], jobs: int, limit: float, place: str) -> Any:
     if jobs == 1:
-        return (run(seed, limit) for seed in seeds)
+        return (run(seed, limit, place) for seed in seeds)
     pool = ProcessPoolExecutor(jobs)
-    return pool.map(run, seeds, [limit] * len(seeds), chunksize=4)
+    n = len(seeds)
+    return pool.map(run, seeds, [limit] * n, [place] * n, chunksize=4)
 
 
 if __name__ == "__main__":

@@ -306,3 +306,10 @@ def test_few_fits_warn():
         pytest.skip("too few problems to tell: use --hypothesis-profile=long")
     print(summary(outcomes))
     assert np.mean(warned) <= 0.02
+
+
+@pytest.mark.parametrize("place", ["parts", "dask"])
+def test_the_promise_holds_wherever_rows_are(place):
+    for seed in range(600_000, 600_000 + max(settings.default.max_examples // 4, 20)):
+        outcome = judge(draw(seed), place=place)
+        assert not outcome.violations, line(outcome)
