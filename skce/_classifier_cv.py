@@ -31,7 +31,7 @@ from ._path import MOST_CS, fits, grid
 from ._problem.certain import at_limit, certain
 from ._problem.objective import Objective
 from ._problem.penalty import Penalty
-from ._rows import Rows, opened
+from ._rows import Rows, opened, unless_mapped
 from ._sklearn import fit_context, safe_indexing
 from ._solver.minimize import minimize
 from ._solver.stop import Report, warn_if_not_converged
@@ -283,10 +283,11 @@ class SoftmaxClassifierCV(LinearModel):
         for_split, for_score = self._routed(weights, params)
         by_logits = self.scoring is None and raw.form != "one-vs-rest"
         scorer = None if by_logits else self._scorer()
+        folds = self._folds(X, y, raw, for_split)
+        X = unless_mapped(X, model._costs.part_bytes)
         fold = self._fold_class(
             model, X, y, raw, weights, self.Cs_, self.l1_ratios_, scorer, for_score
         )
-        folds = self._folds(X, y, raw, for_split)
         found = Parallel(n_jobs=None if self.n_jobs is None else int(self.n_jobs))(
             delayed(fold)(i, train, test, task.subtask("fold", i, fold.n_candidates))
             for i, (train, test) in enumerate(folds)

@@ -223,6 +223,15 @@ def opened(X: Any, n_bytes: int) -> Any:
     return np.asarray(rows) if rows.nbytes <= n_bytes else rows
 
 
+def unless_mapped(X: Any, n_bytes: int) -> Any:
+    """Return a large array in a file as `Rows`, whose rows are chosen without a copy; else X."""
+    base = X
+    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
+        base = base.base
+    is_large = isinstance(base, np.memmap) and is_read_by_block(X, n_bytes)
+    return Rows(X) if is_large else X
+
+
 def is_read_by_block(X: Any, n_bytes: int) -> bool:
     """Whether X is an array so large that it is looked at, and converted, block by block."""
     if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "biuf":
