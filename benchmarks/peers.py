@@ -363,7 +363,7 @@ def _torch_loss(target: Any, dtype: Any, K: int) -> Callable[[Any], Any]:
     return lambda z: torch.nn.functional.binary_cross_entropy_with_logits(z, positive)
 
 
-_SKCE = (1e-1, 1e-2, 1e-3, 1e-5, 1e-6, 1e-7, 1e-9)
+_SKCE = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-9)
 _FIRST_ORDER = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-10)
 _SECOND_ORDER = (1e-2, 1e-3, 1e-4, 1e-6, 1e-8)
 _EITHER = (0.0, 1.0)

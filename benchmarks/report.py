@@ -129,7 +129,7 @@ def _by_gap(rows: list[Row]) -> str:
             ours = seconds_to(_of(of_problem, peer="skce auto"), gap)
             ratio, text = against(theirs, ours, gap)
             cells.append(f"{_seconds(ours)} ({text})")
-            if math.isfinite(ratio):
+            if math.isfinite(ours) and math.isfinite(ratio):
                 ratios[gap].append(ratio)
         lines.append(f"| {problem} | {' | '.join(cells)} |")
     means = [f"{statistics.geometric_mean(found):.2f}" for found in ratios.values() if found]
