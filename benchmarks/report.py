@@ -128,7 +128,7 @@ def _by_gap(rows: list[Row]) -> str:
         for gap in _BY_GAP:
             ours = seconds_to(_of(of_problem, peer="skce auto"), gap)
             ratio, text = against(theirs, ours, gap)
-            cells.append(f"{_seconds(ours)} ({text})")
+            cells.append(_seconds(ours) + (f" ({text})" if math.isfinite(ours) else ""))
             if math.isfinite(ours) and math.isfinite(ratio):
                 ratios[gap].append(ratio)
         lines.append(f"| {problem} | {' | '.join(cells)} |")
