@@ -735,3 +735,22 @@ def test_longest_floats_end_fits_far_from_zero_without_an_intercept(l1_ratio):
         rng = np.random.default_rng(seed)
         X, y = rng.normal(size=(80, 3)) + 1e4, np.arange(80) % 3
         assert_kept(X, y, C=1e3, l1_ratio=l1_ratio, fit_intercept=False, tol=1e-10)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+@pytest.mark.parametrize(("far", "C"), [(1e5, 1.0), (1e5, 1e3), (1e7, 1.0)])
+def test_columns_far_from_zero_on_both_sides_cancel_each_other(far, C, l1_ratio, container):
+    # The common slope of all rows hides which coefficients would move together.
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(30, 80)) + far * np.where(rng.random(80) < 0.5, -1, 1)
+        y = rng.integers(2, size=30)
+        params = {"C": C, "l1_ratio": l1_ratio, "coef_bounds": (0, None), "tol": 1e-4}
+        given = CONTAINERS[container](X)
+        assert_kept(X, y, given, may_warn=True, fit_intercept=False, **params)
+
+
+def test_wide_text_far_from_zero_with_bounds():
+    outcome = run(186161)
+    assert not outcome.violations, outcome

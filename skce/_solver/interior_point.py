@@ -109,6 +109,12 @@ class InteriorPoint:
             E, solve = self._inverse(parts, D)
             left, rest = parts.bound(t, edges, slopes, self._noise_at(moved))
             of_rest = float(rest @ solve(rest)) / 2
+            if self.far_from_zero:
+                # Where columns cancel each other nothing but the penalty holds coefficients that
+                # are near an edge now, and go far from it.
+                some = rest != 0
+                with np.errstate(divide="ignore"):
+                    of_rest = float((rest[some] ** 2 / (2 * self.more[some])).sum())
             left += of_rest if of_rest >= 0 else np.inf  # negative by rounding
             since = since + 1 if left >= best[0] and complementarity <= limit else 0
             best = min(best, (left, moved, edges), key=lambda one: one[0])

@@ -101,6 +101,12 @@ class WorkingSet:
         W_size = self.objective.layout.n_coefficients
         inside = theta != 0
         inside[W_size:] = True
+        every, centred = inside | (self.curvature > 0), self.objective.layout.fit_intercept
+        if not centred and _has_small_root(self._n_logits, self.costs, int(every.sum())):
+            # The slope of all rows together, of which next to nothing can be had, may hide that two
+            # coefficients would move together, of which one adds what the other takes away.
+            self._inside = every
+            return np.flatnonzero(every), True
         both = inside | self._inside
         if self.factored and _has_small_root(self._n_logits, self.costs, int(both.sum())):
             inside = both  # what rounding moves in turn is looked at together
