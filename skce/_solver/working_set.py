@@ -103,9 +103,7 @@ class WorkingSet:
         inside[W_size:] = True
         every, centred = inside | (self.curvature > 0), self.objective.layout.fit_intercept
         if not centred and _has_small_root(self._n_logits, self.costs, int(every.sum())):
-            # The slope of all rows together, of which next to nothing can be had, may hide that two
-            # coefficients would move together, of which one adds what the other takes away.
-            self._inside = every
+            self._inside = every  # the slope that all rows share may hide what moves two together
             return np.flatnonzero(every), True
         both = inside | self._inside
         if self.factored and _has_small_root(self._n_logits, self.costs, int(both.sum())):
