@@ -98,10 +98,9 @@ class WorkingSet:
 
     def choose(self, theta: NDArray, subgradient: NDArray) -> tuple[NDArray, bool]:
         """Coefficients of the next model, and whether none that would move is left out."""
-        W_size = self.objective.layout.n_coefficients
-        inside = theta != 0
-        inside[W_size:] = True
-        every, centred = inside | (self.curvature > 0), self.objective.layout.fit_intercept
+        layout, inside = self.objective.layout, theta != 0
+        inside[layout.n_coefficients :] = True
+        every, centred = inside | (self.curvature > 0), layout.fit_intercept
         if not centred and _has_small_root(self._n_logits, self.costs, int(every.sum())):
             self._inside = every  # the slope that all rows share may hide what moves two together
             return np.flatnonzero(every), True
@@ -132,11 +131,8 @@ class WorkingSet:
         outside = np.flatnonzero(~self._inside & (self.curvature > 0) & (subgradient != 0))
         if not self.factored:
             return float(self._rough_gains(subgradient, outside).sum())
-        size, nonsmooth = np.abs(subgradient[outside]), self.nonsmooth.take(outside)
         ridge = self.objective.penalty.curvature[outside % self.objective.layout.n_columns]
-        with np.errstate(divide="ignore"):
-            far = np.minimum(nonsmooth.high - nonsmooth.low, 2 * value / nonsmooth.weights)
-            return float(np.minimum(size * far, size**2 / (2 * ridge)).sum())
+        return _gain_at_most(subgradient[outside], self.nonsmooth.take(outside), ridge, value)
 
     def _rough_gains(self, subgradient: NDArray, some: NDArray) -> NDArray:
         return subgradient[some] ** 2 / (2 * self.curvature[some])
@@ -325,6 +321,14 @@ class WorkingSet:
             return model
 
         return by_products, lambda: made
+
+
+def _gain_at_most(slopes: NDArray, nonsmooth: Nonsmooth, ridge: NDArray, value: float) -> float:
+    """Return what coefficients gain by their slopes at most, where F is so much."""
+    size = np.abs(slopes)
+    with np.errstate(divide="ignore"):
+        far = np.minimum(nonsmooth.high - nonsmooth.low, 2 * value / nonsmooth.weights)
+        return float(np.minimum(size * far, size**2 / (2 * ridge)).sum())
 
 
 def _damping_after(damping: float, share: float, costs: Costs) -> float:
