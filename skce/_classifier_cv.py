@@ -313,8 +313,8 @@ class SoftmaxClassifierCV(LinearModel):
         )
 
     @property
-    def _fold_class(self) -> type[Fold]:
-        return Fold
+    def _fold_class(self) -> type[_Fold]:
+        return _Fold
 
     def _y_for_scores(self, y: Any) -> Any:
         """Return y as scorers and splitters get it."""
@@ -501,7 +501,7 @@ def _shares(l1_ratios: ArrayLike) -> NDArray:
 
 
 @dataclass
-class Fold:
+class _Fold:
     """Fits and scores all candidates on a fold.
 
     Attributes

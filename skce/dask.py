@@ -25,8 +25,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ._callbacks import Task
 from ._checks import check_folds, check_sparse, naming, refuse_dates, refuse_misread, to_numpy
 from ._classifier import SoftmaxClassifier as _InMemory
-from ._classifier_cv import Fold
 from ._classifier_cv import SoftmaxClassifierCV as _InMemoryCV
+from ._classifier_cv import _Fold as Fold
 from ._costs import Costs
 from ._linear_model import LinearModel
 from ._rows import check_finite, number_type
