@@ -53,7 +53,7 @@ def from_parquet(
 
     See Also
     --------
-    SoftmaxClassifier : Takes both.
+    skce.SoftmaxClassifier : Takes both.
 
     Notes
     -----
