@@ -48,6 +48,20 @@ def naming(name: str, values: Any) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def numbered_from(first_row: int) -> Iterator[None]:
+    """Make errors of the block, which sees a part of the rows, number rows as the whole does."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+
+        def shifted(found: re.Match) -> str:
+            return f"{found[1]} {int(found[2]) + first_row}"
+
+        raise kind(re.sub(r"\b([Rr]ow) (\d+)", shifted, str(error))) from None
+
+
 def raise_with_first_bad_row(error: Exception, values: Any, name: str) -> NoReturn:
     """Raise an error again, with the argument and its first row that is not finite, if any."""
     kind = TypeError if isinstance(error, TypeError) else ValueError

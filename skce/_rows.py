@@ -253,9 +253,7 @@ _IN_MEMORY = (
 )
 
 
-def check_finite(
-    X: NDArray | Rows, name: str, estimator: str | None, n_bytes: int, first_row: int = 0
-) -> None:
+def check_finite(X: NDArray | Rows, name: str, estimator: str | None, n_bytes: int) -> None:
     """Refuse the first row that holds NaN or an infinity, reading so many bytes at a time.
 
     Parameters
@@ -264,8 +262,6 @@ def check_finite(
     name, estimator : str
         What messages call X, and the class that was given it.
     n_bytes : int
-    first_row : int, default=0
-        What messages call the first of the rows.
     """
     if isinstance(X, Rows):
         spans = X.spans(n_bytes)
@@ -288,6 +284,6 @@ def check_finite(
             assert_all_finite(part[row], estimator_name=estimator, input_name=name)
         except ValueError as error:
             raise ValueError(
-                f"{error}\nThe first bad row of {name} is row {first_row + start + row}: drop such "
+                f"{error}\nThe first bad row of {name} is row {start + row}: drop such "
                 "rows, or fill in what is missing."
             ) from None

@@ -10,7 +10,6 @@ It needs the extra ``dask``.
 
 from __future__ import annotations
 
-from itertools import accumulate
 from numbers import Integral
 from operator import eq, ne
 from typing import Any, NamedTuple
@@ -23,7 +22,15 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._callbacks import Task
-from ._checks import check_folds, check_sparse, naming, refuse_dates, refuse_misread, to_numpy
+from ._checks import (
+    check_folds,
+    check_sparse,
+    naming,
+    numbered_from,
+    refuse_dates,
+    refuse_misread,
+    to_numpy,
+)
 from ._classifier import SoftmaxClassifier as _InMemory
 from ._classifier_cv import SoftmaxClassifierCV as _InMemoryCV
 from ._classifier_cv import _Fold as Fold
@@ -31,7 +38,7 @@ from ._costs import Costs
 from ._linear_model import LinearModel
 from ._rows import check_finite, number_type
 from ._targets.meaning import as_names, check_sample_weight, check_y, kind_of_labels
-from ._targets.merged import Merged, Seen, look, merge, numbered_from
+from ._targets.merged import Merged, Seen, look, merge
 from .metrics import log_loss as _log_loss
 
 try:
@@ -141,6 +148,7 @@ class _OnChunks(LinearModel):
         dask.array.Array or ndarray of shape (n_samples,) or (n_samples, n_classes)
             As :meth:`skce.SoftmaxClassifier.decision_function` returns them.
         """
+        check_is_fitted(self)
         one = self._form in ("sigmoid", "softmax") and len(self.classes_) == 2
         return self._lazily("decision_function", X, () if one else (len(self.classes_),))
 
@@ -157,6 +165,7 @@ class _OnChunks(LinearModel):
         dask.array.Array or ndarray of shape (n_samples,) or (n_samples, n_classes)
             As :meth:`skce.SoftmaxClassifier.predict` returns them.
         """
+        check_is_fitted(self)
         if self._form == "multilabel":
             return self._lazily("predict", X, (len(self.classes_),), np.dtype(np.int64))
         return self._lazily("predict", X, (), self.classes_.dtype)
@@ -174,6 +183,7 @@ class _OnChunks(LinearModel):
         dask.array.Array or ndarray of shape (n_samples, n_classes)
             As :meth:`skce.SoftmaxClassifier.predict_proba` returns them.
         """
+        check_is_fitted(self)
         return self._lazily("predict_proba", X, (len(self.classes_),))
 
     def predict_log_proba(self, X: Any) -> Any:
@@ -189,6 +199,7 @@ class _OnChunks(LinearModel):
         dask.array.Array or ndarray of shape (n_samples, n_classes)
             As :meth:`skce.SoftmaxClassifier.predict_log_proba` returns them.
         """
+        check_is_fitted(self)
         return self._lazily("predict_log_proba", X, (len(self.classes_),))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> float:
@@ -236,7 +247,6 @@ class _OnChunks(LinearModel):
 
     def _lazily(self, method: str, X: Any, shape: tuple[int, ...], dtype: Any = None) -> Any:
         """Return what a method of the local estimator returns for each chunk."""
-        check_is_fitted(self)
         if not dask.is_dask_collection(X):
             return getattr(super(), method)(X)
         chunks = _chunks(X, "X")
@@ -527,11 +537,7 @@ def log_loss(
     options = {"loss": loss, "labels": labels, "label_smoothing": label_smoothing, "clip": clip}
     parts = zip(t.parts, p.parts, w.parts, strict=True)
     results = dask.compute(*[delayed(_loss)(*part, options) for part in parts])
-    starts = [*accumulate((result[0] for result in results), initial=0)]
-    for start, result in zip(starts, results, strict=False):
-        if isinstance(result[1], Exception):
-            with numbered_from(start):
-                raise result[1]
+    _raise_first_error(results)
     total, mass = (float(sum(result[i] for result in results)) for i in (1, 2))
     return _ratio([(total, mass)]) if normalize else total
 
@@ -551,14 +557,10 @@ def _read(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[_X, _Y, N
     loss = estimator.loss
     looks = [delayed(_look)(*parts, loss) for parts in zip(x.parts, t.parts, w.parts, strict=True)]
     found = dask.compute(*looks)
-    starts = [*accumulate((seen[0] for seen in found), initial=0)]
-    for start, seen in zip(starts, found, strict=False):
-        if isinstance(seen[1], Exception):
-            with numbered_from(start):
-                raise seen[1]
+    _raise_first_error(found)
     seen_x: list[_SeenX] = [seen[1] for seen in found]
     _check_alike(seen_x)
-    shape = (starts[-1], seen_x[0].n_columns)
+    shape = (sum(seen.n_rows for seen in seen_x), seen_x[0].n_columns)
     if not shape[0]:
         raise ValueError("X has no rows, in any chunk.")
     header = X._meta if x.names is not None else np.empty((1, shape[1]))
@@ -576,6 +578,16 @@ def _read(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[_X, _Y, N
     )
     kept = _X([x.parts[i] for i in full], [seen_x[i] for i in full], shape)
     return kept, _Y([t.parts[i] for i in full], [w.parts[i] for i in full], names, merged), None
+
+
+def _raise_first_error(found: Any) -> None:
+    """Raise the first error among what chunks returned: numbers of rows, and results or errors."""
+    first_row = 0
+    for n_rows, result, *_ in found:
+        if isinstance(result, Exception):
+            with numbered_from(first_row):
+                raise result
+        first_row += n_rows
 
 
 def _data(X: _X, targets: _Y, centred: bool, costs: Costs) -> ChunkedData:
@@ -741,7 +753,8 @@ def _check_stored(X: sp.csr_array, estimator: str) -> None:
     finite = np.isfinite(X.data)
     if not finite.all():
         row = int(np.searchsorted(X.indptr, int(finite.argmin()), side="right")) - 1
-        check_finite(X[[row]].toarray(), "X", estimator, _LOOKED_AT, first_row=row)
+        with numbered_from(row):
+            check_finite(X[[row]].toarray(), "X", estimator, _LOOKED_AT)
 
 
 def _fold(merged: Merged, y: Any, w: Any, dtype: np.dtype) -> Any:
@@ -771,8 +784,13 @@ def _call(model: _InMemory, method: str, X: Any) -> NDArray:
 
 def _score(model: _InMemory, X: Any, y: Any, w: Any) -> tuple[float, float]:
     """Return the sum of scores of the rows, and of their weights."""
-    total = float(X.shape[0] if w is None else np.sum(to_numpy(w, "sample_weight"), dtype=float))
+    total = _total_weight(w, X.shape[0])
     return (model.score(X, y, w) * total if total > 0 else 0.0), total
+
+
+def _total_weight(w: Any, n_rows: int) -> float:
+    """Return the sum of weights, which are 1 if there are none."""
+    return float(n_rows if w is None else np.sum(to_numpy(w, "sample_weight"), dtype=float))
 
 
 def _labels(y: Any) -> NDArray | None:
@@ -789,7 +807,7 @@ def _loss(y: Any, p: Any, w: Any, options: dict[str, Any]) -> tuple[int, Any, fl
     if not n:
         return 0, 0.0, 0.0
     try:
-        total = float(n if w is None else np.sum(to_numpy(w, "sample_weight"), dtype=float))
+        total = _total_weight(w, n)
         if not total > 0:
             return n, 0.0, 0.0
         return n, _log_loss(y, p, normalize=False, sample_weight=w, **options), total

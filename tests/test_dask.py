@@ -17,6 +17,7 @@ import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import make_classification
+from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import KFold, PredefinedSplit
 
 import skce
@@ -274,6 +275,14 @@ def test_errors(problem):
     )
     refused(ValueError, r"Chunk 1 of X is float64, but chunk 0 is float32.*astype\('float64'\)",
             mixed, in_chunks(y, (200, 200)))  # fmt: skip
+
+
+def test_an_estimator_that_is_not_fitted_says_so(problem):
+    X, _ = problem
+    for clf in (SoftmaxClassifier(), SoftmaxClassifierCV()):
+        for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+            with pytest.raises(NotFittedError):
+                getattr(clf, method)(in_chunks(X))
 
 
 def test_the_plain_ones_refuse_dask(problem):

@@ -20,7 +20,7 @@ from numpy.typing import DTypeLike, NDArray
 from .._costs import Costs
 from .._targets.mass import Targets
 from .block import Block
-from .memory import CSRData, DenseData, MemoryData, as_sum, plus
+from .memory import CSRData, DenseData, MemoryData, as_sum, largest, plus
 
 
 class ChunkedData:
@@ -97,7 +97,7 @@ class ChunkedData:
         self, kernel: Callable[..., tuple[float, ...]], *arguments: Any
     ) -> tuple[float, ...]:
         """Return the largest of the numbers that a kernel returns for each block."""
-        return self._gathered(_maximum, _largest, (kernel, arguments))
+        return self._gathered(_maximum, largest, (kernel, arguments))
 
     def map(
         self, kernel: Callable[..., Any], *arguments: Any, rows: int | None = None
@@ -206,10 +206,6 @@ def _added(sums: list[tuple[Any, ...]]) -> tuple[Any, ...]:
 def _maximum(part: MemoryData, kept: Any, sent: Any) -> tuple[float, ...]:
     kernel, arguments = sent
     return _with(part, kept).maximum(kernel, *arguments)
-
-
-def _largest(found: list[tuple[float, ...]]) -> tuple[float, ...]:
-    return tuple(map(max, zip(*found, strict=True)))
 
 
 def _map(part: MemoryData, sent: Any) -> Any:

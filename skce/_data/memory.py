@@ -10,7 +10,7 @@ The digits of columns far from zero cancel in A X' + a. Rows with such columns a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from functools import partial
 from typing import Any
@@ -111,8 +111,7 @@ class MemoryData(ABC):
         self, kernel: Callable[..., tuple[float, ...]], *arguments: Any
     ) -> tuple[float, ...]:
         """Return the largest of the numbers that a kernel returns for each block."""
-        found = self._each(kernel, arguments, None)
-        return tuple(map(max, zip(*found.values(), strict=True)))
+        return largest(self._each(kernel, arguments, None).values())
 
     def map(
         self, kernel: Callable[..., Any], *arguments: Any, rows: int | None = None
@@ -325,6 +324,11 @@ class CSRData(MemoryData):
 def _targets_of(targets: Targets, indices: NDArray) -> TargetBlock:
     """Read the target mass of some rows."""
     return targets.take(indices).block(0, len(indices))
+
+
+def largest(found: Iterable[tuple[float, ...]]) -> tuple[float, ...]:
+    """Return the largest of each number."""
+    return tuple(map(max, zip(*found, strict=True)))
 
 
 def plus(total: tuple[Any, ...], part: tuple[Any, ...]) -> tuple[Any, ...]:

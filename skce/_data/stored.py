@@ -17,7 +17,7 @@ from .._rows import Rows, ahead, multiple
 from .._targets.mass import Targets
 from .._threads import Span, blocks
 from .block import Block, Features
-from .memory import DenseData, MemoryData, as_sum, plus
+from .memory import DenseData, MemoryData, as_sum, largest, plus
 
 
 class StoredData(MemoryData):
@@ -48,8 +48,7 @@ class StoredData(MemoryData):
         self, kernel: Callable[..., tuple[float, ...]], *arguments: Any
     ) -> tuple[float, ...]:
         """Return the largest of the numbers that a kernel returns for each block."""
-        found = [part.maximum(kernel, *arguments) for _, part in self._parts()]
-        return tuple(map(max, zip(*found, strict=True)))
+        return largest(part.maximum(kernel, *arguments) for _, part in self._parts())
 
     def map(
         self, kernel: Callable[..., Any], *arguments: Any, rows: int | None = None

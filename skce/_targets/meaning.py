@@ -17,7 +17,15 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
-from .._checks import check_numbers, naming, raise_missing, refuse_misread, refuse_sparse, to_numpy
+from .._checks import (
+    check_numbers,
+    naming,
+    numbered_from,
+    raise_missing,
+    refuse_misread,
+    refuse_sparse,
+    to_numpy,
+)
 from .._rows import Rows, as_rows, check_finite
 
 #: Rows of probabilities may miss a sum of 1 by this much, or by the epsilon of a coarser dtype;
@@ -290,11 +298,10 @@ def _read_matrix(y: NDArray | Rows, loss: str, names: NDArray | None) -> RawTarg
     totals, present = [], np.zeros(y.shape[1], dtype=bool)
     for start, stop in y.spans(_READ_AT_ONCE) if isinstance(y, Rows) else [(0, len(y))]:
         part: NDArray = np.asarray(y[start:stop])
-        if isinstance(y, Rows):
-            check_finite(part, "y", None, part.nbytes, first_row=start)
-        found, total = check_probabilities(
-            part, distributions=loss != "binary", loss=loss, first_row=start
-        )
+        with numbered_from(start):
+            if isinstance(y, Rows):
+                check_finite(part, "y", None, part.nbytes)
+            found, total = check_probabilities(part, distributions=loss != "binary", loss=loss)
         matrix = matrix if isinstance(y, Rows) else found
         totals.append(total)
         present |= found.max(axis=0) > 0
@@ -334,12 +341,7 @@ def raise_one_class(label: Any) -> NoReturn:
 
 
 def check_probabilities(
-    y: NDArray,
-    *,
-    distributions: bool,
-    loss: str | None = None,
-    name: str = "y",
-    first_row: int = 0,
+    y: NDArray, *, distributions: bool, loss: str | None = None, name: str = "y"
 ) -> tuple[NDArray, NDArray]:
     """Check a matrix of probabilities and return it as numbers, with the sums of its rows.
 
@@ -352,8 +354,6 @@ def check_probabilities(
         The parameter that asked for it, if the message can name one.
     name : str
         What the message calls the matrix.
-    first_row : int, default=0
-        What the message calls the first of the rows.
 
     Returns
     -------
@@ -383,7 +383,7 @@ def check_probabilities(
         bad |= y.max(axis=1) > 1
     if bad.any():
         row = int(bad.argmax())
-        raise ValueError(_explain_row(y, row, first_row, total[row], distributions, loss, name))
+        raise ValueError(_explain_row(y, row, total[row], distributions, loss, name))
     return y, total
 
 
@@ -398,17 +398,10 @@ def is_off_one(total: NDArray, n_classes: int) -> NDArray:
 
 
 def _explain_row(
-    y: NDArray,
-    row: int,
-    first_row: int,
-    total: float,
-    distributions: bool,
-    loss: str | None,
-    name: str,
+    y: NDArray, row: int, total: float, distributions: bool, loss: str | None, name: str
 ) -> str:
     """Say what is wrong with the first bad row of a matrix of probabilities, and the way out."""
     low, high = y[row].min(), y[row].max()
-    row += first_row
     under = "" if loss is None else f"with loss={loss!r} "
     if low < 0:
         lines = [

@@ -6,9 +6,7 @@ turns a part into the target mass of its rows. The rules are those of `meaning.p
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,19 +37,6 @@ from .meaning import (
     probabilities_of_one,
     read_targets,
 )
-
-
-@contextmanager
-def numbered_from(first_row: int) -> Iterator[None]:
-    """Make errors of the block name rows as they are numbered in the whole."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-
-        def shifted(found: re.Match) -> str:
-            return f"{found[1]} {int(found[2]) + first_row}"
-
-        raise type(error)(re.sub(r"\b([Rr]ow) (\d+)", shifted, str(error))) from None
 
 
 @dataclass(frozen=True)
