@@ -18,17 +18,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
-from sklearn.utils import check_array
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._callbacks import Task
 from ._checks import (
     check_folds,
-    check_sparse,
-    naming,
     numbered_from,
-    refuse_dates,
-    refuse_misread,
     to_numpy,
 )
 from ._classifier import SoftmaxClassifier as _InMemory
@@ -46,7 +41,7 @@ try:
     import dask.array as da
     from dask.delayed import delayed
 
-    from ._data.chunks import ChunkedData, part_of
+    from ._data.chunks import ChunkedData, Reading, numbers_of
     from ._data.places import far_from_zero
 except ImportError as error:
     raise ImportError(
@@ -605,23 +600,17 @@ def _data(X: _X, targets: _Y, centred: bool, costs: Costs) -> ChunkedData:
     folded = list(dask.persist(*folded))
 
     def data(centre: NDArray | None, distance: float, dtype: np.dtype) -> ChunkedData:
-        parts = [
-            delayed(_part)(x, t, centre, dtype, stored, costs)
-            for x, t in zip(X.parts, folded, strict=True)
-        ]
         return ChunkedData(
-            parts,
+            X.parts,
+            folded,
+            Reading(centre, dtype, stored, costs),
             sizes,
             total_weight=targets.total_weight,
             n_columns=X.shape[1],
             n_outputs=targets.n_outputs,
-            dtype=dtype,
-            stored_dtype=stored,
             is_sparse=is_sparse,
             work_per_logit=max(1, n_stored // X.shape[0]) if is_sparse else X.shape[1],
-            centre=centre,
             distance=distance,
-            costs=costs,
         )
 
     raw, full = data(None, 0.0, dtype), np.arange(X.shape[1])
@@ -711,20 +700,6 @@ def _ratio(parts: Any) -> float:
 
 
 # --------------------------------------------------------------------------- where the chunks are
-def _numbers(X: Any) -> Any:
-    """Return a chunk of X as an array of numbers, or as a CSR array."""
-    check_sparse(X, "X")
-    refuse_misread(X, "X")
-    refuse_dates(X, "X")
-    is_float = getattr(getattr(X, "dtype", None), "kind", None) == "f"
-    dtype = None if is_float else [np.float64, np.float32]
-    with naming("X", X):
-        X = check_array(
-            X, accept_sparse="csr", dtype=dtype, ensure_all_finite=False, input_name="X"
-        )
-    return X.astype(number_type(X.dtype), copy=False)
-
-
 def _look(X: Any, y: Any, w: Any, loss: str) -> tuple[int, Any, Any]:
     """Return the number of rows of a chunk, and what it is; or the error that it makes."""
     n = int(X.shape[0])
@@ -732,7 +707,7 @@ def _look(X: Any, y: Any, w: Any, loss: str) -> tuple[int, Any, Any]:
         if not n:
             dtype = number_type(np.float64)
             return 0, _SeenX(0, X.shape[1], dtype, sp.issparse(X), 0, None), None
-        X = _numbers(X)
+        X = numbers_of(X)
         name = "SoftmaxClassifier"
         if sp.issparse(X):
             _check_stored(X, name)
@@ -759,10 +734,6 @@ def _check_stored(X: sp.csr_array, estimator: str) -> None:
 
 def _fold(merged: Merged, y: Any, w: Any, dtype: np.dtype) -> Any:
     return merged.targets(y, w, dtype)
-
-
-def _part(X: Any, targets: Any, centre: Any, dtype: Any, stored: Any, costs: Any) -> Any:
-    return part_of(_numbers(X), targets, centre, dtype, stored, costs)
 
 
 def _dealt(chunk: int, n_rows: int, k: int) -> NDArray:

@@ -295,18 +295,25 @@ def test_next_to_no_loss_leaves_digits_without_an_intercept(C, l1_ratio):
         assert_kept(X, y, C=C, l1_ratio=l1_ratio, fit_intercept=False)
 
 
-@pytest.mark.parametrize("seed", [3, 15, 22, 23])
-def test_bounds_far_away_in_logits(seed):
-    rng = np.random.default_rng(seed)  # slopes of rounding, times widths of 1e7, are no gap
-    X = rng.normal(size=(11, 6)) * 10 ** rng.uniform(-1, 9, 6)
-    X, Y = np.c_[X, X @ rng.normal(size=(6, 4))], rng.dirichlet(np.ones(3), 11)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        clf = SoftmaxClassifier(coef_bounds=(-0.03, 0.004)).fit(X, Y)
-    low, high = (np.full((3, 10), bound) for bound in clf.coef_bounds)
-    problem = Problem(X, Y, np.ones((11, 1)), "softmax", C=1.0, l1_ratio=0.0, low=low, high=high)
-    found = certify(problem, clf.coef_, clf.intercept_, accuracy=clf.tol)
-    assert float((found.value - found.best) / found.best) <= clf.tol
+def test_bounds_far_away_in_logits():
+    warned = 0  # slopes of rounding, times widths of 1e7, are no gap, but seldom hide one
+    for seed in range(24):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(11, 6)) * 10 ** rng.uniform(-1, 9, 6)
+        X, Y = np.c_[X, X @ rng.normal(size=(6, 4))], rng.dirichlet(np.ones(3), 11)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            clf = SoftmaxClassifier(coef_bounds=(-0.03, 0.004)).fit(X, Y)
+        if caught:
+            warned += 1
+            continue
+        low, high = (np.full((3, 10), bound) for bound in clf.coef_bounds)
+        problem = Problem(
+            X, Y, np.ones((11, 1)), "softmax", C=1.0, l1_ratio=0.0, low=low, high=high
+        )
+        found = certify(problem, clf.coef_, clf.intercept_, accuracy=clf.tol)
+        assert float((found.value - found.best) / found.best) <= clf.tol
+    assert warned <= 2
 
 
 @pytest.mark.parametrize(

@@ -9,18 +9,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from copy import copy
-from typing import Any
+from typing import Any, NamedTuple
 
 import dask
 import numpy as np
 import scipy.sparse as sp
 from dask.delayed import delayed
 from numpy.typing import DTypeLike, NDArray
+from sklearn.utils import check_array
 
+from .._checks import check_sparse, naming, refuse_dates, refuse_misread
 from .._costs import Costs
+from .._rows import number_type
 from .._targets.mass import Targets
 from .block import Block
 from .memory import CSRData, DenseData, MemoryData, as_sum, largest, plus
+
+
+class Reading(NamedTuple):
+    """How a chunk of X is read, wherever it is; see `MemoryData`."""
+
+    centre: NDArray | None
+    dtype: np.dtype
+    stored_dtype: np.dtype
+    costs: Costs
+
+    def data(self, X: Any, targets: Targets, kept: Any = None) -> MemoryData:
+        """Return the rows of a chunk with their targets, and what a map kept of them."""
+        X = numbers_of(X)
+        X = X.astype(self.stored_dtype, copy=False) if X.dtype.kind == "f" else X
+        place: type[MemoryData] = DenseData
+        if sp.issparse(X):
+            place = CSRData
+            # An element may be stored in parts.
+            if self.centre is not None and not X.has_canonical_format:
+                X = X.copy()
+                X.sum_duplicates()
+        data = place(X, targets, self.centre, self.dtype, costs=self.costs)
+        if kept is not None:
+            data._kept = kept
+        return data
 
 
 class ChunkedData:
@@ -28,46 +56,61 @@ class ChunkedData:
 
     Parameters
     ----------
-    parts : list of Delayed
-        Each a `MemoryData`.
+    X, targets : list of Delayed
+        Chunks of X, and the `Targets` of each.
+    reading : Reading
     sizes : list of int
-        Rows of each part, of which there is at least one.
+        Rows of each chunk, of which there is at least one.
     total_weight : float
     n_columns, n_outputs : int
-    dtype, stored_dtype : dtype
     is_sparse : bool
     work_per_logit : int
-    centre : ndarray of shape (n_columns,), or None
     distance : float
-    costs : Costs
     """
 
     def __init__(
         self,
-        parts: list[Any],
+        X: list[Any],
+        targets: list[Any],
+        reading: Reading,
         sizes: list[int],
         *,
         total_weight: float,
         n_columns: int,
         n_outputs: int,
-        dtype: np.dtype,
-        stored_dtype: np.dtype,
         is_sparse: bool,
         work_per_logit: int,
-        centre: NDArray | None,
         distance: float,
-        costs: Costs,
     ):
-        self.parts = parts
+        self.X, self.targets, self.reading = X, targets, reading
         self.ends = np.cumsum(sizes)
         self.n_rows = int(self.ends[-1])
         self.total_weight, self.n_columns, self.n_outputs = total_weight, n_columns, n_outputs
-        self.dtype, self.stored_dtype = dtype, stored_dtype
         self.is_sparse, self.work_per_logit = is_sparse, work_per_logit
-        self.centre, self.distance, self.costs = centre, distance, costs
-        #: What a map kept of each part.
-        self._kept: list[Any] = [None] * len(parts)
+        self.distance = distance
+        #: What a map kept of each chunk.
+        self._kept: list[Any] = [None] * len(X)
         self._taken: dict[int, MemoryData] = {}
+
+    @property
+    def centre(self) -> NDArray | None:
+        """What the rows are read less."""
+        return self.reading.centre
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of number of the rows when they are read."""
+        return self.reading.dtype
+
+    @property
+    def stored_dtype(self) -> np.dtype:
+        """Type of number of X."""
+        return self.reading.stored_dtype
+
+    @property
+    def costs(self) -> Costs:
+        """What is worth its cost."""
+        return self.reading.costs
 
     @property
     def nbytes(self) -> int:
@@ -103,9 +146,9 @@ class ChunkedData:
         self, kernel: Callable[..., Any], *arguments: Any, rows: int | None = None
     ) -> ChunkedData:
         """Return these rows with what a kernel returns for each block, as its `kept`."""
-        sent = _delayed((kernel, arguments, rows))
+        sent = _delayed((self.reading, kernel, arguments, rows))
         mapped = copy(self)
-        mapped._kept = list(dask.persist(*[delayed(_map)(part, sent) for part in self.parts]))
+        mapped._kept = list(dask.persist(*[delayed(_map)(*part, sent) for part in self._parts()]))
         return mapped
 
     def chunks(self, size: int, most: int | None = None) -> Iterator[tuple[Block, NDArray]]:
@@ -118,8 +161,8 @@ class ChunkedData:
         if size >= self.n_rows:
             yield from self.take(np.arange(self.n_rows)).chunks(size)
             return
-        for part in self.parts:
-            here: MemoryData = part.compute()
+        for part in self._parts():
+            here = self.reading.data(*dask.compute(*part))
             share = here.targets.weights.astype(np.float64) / self.total_weight
             for start in range(0, here.n_rows, size):
                 stop = min(start + size, here.n_rows)
@@ -133,10 +176,11 @@ class ChunkedData:
         """Return the given rows, which are in ascending order, in this process."""
         edges = np.searchsorted(indices, [0, *self.ends])
         starts = [0, *self.ends[:-1]]
+        sent = _delayed(self.reading)
         asked = [
-            delayed(_take)(part, indices[first:last] - start)
+            delayed(_take)(*part, sent, indices[first:last] - start)
             for part, first, last, start in zip(
-                self.parts, edges[:-1], edges[1:], starts, strict=True
+                self._parts(), edges[:-1], edges[1:], starts, strict=True
             )
             if last > first
         ]
@@ -146,10 +190,11 @@ class ChunkedData:
         """Return a copy of the given columns."""
         some = copy(self)
         sent = _delayed(columns)
-        some.parts = list(dask.persist(*[delayed(_columns)(part, sent) for part in self.parts]))
-        some._kept, some._taken = [None] * len(self.parts), {}
+        some.X = list(dask.persist(*[delayed(_columns)(X, sent) for X in self.X]))
+        some._kept, some._taken = [None] * len(self.X), {}
         some.n_columns = len(columns)
-        some.centre = None if self.centre is None else self.centre[columns]
+        if self.centre is not None:
+            some.reading = self.reading._replace(centre=self.centre[columns])
         some.work_per_logit = max(1, self.work_per_logit * len(columns) // self.n_columns)
         return some
 
@@ -165,12 +210,16 @@ class ChunkedData:
     def _sample(self, n_rows: int) -> NDArray:
         return np.sort(np.random.default_rng(0).choice(self.n_rows, n_rows, replace=False))
 
+    def _parts(self) -> Iterator[tuple[Any, Any]]:
+        """Chunks of X, each with its targets."""
+        return zip(self.X, self.targets, strict=True)
+
     def _gathered(self, task: Callable, merge: Callable, sent: Any) -> Any:
         """Return what a task returns for all parts, merged some at a time in a fixed order."""
-        sent = _delayed(sent)
+        sent = _delayed((self.reading, *sent))
         found = [
-            delayed(task)(part, kept, sent)
-            for part, kept in zip(self.parts, self._kept, strict=True)
+            delayed(task)(*part, kept, sent)
+            for part, kept in zip(self._parts(), self._kept, strict=True)
         ]
         few = self.costs.fan_in
         while len(found) > 1:
@@ -183,17 +232,9 @@ def _delayed(sent: Any) -> Any:
     return delayed(sent, traverse=False)
 
 
-def _with(part: MemoryData, kept: Any) -> MemoryData:
-    if kept is None:
-        return part
-    part = copy(part)
-    part._blocks, part._kept = {}, kept
-    return part
-
-
-def _sum(part: MemoryData, kept: Any, sent: Any) -> tuple[Any, ...]:
-    kernel, arguments, options = sent
-    return _with(part, kept).sum(kernel, *arguments, **options)
+def _sum(X: Any, targets: Targets, kept: Any, sent: Any) -> tuple[Any, ...]:
+    reading, kernel, arguments, options = sent
+    return reading.data(X, targets, kept).sum(kernel, *arguments, **options)
 
 
 def _added(sums: list[tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -203,22 +244,22 @@ def _added(sums: list[tuple[Any, ...]]) -> tuple[Any, ...]:
     return total
 
 
-def _maximum(part: MemoryData, kept: Any, sent: Any) -> tuple[float, ...]:
-    kernel, arguments = sent
-    return _with(part, kept).maximum(kernel, *arguments)
+def _maximum(X: Any, targets: Targets, kept: Any, sent: Any) -> tuple[float, ...]:
+    reading, kernel, arguments = sent
+    return reading.data(X, targets, kept).maximum(kernel, *arguments)
 
 
-def _map(part: MemoryData, sent: Any) -> Any:
-    kernel, arguments, rows = sent
-    return part.map(kernel, *arguments, rows=rows)._kept
+def _map(X: Any, targets: Targets, sent: Any) -> Any:
+    reading, kernel, arguments, rows = sent
+    return reading.data(X, targets).map(kernel, *arguments, rows=rows)._kept
 
 
-def _take(part: MemoryData, indices: NDArray) -> MemoryData:
-    return part.take(indices)
+def _take(X: Any, targets: Targets, reading: Reading, indices: NDArray) -> MemoryData:
+    return reading.data(X, targets).take(indices)
 
 
-def _columns(part: MemoryData, columns: NDArray) -> MemoryData:
-    return part.columns(columns)
+def _columns(X: Any, columns: NDArray) -> Any:
+    return numbers_of(X)[:, columns]
 
 
 def _joined(parts: list[MemoryData]) -> MemoryData:
@@ -230,19 +271,15 @@ def _joined(parts: list[MemoryData]) -> MemoryData:
     return joined
 
 
-def part_of(
-    X: Any,
-    targets: Targets,
-    centre: NDArray | None,
-    dtype: np.dtype,
-    stored_dtype: np.dtype,
-    costs: Costs,
-) -> MemoryData:
-    """Return checked rows with their targets, as a worker computes with them."""
-    X = X.astype(stored_dtype, copy=False) if X.dtype.kind == "f" else X
-    if not sp.issparse(X):
-        return DenseData(X, targets, centre, dtype, costs=costs)
-    if centre is not None and not X.has_canonical_format:  # an element may be stored in parts
-        X = X.copy()
-        X.sum_duplicates()
-    return CSRData(X, targets, centre, dtype, costs=costs)
+def numbers_of(X: Any) -> Any:
+    """Return a chunk of X as an array of numbers, or as a CSR array."""
+    check_sparse(X, "X")
+    refuse_misread(X, "X")
+    refuse_dates(X, "X")
+    is_float = getattr(getattr(X, "dtype", None), "kind", None) == "f"
+    dtype = None if is_float else [np.float64, np.float32]
+    with naming("X", X):
+        X = check_array(
+            X, accept_sparse="csr", dtype=dtype, ensure_all_finite=False, input_name="X"
+        )
+    return X.astype(number_type(X.dtype), copy=False)

@@ -129,12 +129,11 @@ def warn_if_not_converged(
     stop = report.stop
     if stop in (Stop.GAP, Stop.CALLBACK):
         return
-    reached = (
-        f"at an estimated relative gap of {report.gap:.1e}{'' if report.complete else ' or more'} "
-        "to the optimum"
-        if np.isfinite(report.gap)
-        else "at an unknown distance from the optimum"
-    )
+    reached = "at an unknown distance from the optimum"
+    if np.isfinite(report.gap):
+        doubt = "" if report.complete else " or more"
+        unsure = ", of which it is not sure," if report.gap <= tol else ""
+        reached = f"at an estimated relative gap of {report.gap:.1e}{doubt} to the optimum{unsure}"
     remedy = stop.remedy(unpenalised=unpenalised, dtype=dtype)
     if report.runaway is not None:
         remedy = f"{_name_runaway(report.runaway, classes, features)} {remedy}"
