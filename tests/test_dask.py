@@ -315,13 +315,14 @@ def client():
         host="127.0.0.1",
         dashboard_address=None,
         silence_logs=50,
+        set_as_default=False,
     ) as client:
         yield client
 
 
 @pytest.fixture
 def on_cluster(client):
-    with dask.config.set(scheduler=client):
+    with client.as_current():
         yield client
 
 
@@ -370,6 +371,7 @@ def test_a_worker_that_dies_costs_time_and_nothing_else(on_cluster, problem, mon
     same = skce.SoftmaxClassifier().fit(X, y)
     assert clf.optimize_result_.fun == pytest.approx(same.optimize_result_.fun, rel=1e-8)
     assert killed
+    on_cluster.wait_for_workers(2, timeout=60)  # a new one, or the cluster may not close
 
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "cancel"])

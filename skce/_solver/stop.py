@@ -132,7 +132,7 @@ def warn_if_not_converged(
     reached = "at an unknown distance from the optimum"
     if np.isfinite(report.gap):
         doubt = "" if report.complete else " or more"
-        unsure = ", of which it is not sure," if report.gap <= tol else ""
+        unsure = ", of which it is not sure," if stop is Stop.ROUNDING and report.gap <= tol else ""
         reached = f"at an estimated relative gap of {report.gap:.1e}{doubt} to the optimum{unsure}"
     remedy = stop.remedy(unpenalised=unpenalised, dtype=dtype)
     if report.runaway is not None:
