@@ -41,7 +41,7 @@ try:
     import dask.array as da
     from dask.delayed import delayed
 
-    from ._data.chunks import ChunkedData, Reading, numbers_of
+    from ._data.chunks import ChunkedData, Reading, is_aligned, numbers_of
     from ._data.places import far_from_zero
 except ImportError as error:
     raise ImportError(
@@ -64,6 +64,8 @@ class _SeenX(NamedTuple):
     n_stored: int
     #: Elements stored in each column, if it is sparse.
     of_columns: NDArray | None
+    #: Whether its numbers lie where a processor reads them at once.
+    is_aligned: bool = True
 
 
 class _Chunks(NamedTuple):
@@ -598,10 +600,17 @@ def _data(X: _X, targets: _Y, centred: bool, costs: Costs) -> ChunkedData:
         for y, w in zip(targets.y, targets.weights, strict=True)
     ]
     folded = list(dask.persist(*folded))
+    # What came over a network seldom is, and would be copied for every product.
+    askew = [i for i, seen in enumerate(X.seen) if not seen.is_aligned]
+    parts = X.parts.copy()
+    for i, part in zip(
+        askew, dask.persist(*[delayed(_copy)(parts[i]) for i in askew]), strict=True
+    ):
+        parts[i] = part
 
     def data(centre: NDArray | None, distance: float, dtype: np.dtype) -> ChunkedData:
         return ChunkedData(
-            X.parts,
+            parts,
             folded,
             Reading(centre, dtype, stored, costs),
             sizes,
@@ -717,7 +726,7 @@ def _look(X: Any, y: Any, w: Any, loss: str) -> tuple[int, Any, Any]:
         stored = np.bincount(X.indices, minlength=X.shape[1]) if sp.issparse(X) else None
         if len(y) != n:
             raise ValueError(f"A chunk of X has {n} rows, but that of y has {len(y)}.")
-        x = _SeenX(n, X.shape[1], X.dtype, sp.issparse(X), n_stored, stored)
+        x = _SeenX(n, X.shape[1], X.dtype, sp.issparse(X), n_stored, stored, is_aligned(X))
         return n, x, look(y, w, loss)
     except (ValueError, TypeError) as error:
         return n, error, None
@@ -730,6 +739,10 @@ def _check_stored(X: sp.csr_array, estimator: str) -> None:
         row = int(np.searchsorted(X.indptr, int(finite.argmin()), side="right")) - 1
         with numbered_from(row):
             check_finite(X[[row]].toarray(), "X", estimator, _LOOKED_AT)
+
+
+def _copy(X: Any) -> Any:
+    return numbers_of(X).copy()
 
 
 def _fold(merged: Merged, y: Any, w: Any, dtype: np.dtype) -> Any:

@@ -283,3 +283,9 @@ def numbers_of(X: Any) -> Any:
             X, accept_sparse="csr", dtype=dtype, ensure_all_finite=False, input_name="X"
         )
     return X.astype(number_type(X.dtype), copy=False)
+
+
+def is_aligned(X: Any) -> bool:
+    """Whether the numbers of an array, or of a CSR array, lie where they can be read at once."""
+    arrays = (X.data, X.indices, X.indptr) if sp.issparse(X) else (X,)
+    return all(array.flags.aligned for array in arrays)
