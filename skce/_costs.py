@@ -50,7 +50,7 @@ class DataCosts:
     #: whole if they have no more, as integers and float16 are converted whole.
     part_bytes: int = 2**25
     #: Sums of chunks that one task of Dask adds up.
-    fan_in: int = 8
+    fan_in: int = 32
     #: Numbers in a block of logits of a prediction.
     predicted_block: int = 2**22
 

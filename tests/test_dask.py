@@ -22,7 +22,8 @@ from sklearn.model_selection import KFold, PredefinedSplit
 
 import skce
 from skce import metrics
-from skce._data.chunks import ChunkedData
+from skce._data import chunks as module
+from skce._data.chunks import ChunkedData, is_aligned
 from skce.dask import SoftmaxClassifier, SoftmaxClassifierCV, log_loss
 
 
@@ -303,6 +304,29 @@ def test_the_plain_ones_refuse_dask(problem):
             call()
 
 
+def test_chunks_that_are_not_aligned_are_copied_once(problem, monkeypatch):
+    X, y = problem
+    sizes, seen, sums = (150, 250), [], ChunkedData.sum
+
+    def sum_and_look(self, *arguments, **options):
+        seen.extend(self.X)
+        return sums(self, *arguments, **options)
+
+    askew = np.frombuffer(b"0" + X.tobytes(), dtype=X.dtype, offset=1).reshape(X.shape)
+    row = sp.csr_array(X[:1])
+    assert is_aligned(X)
+    assert is_aligned(row)
+    row.data = askew[0]
+    assert not is_aligned(askew)
+    assert not is_aligned(row)
+    monkeypatch.setattr(ChunkedData, "sum", sum_and_look)
+    clf = SoftmaxClassifier().fit(in_chunks(askew, sizes), in_chunks(y, sizes))
+    same = skce.SoftmaxClassifier().fit(X, y)
+    assert clf.optimize_result_.fun == pytest.approx(same.optimize_result_.fun, rel=1e-8)
+    assert len({part.key for part in seen}) == 2
+    assert all(is_aligned(part.compute()) for part in seen)
+
+
 # ------------------------------------------------------------------------------- on a cluster
 @pytest.fixture(scope="module")
 def client():
@@ -322,7 +346,8 @@ def client():
 
 @pytest.fixture
 def on_cluster(client):
-    with client.as_current():
+    with client.as_current(), dask.config.set(scheduler="distributed"):
+        assert dask.delayed(os.getpid)().compute() != os.getpid()
         yield client
 
 
@@ -372,6 +397,39 @@ def test_a_worker_that_dies_costs_time_and_nothing_else(on_cluster, problem, mon
     assert clf.optimize_result_.fun == pytest.approx(same.optimize_result_.fun, rel=1e-8)
     assert killed
     on_cluster.wait_for_workers(2, timeout=60)  # a new one, or the cluster may not close
+
+
+def test_a_worker_that_joins_in_mid_fit_is_used(problem, monkeypatch):
+    from dask.distributed import Client
+
+    chunks = [in_chunks(given, (20,) * 20) for given in problem]
+    of_chunk, sums, calls = module._sum, ChunkedData.sum, []
+
+    def sum_and_grow(self, *arguments, **options):
+        calls.append(1)
+        if len(calls) == 3:
+            client.cluster.scale(2)
+            client.wait_for_workers(2, timeout=60)
+        return sums(self, *arguments, **options)
+
+    def slowly(*arguments):
+        time.sleep(0.01)  # or no task is worth a move
+        return of_chunk(*arguments)
+
+    monkeypatch.setattr(module, "_sum", slowly)
+    monkeypatch.setattr(ChunkedData, "sum", sum_and_grow)
+    with (
+        Client(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as client,
+        dask.config.set(scheduler="distributed"),
+    ):
+        clf = SoftmaxClassifier().fit(*chunks)
+        used = [worker.state.executed_count for worker in client.cluster.workers.values()]
+    assert len(used) == 2
+    assert min(used) > 10
+    same = skce.SoftmaxClassifier().fit(*problem)
+    assert clf.optimize_result_.fun == pytest.approx(same.optimize_result_.fun, rel=1e-8)
 
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "cancel"])

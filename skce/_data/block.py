@@ -6,6 +6,7 @@ all blocks. Blocks and kernels can be pickled, so that a sum can be made whereve
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,26 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from .._targets.mass import TargetBlock
+
+
+class Space:
+    """Memory that is used again and again.
+
+    Where memory of this size goes back to the system when it is freed, as on Dask's workers, new
+    memory for each block would cost as much as the block.
+    """
+
+    __slots__ = ("_bytes",)
+
+    def __init__(self) -> None:
+        self._bytes = np.empty(0, dtype=np.uint8)
+
+    def array(self, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+        """Return an array of anything, in the memory of the last one."""
+        size = math.prod(shape) * dtype.itemsize
+        if size > len(self._bytes):
+            self._bytes = np.empty(size, dtype=np.uint8)
+        return self._bytes[:size].view(dtype).reshape(shape)
 
 
 @dataclass(slots=True)
@@ -31,8 +52,11 @@ class Features(ABC):
     values: Any
 
     @abstractmethod
-    def logits(self, A: NDArray, a: NDArray) -> NDArray:
-        """Return A X' + a, shape (J, r), for A and a as `Data.coefficients` gives them."""
+    def logits(self, A: NDArray, a: NDArray, space: Space | None = None) -> NDArray:
+        """Return A X' + a, shape (J, r), for A and a as `Data.coefficients` gives them.
+
+        In the given space if it is worth it, and else in memory of their own.
+        """
 
     @abstractmethod
     def back(self, R: NDArray) -> NDArray:
@@ -54,9 +78,13 @@ class Features(ABC):
 class DenseFeatures(Features):
     """Rows of an array."""
 
-    def logits(self, A: NDArray, a: NDArray) -> NDArray:
+    def logits(self, A: NDArray, a: NDArray, space: Space | None = None) -> NDArray:
         """Return A X' + a."""
-        z: NDArray = A @ self.values.T
+        X = self.values
+        if space is None:
+            z: NDArray = A @ X.T
+        else:
+            z = np.matmul(A, X.T, out=space.array((len(A), len(X)), np.result_type(A, X)))
         z += a
         return z
 
@@ -85,7 +113,7 @@ class DenseFeatures(Features):
 class SparseFeatures(Features):
     """Rows of a CSR array."""
 
-    def logits(self, A: NDArray, a: NDArray) -> NDArray:
+    def logits(self, A: NDArray, a: NDArray, space: Space | None = None) -> NDArray:
         """Return A X' + a."""
         z = np.ascontiguousarray((self.values @ A.T).T)
         z += a
@@ -131,9 +159,14 @@ class Block:
         Their target mass, or what reads it once a kernel asks for it.
     kept : object, default=None
         What the kernel of a `map` returned for them.
+
+    Attributes
+    ----------
+    space : Space or None
+        Of all blocks that are read one after the other.
     """
 
-    __slots__ = ("X", "_t", "kept", "weights")
+    __slots__ = ("X", "_t", "kept", "space", "weights")
 
     def __init__(
         self,
@@ -146,6 +179,11 @@ class Block:
         self.weights = weights
         self._t = t
         self.kept = kept
+        self.space: Space | None = None
+
+    def logits(self, A: NDArray, a: NDArray) -> NDArray:
+        """Return A X' + a in memory that the next call for any block may use again."""
+        return self.X.logits(A, a, self.space)
 
     @property
     def t(self) -> TargetBlock:

@@ -23,7 +23,7 @@ from .._costs import Costs
 from .._rows import number_type
 from .._targets.mass import TargetBlock, Targets
 from .._threads import Span, blocks, each_span, threads
-from .block import Block, DenseFeatures, Features, SparseFeatures
+from .block import Block, DenseFeatures, Features, Space, SparseFeatures
 
 
 class MemoryData(ABC):
@@ -96,9 +96,10 @@ class MemoryData(ABC):
         """Add up what a kernel returns for each block; see `Data`."""
 
         def one(run: list[Span]) -> tuple[Any, ...]:
-            total = kernel(self._block(*run[0]), *arguments)
+            space = Space()
+            total = kernel(self._block(*run[0], space), *arguments)
             for span in run[1:]:
-                total = plus(total, kernel(self._block(*span), *arguments))
+                total = plus(total, kernel(self._block(*span, space), *arguments))
             return total
 
         split = self._split(self.n_outputs if width is None else width, rows, runs)
@@ -188,7 +189,7 @@ class MemoryData(ABC):
         """Return rows that are rounded to float32 when they are read, where that is faster."""
         return self
 
-    def _block(self, start: int, stop: int) -> Block:
+    def _block(self, start: int, stop: int, space: Space | None = None) -> Block:
         """Rows start to stop, without a copy unless they are centred."""
         block = self._blocks.get((start, stop))
         if block is None:
@@ -200,6 +201,7 @@ class MemoryData(ABC):
             )
             if self._is_small:
                 self._blocks[start, stop] = block
+        block.space = space
         return block
 
     def _split(self, width: int, rows: int | None, runs: int | None) -> list[list[Span]]:

@@ -43,7 +43,7 @@ class Loss(Protocol):
     def value_gradient(self, z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:
         """Return the loss of each row, shape (r,), and its gradient in z, shape (K, r).
 
-        May use up z.
+        May use up z, and return the gradient in its memory.
         """
 
     def curvature(self, z: NDArray, t: TargetBlock) -> Any:

@@ -50,9 +50,10 @@ class Categorical:
         """Loss m * logsumexp(z) - t.z of each row and its gradient m * softmax(z) - t."""
         m, at_c = t.mass, t.at_reference
         z = _below_largest(z)
-        e = np.exp(z)
+        linear = t.dot(z)
+        e = np.exp(z, out=z)  # in memory that is in cache
         e_c, others = _set_apart(e, at_c)
-        value = m * np.log1p(others + (e_c - 1)) - t.dot(z)
+        value = m * np.log1p(others + (e_c - 1)) - linear
         scale = m / (others + e_c)
         e *= scale
         t.subtract_others(e)

@@ -20,7 +20,7 @@ def value_gradient(
     block: Block, loss: Loss, A: NDArray, a: NDArray
 ) -> tuple[float, NDArray, NDArray]:
     """Sum of the losses, and R X and R 1 for the gradient R of the losses."""
-    values, R = loss.value_gradient(block.X.logits(A, a), block.t)
+    values, R = loss.value_gradient(block.logits(A, a), block.t)
     return float(np.add.reduce(values, dtype=np.float64)), *_back(block, R)
 
 
@@ -38,12 +38,12 @@ def curvature(block: Block, loss: Loss, A: NDArray, a: NDArray) -> Any:
 
 def product(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
     """R X and R 1 for R the Hessian of the losses times z, from what `curvature` kept."""
-    return _back(block, loss.curvature_product(block.kept, block.X.logits(A, a), block.t))
+    return _back(block, loss.curvature_product(block.kept, block.logits(A, a), block.t))
 
 
 def product_afresh(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
     """Return the same where nothing is kept: the first half of A makes the logits."""
-    z = block.X.logits(A, a)
+    z = block.logits(A, a)
     K = len(z) // 2
     state = loss.curvature(z[:K], block.t)
     return _back(block, loss.curvature_product(state, z[K:], block.t))
