@@ -6,6 +6,7 @@ import argparse
 import os
 import threading
 import time
+import warnings
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..worker import launch
 from ._common import DAY
 
 _COLUMNS, _CHUNKS, _PASSES = 64, 20, 20
-_CLASSES = (10, 100)
+_CLASSES, _GAP = (10, 100), 1e-6
 
 
 def cluster(options: argparse.Namespace) -> str:
@@ -48,7 +49,6 @@ def cluster(options: argparse.Namespace) -> str:
         found = launch(
             "benchmarks.claims.cluster:processes_task",
             limit=DAY,
-            threads="one",
             rows=n,
             classes=_CLASSES[0],
             workers=workers,
@@ -59,6 +59,22 @@ def cluster(options: argparse.Namespace) -> str:
             f"| {found['fit']:.2f} | {found['passes']:.1f} ({found['passes_in_memory']:.1f} in "
             f"memory) | {found['off']:.0e} |"
         )
+    found = launch("benchmarks.claims.cluster:peers_task", limit=DAY, rows=n)
+    if found["status"] != "ok":
+        return "\n".join([*lines, "", f"Beside dask-ml: {found['status']}."])
+    lines += [
+        "",
+        "Two classes, no intercept, float64, C = 1, Dask's threads: the first setting with a gap "
+        f"of {_GAP:.0e} or less.",
+        "",
+        "| estimator | settings | fit, s | ratio | gap |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    lines += [
+        f"| {row['name']} | {row['settings']} | {row['fit']:.2f} "
+        f"| {row['fit'] / found['rows'][0]['fit']:.1f} | {row['gap']:.0e} |"
+        for row in found["rows"]
+    ]
     return "\n".join(lines)
 
 
@@ -147,6 +163,54 @@ def processes_task(
         "passes_in_memory": float(same.passes),
         "off": abs(result.fun - same.fun) / same.fun,
     }
+
+
+def peers_task(*, rows: int, limit: float) -> dict[str, Any]:
+    """Seconds that SoftmaxClassifier and the solvers of dask-ml take to the same gap."""
+    import dask.array as da
+
+    import skce
+    from skce.dask import SoftmaxClassifier
+
+    del limit
+    try:
+        from dask_ml.linear_model import LogisticRegression
+    except ImportError:
+        return {"status": "dask-ml is not installed"}
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((rows, _COLUMNS))
+    y = (X @ rng.normal(size=_COLUMNS) / 4 + rng.logistic(size=rows) > 0).astype(np.int64)
+    chunks = _chunked(X, y)
+
+    def value(coef: Any) -> float:
+        z = X @ np.ravel(coef)
+        return float(np.logaddexp(0, z).sum() - z[y == 1].sum() + np.sum(coef**2) / 2)
+
+    best = value(skce.SoftmaxClassifier(tol=1e-12, fit_intercept=False).fit(X, y).coef_)
+    found: list[dict[str, Any]] = []
+
+    def measure(name: str, settings: str, model: Any) -> float:
+        start = time.perf_counter()
+        model.fit(*chunks)
+        seconds = time.perf_counter() - start
+        gap = (value(model.coef_) - best) / best
+        if not found or found[-1]["name"] != name:
+            found.append({})
+        found[-1] = {"name": name, "settings": settings, "fit": seconds, "gap": gap}
+        return gap
+
+    warnings.simplefilter("ignore")  # of dask-ml
+    # The first fit of a process takes longer.
+    SoftmaxClassifier(fit_intercept=False).fit(da.ones((8, 2)), da.arange(8) % 2)
+    measure("skce.dask", f"tol={_GAP:g}", SoftmaxClassifier(fit_intercept=False, tol=_GAP))
+    for solver in ("newton", "lbfgs", "gradient_descent", "proximal_grad"):
+        for tol in (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8):
+            model = LogisticRegression(
+                penalty="l2", C=1.0, fit_intercept=False, solver=solver, tol=tol, max_iter=100
+            )
+            if measure(f"dask-ml, {solver}", f"tol={tol:g}", model) <= _GAP:
+                break
+    return {"status": "ok", "rows": found}
 
 
 def _client(workers: int) -> Any:
