@@ -337,7 +337,7 @@ def client():
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address=":0",
         silence_logs=50,
         set_as_default=False,
     ) as client:
@@ -420,7 +420,7 @@ def test_a_worker_that_joins_in_mid_fit_is_used(problem, monkeypatch):
     monkeypatch.setattr(ChunkedData, "sum", sum_and_grow)
     with (
         Client(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
         ) as client,
         dask.config.set(scheduler="distributed"),
     ):
