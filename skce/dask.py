@@ -21,11 +21,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._callbacks import Task
-from ._checks import (
-    check_folds,
-    numbered_from,
-    to_numpy,
-)
+from ._checks import check_folds, numbered_from, to_numpy
 from ._classifier import SoftmaxClassifier as _InMemory
 from ._classifier_cv import SoftmaxClassifierCV as _InMemoryCV
 from ._classifier_cv import _Fold as Fold

@@ -211,7 +211,7 @@ def test_a_temperature_smooths_a_loss_from_above(form, T, rng):
 def test_tiny_losses_keep_their_digits():
     targets = fold([0, 1, 2, 1], "categorical")
     z = np.array([[50.0, 0, 0, 0], [0, 60.0, 0, 700.0], [0, 0, 40.0, 0]])
-    value, gradient = LOSSES["categorical"].value_gradient(z.copy(), targets.block(0, 4))
+    value, gradient = LOSSES["categorical"].value_gradient(z, targets.block(0, 4))
     assert_allclose(value, 2 * np.exp([-50.0, -60, -40, -700]), rtol=1e-14)
     assert_allclose(gradient[[0, 1, 2, 1], range(4)], -value, rtol=1e-14)
 
@@ -221,9 +221,7 @@ def test_loss_at_zero_logits_is_log_of_the_number_of_classes():
         y = np.arange(n_classes)
         targets = fold(y, "categorical")
         z = np.zeros((n_classes, n_classes))
-        value, gradient = LOSSES["categorical"].value_gradient(
-            z.copy(), targets.block(0, n_classes)
-        )
+        value, gradient = LOSSES["categorical"].value_gradient(z, targets.block(0, n_classes))
         assert_allclose(value, np.log(n_classes), rtol=1e-15)
         assert_allclose(gradient, 1 / n_classes - np.eye(n_classes), atol=1e-16)
 
@@ -239,9 +237,7 @@ def test_gradient_is_probability_minus_target(rng):
 def test_worked_example_of_three_logits():
     # e^2 = 7.389056, e^4 = 54.598150, e^0.5 = 1.648721; sum 63.635927, logarithm 4.153178.
     z = np.tile([[2.0], [4.0], [0.5]], 3)
-    value, _ = LOSSES["categorical"].value_gradient(
-        z.copy(), fold([0, 1, 2], "categorical").block(0, 3)
-    )
+    value, _ = LOSSES["categorical"].value_gradient(z, fold([0, 1, 2], "categorical").block(0, 3))
     assert_allclose(value, [2.153178, 0.153178, 3.653178], atol=5e-7)
 
 

@@ -71,9 +71,9 @@ def cluster(options: argparse.Namespace) -> str:
         "| --- | --- | ---: | ---: | ---: |",
     ]
     lines += [
-        f"| {row['name']} | {row['settings']} | {row['fit']:.2f} "
-        f"| {row['fit'] / found['rows'][0]['fit']:.1f} | {row['gap']:.0e} |"
-        for row in found["rows"]
+        f"| {name} | {row['settings']} | {row['fit']:.2f} "
+        f"| {row['fit'] / found['rows']['skce.dask']['fit']:.1f} | {row['gap']:.0e} |"
+        for name, row in found["rows"].items()
     ]
     return "\n".join(lines)
 
@@ -187,16 +187,14 @@ def peers_task(*, rows: int, limit: float) -> dict[str, Any]:
         return float(np.logaddexp(0, z).sum() - z[y == 1].sum() + np.sum(coef**2) / 2)
 
     best = value(skce.SoftmaxClassifier(tol=1e-12, fit_intercept=False).fit(X, y).coef_)
-    found: list[dict[str, Any]] = []
+    found: dict[str, dict[str, Any]] = {}  # by name, the last that was measured
 
     def measure(name: str, settings: str, model: Any) -> float:
         start = time.perf_counter()
         model.fit(*chunks)
         seconds = time.perf_counter() - start
         gap = (value(model.coef_) - best) / best
-        if not found or found[-1]["name"] != name:
-            found.append({})
-        found[-1] = {"name": name, "settings": settings, "fit": seconds, "gap": gap}
+        found[name] = {"settings": settings, "fit": seconds, "gap": gap}
         return gap
 
     warnings.simplefilter("ignore")  # of dask-ml

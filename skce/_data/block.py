@@ -159,14 +159,11 @@ class Block:
         Their target mass, or what reads it once a kernel asks for it.
     kept : object, default=None
         What the kernel of a `map` returned for them.
-
-    Attributes
-    ----------
-    space : Space or None
+    space : Space, default=None
         Of all blocks that are read one after the other.
     """
 
-    __slots__ = ("X", "_t", "kept", "space", "weights")
+    __slots__ = ("X", "_space", "_t", "kept", "weights")
 
     def __init__(
         self,
@@ -174,16 +171,17 @@ class Block:
         weights: NDArray,
         t: TargetBlock | Callable[[], TargetBlock],
         kept: Any = None,
+        space: Space | None = None,
     ):
         self.X = X
         self.weights = weights
         self._t = t
         self.kept = kept
-        self.space: Space | None = None
+        self._space = space
 
     def logits(self, A: NDArray, a: NDArray) -> NDArray:
         """Return A X' + a in memory that the next call for any block may use again."""
-        return self.X.logits(A, a, self.space)
+        return self.X.logits(A, a, self._space)
 
     @property
     def t(self) -> TargetBlock:
@@ -193,5 +191,5 @@ class Block:
         return self._t
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the target mass, and not what reads it."""
+        """Pickle the target mass, and not what reads it nor the space."""
         return Block, (self.X, self.weights, self.t, self.kept)

@@ -198,10 +198,10 @@ class MemoryData(ABC):
                 self.targets.weights[start:stop],
                 partial(self.targets.block, start, stop),
                 self._kept.get((start, stop)),
+                None if self._is_small else space,  # of one run, which a block that stays outlives
             )
             if self._is_small:
                 self._blocks[start, stop] = block
-        block.space = space
         return block
 
     def _split(self, width: int, rows: int | None, runs: int | None) -> list[list[Span]]:
