@@ -20,6 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skce import SoftmaxClassifier
 from skce._problem.penalty import Nonsmooth
+from skce._solver import variables
 from skce._solver.quadratic import Dense, Shifts
 from skce._solver.variables import precondition, rounding_without_intercept, variance_of
 from skce._solver.working_set import WorkingSet
@@ -212,6 +213,29 @@ def test_wide_x_in_units_of_every_size():
         X = rng.normal(size=(n, p)) * 10 ** rng.uniform(-8, 10, p)
         clf = assert_kept(X, np.arange(n) % 3)
         assert clf.n_iter_[0] < 100
+
+
+def test_wide_x_whose_small_directions_are_rounding_beside_large_ones():
+    outcome = run(540530)
+    assert not outcome.violations, outcome
+    assert not outcome.warned, outcome.message
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_a_direction_that_the_variables_lack_is_noticed(solver, monkeypatch):
+    whiten = variables.whiten_rows
+
+    def lacking(objective):
+        full = whiten(objective)
+        return variables.Whitened(objective, full.mean, full.Q[:, :-1], full.variance)
+
+    monkeypatch.setattr(variables, "whiten_rows", lacking)
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(40, 60)) * 10 ** rng.uniform(-4, 4, 60)
+        with pytest.warns(ConvergenceWarning):
+            clf = SoftmaxClassifier(C=100, solver=solver).fit(X, np.arange(40) % 3)
+        assert gap_of(clf, X, np.arange(40) % 3) > clf.tol
 
 
 @pytest.mark.parametrize("container", CONTAINERS)

@@ -51,7 +51,7 @@ def newton_decrement(
     gradient: NDArray,
     user_gradient: NDArray,
     product: Callable[[NDArray], tuple[NDArray, NDArray]],
-    missed: Callable[[NDArray], float],
+    missed: Callable[..., float],
     unseen: Callable[[NDArray, float], float] = lambda *_: 0.0,
     *,
     limit: float,
@@ -135,6 +135,10 @@ def newton_decrement(
         """At most a typical one: if a few far larger ones come first, they tell nothing."""
         return min(_smallest_ritz_value(lengths, norms), costs.typical_eigenvalue)
 
+    def rounding_hides(enough: float) -> bool:
+        """Whether the bound is small but for rounding: variables may lack a direction."""
+        return not has_bound or missed(user_residual, costs.slope_terms * eps) / trust <= enough
+
     def is_complete() -> bool:
         """Whether little is missing, by the terms, by the Ritz values and by the bound."""
         if as_bounded and found.gap + (left := missed(user_residual)) <= limit:
@@ -158,8 +162,9 @@ def newton_decrement(
             found.left, share = 0.0, costs.intercept_gain
             if bound <= enough:
                 found.left = unseen(user_residual, share * (enough - bound))
-            small = bound + found.left <= enough
-            return small or norms[-1] <= rounded_away * norms[0]
+            if bound + found.left <= enough:
+                return True
+            return norms[-1] <= rounded_away * norms[0] and rounding_hides(enough)
         return (settled and white) or norms[-1] <= eps**costs.solved_without_bound * norms[0]
 
     found.complete = False
@@ -168,6 +173,7 @@ def newton_decrement(
         curvature = float(direction @ curved)
         if not 0 < curvature < np.inf:  # lost in rounding, or zero
             found.complete = norms[-1] <= eps**costs.solved_without_bound * norms[0]
+            found.complete = found.complete and rounding_hides(limit)
             found.gap = found.gap if found.complete else np.inf
             return found
         length = norms[-1] / curvature

@@ -58,8 +58,8 @@ class Variables(Protocol):
     def gradient(self, gradient: NDArray) -> NDArray:
         """T' g."""
 
-    def missed(self, residual: NDArray) -> float:
-        """Upper bound of r' H^-1 r / 2, infinite if none is known."""
+    def missed(self, residual: NDArray, rounding: float = 0.0) -> float:
+        """Upper bound of r' H^-1 r / 2, infinite if none is known; less what is rounding."""
 
     def product(self, hessian: Callable[[NDArray], NDArray], v: NDArray) -> tuple[NDArray, NDArray]:
         """T' H T v, and H T v."""
@@ -89,7 +89,7 @@ class AsTheyAre:
         """Return g."""
         return gradient
 
-    def missed(self, residual: NDArray) -> float:
+    def missed(self, residual: NDArray, rounding: float = 0.0) -> float:
         """Return r' r / 2 over the least curvature."""
         if not self.least_curvature:
             return np.inf

@@ -38,6 +38,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import qr
 from scipy.linalg.lapack import dtrtri
 
 from .._costs import Costs
@@ -60,8 +61,8 @@ class Whitened:
         mu above; None for zeros.
     Q : float or ndarray of shape (n_features,) or (n_features, width)
         A number stands for a multiple of the identity, a vector for a diagonal matrix.
-    spread : float, default=inf
-        Sum of the variances of the columns, in units of the penalty: sum_j v_j / f_j.
+    variance : ndarray of shape (n_features,), default=None
+        That of the columns; None if it is not known.
     """
 
     def __init__(
@@ -69,12 +70,16 @@ class Whitened:
         objective: Objective,
         mean: NDArray | None,
         Q: NDArray | float,
-        spread: float = np.inf,
+        variance: NDArray | None = None,
     ):
         self.objective = objective
         self.mean = mean
         self.Q = Q
-        self.spread = spread
+        self.variance = variance
+        #: Sum of the variances of the columns, in units of the penalty: sum_j v_j / f_j.
+        self.spread = np.inf
+        if variance is not None and not objective.penalty.unpenalised:
+            self.spread = float((variance / objective.penalty.factors).sum())
         #: The columns whose mean is not zero, if these are few, as in sparse X.
         self._centred: NDArray | None = None
         if mean is not None and 2 * np.count_nonzero(mean) < len(mean):
@@ -120,8 +125,10 @@ class Whitened:
         c[:] = g
         return own
 
-    def missed(self, residual: NDArray) -> float:
+    def missed(self, residual: NDArray, rounding: float = 0.0) -> float:
         """Upper bound of r' H^-1 r / 2, infinite where not all coefficients have an L2 penalty.
+
+        Less what rounding may explain, in proportion to the size of each column.
 
         H less its ridge is positive semi-definite, so that the part of r on W, once the intercepts
         are solved for, counts |r_W|^2 / (2 ridge) at most. To solve for an intercept changes that
@@ -132,6 +139,9 @@ class Whitened:
         if objective.penalty.unpenalised:
             return np.inf
         G, g = self._less_mean(residual)
+        if rounding and self.variance is not None:
+            size = self.variance if self.mean is None else self.variance + self.mean**2
+            G = np.maximum(np.abs(G) - rounding * np.sqrt(size), 0)
         square = float(np.einsum("kj,kj,j->", G, G, 1 / objective.penalty.factors))
         intercepts = float(g @ g) if objective.layout.fit_intercept else 0.0
         square += intercepts * self.spread if intercepts else 0.0
@@ -200,9 +210,9 @@ class ClassWhitened:
         """T' g."""
         return self._times(self._by_class(gradient))
 
-    def missed(self, residual: NDArray) -> float:
+    def missed(self, residual: NDArray, rounding: float = 0.0) -> float:
         """Upper bound of r' H^-1 r / 2, that of the variables inside."""
-        return self.inner.missed(residual)
+        return self.inner.missed(residual, rounding)
 
     def product(self, hessian: Hessian, v: NDArray) -> tuple[NDArray, NDArray]:
         """T' H T v, and H T v."""
@@ -301,7 +311,7 @@ def whiten_columns(objective: Objective) -> Whitened:
     Q = _inverse_root(M, objective)
     if Q is None:
         return whiten_collinear_columns(objective)
-    return Whitened(objective, mean, Q, spread_of(objective, covariance.diagonal()))
+    return Whitened(objective, mean, Q, covariance.diagonal())
 
 
 def columns_whitening_cost(base: Whitened, objective: Objective) -> float:
@@ -329,13 +339,7 @@ def whiten_many_columns(objective: Objective) -> Whitened:
     """Whiten by the covariance of the columns, with a Cholesky factor in place of eigenvectors."""
     mean, covariance, M = _typical_hessian(objective)
     Q = _inverse_cholesky(M[None], objective)[0].T
-    return Whitened(objective, mean, Q, spread_of(objective, covariance.diagonal()))
-
-
-def spread_of(objective: Objective, variance: NDArray) -> float:
-    """Sum of the variances of the columns, in units of the penalty."""
-    penalty = objective.penalty
-    return np.inf if penalty.unpenalised else float((variance / penalty.factors).sum())
+    return Whitened(objective, mean, Q, covariance.diagonal())
 
 
 def whiten_collinear_columns(objective: Objective) -> Whitened:
@@ -364,7 +368,7 @@ def whiten_collinear_columns(objective: Objective) -> Whitened:
     _, D, B = np.linalg.svd(A / scale, full_matrices=False)
     kept = costs.collinear * len(D) * D.max(initial=0) < D
     Q = (B[kept] / D[kept, None]).T / scale[:, None]
-    return Whitened(objective, mean, Q, spread_of(objective, norms**2 / h))
+    return Whitened(objective, mean, Q, norms**2 / h)
 
 
 def whiten_rows(objective: Objective) -> Whitened:
@@ -401,12 +405,11 @@ def whiten_rows(objective: Objective) -> Whitened:
             if part.any()
         ]
         B, D = np.hstack([B for B, _ in bases]), np.concatenate([D for _, D in bases])
-        objective.shared[key] = None if far else mean, B * units[:, None], D
-    mean, B, D = objective.shared[key]
+        objective.shared[key] = None if far else mean, square, B * units[:, None], D
+    mean, square, B, D = objective.shared[key]
     h = objective.loss.curvature_bound(objective.layout.n_outputs)
     penalty = np.where(B[free].any(axis=0), 0.0, objective.penalty.ridge)
-    spread = np.inf if objective.penalty.unpenalised else float((D**2).sum())
-    variables = Whitened(objective, mean, B / np.sqrt(h * D**2 + penalty), spread)
+    variables = Whitened(objective, mean, B / np.sqrt(h * D**2 + penalty), square)
     if free.any() and not free.all():
         # What a column without a penalty may do for others changes no logit, and shows in no Ritz
         # value: these are not believed.
@@ -428,11 +431,12 @@ def _basis(
 
     To these columns a base is added, times `roots`, which may be far larger than A; it has a
     direction of its own, so that A keeps its digits. If `centred`, A `roots` is zero but for
-    rounding, which is taken out where it would make a direction.
+    rounding, and a reflection takes it to a column of its own, which is left out.
 
-    Where rows of A are of very different sizes, large rows come first in the QR decomposition,
-    whose errors are then small beside each row; and as small singular values are rounding there,
-    as many are taken as columns that are new.
+    Where rows of A are of very different sizes, large rows and columns come first in the QR
+    decomposition, whose errors are then small beside each row. Small singular values are rounding
+    there, and their vectors could be any: what is rounding is left out of the QR decomposition
+    instead.
 
     Source: Cox and Higham, *Stability of Householder QR factorization for weighted least squares
     problems*, 1998.
@@ -448,26 +452,41 @@ def _basis(
     if graded:
         order = np.argsort(-size, kind="stable")
         rows, size = rows[order], size[order]
-    columns = A[rows]
-    if centred and (graded or free):
-        columns -= np.multiply.outer(columns @ roots, roots)
+    some = np.flatnonzero(roots)
+    columns, roots = A[np.ix_(rows, some)], roots[some]
+    if centred:
+        columns = _without(columns, roots)
     if base is not None:
         columns = np.column_stack([base[rows], columns])
-    B, R = np.linalg.qr(columns)
-    seen = 0
-    if graded:  # a column is new if it has more than rounding of some row
+    if graded:
+        B, R, order = qr(columns, mode="economic", pivoting=True, check_finite=False)
+        # A direction is one if it has more than rounding of some row.
         units = np.sqrt(np.where(size > 0, size, np.inf))
-        new = np.abs(B / units[:, None]).max(axis=0) * np.abs(R.diagonal())
-        seen = int((new > rounding * len(new)).sum())
+        most = np.abs(B / units[:, None]).max(axis=0, initial=0) * np.abs(R.diagonal())
+        seen = most > rounding * len(most)
+        B, R = B[:, seen], R[np.ix_(seen, np.argsort(order))]
+    else:
+        B, R = np.linalg.qr(columns)
     if base is not None:
         R = R[:, 1:] + np.multiply.outer(R[:, 0], roots)
     inner, D, _ = np.linalg.svd(R, full_matrices=False)
-    kept = (rounding * len(D) * D.max(initial=0) < D) | (np.arange(len(D)) < seen)
-    if centred:  # rows of a mean of zero are one less than they are many
-        kept[max(np.count_nonzero(roots) - 1, 0) :] = False
+    kept = (rounding * len(D) * D.max(initial=0) < D) | graded
     basis = np.zeros((len(A), int(kept.sum())))
     basis[rows] = B @ inner[:, kept]
     return basis, D[kept]
+
+
+def _without(columns: NDArray, direction: NDArray) -> NDArray:
+    """Return all but one column, which the direction takes, after a reflection of the rest.
+
+    Source: Golub and Van Loan, *Matrix Computations*, 2013, section 5.1.
+    """
+    last = int(np.abs(direction).argmax())
+    v = direction / np.linalg.norm(direction)
+    v[last] += np.copysign(1.0, v[last])
+    others = np.arange(len(v)) != last
+    turn = np.multiply.outer(columns @ v, v[others] * (2 / (v @ v)))
+    return np.asarray(columns[:, others] - turn)
 
 
 def scale_columns(objective: Objective) -> Whitened:
@@ -489,7 +508,7 @@ def scale_columns(objective: Objective) -> Whitened:
     mean, variance = objective.shared["scales"]
     h = objective.loss.curvature_bound(objective.layout.n_outputs)
     Q = _column_scales(objective, variance, h * variance, h)
-    return Whitened(objective, mean, Q, spread_of(objective, variance))
+    return Whitened(objective, mean, Q, variance)
 
 
 def rescale_columns(inner: Whitened, objective: Objective, theta: NDArray) -> Whitened:
@@ -516,7 +535,7 @@ def rescale_columns(inner: Whitened, objective: Objective, theta: NDArray) -> Wh
     total = objective.data.total_weight
     _, variance = inner.objective.shared["scales"]
     Q = _column_scales(inner.objective, variance, own[0] / total, float(of_intercept[0]) / total)
-    return Whitened(inner.objective, inner.mean, Q, inner.spread)
+    return Whitened(inner.objective, inner.mean, Q, inner.variance)
 
 
 def _column_scales(
@@ -618,7 +637,7 @@ def only_centre(objective: Objective) -> Whitened:
     # Nothing holds a constant column without a penalty but rounding.
     fixed = (variance == 0) & (objective.penalty.curvature == 0)
     Q = np.where(fixed, 0.0, 1.0) if fixed.any() else 1.0
-    return Whitened(objective, mean, Q, spread_of(objective, variance))
+    return Whitened(objective, mean, Q, variance)
 
 
 def take_sample(objective: Objective, n_rows: int) -> Objective:
@@ -837,8 +856,7 @@ def whiten_along_penalty(objective: Objective) -> Whitened:
                 objective.shared["eigenvectors"] = np.linalg.eigh(covariance)
             variances, U = objective.shared["eigenvectors"]
             values = h * np.maximum(variances, 0) + penalty
-            spread = spread_of(objective, covariance.diagonal())
-            base = Whitened(objective, mean, U / np.sqrt(values), spread)
+            base = Whitened(objective, mean, U / np.sqrt(values), covariance.diagonal())
             base.penalties = penalty / values
             return base
     return along_penalty(whiten_columns(objective))
@@ -849,7 +867,7 @@ def along_penalty(inner: Whitened) -> Whitened:
     if inner.penalties is not None:
         return inner
     shares, E = np.linalg.eigh(_penalty(inner))
-    turned = Whitened(inner.objective, inner.mean, inner.Q @ E, inner.spread)
+    turned = Whitened(inner.objective, inner.mean, inner.Q @ E, inner.variance)
     turned.penalties = np.clip(shares, 0, 1)
     return turned
 

@@ -35,7 +35,7 @@ from .._problem.penalty import Nonsmooth
 from .._threads import cached_property
 from .interior_point import InteriorPoint
 from .quadratic import ByProducts, Dense, Least, Quadratic, Shifts
-from .variables import Whitened, check_squares, spread_of, take_sample, variance_of
+from .variables import Whitened, check_squares, take_sample, variance_of
 
 
 class WorkingSet:
@@ -85,7 +85,7 @@ class WorkingSet:
     def centred(self) -> Whitened:
         """Columns less their means, where there is an intercept."""
         mean = self._moments[0] if self.objective.layout.fit_intercept else None
-        return Whitened(self.objective, mean, 1.0, spread_of(self.objective, self._variance))
+        return Whitened(self.objective, mean, 1.0, self._variance)
 
     @cached_property
     def curvature(self) -> NDArray:
