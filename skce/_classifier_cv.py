@@ -615,21 +615,26 @@ class _Fold:
         targets = fold_weights(self.raw, self.weights, None, 0.0, read_as(X, costs)).take(test)
         return as_data(X, targets, centred=self.model.fit_intercept, costs=costs)
 
+    def _test_rows(self, test: Any) -> tuple[Any, Any, dict[str, Any]]:
+        """Return the test rows, their y, and what a scorer gets beside."""
+        metadata = {
+            name: value if np.ndim(value) == 0 else safe_indexing(value, test)
+            for name, value in self.metadata.items()
+        }
+        X = opened(self.X[test], self.model._costs.part_bytes)
+        return X, safe_indexing(self.y, test), metadata
+
     def _score(
-        self, model: SoftmaxClassifier, targets: Targets, test: NDArray
+        self, model: SoftmaxClassifier, targets: Targets, test: Any
     ) -> Callable[[Objective, Report], float]:
         """Return the function that takes a fit to what the scorer says of it."""
-        X, y = opened(self.X[test], self.model._costs.part_bytes), safe_indexing(self.y, test)
+        X, y, metadata = self._test_rows(test)
         multilabel = self.raw.form == "multilabel"
         scorer = self.scorer
         if scorer is None:
             scorer = make_log_loss_scorer(loss="binary" if multilabel else "categorical")
         elif np.ndim(self.y) == 1:
             scorer = _knowing(scorer, self.raw.classes)
-        metadata = {
-            name: value if np.ndim(value) == 0 else safe_indexing(value, test)
-            for name, value in self.metadata.items()
-        }
 
         def score(objective: Objective, report: Report) -> float:
             model._store(objective, targets, report)

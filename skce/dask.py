@@ -10,6 +10,7 @@ It needs the extra ``dask``.
 
 from __future__ import annotations
 
+from copy import copy
 from numbers import Integral
 from operator import eq, ne
 from typing import Any, NamedTuple
@@ -28,7 +29,14 @@ from ._classifier_cv import _Fold as Fold
 from ._costs import Costs
 from ._linear_model import LinearModel
 from ._rows import check_finite, number_type
-from ._targets.meaning import as_names, check_sample_weight, check_y, kind_of_labels
+from ._sklearn import safe_indexing
+from ._targets.meaning import (
+    as_names,
+    check_sample_weight,
+    check_y,
+    column_names,
+    kind_of_labels,
+)
 from ._targets.merged import Merged, Seen, look, merge
 from .metrics import log_loss as _log_loss
 
@@ -127,6 +135,8 @@ class _OnChunks(LinearModel):
     """Predictions of chunks, which are lazy, and what they score."""
 
     _in_memory: type
+    #: Whether predictions of chunks are computed at once, as scorers need them.
+    _at_once = False
 
     def decision_function(self, X: Any) -> Any:
         """Logits of the classes; lazy for a Dask collection.
@@ -232,7 +242,7 @@ class _OnChunks(LinearModel):
         skce.SoftmaxClassifier or skce.SoftmaxClassifierCV
             With the same parameters, fitted if this one is.
         """
-        local = self._in_memory(**self.get_params())
+        local = self._in_memory(**self.get_params(deep=False))
         for name, value in vars(self).items():
             if not hasattr(local, name):
                 setattr(local, name, value)
@@ -250,7 +260,14 @@ class _OnChunks(LinearModel):
             da.from_delayed(delayed(_call)(model, method, part), (size, *shape), dtype)
             for part, size in zip(chunks.parts, sizes, strict=True)
         ]
-        return da.concatenate(found)
+        lazy = da.concatenate(found)
+        return lazy.compute() if self._at_once else lazy
+
+    def _computing(self) -> Any:
+        """Return the same estimator, whose predictions of chunks are computed at once."""
+        other = copy(self)
+        other._at_once = True
+        return other
 
 
 class SoftmaxClassifier(_OnChunks, _InMemory):
@@ -332,7 +349,6 @@ class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
     """:class:`skce.SoftmaxClassifierCV` on Dask collections.
 
     It has the same parameters and fitted attributes. Rows that are not in a fold weigh zero there.
-    Candidates are scored by log-loss, the default of `scoring`.
 
     See Also
     --------
@@ -344,6 +360,10 @@ class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
     Other values of it may be splitters that need nothing but the number of rows, as
     :class:`~sklearn.model_selection.KFold` and :class:`~sklearn.model_selection.PredefinedSplit`,
     or folds of row numbers.
+
+    The log-loss, the default of `scoring`, is a sum over chunks. For other scores predictions of
+    the test rows come to the client, and so do their y; for one-vs-rest, and where the training
+    rows of a fold lack a class, also for the log-loss.
 
     Examples
     --------
@@ -381,24 +401,40 @@ class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
         TypeError
             If X, y or `sample_weight` is no Dask collection.
         ValueError
-            If something is not as described, or `scoring` is not None.
+            If something is not as described.
         """
         super().fit(X, y, sample_weight)
         return self
 
+    def score(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> float:
+        """Score by `scoring`, of the predictions of all chunks; without one by accuracy.
+
+        Parameters
+        ----------
+        X : Dask collection or array-like of shape (n_samples, n_features)
+            Features.
+        y : Dask collection or array-like
+            Labels or target probabilities, in chunks of the same rows.
+        sample_weight : Dask collection or array-like of shape (n_samples,), default=None
+            Weights of the rows.
+        **params : dict
+            Metadata for a scorer, in memory.
+
+        Returns
+        -------
+        float
+            As :meth:`skce.SoftmaxClassifierCV.score` returns it.
+        """
+        if self.scoring is None or not dask.is_dask_collection(X):
+            return super().score(X, y, sample_weight, **params)
+        _, targets, weights = _aligned(X=X, y=y, sample_weight=sample_weight)
+        given = None if sample_weight is None else _gathered(weights.parts)
+        scored = self._computing()
+        return _InMemoryCV.score(scored, X, _gathered(targets.parts), given, **params)
+
     def _read_raw(self, X: Any, y: Any, sample_weight: Any) -> Any:
-        if self.scoring is not None:
-            raise ValueError(
-                f"scoring={self.scoring!r}: on Dask collections candidates are scored by log-loss. "
-                "Set scoring=None."
-            )
-        found = _read(self, X, y, sample_weight)
-        if found[1].form == "one-vs-rest":
-            raise ValueError(
-                "loss='binary' with labels of three classes or more is not scored on Dask "
-                "collections. Set loss='categorical', or pass an indicator matrix as y."
-            )
-        return found
+        x, targets, _ = _read(self, X, y, sample_weight)
+        return x, targets, None if sample_weight is None else targets.weights
 
     def _y_for_scores(self, y: Any) -> Any:
         return y
@@ -432,7 +468,7 @@ class _Fold(Fold):
 
     def __call__(self, number: int, train: Any, test: Any, task: Task) -> Any:
         """Fit and score all candidates."""
-        model = clone(self.model)
+        model = clone(self.model)._computing()
         with task:
             return self._fit(number, model, self.X, self._targets(model, self.X, train), test, task)
 
@@ -446,11 +482,16 @@ class _Fold(Fold):
         targets: Any = self._masked(test, None, 0.0)
         return _data(self.X, targets, self.model.fit_intercept, self.model._costs)
 
-    def _score(self, model: Any, targets: Any, test: Any) -> Any:
-        raise ValueError(
-            "The training rows of a fold lack a class, so that its log-loss there is infinite. "
-            "Pass fewer folds, or others, as cv."
-        )
+    def _test_rows(self, test: Any) -> tuple[Any, Any, dict[str, Any]]:
+        whole: _Y = self.raw  # type: ignore[assignment]
+        metadata = {name: _gathered(parts, test) for name, parts in self.metadata.items()}
+        sizes = dask.compute(*[delayed(np.count_nonzero)(mask) for mask in test])
+        parts = [
+            da.from_delayed(delayed(_rows)(part, mask), (size, self.X.shape[1]), seen.dtype)
+            for part, mask, size, seen in zip(self.X.parts, test, sizes, self.X.seen, strict=True)
+            if size
+        ]
+        return da.concatenate(parts), _gathered(whole.y, test), metadata
 
     def _masked(self, masks: list[Any], class_weight: Any, smoothing: float) -> _Y | None:
         """Return the targets in which all other rows weigh nothing; None if these do, too."""
@@ -696,6 +737,18 @@ def _check_alike(seen: list[_SeenX]) -> None:
             )
 
 
+def _gathered(parts: list[Any], masks: list[Any] | None = None) -> Any:
+    """Return the targets, or the weights, of some rows of all chunks, in this process."""
+    chosen = zip(parts, masks or [None] * len(parts), strict=True)
+    seen = dask.compute(*[delayed(_targets_of)(part, mask) for part, mask in chosen])
+    found = [part for part in seen if part is not None]
+    if isinstance(found[0], np.ndarray):
+        return np.concatenate(found)
+    import pandas as pd
+
+    return pd.concat(found)
+
+
 def _ratio(parts: Any) -> float:
     """Return the sum of the first numbers over that of the second."""
     total, mass = (float(sum(part[i] for part in parts)) for i in (0, 1))
@@ -754,6 +807,18 @@ def _times(w: Any, mask: NDArray) -> NDArray:
     """Return weights, of 1 if there are none, that are zero outside of a mask."""
     weights: Any = 1.0 if w is None else check_sample_weight(w, len(mask), whole=False)
     return np.where(mask, weights, 0.0)
+
+
+def _rows(values: Any, mask: NDArray | None) -> Any:
+    """Return some rows of a chunk, or all."""
+    return values if mask is None else safe_indexing(values, np.flatnonzero(mask))
+
+
+def _targets_of(y: Any, mask: NDArray | None) -> Any:
+    """Return the targets, or the weights, of some rows of a chunk, as scorers get them, if any."""
+    if not len(y):
+        return None
+    return _rows(check_y(y) if column_names(y) is None else y, mask)
 
 
 def _call(model: _InMemory, method: str, X: Any) -> NDArray:

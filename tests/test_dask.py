@@ -25,6 +25,7 @@ from skce import metrics
 from skce._data import chunks as module
 from skce._data.chunks import ChunkedData, is_aligned
 from skce.dask import SoftmaxClassifier, SoftmaxClassifierCV, log_loss
+from skce.metrics import make_log_loss_scorer
 
 
 @pytest.fixture(autouse=True)
@@ -215,14 +216,63 @@ def test_rows_are_dealt_out_to_folds(problem):
     assert_array_equal(clf.scores_, again.scores_)
     same = skce.SoftmaxClassifierCV(Cs=[0.1, 1.0], cv=4).fit(X, y)
     assert_allclose(clf.scores_.mean(axis=0), same.scores_.mean(axis=0), rtol=0.1)
-    for params, match in (
-        ({"scoring": "accuracy"}, "scored by log-loss"),
-        ({"loss": "binary"}, "indicator matrix"),
-        ({"cv": 1000}, "at most the number of rows, 400"),
-        ({"cv": [([0, 1, 2], [3, 4])]}, "lack a class"),
-    ):
-        with pytest.raises(ValueError, match=match):
-            SoftmaxClassifierCV(Cs=[1.0], **params).fit(in_chunks(X), in_chunks(np.sort(y)))
+    with pytest.raises(ValueError, match="at most the number of rows, 400"):
+        SoftmaxClassifierCV(Cs=[1.0], cv=1000).fit(in_chunks(X), in_chunks(y))
+
+
+def spread(clf, X, y, sample_weight=None):
+    """Return a score that is no mean over rows."""
+    return np.average(np.abs(clf.predict_proba(X)[:, 0] - y), weights=sample_weight) ** 2
+
+
+SCORES = {
+    "accuracy": ({"scoring": "accuracy"}, "labels"),
+    "balanced accuracy of strings": ({"scoring": "balanced_accuracy"}, "strings"),
+    "log-loss of scikit-learn": ({"scoring": "neg_log_loss"}, "labels"),
+    "area under a curve": ({"scoring": "roc_auc"}, "two"),
+    "F1 of labels": ({"scoring": "f1_macro", "loss": "binary"}, "multilabel"),
+    "soft targets": ({"scoring": make_log_loss_scorer()}, "soft"),
+    "one-vs-rest": ({"loss": "binary"}, "labels"),
+    "one-vs-rest, accuracy": ({"loss": "binary", "scoring": "accuracy"}, "labels"),
+    "a callable": ({"scoring": spread}, "labels"),
+}
+
+
+@pytest.mark.parametrize(("form", "weighted"), [("dense", True), ("CSR", False)])
+@pytest.mark.parametrize("kind", SCORES)
+def test_scores_are_those_of_rows_in_memory(kind, form, weighted, problem):
+    params, of = SCORES[kind]
+    X, y, chunked = problem[0], targets(of, problem[1]), in_chunks
+    if form == "CSR":
+        X = sp.csr_array(np.where(np.abs(X) > 0.7, X, 0))
+        chunked = partial(in_chunks, sizes=tuple(size for size in SIZES if size))
+    weights = [np.random.default_rng(2).uniform(0, 2, len(y))] if weighted else []
+    params = {"Cs": [0.01, 1.0], "cv": KFold(3), **params}
+    same = skce.SoftmaxClassifierCV(**params).fit(X, y, *weights)
+    clf = SoftmaxClassifierCV(**params).fit(*map(chunked, (X, y, *weights)))
+    assert_allclose(clf.scores_, same.scores_, rtol=1e-4)
+    assert clf.C_ == same.C_
+    assert clf.score(*map(chunked, (X, y, *weights))) == pytest.approx(
+        same.score(X, y, *weights), rel=1e-4
+    )
+    assert isinstance(clf.predict_proba(chunked(X)), da.Array)
+
+
+def test_scores_of_data_frames_and_of_folds_that_lack_a_class(problem):
+    X, y = problem
+    Y = pd.DataFrame(targets("soft", y), columns=["b", "c", "a"])
+    frame = dd.from_pandas(pd.DataFrame(X), npartitions=3)
+    params = {"Cs": [0.01, 1.0], "cv": KFold(3), "scoring": make_log_loss_scorer()}
+    same = skce.SoftmaxClassifierCV(**params).fit(pd.DataFrame(X), Y)
+    clf = SoftmaxClassifierCV(**params).fit(frame, dd.from_pandas(Y, npartitions=3))
+    assert_allclose(clf.scores_, same.scores_, rtol=1e-4)
+    # The first fold is trained without class 0.
+    order = np.argsort(y, kind="stable")
+    cv = [(np.arange((y == 0).sum(), len(y)), np.arange(0, 200)), *KFold(2).split(X)]
+    params = {"Cs": [0.01, 1.0], "cv": cv}
+    same = skce.SoftmaxClassifierCV(**params).fit(X[order], y[order])
+    clf = SoftmaxClassifierCV(**params).fit(in_chunks(X[order]), in_chunks(y[order]))
+    assert_allclose(clf.scores_, same.scores_, rtol=1e-4)
 
 
 def test_errors(problem):

@@ -1,12 +1,17 @@
-"""Fits on Dask: the overhead of a pass, two processes beside one, and a worker that dies."""
+"""Fits on Dask: the overhead of a pass, processes, a worker that dies; dask-ml and Spark."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import tempfile
 import threading
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +21,11 @@ from ._common import DAY
 
 _COLUMNS, _CHUNKS, _PASSES = 64, 20, 20
 _CLASSES, _GAP = (10, 100), 1e-6
+#: What a task compares with, and on what.
+_PEERS = {
+    "dask-ml": ("dask_ml_task", "Two classes, no intercept, float64, C = 1, Dask's threads"),
+    "Spark": ("spark_task", "Ten classes, float64, C = 1, two threads of Dask and of Spark"),
+}
 
 
 def cluster(options: argparse.Namespace) -> str:
@@ -59,22 +69,24 @@ def cluster(options: argparse.Namespace) -> str:
             f"| {found['fit']:.2f} | {found['passes']:.1f} ({found['passes_in_memory']:.1f} in "
             f"memory) | {found['off']:.0e} |"
         )
-    found = launch("benchmarks.claims.cluster:peers_task", limit=DAY, rows=n)
-    if found["status"] != "ok":
-        return "\n".join([*lines, "", f"Beside dask-ml: {found['status']}."])
-    lines += [
-        "",
-        "Two classes, no intercept, float64, C = 1, Dask's threads: the first setting with a gap "
-        f"of {_GAP:.0e} or less.",
-        "",
-        "| estimator | settings | fit, s | ratio | gap |",
-        "| --- | --- | ---: | ---: | ---: |",
-    ]
-    lines += [
-        f"| {name} | {row['settings']} | {row['fit']:.2f} "
-        f"| {row['fit'] / found['rows']['skce.dask']['fit']:.1f} | {row['gap']:.0e} |"
-        for name, row in found["rows"].items()
-    ]
+    for peer, (task, problem) in _PEERS.items():
+        found = launch(f"benchmarks.claims.cluster:{task}", limit=DAY, rows=n)
+        if found["status"] != "ok":
+            lines += ["", f"Beside {peer}: {found['status']}."]
+            continue
+        own = found["rows"]["skce.dask"]["fit"]
+        lines += [
+            "",
+            f"{problem}: the first setting with a gap of {_GAP:.0e} or less.",
+            "",
+            "| estimator | settings | fit, s | ratio | gap |",
+            "| --- | --- | ---: | ---: | ---: |",
+        ]
+        lines += [
+            f"| {name} | {row['settings']} | {row['fit']:.2f} | {row['fit'] / own:.1f} "
+            f"| {row['gap']:.0e} |"
+            for name, row in found["rows"].items()
+        ]
     return "\n".join(lines)
 
 
@@ -165,10 +177,8 @@ def processes_task(
     }
 
 
-def peers_task(*, rows: int, limit: float) -> dict[str, Any]:
+def dask_ml_task(*, rows: int, limit: float) -> dict[str, Any]:
     """Seconds that SoftmaxClassifier and the solvers of dask-ml take to the same gap."""
-    import dask.array as da
-
     import skce
     from skce.dask import SoftmaxClassifier
 
@@ -198,8 +208,7 @@ def peers_task(*, rows: int, limit: float) -> dict[str, Any]:
         return gap
 
     warnings.simplefilter("ignore")  # of dask-ml
-    # The first fit of a process takes longer.
-    SoftmaxClassifier(fit_intercept=False).fit(da.ones((8, 2)), da.arange(8) % 2)
+    _fit_once()
     measure("skce.dask", f"tol={_GAP:g}", SoftmaxClassifier(fit_intercept=False, tol=_GAP))
     for solver in ("newton", "lbfgs", "gradient_descent", "proximal_grad"):
         for tol in (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8):
@@ -209,6 +218,106 @@ def peers_task(*, rows: int, limit: float) -> dict[str, Any]:
             if measure(f"dask-ml, {solver}", f"tol={tol:g}", model) <= _GAP:
                 break
     return {"status": "ok", "rows": found}
+
+
+def spark_task(*, rows: int, limit: float) -> dict[str, Any]:
+    """Seconds that SoftmaxClassifier and Spark's LogisticRegression take to the same gap.
+
+    Spark has its rows in memory as vectors, OpenBLAS if the system has it, and a fit before the one
+    that counts, whose code is compiled.
+    """
+    import dask
+
+    import skce
+    from skce.dask import SoftmaxClassifier
+
+    del limit
+    try:
+        from pyspark.ml.classification import LogisticRegression
+    except ImportError:
+        return {"status": "pyspark is not installed"}
+    if shutil.which("java") is None:
+        return {"status": "there is no Java runtime"}
+    warnings.simplefilter("ignore")  # of pyspark
+    single, y = _problem(rows, _CLASSES[0])
+    X, chunks = single.astype(np.float64), _chunked(single.astype(np.float64), y)
+
+    def value(coef: Any, intercept: Any) -> float:
+        loss = skce.metrics.log_loss_from_logits(y, X @ coef.T + intercept, normalize=False)
+        return float(loss + np.sum(coef**2) / 2)
+
+    exact = skce.SoftmaxClassifier(tol=1e-12).fit(X, y)
+    best, found = value(exact.coef_, exact.intercept_), {}
+    _fit_once()
+    with dask.config.set(scheduler="threads", num_workers=2):
+        start = time.perf_counter()
+        model = SoftmaxClassifier(tol=_GAP).fit(*chunks)
+        found["skce.dask"] = {
+            "settings": f"tol={_GAP:g}",
+            "fit": time.perf_counter() - start,
+            "gap": (value(model.coef_, model.intercept_) - best) / best,
+        }
+    with _spark(X, y) as frame:
+        for tol in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8, 1e-10):
+            estimator = LogisticRegression(
+                family="multinomial", regParam=1 / rows, standardization=False, maxIter=300, tol=tol
+            )
+            estimator.fit(frame)
+            start = time.perf_counter()
+            peer = estimator.fit(frame)
+            seconds = time.perf_counter() - start
+            at = value(peer.coefficientMatrix.toArray(), peer.interceptVector.toArray())
+            found["Spark MLlib"] = {
+                "settings": f"tol={tol:g}",
+                "fit": seconds,
+                "gap": (at - best) / best,
+            }
+            if found["Spark MLlib"]["gap"] <= _GAP:
+                break
+    return {"status": "ok", "rows": found}
+
+
+@contextmanager
+def _spark(X: Any, y: Any) -> Iterator[Any]:
+    """Give a frame of vectors and labels, in the memory of two local threads of Spark."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from pyspark.ml.feature import VectorAssembler
+    from pyspark.sql import SparkSession
+
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # for each of its threads
+    names = [f"x{j}" for j in range(X.shape[1])]
+    settings = {
+        "spark.driver.memory": "10g",
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.driver.extraJavaOptions": "--add-modules=jdk.incubator.vector",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+    }
+    session = SparkSession.builder.master("local[2]").config(map=settings).getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            table = pa.table([*np.ascontiguousarray(X.T), y], names=[*names, "label"])
+            path = str(Path(folder) / "rows.parquet")
+            pq.write_table(table, path, row_group_size=-(-len(X) // _CHUNKS))
+            assembler = VectorAssembler(inputCols=names, outputCol="features")
+            frame = assembler.transform(session.read.parquet(path)).select("features", "label")
+            frame = frame.cache()
+            frame.count()
+            yield frame
+    finally:
+        session.stop()
+
+
+def _fit_once() -> None:
+    """Make a small fit: the first one of a process takes longer."""
+    import dask.array as da
+
+    from skce.dask import SoftmaxClassifier
+
+    SoftmaxClassifier(fit_intercept=False).fit(da.ones((8, 2)), da.arange(8) % 2)
 
 
 def _client(workers: int) -> Any:
