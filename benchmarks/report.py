@@ -7,10 +7,12 @@ import os
 import platform
 import shlex
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 from .run import Row
 
@@ -31,6 +33,8 @@ _LIBRARIES = (
     "glum",
     "skglm",
     "dask",
+    "dask-ml",
+    "pyspark",
     "h5py",
     "zarr",
     "pyarrow",
@@ -342,6 +346,37 @@ def draw_growth(sizes: list[int], times: dict[str, list[float]], path: Path) -> 
     axis.legend(fontsize=9)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def draw_reach(
+    sizes: Sequence[int],
+    times: dict[str, list[float]],
+    n: NDArray,
+    reckoned: dict[str, NDArray],
+    path: Path,
+) -> None:
+    """Draw seconds of a pass against rows, as far as they were measured, and lines beyond."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(7, 5), layout="constrained")
+    for marker, (name, seconds) in zip("os^D", times.items(), strict=False):
+        (line,) = axis.loglog(sizes, seconds, marker, label=name)
+        axis.loglog(n, seconds[-1] * n / sizes[-1], color=line.get_color(), linewidth=0.8)
+    for style, (name, seconds) in zip(("-", "--"), reckoned.items(), strict=False):
+        axis.loglog(n, seconds, style, color="black", linewidth=1, label=name)
+    for seconds, name in ((1, "1 s"), (60, "1 min"), (3600, "1 h")):
+        axis.axhline(seconds, color="grey", linewidth=0.6, linestyle=":")
+        axis.text(n[0], 1.1 * seconds, name, color="grey", fontsize=9)
+    axis.set_xlabel("rows")
+    axis.set_ylabel("seconds of a pass")
+    axis.set_xlim(0.8 * n[0], 1.2 * n[-1])
+    axis.legend(fontsize=9, loc="lower right")
+    axis.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
     plt.close(figure)
 
 

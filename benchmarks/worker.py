@@ -26,7 +26,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _GRACE = 600
 #: Fits shorter than this are repeated, for this long in all.
 _SHORT, _LONG_ENOUGH, _REPEATS = 0.2, 1.0, 15
-#: The largest share of the memory of the machine that a fit may ask for.
+#: The largest share of the memory of the machine that a fit may ask for, pages of files apart.
 _MEMORY_SHARE = 0.85
 
 
@@ -251,7 +251,7 @@ def _prepare(threads: str) -> None:
         # Not every library reads the variables.
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    resource.setrlimit(resource.RLIMIT_AS, (int(_MEMORY_SHARE * memory), -1))
+    resource.setrlimit(resource.RLIMIT_DATA, (int(_MEMORY_SHARE * memory), -1))
 
 
 def main() -> None:

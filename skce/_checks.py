@@ -5,7 +5,6 @@ Nothing here knows what the numbers mean. Every error names the argument, and wh
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -92,18 +91,6 @@ def _first_not_finite(values: Any) -> int | None:
     if sp.issparse(array):
         return int(np.searchsorted(array.indptr, first, side="right")) - 1
     return first // max(finite[0].size, 1)
-
-
-def refuse_truncated(values: Any, name: str) -> None:
-    """Refuse a memory map whose file has become too short: to read beyond its end is a crash."""
-    if not isinstance(values, np.memmap) or not isinstance(values.filename, (str, os.PathLike)):
-        return
-    size = os.path.getsize(values.filename)
-    if size < values.offset + values.nbytes:
-        raise ValueError(
-            f"{name} is a memory map of {values.filename}, which has become too short: it has "
-            f"{size} bytes, and {name} ends at {values.offset + values.nbytes}."
-        )
 
 
 def refuse_misread(values: Any, name: str) -> None:

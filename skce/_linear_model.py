@@ -18,17 +18,19 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._callbacks import CallbackSupportMixin
-from ._checks import (
-    check_sparse,
-    naming,
-    refuse_dates,
-    refuse_misread,
-    refuse_truncated,
-)
+from ._checks import check_sparse, naming, refuse_dates, refuse_misread
 from ._costs import DEFAULT
 from ._outputs import OUTPUTS
 from ._problem.objective import Objective
-from ._rows import Rows, check_finite, is_read_by_block, number_type, opened
+from ._rows import (
+    Rows,
+    check_finite,
+    is_read_by_block,
+    mapped,
+    number_type,
+    opened,
+    refuse_truncated,
+)
 from ._solver.stop import Report
 from ._targets.mass import Targets
 from ._targets.meaning import (
@@ -304,7 +306,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             raise ValueError("X must hold features, one column for each, but is None.")
         check_sparse(X, "X")
         refuse_misread(X, "X")
-        refuse_truncated(X, "X")
+        refuse_truncated(mapped(X), "X")
         with naming("X", X):
             X = np.asarray(X) if isinstance(X, (list, tuple)) else X
             refuse_dates(X, "X")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
@@ -142,6 +143,7 @@ class Rows:
         return int(chunks[0]) if chunks else 1
 
     def _read(self, start: int, stop: int) -> NDArray:
+        refuse_truncated(mapped(self.values), "X")
         found = np.asarray(self.values[start:stop])
         if found.shape[0] != stop - start:
             raise ValueError(
@@ -225,11 +227,33 @@ def opened(X: Any, n_bytes: int) -> Any:
 
 def unless_mapped(X: Any, n_bytes: int) -> Any:
     """Return a large array in a file as `Rows`, whose rows are chosen without a copy; else X."""
-    base = X
-    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
-        base = base.base
-    is_large = isinstance(base, np.memmap) and is_read_by_block(X, n_bytes)
+    is_large = mapped(X) is not None and is_read_by_block(X, n_bytes)
     return Rows(X) if is_large else X
+
+
+def mapped(values: Any) -> np.memmap | None:
+    """Return the memory map of a whole file that an array is a part of, if there is one."""
+    found = None
+    while isinstance(values, np.ndarray):
+        found = values if isinstance(values, np.memmap) else found
+        values = values.base
+    return found
+
+
+def refuse_truncated(file: np.memmap | None, name: str) -> None:
+    """Refuse a memory map whose file has become too short: to read beyond its end is a crash."""
+    if file is None or not isinstance(file.filename, (str, os.PathLike)):
+        return
+    try:
+        size = os.path.getsize(file.filename)
+    except OSError:  # what was removed can still be read
+        return
+    if size < file.offset + file.nbytes:
+        raise ValueError(
+            f"{name} is a memory map of {file.filename}, which has become too short: it has "
+            f"{size} bytes, and {name} ends at {file.offset + file.nbytes}. Do not change a file "
+            "during a fit."
+        )
 
 
 def is_read_by_block(X: Any, n_bytes: int) -> bool:
@@ -264,14 +288,15 @@ def check_finite(X: NDArray | Rows, name: str, estimator: str | None, n_bytes: i
     n_bytes : int
     """
     if isinstance(X, Rows):
-        spans = X.spans(n_bytes)
+        spans, file = X.spans(n_bytes), None
         parts = ahead(X.read, spans)
     else:
         if X.dtype.kind != "f":
             return
-        spans = list(blocks(len(X), max(1, n_bytes // max(1, X[:1].nbytes))))
+        spans, file = list(blocks(len(X), max(1, n_bytes // max(1, X[:1].nbytes)))), mapped(X)
         parts = (X[start:stop] for start, stop in spans)
     for (start, _), part in zip(spans, parts, strict=True):
+        refuse_truncated(file, name)
         with np.errstate(over="ignore", invalid="ignore"):
             total = np.add.reduce(part, axis=None, dtype=number_type(part.dtype))
         if np.isfinite(total):

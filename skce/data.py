@@ -7,9 +7,10 @@ stored by columns are opened here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, pairwise
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,9 +102,10 @@ def from_parquet(
 
 
 class _Parquet:
-    """Columns of a dataset of Parquet files, by groups of rows.
+    """Columns of a dataset of Parquet files.
 
-    The group that was read last is kept, for a part of the rows may end inside it.
+    Rows are read batch by batch. A batch that was read in part is kept, and the next ones are read
+    on from there, as a pass over all rows needs them.
 
     Attributes
     ----------
@@ -112,36 +114,94 @@ class _Parquet:
     """
 
     def __init__(self, dataset: Any, columns: list[str]):
+        from pyarrow.dataset import get_partition_keys
+
         self.header = dataset.schema.empty_table().select(columns)
         self.dtype = np.result_type(*[_number_type(field) for field in self.header.schema])
         self.groups = [
             group for fragment in dataset.get_fragments() for group in fragment.split_by_row_group()
         ]
+        #: Columns that the names of folders hold.
+        self.constants = [get_partition_keys(group.partition_expression) for group in self.groups]
         sizes = [group.row_groups[0].num_rows for group in self.groups]
         self.starts = [*accumulate(sizes, initial=0)]
         self.shape = (self.starts[-1], len(columns))
         if not self.shape[0]:
             raise ValueError("source has no rows.")
-        self._last: tuple[int, Any] = (-1, None)
+        self._reading = _Reading(-1, 0, iter(()))
+        self._lock = Lock()
 
     def __getitem__(self, rows: slice) -> NDArray:
         start, stop, _ = rows.indices(self.shape[0])
-        found = np.empty((max(0, stop - start), self.shape[1]), self.dtype)
-        for i, (first, last) in enumerate(pairwise(self.starts)):
-            low, high = max(start, first), min(stop, last)
-            if low < high:
-                self._into(found[low - start : high - start], i, low - first, high - low)
+        # Columns lie apart, as they do in the file.
+        found = np.empty((max(0, stop - start), self.shape[1]), self.dtype, order="F")
+        with self._lock:
+            for i, (first, last) in enumerate(pairwise(self.starts)):
+                low, high = max(start, first), min(stop, last)
+                if low < high:
+                    self._into(found[low - start : high - start], i, low - first)
         return found
 
-    def _into(self, found: NDArray, group: int, first: int, n_rows: int) -> None:
-        """Read some rows of a group into an array."""
-        number, table = self._last
-        if number != group:
-            table = self.groups[group].to_table(columns=self.header.column_names)
-            self._last = (group, table)
-        for j, column in enumerate(table.slice(first, n_rows).itercolumns()):
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in vars(self).items() if k not in ("_lock", "_reading")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=Lock(), _reading=_Reading(-1, 0, iter(())))
+
+    def _into(self, found: NDArray, group: int, first: int) -> None:
+        """Read rows of a group, from one of its rows on, into an array."""
+        reading, stop = self._reading, first + len(found)
+        if reading.group != group or reading.first > first:
+            reading = _Reading(group, 0, self._batches(group))
+        while reading.first < stop:
+            batch = next(reading.batches) if reading.batch is None else reading.batch
+            start, end = reading.first, reading.first + batch.num_rows
+            low, high = max(start, first), min(end, stop)
+            if low < high:
+                part = batch.slice(low - start, high - low)
+                self._copy(group, part, found[low - first : high - first])
+            if end > stop:
+                reading = reading._replace(batch=batch)
+                break
+            reading = reading._replace(first=end, batch=None)
+        self._reading = reading
+
+    def _batches(self, group: int) -> Iterator[Any]:
+        """Batches of the rows of a group, each of which is read when it is asked for."""
+        import pyarrow.parquet as pq
+
+        fragment, width = self.groups[group], self.shape[1] * self.dtype.itemsize
+        with pq.ParquetFile(fragment.open(), buffer_size=_BUFFER, pre_buffer=False) as file:
+            yield from file.iter_batches(
+                batch_size=max(1, _BATCH // width),
+                row_groups=[fragment.row_groups[0].id],
+                columns=self.header.column_names,
+            )
+
+    def _copy(self, group: int, batch: Any, found: NDArray) -> None:
+        """Turn the columns of a batch into numbers of an array."""
+        names = batch.schema.names
+        for j, name in enumerate(self.header.column_names):
+            if name not in names:  # it is in the name of the folder, or nowhere
+                found[:, j] = self.constants[group].get(name, np.nan)
+                continue
+            column = batch.column(names.index(name))
             is_number = column.type.to_pandas_dtype() not in (bool, np.bool_, np.object_)
-            found[:, j] = (column if is_number else column.cast("float64")).to_numpy()
+            column = column if is_number else column.cast("float64")
+            found[:, j] = column.to_numpy(zero_copy_only=False)
+
+
+class _Reading(NamedTuple):
+    """How far a group of rows was read: to a row that is the first of a batch, if that is known."""
+
+    group: int
+    first: int
+    batches: Iterator[Any]
+    batch: Any = None
+
+
+#: Bytes that are turned into numbers at a time, and that are read of a column at a time.
+_BATCH, _BUFFER = 2**24, 2**16
 
 
 def _number_type(field: Any) -> np.dtype:

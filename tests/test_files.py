@@ -3,6 +3,7 @@
 import os
 import pickle
 import re
+from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import replace
 
@@ -373,6 +374,31 @@ def test_rows_can_be_pickled_where_what_they_are_of_can(problem, tmp_path):
         assert_array_equal(np.asarray(pickle.loads(pickle.dumps(rows[5:90:2]))), X[5:90:2])
 
 
+def test_rows_of_a_large_group_of_parquet_are_read_in_any_order(monkeypatch, tmp_path):
+    monkeypatch.setattr("skce.data._BATCH", 700)  # bytes: some rows at a time
+    X = np.random.default_rng(0).normal(size=(500, 5)).astype(np.float32)
+    table = pa.table({f"x.{j}": X[:, j] for j in range(5)})
+    pq.write_table(table, tmp_path / "X", row_group_size=300, data_page_size=256)
+    rows = from_parquet(tmp_path / "X")
+    for first, last in ((0, 500), (0, 10), (10, 20), (295, 310), (5, 7), (7, 299), (299, 500)):
+        assert_array_equal(rows.read(first, last), X[first:last])
+    assert_array_equal(np.asarray(rows[::-3]), X[::-3])
+    spans = [(i, i + 13) for i in range(0, 481, 13)]
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda span: rows.read(*span), spans)
+        assert_array_equal(np.concatenate(list(found)), X[: spans[-1][1]])
+
+
+def test_columns_in_the_names_of_folders(tmp_path):
+    keys = pa.schema([("k", pa.int32())])
+    by_folder = ds.partitioning(keys, flavor="hive")
+    table = pa.table({"a": np.arange(6.0), "k": pa.array([1, 1, 2, 2, 3, 3], pa.int32())})
+    ds.write_dataset(table, tmp_path, format="parquet", partitioning=by_folder)
+    rows = from_parquet(ds.dataset(tmp_path, format="parquet", partitioning=by_folder))
+    assert list(rows.header.column_names) == ["a", "k"]
+    assert_array_equal(np.asarray(rows), [[0, 1], [1, 1], [2, 2], [3, 2], [4, 3], [5, 3]])
+
+
 def test_without_pyarrow_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.dataset", None)
     with pytest.raises(ImportError, match=re.escape("skce[parquet]")):
@@ -385,6 +411,40 @@ def test_a_memory_map_that_became_too_short_is_an_error(problem, tmp_path):
     os.truncate(tmp_path / "X.npy", 20_000)
     with pytest.raises(ValueError, match=r"memory map of .*too short: it has 20000 bytes"):
         SoftmaxClassifier().fit(rows, y)
+
+
+@pytest.mark.parametrize("kind", ["itself", "some rows", "an array over it", "Rows", "float16"])
+def test_a_memory_map_that_shrinks_in_mid_fit_is_an_error(kind, tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(6000, 20)), rng.integers(3, size=6000)
+    rows = memory_map(X.astype(np.float16 if kind == "float16" else np.float64), tmp_path)
+    given = {
+        "some rows": lambda: rows[10:],
+        "an array over it": lambda: np.asarray(rows),
+        "Rows": lambda: Rows(rows),
+    }.get(kind, lambda: rows)()
+    clf = SoftmaxClassifier(C=0.1).fit(rows[:100], y[:100])
+    before = clf.coef_
+    calls = []
+
+    def method(fun, x0, **options):
+        calls.append(fun(x0))
+        os.truncate(tmp_path / "X.npy", 20_000)
+        calls.append(fun(x0 + 1))
+
+    with pytest.raises(ValueError, match=r"X is a memory map of .*too short: it has 20000 bytes"):
+        clf.set_params(solver=method).fit(given, y[: len(given)])
+    assert len(calls) == 1
+    assert clf.coef_ is before
+
+
+def test_a_memory_map_whose_file_was_removed_can_be_read(problem, tmp_path):
+    if os.name != "posix":
+        pytest.skip("files in use cannot be removed")
+    X, y = problem
+    rows = memory_map(X, tmp_path)
+    (tmp_path / "X.npy").unlink()
+    assert_array_equal(SoftmaxClassifier().fit(rows, y).coef_, SoftmaxClassifier().fit(X, y).coef_)
 
 
 def test_large_arrays_of_small_numbers_are_not_converted_whole(problem):

@@ -18,6 +18,7 @@ from .leaders import leaders
 from .memory import memory
 from .probe import probe
 from .promise import promise
+from .reach import reach
 from .repeat import repeat
 from .scoring import scoring
 from .units import units
@@ -34,4 +35,5 @@ CLAIMS: dict[str, tuple[str, Callable[[argparse.Namespace], str]]] = {
     "probe": ("A linear probe of ImageNet's shape", probe),
     "files": ("Files", files),
     "dask": ("Dask", cluster),
+    "reach": ("How far it goes", reach),
 }

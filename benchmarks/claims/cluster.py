@@ -10,7 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,9 @@ def cluster(options: argparse.Namespace) -> str:
         "",
         f"Fits with {_CLASSES[0]} classes, `tol=1e-6`:",
         "",
-        "| processes, of one thread | s per pass | fit, s | passes | relative difference of F |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "| processes, of one thread | s per pass | fit, s | passes | MiB added "
+        "| relative difference of F |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for workers, dies in ((1, False), (2, False), (2, True)):
         found = launch(
@@ -67,7 +68,7 @@ def cluster(options: argparse.Namespace) -> str:
         lines.append(
             f"| {workers}{', one of which is killed in mid-fit' * dies} | {found['pass']:.3f} "
             f"| {found['fit']:.2f} | {found['passes']:.1f} ({found['passes_in_memory']:.1f} in "
-            f"memory) | {found['off']:.0e} |"
+            f"memory) | {found['memory']:.0f} | {found['off']:.0e} |"
         )
     for peer, (task, problem) in _PEERS.items():
         found = launch(f"benchmarks.claims.cluster:{task}", limit=DAY, rows=n)
@@ -132,7 +133,9 @@ def pass_task(*, rows: int, classes: int, limit: float) -> dict[str, Any]:
     chunks = _chunked(X, y)
     with dask.config.set(scheduler="threads", num_workers=1):
         measure("Dask, threads", SoftmaxClassifier(), *chunks)
-    with _client(1):
+    with client_of(1):
+        few = tuple(dask.persist(*_chunked(X[:_CHUNKS], np.arange(_CHUNKS) % classes)))
+        measure(f"Dask, a process, {_CHUNKS} rows", SoftmaxClassifier(), *few)
         chunks = tuple(dask.persist(*chunks))
         measure("Dask, a process", SoftmaxClassifier(), *chunks)
     return {"status": "ok", "cpu": found}
@@ -149,7 +152,7 @@ def processes_task(
 
     del limit
     X, y = _problem(rows, classes)
-    with _client(workers) as client:
+    with client_of(workers) as client:
         chunks = tuple(dask.persist(*_chunked(X, y)))
         model = SoftmaxClassifier(tol=1e-6)
         objective = model._objective(*model._read(*chunks, None))
@@ -162,7 +165,8 @@ def processes_task(
             (pid, *_) = client.run(os.getpid).values()
             threading.Timer(5 * float(np.median(times)), os.kill, (pid, 9)).start()
         start = time.perf_counter()
-        model.fit(*chunks)
+        with _added() as memory:
+            model.fit(*chunks)
         seconds = time.perf_counter() - start
     result, same = (
         fitted.optimize_result_ for fitted in (model, skce.SoftmaxClassifier(tol=1e-6).fit(X, y))
@@ -173,6 +177,7 @@ def processes_task(
         "fit": seconds,
         "passes": float(result.passes),
         "passes_in_memory": float(same.passes),
+        "memory": memory["MiB"],
         "off": abs(result.fun - same.fun) / same.fun,
     }
 
@@ -320,7 +325,7 @@ def _fit_once() -> None:
     SoftmaxClassifier(fit_intercept=False).fit(da.ones((8, 2)), da.arange(8) % 2)
 
 
-def _client(workers: int) -> Any:
+def client_of(workers: int) -> Any:
     """Return a cluster of processes on the loopback address."""
     from dask.distributed import Client
 
@@ -335,7 +340,38 @@ def _client(workers: int) -> Any:
 
 def _cpu_seconds() -> float:
     """CPU seconds of this process, and on Linux of those that it started."""
+    return sum(sum(process.cpu_times()[:2]) for process in _processes())
+
+
+@contextmanager
+def _added() -> Iterator[dict[str, float]]:
+    """MiB that the block adds to the memory of this process and of those that it started."""
+    import psutil
+
+    added, done = {"MiB": 0.0}, threading.Event()
+
+    def used() -> float:
+        total = 0.0
+        for process in _processes():
+            with suppress(psutil.Error):  # it was killed
+                total += process.memory_info().rss / 2**20
+        return total
+
+    def sample() -> None:
+        while not done.wait(0.02):
+            added["MiB"] = max(added["MiB"], used() - before)
+
+    before, thread = used(), threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield added
+    finally:
+        done.set()
+        thread.join()
+
+
+def _processes() -> list[Any]:
     import psutil
 
     own = psutil.Process()
-    return sum(sum(process.cpu_times()[:2]) for process in (own, *own.children(recursive=True)))
+    return [own, *own.children(recursive=True)]

@@ -16,39 +16,45 @@ from ..worker import launch
 from ._common import DAY, fit_and_watch
 from .probe import anonymous
 
-_COLUMNS, _CLASSES, _BLOCK = 512, 10, 2**14
+COLUMNS, _BLOCK = 512, 2**14
+#: Store, rows and classes of each table; the last one is larger than memory.
+_TABLES = (
+    ("npy, float32", 6_000_000, 10),
+    ("npy, float16", 6_000_000, 10),
+    ("HDF5", 600_000, 10),
+    ("Zarr", 600_000, 10),
+    ("Parquet", 600_000, 10),
+    ("npy, float32", 20_000_000, 2),
+)
 
 
 def files(options: argparse.Namespace) -> str:
     """Write one table to every store, and fit it from there."""
-    n = 60_000 if options.quick else 600_000
-    large = 60_000 if options.quick else 6_000_000
-    sizes = {"npy, float32": large, "npy, float16": large}
     lines = [
-        "| store | rows | GiB | cold read(), s | cold pass, s | ratio | fit, s | passes "
+        "| store | rows | classes | GiB | cold read(), s | cold pass, s | ratio | fit, s | passes "
         "| MiB added | relative difference of F |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for store in _WRITERS:
+    for store, rows, K in _TABLES:
+        n = min(rows, 60_000) if options.quick else rows
         with tempfile.TemporaryDirectory(dir=options.out) as folder:
-            rows = sizes.get(store, n)
             path = Path(folder).resolve() / "X"
-            _WRITERS[store](path, rows)
+            _WRITERS[store](path, n)
             print(f"{store}: written", flush=True)
-            task = {"store": store, "path": str(path), "rows": rows}
+            task = {"store": store, "path": str(path), "rows": n, "classes": K}
             found = launch("benchmarks.claims.files:files_task", limit=DAY, **task)
         if found["status"] != "ok":
-            lines.append(f"| {store} | {rows} | {found['status']} |")
+            lines.append(f"| {store} | {n} | {K} | {found['status']} |")
             continue
         off = "" if found["off"] is None else f"{found['off']:.0e}"
         lines.append(
-            f"| {store} | {rows} | {found['GiB']:.2f} | {found['read']:.2f} | {found['pass']:.2f} "
-            f"| {found['pass'] / found['read']:.2f} | {found['fit']:.1f} | {found['passes']:.1f} "
-            f"| {found['memory']:.0f} | {off} |"
+            f"| {store} | {n} | {K} | {found['GiB']:.2f} | {found['read']:.2f} "
+            f"| {found['pass']:.2f} | {found['pass'] / found['read']:.2f} | {found['fit']:.1f} "
+            f"| {found['passes']:.1f} | {found['memory']:.0f} | {off} |"
         )
         print(lines[-1], flush=True)
     intro = (
-        f"Made rows of {_COLUMNS} columns, {_CLASSES} classes, `tol=1e-6`. A cold pass is a value "
+        f"Made rows of {COLUMNS} columns, `tol=1e-6`. A cold pass is a value "
         "and gradient after the pages of the file were dropped; `read()` reads the same files, "
         "cold, in pieces of 16 MiB. Memory is what is not pages of files. The last column compares "
         "the objective with that of a fit of the same rows in memory, for the smaller tables."
@@ -59,25 +65,27 @@ def files(options: argparse.Namespace) -> str:
 def _blocks(rows: int, dtype: Any = np.float32) -> Any:
     """Rows in blocks, each with its start."""
     rng = np.random.default_rng(0)
-    scale = (1 / np.sqrt(np.arange(1, _COLUMNS + 1))).astype(np.float32)
+    scale = (1 / np.sqrt(np.arange(1, COLUMNS + 1))).astype(np.float32)
     for start in range(0, rows, _BLOCK):
         size = min(_BLOCK, rows - start)
-        yield start, (rng.standard_normal((size, _COLUMNS), dtype=np.float32) * scale).astype(dtype)
+        yield start, (rng.standard_normal((size, COLUMNS), dtype=np.float32) * scale).astype(dtype)
 
 
-def _labels(rows: int) -> Any:
+def labels(rows: int, classes: int) -> Any:
     """Labels of noisy logits."""
-    W = np.random.default_rng(1).standard_normal((_CLASSES, _COLUMNS), dtype=np.float32)
+    W = np.random.default_rng(1).standard_normal((classes, COLUMNS), dtype=np.float32)
     rng, y = np.random.default_rng(2), np.empty(rows, dtype=np.int8)
     for start, X in _blocks(rows):
-        z = 2 * X @ W.T + rng.gumbel(size=(len(X), _CLASSES))
+        z = 2 * X @ W.T + rng.gumbel(size=(len(X), classes))
         y[start : start + len(X)] = z.argmax(axis=1)
     return y
 
 
-def _write_npy(dtype: Any) -> Callable[[Path, int], None]:
+def write_npy(dtype: Any) -> Callable[[Path, int], None]:
+    """Return the function that writes rows of a dtype into a file of NumPy."""
+
     def write(path: Path, rows: int) -> None:
-        shape = (rows, _COLUMNS)
+        shape = (rows, COLUMNS)
         X = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
         for start, block in _blocks(rows, dtype):
             X[start : start + len(block)] = block
@@ -90,7 +98,7 @@ def _write_hdf5(path: Path, rows: int) -> None:
     import h5py
 
     with h5py.File(path, "w") as file:
-        X = file.create_dataset("X", (rows, _COLUMNS), np.float32, chunks=(1024, _COLUMNS))
+        X = file.create_dataset("X", (rows, COLUMNS), np.float32, chunks=(1024, COLUMNS))
         for start, block in _blocks(rows):
             X[start : start + len(block)] = block
 
@@ -98,8 +106,8 @@ def _write_hdf5(path: Path, rows: int) -> None:
 def _write_zarr(path: Path, rows: int) -> None:
     import zarr
 
-    shape = (rows, _COLUMNS)
-    X = zarr.open(str(path), mode="w", shape=shape, dtype=np.float32, chunks=(8192, _COLUMNS))
+    shape = (rows, COLUMNS)
+    X = zarr.open(str(path), mode="w", shape=shape, dtype=np.float32, chunks=(8192, COLUMNS))
     for start, block in _blocks(rows):
         X[start : start + len(block)] = block
 
@@ -108,7 +116,7 @@ def _write_parquet(path: Path, rows: int) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    names = [f"x{j}" for j in range(_COLUMNS)]
+    names = [f"x{j}" for j in range(COLUMNS)]
     writer = None
     for _, block in _blocks(rows):
         table = pa.table(list(np.ascontiguousarray(block.T)), names=names)
@@ -134,15 +142,15 @@ def _open(store: str, path: str) -> Any:
 
 
 _WRITERS = {
-    "npy, float32": _write_npy(np.float32),
-    "npy, float16": _write_npy(np.float16),
+    "npy, float32": write_npy(np.float32),
+    "npy, float16": write_npy(np.float16),
     "HDF5": _write_hdf5,
     "Zarr": _write_zarr,
     "Parquet": _write_parquet,
 }
 
 
-def files_task(*, store: str, path: str, rows: int, limit: float) -> dict[str, Any]:
+def files_task(*, store: str, path: str, rows: int, classes: int, limit: float) -> dict[str, Any]:
     """Read a file, make a pass over it, and fit from it."""
     from skce import SoftmaxClassifier
     from skce._threads import threads
@@ -150,21 +158,21 @@ def files_task(*, store: str, path: str, rows: int, limit: float) -> dict[str, A
     del limit
     names = [Path(path)] if Path(path).is_file() else sorted(Path(path).rglob("*"))
     names = [name for name in names if name.is_file()]
-    _drop(names)
+    drop(names)
     start = time.perf_counter()
     for name in names:
         with name.open("rb", buffering=0) as file:
             while file.read(2**24):
                 pass
     read = time.perf_counter() - start
-    y = _labels(rows)
+    y = labels(rows, classes)
     X = _open(store, path)
     model = SoftmaxClassifier(tol=1e-6)
     with threads:
         objective = model._objective(*model._read(X, y, None))
         theta = np.zeros(objective.layout.size)
         del X
-        _drop(names)
+        drop(names)
         start = time.perf_counter()
         objective.value_gradient(theta)
         cold = time.perf_counter() - start
@@ -189,7 +197,7 @@ def files_task(*, store: str, path: str, rows: int, limit: float) -> dict[str, A
     }
 
 
-def _drop(names: list[Path]) -> None:
+def drop(names: list[Path]) -> None:
     """Drop the pages of files, which are then read from the disk."""
     for name in names:
         with name.open("rb") as file:

@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from numpy.typing import DTypeLike, NDArray
 
 from .._costs import Costs
-from .._rows import number_type
+from .._rows import mapped, number_type, refuse_truncated
 from .._targets.mass import TargetBlock, Targets
 from .._threads import Span, blocks, each_span, threads
 from .block import Block, DenseFeatures, Features, Space, SparseFeatures
@@ -246,7 +246,15 @@ class MemoryData(ABC):
 
 
 class DenseData(MemoryData):
-    """A NumPy array, in any order."""
+    """A NumPy array, in any order; or a memory map, whose file must not become shorter."""
+
+    def _hold(self, X: NDArray, targets: Targets) -> None:
+        super()._hold(X, targets)
+        self._file = mapped(X)
+
+    def _block(self, start: int, stop: int, space: Space | None = None) -> Block:
+        refuse_truncated(self._file, "X")
+        return super()._block(start, stop, space)
 
     def _features(self, X: NDArray) -> DenseFeatures:
         X = X.astype(self._exact, copy=False)
