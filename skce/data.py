@@ -128,7 +128,7 @@ class _Parquet:
         self.shape = (self.starts[-1], len(columns))
         if not self.shape[0]:
             raise ValueError("source has no rows.")
-        self._reading = _Reading(-1, 0, iter(()))
+        self._reading = _NOTHING
         self._lock = Lock()
 
     def __getitem__(self, rows: slice) -> NDArray:
@@ -146,12 +146,14 @@ class _Parquet:
         return {k: v for k, v in vars(self).items() if k not in ("_lock", "_reading")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _lock=Lock(), _reading=_Reading(-1, 0, iter(())))
+        vars(self).update(state, _lock=Lock(), _reading=_NOTHING)
 
     def _into(self, found: NDArray, group: int, first: int) -> None:
         """Read rows of a group, from one of its rows on, into an array."""
         reading, stop = self._reading, first + len(found)
+        self._reading = _NOTHING  # whose memory is free before that of the next group is taken
         if reading.group != group or reading.first > first:
+            reading = _NOTHING
             reading = _Reading(group, 0, self._batches(group))
         while reading.first < stop:
             batch = next(reading.batches) if reading.batch is None else reading.batch
@@ -200,6 +202,7 @@ class _Reading(NamedTuple):
     batch: Any = None
 
 
+_NOTHING = _Reading(-1, 0, iter(()))
 #: Bytes that are turned into numbers at a time, and that are read of a column at a time.
 _BATCH, _BUFFER = 2**24, 2**16
 
