@@ -10,6 +10,7 @@ It needs the extra ``dask``.
 
 from __future__ import annotations
 
+import sys
 from copy import copy
 from numbers import Integral
 from operator import eq, ne
@@ -689,7 +690,11 @@ def _chunks(values: Any, name: str) -> _Chunks:
             f"be in one chunk: {name}.rechunk({{1: -1}})."
         )
     sizes = tuple(int(size) for size in values.chunks[0])
-    return _Chunks(list(values.to_delayed().ravel()), sizes)
+    # What is on workers stays there as long as there are futures of it, of which a graph that was
+    # optimised has none with Dask 2026.8.
+    future = getattr(sys.modules.get("distributed"), "Future", ())
+    is_there = any(isinstance(task, future) for task in dict(values.__dask_graph__()).values())
+    return _Chunks(list(values.to_delayed(optimize_graph=not is_there).ravel()), sizes)
 
 
 def _aligned(**collections: Any) -> list[_Chunks]:

@@ -429,6 +429,18 @@ def test_a_cluster_finds_the_same_optimum_and_keeps_nothing(form, on_cluster, pr
     assert is_idle(on_cluster)
 
 
+def test_rows_on_workers_stay_there_as_long_as_predictions_of_them_do(on_cluster, problem):
+    X, y = problem
+    sizes = (100, 120, 180)
+    clf = SoftmaxClassifier().fit(*dask.persist(in_chunks(X, sizes), in_chunks(y, sizes)))
+    for made in (lambda X: X, lambda X: X + 0, lambda X: X[:300]):
+        lazy = clf.predict_proba(made(in_chunks(X, sizes).persist()))
+        gc.collect()
+        assert_allclose(lazy.compute(), clf.to_local().predict_proba(made(X)))
+    del lazy
+    assert is_idle(on_cluster)
+
+
 def test_a_worker_that_dies_costs_time_and_nothing_else(on_cluster, problem, monkeypatch):
     X, y = problem
     sizes = (100, 100, 100, 100)
