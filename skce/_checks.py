@@ -93,10 +93,24 @@ def _first_not_finite(values: Any) -> int | None:
     return first // max(finite[0].size, 1)
 
 
+#: What DLPack calls the memory of the host.
+_HOST = (1, 3, 11)
+
+
+def is_on_host(array: Any) -> bool:
+    """Whether an array is in the memory of the host, as far as it says."""
+    where = getattr(array, "__dlpack_device__", None)
+    try:
+        return where is None or int(where()[0]) in _HOST
+    except (BufferError, RuntimeError, TypeError, ValueError):
+        return False
+
+
 def refuse_misread(values: Any, name: str) -> None:
     """Refuse what NumPy reads without a word, and otherwise than it was meant."""
     _refuse_masked(values, name)
     _refuse_dask(values, name)
+    _refuse_elsewhere(values, name)
 
 
 def _refuse_masked(values: Any, name: str) -> None:
@@ -109,6 +123,24 @@ def _refuse_masked(values: Any, name: str) -> None:
                 "elements, and masks are not read. Drop or fill them: "
                 f"{name}.filled(value), or {name}.data to use what lies under the mask."
             )
+
+
+def _refuse_elsewhere(values: Any, name: str) -> None:
+    """Refuse an array on another device, and one that requires gradients."""
+    if isinstance(values, np.ndarray):
+        return
+    if not is_on_host(values):
+        library = type(values).__module__.partition(".")[0]
+        raise TypeError(
+            f"{name} is an array of {library} on another device, which is taken if scikit-learn's "
+            "array_api_dispatch is on: sklearn.set_config(array_api_dispatch=True), with "
+            f"SCIPY_ARRAY_API=1 in the environment before SciPy is imported. Or copy {name} to the "
+            "host."
+        )
+    if getattr(values, "requires_grad", False) is True:
+        raise ValueError(
+            f"{name} requires gradients, which are not tracked here: pass {name}.detach()."
+        )
 
 
 def _refuse_dask(values: Any, name: str) -> None:

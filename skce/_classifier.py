@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
+from ._array_api import fits_in_numpy
 from ._callbacks import Task, begin, iterations, with_callbacks
 from ._checks import (
     LARGEST,
@@ -221,6 +222,7 @@ class SoftmaxClassifier(LinearModel):
         self.verbose = verbose
 
     @unchanged_on_error
+    @fits_in_numpy
     @fit_context(prefer_skip_nested_validation=True)
     @with_callbacks
     def fit(

@@ -20,6 +20,7 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.parallel import Parallel, delayed
 
 from . import _path
+from ._array_api import computes_in_numpy, fits_in_numpy
 from ._callbacks import Task, begin, with_callbacks
 from ._checks import N_JOBS, Number, check_folds, check_number, check_numbers
 from ._classifier import SoftmaxClassifier
@@ -218,6 +219,7 @@ class SoftmaxClassifierCV(LinearModel):
         self.verbose = verbose
 
     @unchanged_on_error
+    @fits_in_numpy
     @fit_context(prefer_skip_nested_validation=True)
     @with_callbacks
     def fit(
@@ -333,6 +335,7 @@ class SoftmaxClassifierCV(LinearModel):
             return None
         return int(n_folds) + bool(self.refit)
 
+    @computes_in_numpy
     def score(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
     ) -> float:

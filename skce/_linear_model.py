@@ -13,10 +13,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ._array_api import computes_in_numpy, moved
 from ._callbacks import CallbackSupportMixin
 from ._checks import check_sparse, naming, refuse_dates, refuse_misread
 from ._costs import DEFAULT
@@ -42,6 +42,7 @@ from ._targets.meaning import (
     read_targets,
 )
 from ._threads import Span, blocks
+from ._to_sklearn import as_sklearn
 
 
 class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -65,6 +66,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         "https://skce.readthedocs.io/en/stable/generated/{estimator_module}.{estimator_name}.html"
     )
 
+    @computes_in_numpy
     def decision_function(self, X: Any) -> NDArray:
         """Logits of the classes.
 
@@ -86,6 +88,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         return self._output.decision(self._logits(X))
 
+    @computes_in_numpy
     def predict(self, X: Any) -> NDArray:
         """Most probable class of each row.
 
@@ -108,6 +111,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         codes = self._predict_codes(X)
         return codes if codes.ndim == 2 else self.classes_[codes]
 
+    @computes_in_numpy
     def predict_proba(self, X: Any) -> NDArray:
         """Probabilities of the classes.
 
@@ -129,6 +133,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         return self._output.proba(self._logits(X))
 
+    @computes_in_numpy
     def predict_log_proba(self, X: Any) -> NDArray:
         """Logarithms of the probabilities, finite where `predict_proba` rounds to zero.
 
@@ -149,6 +154,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         return self._output.log_proba(self._logits(X))
 
+    @computes_in_numpy
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Mean accuracy; for probability targets its expectation under the targets.
 
@@ -204,6 +210,35 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.coef_ = self._dense_coef()
         return self
 
+    def to_namespace(self, xp: Any, device: Any = None) -> Self:
+        """Return the same estimator for arrays of another library, or on another device.
+
+        It predicts for such arrays where scikit-learn's `array_api_dispatch` is on.
+
+        Parameters
+        ----------
+        xp : module
+            The namespace of the library, as `torch` or `numpy`.
+        device : object, default=None
+            The device, as the library names it; None for its default.
+
+        Returns
+        -------
+        self
+            Another estimator, with the fitted arrays there.
+
+        Examples
+        --------
+        >>> import array_api_strict as xp
+        >>> from sklearn.datasets import load_iris
+        >>> from skce import SoftmaxClassifier
+        >>> clf = SoftmaxClassifier().fit(*load_iris(return_X_y=True)).to_namespace(xp)
+        >>> type(clf.coef_).__module__.partition(".")[0]
+        'array_api_strict'
+        """
+        check_is_fitted(self)
+        return moved(self, xp, device)
+
     def to_sklearn(self) -> LogisticRegression | OneVsRestClassifier:
         """Return a fitted scikit-learn classifier that predicts the same.
 
@@ -229,27 +264,14 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         True
         """
         check_is_fitted(self)
-        coef, intercept = self._dense_coef(), self.intercept_
-        if self._form == "softmax" and len(intercept) == 2:
-            coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
-        if self._form in ("softmax", "sigmoid"):
-            return self._as_logistic_regression(self.classes_, coef, intercept, self.class_weight)
-        columns = np.arange(len(coef)).reshape(-1, 1)
-        weights = self._class_weights_of_labels()
-        shared = weights[0] if isinstance(weights[0], str) else None
-        model = OneVsRestClassifier(self._new_logistic_regression(shared))
-        model.estimators_ = [
-            self._as_logistic_regression(np.array([0, 1]), coef[k], intercept[k], w)
-            for k, w in zip(columns, weights, strict=True)
-        ]
-        seen = np.eye(len(coef), dtype=int) if self._form == "multilabel" else self.classes_
-        model.label_binarizer_ = LabelBinarizer(sparse_output=True).fit(seen)
-        model.classes_ = model.label_binarizer_.classes_
-        return self._with_features(model)
+        return as_sklearn(
+            self if isinstance(self.intercept_, np.ndarray) else moved(self, np, None)
+        )
 
     def __sklearn_tags__(self) -> Any:
         """Sparse X is accepted, and with a binary loss several labels per row."""
         tags = super().__sklearn_tags__()
+        tags.array_api_support = True
         tags.input_tags.sparse = True
         tags.target_tags.multi_output = self.loss == "binary"
         tags.classifier_tags.multi_label = self.loss == "binary"
@@ -386,45 +408,3 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _dense_coef(self) -> NDArray:
         check_sparse(self.coef_, "coef_")
         return self.coef_.toarray() if sp.issparse(self.coef_) else self.coef_
-
-    def _class_weights_of_labels(self) -> list[dict | str | None]:
-        """Return class weights of the classifier of each label."""
-        if self._form != "multilabel":
-            return [None] * len(self.classes_)
-        if not isinstance(self.class_weight, dict):
-            return [self.class_weight] * len(self.classes_)
-        return [{0: 1, 1: self.class_weight.get(label, 1)} for label in self.classes_.tolist()]
-
-    def _new_logistic_regression(self, class_weight: dict | str | None) -> LogisticRegression:
-        """Return an unfitted LogisticRegression with the parameters that both have."""
-        params: dict[str, Any] = {
-            "C": self._inverse_penalty,
-            "fit_intercept": self.fit_intercept,
-            "class_weight": class_weight,
-            "max_iter": self.max_iter,
-        }
-        if self._l1_share > 0:
-            params |= {"l1_ratio": self._l1_share, "solver": "saga"}
-            if LogisticRegression().get_params().get("penalty") == "l2":  # before scikit-learn 1.8
-                params["penalty"] = "elasticnet"
-        return LogisticRegression(**params)
-
-    def _as_logistic_regression(
-        self,
-        classes: NDArray,
-        coef: NDArray,
-        intercept: NDArray,
-        class_weight: dict | str | None,
-    ) -> LogisticRegression:
-        model = self._new_logistic_regression(class_weight)
-        model.classes_ = classes
-        model.coef_ = coef.copy()
-        model.intercept_ = intercept.copy()
-        model.n_iter_ = self.n_iter_.copy()
-        return self._with_features(model)
-
-    def _with_features(self, model: Any) -> Any:
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self, name):
-                setattr(model, name, getattr(self, name))
-        return model

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.linalg import norm
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
+from sklearn import config_context
 
+from ._array_api import on_host, place_of
 from ._checks import check_numbers
 from ._classifier import SoftmaxClassifier
 from ._interrupts import restored_on_error
@@ -118,6 +120,17 @@ def softmax_path(
         raise TypeError("softmax_path takes Cs in place of C.")
     model = SoftmaxClassifier(**params)
     model._validate_params()
+    place = place_of(X)
+    X, y, sample_weight = map(on_host, (X, y, sample_weight))
+    with config_context(array_api_dispatch=False):
+        path = _path(model, X, y, Cs, sample_weight)
+    return path if place is None else SoftmaxPath(*map(place.put, path))
+
+
+def _path(
+    model: SoftmaxClassifier, X: Any, y: Any, Cs: int | ArrayLike, sample_weight: Any
+) -> SoftmaxPath:
+    """Fit a model for each of many values of C."""
     X, targets = model._read(X, y, sample_weight)
     objective = model._objective(X, targets)
     values = grid(Cs, objective, model.l1_ratio)

@@ -235,6 +235,12 @@ class _OnChunks(LinearModel):
         ]
         return _ratio(dask.compute(*found))
 
+    def __sklearn_tags__(self) -> Any:
+        """Dask has arrays of NumPy."""
+        tags = super().__sklearn_tags__()
+        tags.array_api_support = False
+        return tags
+
     def to_local(self) -> Any:
         """Return the same estimator for arrays in memory.
 

@@ -145,7 +145,8 @@ def check_y(y: ArrayLike, name: str = "y") -> NDArray:
             array = _array_of(array, name)
         if getattr(getattr(array, "dtype", None), "kind", None) in ("O", "m", "M"):
             _check_no_label_is_missing(np.asarray(array), name)
-        if getattr(array, "dtype", None) == np.longdouble:
+        dtype = getattr(array, "dtype", None)
+        if isinstance(dtype, np.dtype) and dtype == np.longdouble:
             array = np.asarray(array, dtype=np.float64)
         array = check_array(array, ensure_2d=False, dtype=None, input_name=name)
     if array.dtype.kind == "V":

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 
+from .._array_api import like, to_numpy
 from .._checks import Number
 from .._sklearn import StrOptions, validate_params
 from .._targets.fold import ClassWeight
 from .._targets.meaning import check_sample_weight
 from .._warnings import warn
-from ._array_api import like, to_numpy
 from ._problem import Problem, check_lengths_of, read
 from ._terms import Predictions, read_targets
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_consistent_length
 
+from .._array_api import to_numpy
 from .._checks import naming, refuse_sparse
 from .._targets.meaning import check_sample_weight, column_names
-from ._array_api import to_numpy
 from ._terms import (
     MetricTargets,
     Outputs,

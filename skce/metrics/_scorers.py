@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
+from .._array_api import to_numpy
 from .._sklearn import BaseScorer
 from .._targets.meaning import (
     as_names,
@@ -19,7 +20,6 @@ from .._targets.meaning import (
     kind_of_labels,
     sorting,
 )
-from ._array_api import to_numpy
 from ._log_loss import d2_log_loss_score, kl_divergence, log_loss
 
 #: The sign that makes greater better.

@@ -1,0 +1,227 @@
+"""Arrays of other libraries, where scikit-learn's `array_api_dispatch` is on.
+
+All is computed in NumPy. Arrays in the memory of the host are looked at there, without a copy; rows
+on another device are read some at a time, in every pass over them. What comes out is an array of
+the library of X, on its device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from functools import wraps
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import config_context, get_config
+
+from ._checks import is_on_host
+from ._rows import Rows
+
+
+def _compat(array: Any) -> Any:
+    """Return array_api_compat if it has to deal with this array, else None."""
+    if not get_config()["array_api_dispatch"] or isinstance(array, (np.ndarray, list, tuple)):
+        return None
+    return None if hasattr(array, "__dask_graph__") else _compat_of(array)
+
+
+def _compat_of(array: Any) -> Any:
+    """Return array_api_compat if this is an array of another library, else None."""
+    try:
+        import array_api_compat
+    except ImportError as error:
+        raise ImportError(
+            "Arrays of other libraries than NumPy need array-api-compat: "
+            "pip install 'skce[array-api]'."
+        ) from error
+    return array_api_compat if array_api_compat.is_array_api_obj(array) else None
+
+
+def to_numpy(array: Any) -> Any:
+    """Return an array of any library in host memory, shared where it is there; others as is."""
+    compat = _compat(array)
+    return array if compat is None else _in_host_memory(array, compat)
+
+
+def _in_host_memory(array: Any, compat: Any) -> NDArray:
+    xp = compat.array_namespace(array)
+    if "bfloat16" in str(array.dtype):  # which NumPy has not
+        array = xp.astype(array, xp.float32)
+    if compat.is_jax_array(array):
+        return np.asarray(array)
+    try:
+        return np.from_dlpack(array)
+    except (BufferError, RuntimeError, TypeError, ValueError):  # on another device
+        host = xp.Device("CPU_DEVICE") if hasattr(xp, "Device") else "cpu"
+        return np.from_dlpack(compat.to_device(array, host))
+
+
+def like(result: NDArray, array: Any) -> Any:
+    """Return a result as an array of the library and on the device of `array`."""
+    place = place_of(array)
+    return result if place is None else place.put(result)
+
+
+class Place(NamedTuple):
+    """Where arrays of another library are.
+
+    Attributes
+    ----------
+    xp : module
+        Its namespace.
+    device : object
+    """
+
+    xp: Any
+    device: Any
+
+    def put(self, values: NDArray) -> Any:
+        """Return an array there."""
+        usable = values.flags.writeable and all(stride >= 0 for stride in values.strides)
+        return self.xp.asarray(values if usable else values.copy(), device=self.device)
+
+    def __str__(self) -> str:
+        name = self.xp.__name__.removeprefix("array_api_compat.")
+        return f"{name} on {self.device}"
+
+
+def place_of(array: Any) -> Place | None:
+    """Return where an array is if it is one of another library, and such arrays are to be used."""
+    compat = _compat(array)
+    if compat is None:
+        return None
+    return Place(compat.array_namespace(array), compat.device(array))
+
+
+class _Elsewhere:
+    """Rows on another device, or of a type that NumPy has not, which are read some at a time."""
+
+    def __init__(self, array: Any, compat: Any):
+        self._array, self._compat = array, compat
+        self.shape = tuple(array.shape)
+        self.dtype = _in_host_memory(array[:0, ...], compat).dtype
+
+    def __getitem__(self, rows: slice) -> NDArray:
+        return _in_host_memory(self._array[rows, ...], self._compat)
+
+
+def on_host(array: Any) -> Any:
+    """Return an array in host memory, or `Rows` of it if it is elsewhere; what is none as is."""
+    compat = _compat(array)
+    if compat is None:
+        return array
+    if getattr(array, "requires_grad", False):  # which is refused by name
+        return array
+    is_numpy_s = "bfloat16" not in str(array.dtype)
+    if (is_numpy_s and is_on_host(array)) or array.ndim != 2:
+        return _in_host_memory(array, compat)
+    return Rows(_Elsewhere(array, compat))
+
+
+def fits_in_numpy(fit: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a method fit in NumPy, and leave fitted arrays where X is.
+
+    Parameters
+    ----------
+    fit : callable
+        A method that takes X, y, weights and metadata, and returns the estimator; with a decorator
+        outside of this one that restores it if anything ends it early.
+
+    Returns
+    -------
+    callable
+        The method.
+    """
+
+    @wraps(fit)
+    def fitted(self: Any, X: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        place, own = place_of(X), _foreign(self)
+        others = [y, *args, *kwargs.values()]
+        if place is None and not own and all(_compat(other) is None for other in others):
+            return fit(self, X, y, *args, **kwargs)
+        vars(self).update(own)
+        X, y, *args = map(on_host, (X, y, *args))  # type: ignore[assignment]
+        kwargs = {name: on_host(value) for name, value in kwargs.items()}
+        with config_context(array_api_dispatch=False):
+            fit(self, X, y, *args, **kwargs)
+        if place is not None:
+            _put(self, place)
+        return self
+
+    return fitted
+
+
+def computes_in_numpy(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a method of a fitted estimator compute in NumPy, and return arrays where X is.
+
+    Parameters
+    ----------
+    method : callable
+        A method that takes X and whatever goes with it.
+
+    Returns
+    -------
+    callable
+        The method.
+    """
+
+    @wraps(method)
+    def computed(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
+        place, own = place_of(X), _foreign(self)
+        others = [*args, *kwargs.values()]
+        if place is None and not own and all(_compat(other) is None for other in others):
+            return method(self, X, *args, **kwargs)
+        if hasattr(self, "intercept_"):
+            _check_same_place(self, place, method.__name__)
+        model = copy(self)
+        vars(model).update(own)
+        X, args = on_host(X), tuple(map(on_host, args))
+        kwargs = {name: on_host(value) for name, value in kwargs.items()}
+        with config_context(array_api_dispatch=False):
+            found = method(model, X, *args, **kwargs)
+        numeric = isinstance(found, np.ndarray) and found.dtype.kind in "biuf"
+        return place.put(found) if place is not None and numeric else found
+
+    return computed
+
+
+def _check_same_place(estimator: Any, place: Place | None, method: str) -> None:
+    """Refuse X of another library, or on another device, than that of the fit."""
+    of_fit = place_of(estimator.intercept_)
+    if not get_config()["array_api_dispatch"] or place == of_fit:
+        return
+    there, here = of_fit or "numpy", place or "numpy"
+    raise ValueError(
+        f"Inputs passed to {type(estimator).__name__}.{method}() must use the same namespace and "
+        f"the same device as those passed to fit(): these are {here}, those were {there}. "
+        "estimator.to_namespace(xp, device) is the same estimator for others."
+    )
+
+
+def _foreign(estimator: Any) -> dict[str, NDArray]:
+    """Return the fitted arrays of an estimator that are no arrays of NumPy, as such."""
+    found = {}
+    for name, value in vars(estimator).items():
+        is_array = name.endswith("_") and hasattr(value, "__dlpack__")
+        if is_array and not isinstance(value, (np.ndarray, np.generic)):
+            found[name] = _in_host_memory(value, _compat_of(value))
+    return found
+
+
+def moved(estimator: Any, xp: Any, device: Any = None) -> Any:
+    """Return an estimator whose fitted arrays are those of another library, on a device."""
+    other = copy(estimator)
+    vars(other).update(_foreign(estimator))
+    if xp is not np:
+        _put(other, Place(xp, device))
+    return other
+
+
+def _put(estimator: Any, place: Place) -> None:
+    """Put the fitted arrays of an estimator, but names, into a place."""
+    for name, value in vars(estimator).items():
+        is_array = name.endswith("_") and isinstance(value, np.ndarray)
+        if is_array and value.dtype.kind in "biuf":
+            setattr(estimator, name, place.put(value))
