@@ -1,8 +1,8 @@
 """Arrays of other libraries, where scikit-learn's `array_api_dispatch` is on.
 
-All is computed in NumPy. Arrays in the memory of the host are looked at there, without a copy; rows
-on another device are read some at a time, in every pass over them. What comes out is an array of
-the library of X, on its device.
+Estimators compute in NumPy, but for the sums of `_data.device`. Arrays in the memory of the host are
+looked at there, without a copy; rows on another device are read some at a time. What comes out is
+an array of the library of X, on its device.
 """
 
 from __future__ import annotations
@@ -37,6 +37,20 @@ def _compat_of(array: Any) -> Any:
             "pip install 'skce[array-api]'."
         ) from error
     return array_api_compat if array_api_compat.is_array_api_obj(array) else None
+
+
+def namespace(array: Any) -> Any:
+    """Return NumPy, or the namespace of an array of another library."""
+    if isinstance(array, np.ndarray):
+        return np
+    import array_api_compat
+
+    return array_api_compat.array_namespace(array)
+
+
+def sum_of_products(A: Any, B: Any) -> Any:
+    """Return the sums of the products of A and B down their columns."""
+    return np.einsum("kr,kr->r", A, B) if isinstance(A, np.ndarray) else (A * B).sum(axis=0)
 
 
 def to_numpy(array: Any) -> Any:
@@ -95,16 +109,38 @@ def place_of(array: Any) -> Place | None:
     return Place(compat.array_namespace(array), compat.device(array))
 
 
-class _Elsewhere:
-    """Rows on another device, or of a type that NumPy has not, which are read some at a time."""
+class Elsewhere:
+    """Rows on another device, or of a type that NumPy has not, which are read some at a time.
+
+    Attributes
+    ----------
+    place : Place
+    computes : bool
+        Whether sums over the rows can be made there: with arrays that change in place.
+    """
 
     def __init__(self, array: Any, compat: Any):
         self._array, self._compat = array, compat
+        self.place = Place(compat.array_namespace(array), compat.device(array))
+        self.computes = compat.is_torch_array(array) or compat.is_cupy_array(array)
         self.shape = tuple(array.shape)
         self.dtype = _in_host_memory(array[:0, ...], compat).dtype
 
     def __getitem__(self, rows: slice) -> NDArray:
-        return _in_host_memory(self._array[rows, ...], self._compat)
+        return self.in_numpy(self._array[rows, ...])
+
+    def in_numpy(self, values: Any) -> NDArray:
+        """Return an array from there in host memory."""
+        return _in_host_memory(values, self._compat)
+
+    def there(self, rows: NDArray | range, dtype: np.dtype) -> Any:
+        """Return some rows where they are, in a type of number."""
+        xp = self.place.xp
+        if isinstance(rows, range) and rows.step == 1:
+            found = self._array[rows.start : rows.stop, ...]
+        else:
+            found = xp.take(self._array, self.place.put(np.asarray(rows)), axis=0)
+        return xp.astype(found, getattr(xp, dtype.name), copy=False)
 
 
 def on_host(array: Any) -> Any:
@@ -117,7 +153,7 @@ def on_host(array: Any) -> Any:
     is_numpy_s = "bfloat16" not in str(array.dtype)
     if (is_numpy_s and is_on_host(array)) or array.ndim != 2:
         return _in_host_memory(array, compat)
-    return Rows(_Elsewhere(array, compat))
+    return Rows(Elsewhere(array, compat))
 
 
 def fits_in_numpy(fit: Callable[..., Any]) -> Callable[..., Any]:

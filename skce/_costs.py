@@ -49,6 +49,8 @@ class DataCosts:
     #: Bytes of rows that are in memory at a time if they are in a file or a store, which are read
     #: whole if they have no more, as integers and float16 are converted whole.
     part_bytes: int = 2**25
+    #: Rows of a block on another device, whose sums are of its type of number.
+    device_rows: int = 2**13
     #: Sums of chunks that one task of Dask adds up.
     fan_in: int = 32
     #: Numbers in a block of logits of a prediction.

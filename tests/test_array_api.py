@@ -11,8 +11,9 @@ from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 
 from skce import SoftmaxClassifier, SoftmaxClassifierCV, softmax_path
-from skce._array_api import place_of, to_numpy
+from skce._array_api import Elsewhere, place_of, to_numpy
 from skce._costs import DEFAULT
+from skce._linear_model import LinearModel
 
 pytest.importorskip("scipy", minversion="1.14")  # scikit-learn dispatches from there on
 
@@ -32,9 +33,7 @@ def put(request):
 
 @pytest.fixture
 def problem():
-    X, y = make_classification(
-        300, 10, n_informative=5, n_classes=3, n_clusters_per_class=1, random_state=0
-    )
+    X, y = make_classification(300, 10, n_informative=5, n_redundant=0, n_classes=3, random_state=0)
     return X, y
 
 
@@ -183,3 +182,62 @@ def test_bfloat16_and_gradients_of_torch(problem):
             for args in ((asked, y), (X.float(), y, torch.ones(len(y), requires_grad=True))):
                 with pytest.raises(ValueError, match=r"requires gradients.*detach"):
                     SoftmaxClassifier().fit(*args)
+
+
+@pytest.fixture
+def on_a_device(monkeypatch):
+    """Give a function that makes tensors of torch, which count as on another device."""
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr("skce._array_api.is_on_host", lambda _: False)
+    monkeypatch.setattr(LinearModel, "_costs", replace(DEFAULT, part_bytes=4000, device_rows=128))
+    with config_context(array_api_dispatch=True):
+        yield torch.asarray
+
+
+DEVICE_FITS = {
+    "labels": ("labels", {}),
+    "balanced, smoothed": ("labels", {"class_weight": "balanced", "label_smoothing": 0.1}),
+    "two classes": ("two classes", {}),
+    "one-vs-rest": ("labels", {"loss": "binary"}),
+    "soft": ("soft", {}),
+    "multilabel": ("multilabel", {}),
+    "L1": ("labels", {"l1_ratio": 1.0, "C": 0.1}),
+    "bounds": ("labels", {"coef_bounds": (0, None)}),
+    "L-BFGS": ("labels", {"solver": "lbfgs"}),
+    "no intercept": ("labels", {"fit_intercept": False}),
+    "no penalty": ("soft", {"C": np.inf}),
+}
+
+
+@pytest.mark.parametrize("far", [0, 1e3], ids=["", "far from zero"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("kind", DEVICE_FITS)
+def test_sums_on_a_device_lead_to_the_same_optimum(kind, dtype, far, on_a_device, problem):
+    of, params = DEVICE_FITS[kind]
+    if far and not params.get("fit_intercept", True):
+        pytest.skip("digits are lost without an intercept")
+    rng = np.random.default_rng(0)
+    X = (problem[0] + far * np.arange(10)).astype(dtype)
+    y, more = TARGETS[of](problem[1], rng)
+    params = {**params, **more}
+    weights = rng.uniform(0, 2, len(y))
+    same = SoftmaxClassifier(**params).fit(X, y, weights)
+    clf = SoftmaxClassifier(**params).fit(*map(on_a_device, (X, y, weights)))
+    assert isinstance(clf.coef_, type(on_a_device(X)))
+    assert clf.optimize_result_.fun == pytest.approx(same.optimize_result_.fun, rel=1e-9)
+    assert clf.optimize_result_.passes <= 1.05 * same.optimize_result_.passes + 3
+
+
+def test_most_sums_are_made_on_the_device(on_a_device, monkeypatch):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(4000, 100)), rng.integers(20, size=4000)
+    X[:, :20] += np.eye(20)[y]
+    read = []
+    whole = Elsewhere.__getitem__
+    monkeypatch.setattr(
+        Elsewhere, "__getitem__", lambda self, rows: read.append(rows) or whole(self, rows)
+    )
+    clf = SoftmaxClassifier(tol=1e-6).fit(on_a_device(X), on_a_device(y))
+    n_rows = sum(rows.stop - rows.start for rows in read)
+    assert clf.optimize_result_.passes > 10
+    assert n_rows <= 6 * len(X)  # to look at it, and for whitening

@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .._costs import Costs
 from .block import Block, Features
+from .device import anywhere
 from .memory import MemoryData
 from .places import as_data, read_as
 
@@ -23,6 +24,7 @@ __all__ = [
     "Features",
     "Kernel",
     "MemoryData",
+    "anywhere",
     "as_data",
     "read_as",
 ]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .._costs import DEFAULT, Costs
 from .._rows import Rows, number_type
 from .._targets.mass import Targets
+from .device import DeviceData
 from .memory import CSRData, DenseData, MemoryData, n_bytes
 from .stored import StoredData
 
@@ -43,7 +44,7 @@ def as_data(
     if sp.issparse(X):
         place = CSRData
     elif isinstance(X, Rows):
-        place = StoredData
+        place = DeviceData if getattr(X.values, "computes", False) else StoredData
     full: Any = slice(None)
     dtype = read_as(X, costs)
     if sp.issparse(X):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .._array_api import namespace
 from .._targets.mass import TargetBlock
 
 
@@ -24,20 +25,24 @@ class Binary:
 
     def value_gradient(self, z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:
         """Loss m * softplus(z) - t * z of each row and its gradient m * sigmoid(z) - t."""
-        m, t_dense = t.mass, t.dense(z.shape[0])
+        m, t_dense, xp = t.mass, t.dense(z.shape[0]), namespace(z)
         positive = z > 0
-        against = np.where(positive, m - t_dense, t_dense)
-        size = np.abs(z)
-        e = np.exp(-size)
-        value = m * np.log1p(e) + against * size
+        against = xp.where(positive, m - t_dense, t_dense)
+        size = xp.abs(z)
+        e = xp.exp(-size)
+        value = m * xp.log1p(e) + against * size
         gradient = against - m * (e / (1 + e))
         # At z = 0 the branch z <= 0 holds: the gradient is m / 2 - t.
-        np.negative(gradient, out=gradient, where=~positive)
-        return np.add.reduce(value, axis=0), gradient
+        if xp is np:
+            np.negative(gradient, out=gradient, where=~positive)
+        else:
+            gradient = xp.where(positive, gradient, -gradient)
+        return value.sum(axis=0), gradient
 
     def curvature(self, z: NDArray, t: TargetBlock) -> NDArray:
         """Second derivative m * q * (1 - q) with q = sigmoid(z)."""
-        e = np.exp(-np.abs(z))
+        xp = namespace(z)
+        e = xp.exp(-xp.abs(z))
         return t.mass * e / (1 + e) ** 2
 
     def curvature_product(self, state: NDArray, v: NDArray, t: TargetBlock) -> NDArray:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .._array_api import namespace, sum_of_products
 from .._targets.mass import TargetBlock
 
 
@@ -26,13 +27,16 @@ def _set_apart(e: NDArray, at_c: NDArray) -> tuple[NDArray, NDArray]:
     flat = e.reshape(-1)
     e_c = flat[at_c]
     flat[at_c] = 0
-    return e_c, np.add.reduce(e, axis=0)
+    return e_c, np.add.reduce(e, axis=0) if isinstance(e, np.ndarray) else e.sum(axis=0)
 
 
 def _below_largest(z: NDArray) -> NDArray:
     """Return -d, in place of z where its rows are side by side in memory."""
-    z = np.ascontiguousarray(z)
-    z -= np.maximum.reduce(z, axis=0)
+    if isinstance(z, np.ndarray):
+        z = np.ascontiguousarray(z)
+        z -= np.maximum.reduce(z, axis=0)
+    else:
+        z -= namespace(z).max(z, axis=0)
     return z
 
 
@@ -48,12 +52,12 @@ class Categorical:
 
     def value_gradient(self, z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:
         """Loss m * logsumexp(z) - t.z of each row and its gradient m * softmax(z) - t."""
-        m, at_c = t.mass, t.at_reference
+        m, at_c, xp = t.mass, t.at_reference, namespace(z)
         z = _below_largest(z)
         linear = t.dot(z)
-        e = np.exp(z, out=z)  # in memory that is in cache
+        e = xp.exp(z, out=z)  # in memory that is in cache
         e_c, others = _set_apart(e, at_c)
-        value = m * np.log1p(others + (e_c - 1)) - linear
+        value = m * xp.log1p(others + (e_c - 1)) - linear
         scale = m / (others + e_c)
         e *= scale
         t.subtract_others(e)
@@ -64,7 +68,7 @@ class Categorical:
     def curvature(self, z: NDArray, t: TargetBlock) -> _State:
         """Exponentials of z, in its place: softmax(z) but for what is common to a row."""
         z = _below_largest(z)
-        e, at_c = np.exp(z, out=z), t.at_reference
+        e, at_c = namespace(z).exp(z, out=z), t.at_reference
         e_c, others = _set_apart(e, at_c)
         e.reshape(-1)[at_c] = e_c
         return e, others + e_c, others, at_c
@@ -73,7 +77,7 @@ class Categorical:
         """Return m * (p * v - p * (p.v)) in place of v, which is shifted to v_c = 0 first."""
         e, total, _, at_c = state
         v -= v.reshape(-1)[at_c]
-        v -= np.einsum("kr,kr->r", e, v) / total
+        v -= sum_of_products(e, v) / total
         v *= e
         v *= t.mass / total
         return v

@@ -12,16 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._data import Block
+from .._array_api import namespace
+from .._data import Block, anywhere
 from .._losses import Loss
 
 
+@anywhere
 def value_gradient(
     block: Block, loss: Loss, A: NDArray, a: NDArray
 ) -> tuple[float, NDArray, NDArray]:
     """Sum of the losses, and R X and R 1 for the gradient R of the losses."""
     values, R = loss.value_gradient(block.logits(A, a), block.t)
-    return float(np.add.reduce(values, dtype=np.float64)), *_back(block, R)
+    return _total(values), *_back(block, R)
 
 
 def slowly(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[float, NDArray, NDArray]:
@@ -31,16 +33,19 @@ def slowly(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[float, NDA
     return float(values.sum()), R @ X, R.sum(axis=1)
 
 
+@anywhere
 def curvature(block: Block, loss: Loss, A: NDArray, a: NDArray) -> Any:
     """Return what the loss keeps of the logits for products with its Hessian."""
     return loss.curvature(block.X.logits(A, a), block.t)
 
 
+@anywhere
 def product(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
     """R X and R 1 for R the Hessian of the losses times z, from what `curvature` kept."""
     return _back(block, loss.curvature_product(block.kept, block.logits(A, a), block.t))
 
 
+@anywhere
 def product_afresh(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
     """Return the same where nothing is kept: the first half of A makes the logits."""
     z = block.logits(A, a)
@@ -50,7 +55,19 @@ def product_afresh(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[ND
 
 
 def _back(block: Block, R: NDArray) -> tuple[NDArray, NDArray]:
-    return block.X.back(R), np.add.reduce(R, axis=1)
+    return block.X.back(R), _sums(R)
+
+
+def _total(values: NDArray) -> Any:
+    """Return the sum of the losses of some rows, which stays where they are."""
+    if isinstance(values, np.ndarray):
+        return float(np.add.reduce(values, dtype=np.float64))
+    return values.sum(dtype=namespace(values).float64)
+
+
+def _sums(R: NDArray) -> NDArray:
+    """Return the sums of the rows of a matrix."""
+    return np.add.reduce(R, axis=1) if isinstance(R, np.ndarray) else R.sum(axis=1)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # then rounding is not known to be small
@@ -130,9 +147,11 @@ def intercept_hessian(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple
     return (H,)
 
 
+@anywhere
 def mean_curvature(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray]:
     """Sum of the curvatures of each output."""
-    return (_curvatures(block, loss, A, a).sum(axis=1, dtype=np.float64),)
+    q = _curvatures(block, loss, A, a)
+    return (q.sum(axis=1, dtype=namespace(q).float64),)
 
 
 def _curvatures(block: Block, loss: Loss, A: NDArray, a: NDArray) -> NDArray:

@@ -6,13 +6,15 @@ probabilities stays the user's array, and a block of rows is weighted when it is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from .._array_api import sum_of_products
 from .._rows import Rows
 from .._threads import blocks, cached_property
 from .fold import (
@@ -48,6 +50,13 @@ class TargetBlock:
     reference: NDArray
     rest: NDArray
 
+    def put(self, place: Callable[[NDArray], NDArray]) -> Self:
+        """Return the same block with arrays elsewhere, where `place` puts each."""
+        there = copy(self)
+        given = {"at_reference": self.at_reference, **vars(self)}
+        there.__dict__.update({k: None if v is None else place(v) for k, v in given.items()})
+        return there
+
     @cached_property
     def at_reference(self) -> NDArray:
         """Where the reference class of each row is in the memory of arrays of shape (K, r)."""
@@ -77,13 +86,13 @@ class HardBlock(TargetBlock):
 
     def dot(self, d: NDArray) -> NDArray:
         """Return sum_k t_k * d_k for each row."""
-        total = self.on * d.reshape(-1)[self.at_reference]
+        total: NDArray = self.on * d.reshape(-1)[self.at_reference]
         return total if self.background is None else total + self.weight * (self.background @ d)
 
     def subtract_others(self, g: NDArray) -> None:
         """Subtract what all classes get from g in place."""
         if self.background is not None:
-            g -= np.multiply.outer(self.background, self.weight)
+            g -= self.background[:, None] * self.weight
 
     def dense(self, n_outputs: int) -> NDArray:
         """Return t, shape (K, r)."""
@@ -102,7 +111,7 @@ class SoftBlock(TargetBlock):
 
     def dot(self, d: NDArray) -> NDArray:
         """Return sum_k t_k * d_k for each row."""
-        return np.einsum("kr,kr->r", self.t, d)
+        return sum_of_products(self.t, d)
 
     def subtract_others(self, g: NDArray) -> None:
         """Subtract t from g in place."""
