@@ -1,6 +1,6 @@
 """Arrays of other libraries, where scikit-learn's `array_api_dispatch` is on.
 
-Estimators compute in NumPy, but for the sums of `_data.device`. Arrays in the memory of the host are
+Estimators compute in NumPy, but for the sums of `_data.device`. Arrays in host memory are
 looked at there, without a copy; rows on another device are read some at a time. What comes out is
 an array of the library of X, on its device.
 """
@@ -241,7 +241,7 @@ def _foreign(estimator: Any) -> dict[str, NDArray]:
     found = {}
     for name, value in vars(estimator).items():
         is_array = name.endswith("_") and hasattr(value, "__dlpack__")
-        if is_array and not isinstance(value, (np.ndarray, np.generic)):
+        if is_array and not isinstance(value, (np.ndarray, np.generic, type)):
             found[name] = _in_host_memory(value, _compat_of(value))
     return found
 

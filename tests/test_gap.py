@@ -215,10 +215,22 @@ def test_wide_x_in_units_of_every_size():
         assert clf.n_iter_[0] < 100
 
 
-def test_wide_x_whose_small_directions_are_rounding_beside_large_ones():
-    outcome = run(540530)
+@pytest.mark.parametrize("seed", [540530, 730286])
+def test_wide_x_whose_small_directions_are_rounding_beside_large_ones(seed):
+    outcome = run(seed)
     assert not outcome.violations, outcome
     assert not outcome.warned, outcome.message
+
+
+@pytest.mark.parametrize(("n", "p", "rank"), [(13, 26, 13), (8, 27, 8), (32, 29, 5)])
+def test_dependent_columns_far_from_zero_without_an_intercept(n, p, rank):
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(n, rank)) @ rng.normal(size=(rank, p)) * 10 ** rng.uniform(-1, 1, p)
+        X += 10 ** rng.uniform(4, 7) * rng.choice([-1, 1], p) * rng.uniform(0.01, 1, p)
+        y = np.argsort(np.argsort(X[:, 0])) * 2 // n
+        for C in (1e-2, 1e4):
+            assert_kept(X * 1e5, y, C=C, tol=1e-8, fit_intercept=False, loss="categorical")
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

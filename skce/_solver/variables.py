@@ -361,6 +361,16 @@ def whiten_collinear_columns(objective: Objective) -> Whitened:
         R[:, are_constant(objective, mean, variance)] = 0
         objective.shared["far"] = mean, R
     mean, R = objective.shared["far"]
+    variance = np.einsum("ij,ij->j", R, R)
+    if objective.penalty.curvature.all():
+        # The optimum lies in the space of the rows in units of the penalty, which is another one
+        # than in units of the columns.
+        units = 1 / np.sqrt(objective.penalty.factors)
+        every = np.ones(p, dtype=bool)
+        A, of_rows = (R * units).T, np.ones(len(R))
+        B, D = _basis(A, None, of_rows, every, free=False, centred=False, costs=costs)
+        Q = units[:, None] * B / np.sqrt(h * D**2 + objective.penalty.ridge)
+        return Whitened(objective, mean, Q, variance)
     penalty = np.diag(np.sqrt(objective.penalty.curvature))
     A = np.concatenate([np.sqrt(h) * R, penalty])
     norms = np.linalg.norm(A, axis=0)
@@ -368,7 +378,7 @@ def whiten_collinear_columns(objective: Objective) -> Whitened:
     _, D, B = np.linalg.svd(A / scale, full_matrices=False)
     kept = costs.collinear * len(D) * D.max(initial=0) < D
     Q = (B[kept] / D[kept, None]).T / scale[:, None]
-    return Whitened(objective, mean, Q, norms**2 / h)
+    return Whitened(objective, mean, Q, variance)
 
 
 def whiten_rows(objective: Objective) -> Whitened:
@@ -629,7 +639,8 @@ def check_squares(objective: Objective, squares: NDArray) -> None:
 def only_centre(objective: Objective) -> Whitened:
     """Return variables for `Jointly` at every point, which does the rest."""
     if objective.data.distance:
-        return whiten_collinear_columns(objective)
+        few = _has_few_rows(objective)
+        return whiten_rows(objective) if few else whiten_collinear_columns(objective)
     mean, square = objective.moments()
     check_squares(objective, square)
     mean = mean if objective.layout.fit_intercept else np.zeros_like(mean)
