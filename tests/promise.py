@@ -3,6 +3,7 @@
     python tests/promise.py --seeds 0:5000            # about an hour
     python tests/promise.py --seeds 1234 --show       # one problem and its figures
     python tests/promise.py --place dask              # rows in chunks of Dask; or in parts of a file
+    SCIPY_ARRAY_API=1 python tests/promise.py --place device   # or in a tensor of PyTorch
 
 Prints a line for each violation, with its seed, and a summary. What counts:
 
@@ -31,12 +32,14 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import scipy.sparse as sp
 from certificate import Certificate, Problem, certify, exactly
 from numpy.typing import NDArray
 from problems import Case, draw
+from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 
 from skce import SoftmaxClassifier
@@ -184,8 +187,28 @@ def fit_on_dask(case: Case) -> SoftmaxClassifier:
         return OnDask(**case.params).fit(chunked(case.X), chunked(np.asarray(case.y)), weights)
 
 
+def fit_on_device(case: Case) -> SoftmaxClassifier:
+    """Call the estimator with dense rows in a tensor that counts as on another device."""
+    if sp.issparse(case.X):
+        return fit(case)
+    import torch
+
+    rows = int(np.random.default_rng(case.seed).integers(1, case.X.shape[0] + 1))
+
+    class OnDevice(SoftmaxClassifier):
+        _costs = replace(DEFAULT, part_bytes=0, device_rows=rows)
+
+    model = OnDevice(**case.params)
+    with (
+        patch("skce._array_api.is_on_host", lambda _: False),
+        config_context(array_api_dispatch=True),
+    ):
+        model.fit(torch.asarray(np.array(case.X)), case.y, sample_weight=case.sample_weight)
+        return model.to_namespace(np)
+
+
 #: Places that rows may be in.
-FITS = {"memory": fit, "parts": fit_in_parts, "dask": fit_on_dask}
+FITS = {"memory": fit, "parts": fit_in_parts, "dask": fit_on_dask, "device": fit_on_device}
 
 
 def found(model: SoftmaxClassifier) -> tuple[NDArray, NDArray]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from .choice import choice
 from .cluster import cluster
+from .device import device
 from .files import files
 from .growth import growth
 from .leaders import leaders
@@ -35,5 +36,6 @@ CLAIMS: dict[str, tuple[str, Callable[[argparse.Namespace], str]]] = {
     "probe": ("A linear probe of ImageNet's shape", probe),
     "files": ("Files", files),
     "dask": ("Dask", cluster),
+    "device": ("Arrays on a device", device),
     "reach": ("How far it goes", reach),
 }
