@@ -222,15 +222,26 @@ def test_wide_x_whose_small_directions_are_rounding_beside_large_ones(seed):
     assert not outcome.warned, outcome.message
 
 
-@pytest.mark.parametrize(("n", "p", "rank"), [(13, 26, 13), (8, 27, 8), (32, 29, 5)])
-def test_dependent_columns_far_from_zero_without_an_intercept(n, p, rank):
-    for seed in range(4):
+@pytest.mark.parametrize(
+    ("n", "p", "rank", "some_free", "seeds"),
+    [
+        (13, 26, 13, False, range(4)),
+        (8, 27, 8, False, range(4)),
+        (32, 29, 5, False, range(4)),
+        (38, 27, 2, True, (9, 14, 23)),
+    ],
+)
+def test_dependent_columns_far_from_zero_without_an_intercept(n, p, rank, some_free, seeds):
+    params = {"fit_intercept": False, "loss": "categorical"}
+    if some_free:
+        params["penalty_weights"] = np.arange(p) < p // 2
+    for seed in seeds:
         rng = np.random.default_rng(seed)
         X = rng.normal(size=(n, rank)) @ rng.normal(size=(rank, p)) * 10 ** rng.uniform(-1, 1, p)
         X += 10 ** rng.uniform(4, 7) * rng.choice([-1, 1], p) * rng.uniform(0.01, 1, p)
         y = np.argsort(np.argsort(X[:, 0])) * 2 // n
         for C in (1e-2, 1e4):
-            assert_kept(X * 1e5, y, C=C, tol=1e-8, fit_intercept=False, loss="categorical")
+            assert_kept(X * 1e5, y, C=C, tol=1e-8, **params)
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

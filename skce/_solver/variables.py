@@ -346,7 +346,8 @@ def whiten_collinear_columns(objective: Objective) -> Whitened:
     """Whiten columns that are nearly collinear, as those far from zero are without an intercept.
 
     By a QR decomposition of the rows in place of their products, whose condition is the square.
-    Directions that change no logit are left out: nothing but rounding would move them.
+    Directions that change no logit are left out: no coefficients with a penalty lie along them, and
+    nothing but rounding would move those without.
     """
     costs, p = objective.costs, objective.data.n_columns
     h = objective.loss.curvature_bound(objective.layout.n_outputs)
@@ -362,20 +363,14 @@ def whiten_collinear_columns(objective: Objective) -> Whitened:
         objective.shared["far"] = mean, R
     mean, R = objective.shared["far"]
     variance = np.einsum("ij,ij->j", R, R)
-    if objective.penalty.curvature.all():
+    if objective.penalty.ridge > 0:
         # The optimum lies in the space of the rows in units of the penalty, which is another one
         # than in units of the columns.
-        units = 1 / np.sqrt(objective.penalty.factors)
-        every = np.ones(p, dtype=bool)
-        A, of_rows = (R * units).T, np.ones(len(R))
-        B, D = _basis(A, None, of_rows, every, free=False, centred=False, costs=costs)
-        Q = units[:, None] * B / np.sqrt(h * D**2 + objective.penalty.ridge)
-        return Whitened(objective, mean, Q, variance)
-    penalty = np.diag(np.sqrt(objective.penalty.curvature))
-    A = np.concatenate([np.sqrt(h) * R, penalty])
-    norms = np.linalg.norm(A, axis=0)
+        B, D = _bases(objective, R.T.copy(), variance, np.ones(len(R)), None, centred=False)
+        return _in_bases(objective, mean, variance, B, D)
+    norms = np.sqrt(h * variance)
     scale = np.where(norms > 0, norms, 1.0)
-    _, D, B = np.linalg.svd(A / scale, full_matrices=False)
+    _, D, B = np.linalg.svd(np.sqrt(h) * R / scale, full_matrices=False)
     kept = costs.collinear * len(D) * D.max(initial=0) < D
     Q = (B[kept] / D[kept, None]).T / scale[:, None]
     return Whitened(objective, mean, Q, variance)
@@ -404,19 +399,43 @@ def whiten_rows(objective: Objective) -> Whitened:
         square = np.einsum("jn,jn->j", A, A) + (mean**2 if far else 0)
         check_squares(objective, square)
         square[are_constant(objective, mean, square)] = 0
-        scale = np.where(free, square, objective.penalty.factors)
-        units = np.divide(1, np.sqrt(scale), out=np.zeros(len(scale)), where=scale > 0)
-        A *= units[:, None]
-        base = mean * units if far else None
         centred = objective.layout.fit_intercept
-        bases = [
-            _basis(A, base, roots, part, free=is_free, centred=centred, costs=objective.costs)
-            for part, is_free in ((free, True), (~free, False))
-            if part.any()
-        ]
-        B, D = np.hstack([B for B, _ in bases]), np.concatenate([D for _, D in bases])
-        objective.shared[key] = None if far else mean, square, B * units[:, None], D
-    mean, square, B, D = objective.shared[key]
+        found = _bases(objective, A, square, roots, mean if far else None, centred=centred)
+        objective.shared[key] = None if far else mean, square, *found
+    return _in_bases(objective, *objective.shared[key])
+
+
+def _bases(
+    objective: Objective,
+    A: NDArray,
+    square: NDArray,
+    roots: NDArray,
+    base: NDArray | None,
+    *,
+    centred: bool,
+) -> tuple[NDArray, NDArray]:
+    """Bases of the columns with a penalty, in its units, and of those without; singular values.
+
+    For A, of mean squares `square`, which is used up, the others see `_basis`.
+    """
+    free = objective.penalty.curvature == 0
+    scale = np.where(free, square, objective.penalty.factors)
+    units = np.divide(1, np.sqrt(scale), out=np.zeros(len(scale)), where=scale > 0)
+    A *= units[:, None]
+    base = None if base is None else base * units
+    found = [
+        _basis(A, base, roots, part, free=is_free, centred=centred, costs=objective.costs)
+        for part, is_free in ((free, True), (~free, False))
+        if part.any()
+    ]
+    return np.hstack([B for B, _ in found]) * units[:, None], np.concatenate([D for _, D in found])
+
+
+def _in_bases(
+    objective: Objective, mean: NDArray | None, square: NDArray, B: NDArray, D: NDArray
+) -> Whitened:
+    """Return variables along bases, with the curvature that they have at equal probabilities."""
+    free = objective.penalty.curvature == 0
     h = objective.loss.curvature_bound(objective.layout.n_outputs)
     penalty = np.where(B[free].any(axis=0), 0.0, objective.penalty.ridge)
     variables = Whitened(objective, mean, B / np.sqrt(h * D**2 + penalty), square)
