@@ -1,8 +1,8 @@
 """Arrays of other libraries, where scikit-learn's `array_api_dispatch` is on.
 
-Estimators compute in NumPy, but for the sums of `_data.device`. Arrays in host memory are
-looked at there, without a copy; rows on another device are read some at a time. What comes out is
-an array of the library of X, on its device.
+Estimators compute in NumPy, but for the sums of `_data.device`. Arrays in host memory are looked at
+there, without a copy; rows on another device are read some at a time. What comes out is an array of
+the library of X, on its device.
 """
 
 from __future__ import annotations
@@ -251,6 +251,7 @@ def moved(estimator: Any, xp: Any, device: Any = None) -> Any:
     other = copy(estimator)
     vars(other).update(_foreign(estimator))
     if xp is not np:
+        xp = namespace(xp.asarray(np.zeros(1)))  # that of array_api_compat, which knows devices
         _put(other, Place(xp, device))
     return other
 
