@@ -290,14 +290,7 @@ class _TorchLBFGS:
         W = torch.zeros((n_outputs, X.shape[1]), dtype=dtype, requires_grad=True)
         b = torch.zeros(n_outputs, dtype=dtype, requires_grad=True)
         scale = self.setting.C * self.setting.n_rows
-        optimizer = torch.optim.LBFGS(
-            [W, b],
-            max_eval=10**9,
-            tolerance_grad=0,
-            tolerance_change=0,
-            history_size=20,
-            line_search_fn="strong_wolfe",
-        )
+        optimizer = torch_lbfgs([W, b])
 
         def closure() -> Any:
             optimizer.zero_grad()
@@ -324,6 +317,21 @@ class _TorchLBFGS:
         objective = losses[-1] * self.setting.C * self.setting.n_rows
         stalled = len(losses) > 9 and not min(losses[-8:]) < (1 - _STALLED) * min(losses[:-8])
         return objective <= self.setting.enough or stalled
+
+
+def torch_lbfgs(parameters: list[Any], max_iter: int = 20) -> Any:
+    """Return PyTorch's L-BFGS, which ends a step after so many iterations and not before."""
+    import torch
+
+    return torch.optim.LBFGS(
+        parameters,
+        max_iter=max_iter,
+        max_eval=10**9,
+        tolerance_grad=0,
+        tolerance_change=0,
+        history_size=20,
+        line_search_fn="strong_wolfe",
+    )
 
 
 def _torch_linear(X: Any) -> Callable[[Any], Any]:

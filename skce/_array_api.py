@@ -48,6 +48,11 @@ def namespace(array: Any) -> Any:
     return array_api_compat.array_namespace(array)
 
 
+def sums(A: Any, axis: int) -> Any:
+    """Return the sums of A along an axis."""
+    return np.add.reduce(A, axis=axis) if isinstance(A, np.ndarray) else A.sum(axis=axis)
+
+
 def sum_of_products(A: Any, B: Any) -> Any:
     """Return the sums of the products of A and B down their columns."""
     return np.einsum("kr,kr->r", A, B) if isinstance(A, np.ndarray) else (A * B).sum(axis=0)
@@ -61,7 +66,7 @@ def to_numpy(array: Any) -> Any:
 
 def _in_host_memory(array: Any, compat: Any) -> NDArray:
     xp = compat.array_namespace(array)
-    if "bfloat16" in str(array.dtype):  # which NumPy has not
+    if _is_bfloat16(array):
         array = xp.astype(array, xp.float32)
     if compat.is_jax_array(array):
         return np.asarray(array)
@@ -70,6 +75,11 @@ def _in_host_memory(array: Any, compat: Any) -> NDArray:
     except (BufferError, RuntimeError, TypeError, ValueError):  # on another device
         host = xp.Device("CPU_DEVICE") if hasattr(xp, "Device") else "cpu"
         return np.from_dlpack(compat.to_device(array, host))
+
+
+def _is_bfloat16(array: Any) -> bool:
+    """Whether an array is of the type that NumPy has not."""
+    return "bfloat16" in str(array.dtype)
 
 
 def like(result: NDArray, array: Any) -> Any:
@@ -106,6 +116,10 @@ def place_of(array: Any) -> Place | None:
     compat = _compat(array)
     if compat is None:
         return None
+    return _place(array, compat)
+
+
+def _place(array: Any, compat: Any) -> Place:
     return Place(compat.array_namespace(array), compat.device(array))
 
 
@@ -121,7 +135,7 @@ class Elsewhere:
 
     def __init__(self, array: Any, compat: Any):
         self._array, self._compat = array, compat
-        self.place = Place(compat.array_namespace(array), compat.device(array))
+        self.place = _place(array, compat)
         self.computes = compat.is_torch_array(array) or compat.is_cupy_array(array)
         self.shape = tuple(array.shape)
         self.dtype = _in_host_memory(array[:0, ...], compat).dtype
@@ -150,8 +164,7 @@ def on_host(array: Any) -> Any:
         return array
     if getattr(array, "requires_grad", False):  # which is refused by name
         return array
-    is_numpy_s = "bfloat16" not in str(array.dtype)
-    if (is_numpy_s and is_on_host(array)) or array.ndim != 2:
+    if array.ndim != 2 or (is_on_host(array) and not _is_bfloat16(array)):
         return _in_host_memory(array, compat)
     return Rows(Elsewhere(array, compat))
 
@@ -174,14 +187,10 @@ def fits_in_numpy(fit: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(fit)
     def fitted(self: Any, X: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         place, own = place_of(X), _foreign(self)
-        others = [y, *args, *kwargs.values()]
-        if place is None and not own and all(_compat(other) is None for other in others):
+        if place is None and not own and _are_numpy_s(y, *args, *kwargs.values()):
             return fit(self, X, y, *args, **kwargs)
         vars(self).update(own)
-        X, y, *args = map(on_host, (X, y, *args))  # type: ignore[assignment]
-        kwargs = {name: on_host(value) for name, value in kwargs.items()}
-        with config_context(array_api_dispatch=False):
-            fit(self, X, y, *args, **kwargs)
+        _called_in_numpy(fit, self, X, y, *args, **kwargs)
         if place is not None:
             _put(self, place)
         return self
@@ -206,21 +215,30 @@ def computes_in_numpy(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def computed(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
         place, own = place_of(X), _foreign(self)
-        others = [*args, *kwargs.values()]
-        if place is None and not own and all(_compat(other) is None for other in others):
+        if place is None and not own and _are_numpy_s(*args, *kwargs.values()):
             return method(self, X, *args, **kwargs)
         if hasattr(self, "intercept_"):
             _check_same_place(self, place, method.__name__)
         model = copy(self)
         vars(model).update(own)
-        X, args = on_host(X), tuple(map(on_host, args))
-        kwargs = {name: on_host(value) for name, value in kwargs.items()}
-        with config_context(array_api_dispatch=False):
-            found = method(model, X, *args, **kwargs)
+        found = _called_in_numpy(method, model, X, *args, **kwargs)
         numeric = isinstance(found, np.ndarray) and found.dtype.kind in "biuf"
         return place.put(found) if place is not None and numeric else found
 
     return computed
+
+
+def _are_numpy_s(*values: Any) -> bool:
+    """Whether none of them is an array of another library that is to be used."""
+    return all(_compat(value) is None for value in values)
+
+
+def _called_in_numpy(method: Callable[..., Any], estimator: Any, *args: Any, **kwargs: Any) -> Any:
+    """Return what a method makes of arrays in host memory."""
+    args = tuple(map(on_host, args))
+    kwargs = {name: on_host(value) for name, value in kwargs.items()}
+    with config_context(array_api_dispatch=False):
+        return method(estimator, *args, **kwargs)
 
 
 def _check_same_place(estimator: Any, place: Place | None, method: str) -> None:

@@ -264,9 +264,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         True
         """
         check_is_fitted(self)
-        return as_sklearn(
-            self if isinstance(self.intercept_, np.ndarray) else moved(self, np, None)
-        )
+        return as_sklearn(moved(self, np))
 
     def __sklearn_tags__(self) -> Any:
         """Sparse X is accepted, and with a binary loss several labels per row."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..worker import status_kib
 
 DAY = 86_400.0
 
@@ -21,6 +26,29 @@ def fit_and_watch(X: Any, y: NDArray, **parameters: Any) -> tuple[Any, bool]:
         warnings.simplefilter("always")
         model = SoftmaxClassifier(**parameters).fit(X, y)
     return model, any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+
+
+@contextmanager
+def peak(used: Callable[[], float]) -> Iterator[dict[str, float]]:
+    """MiB that the block adds at its peak to what is used, which is asked for again and again."""
+    added, done, before = {"MiB": 0.0}, threading.Event(), used()
+
+    def sample() -> None:
+        while not done.wait(0.02):
+            added["MiB"] = max(added["MiB"], used() - before)
+
+    thread = threading.Thread(target=sample)
+    thread.start()
+    try:
+        yield added
+    finally:
+        done.set()
+        thread.join()
+
+
+def anonymous() -> AbstractContextManager[dict[str, float]]:
+    """MiB that a block adds at its peak, without pages of files; on Linux only."""
+    return peak(lambda: status_kib("RssAnon") / 1024)
 
 
 def passes_of(model: Any) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..worker import launch
-from ._common import DAY
+from ._common import DAY, peak
 
 _COLUMNS, _CHUNKS, _PASSES = 64, 20, 20
 _CLASSES, _GAP = (10, 100), 1e-6
@@ -165,7 +165,7 @@ def processes_task(
             (pid, *_) = client.run(os.getpid).values()
             threading.Timer(5 * float(np.median(times)), os.kill, (pid, 9)).start()
         start = time.perf_counter()
-        with _added() as memory:
+        with peak(_used) as memory:
             model.fit(*chunks)
         seconds = time.perf_counter() - start
     result, same = (
@@ -343,31 +343,15 @@ def _cpu_seconds() -> float:
     return sum(sum(process.cpu_times()[:2]) for process in _processes())
 
 
-@contextmanager
-def _added() -> Iterator[dict[str, float]]:
-    """MiB that the block adds to the memory of this process and of those that it started."""
+def _used() -> float:
+    """MiB in the memory of this process and of those that it started."""
     import psutil
 
-    added, done = {"MiB": 0.0}, threading.Event()
-
-    def used() -> float:
-        total = 0.0
-        for process in _processes():
-            with suppress(psutil.Error):  # it was killed
-                total += process.memory_info().rss / 2**20
-        return total
-
-    def sample() -> None:
-        while not done.wait(0.02):
-            added["MiB"] = max(added["MiB"], used() - before)
-
-    before, thread = used(), threading.Thread(target=sample)
-    thread.start()
-    try:
-        yield added
-    finally:
-        done.set()
-        thread.join()
+    total = 0.0
+    for process in _processes():
+        with suppress(psutil.Error):  # it was killed
+            total += process.memory_info().rss / 2**20
+    return total
 
 
 def _processes() -> list[Any]:

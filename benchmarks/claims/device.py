@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from ..peers import torch_lbfgs
 from ..worker import launch
-from ._common import DAY
-from .probe import anonymous
+from ._common import DAY, anonymous
 
 #: Rows, columns and classes, where there is a GPU and where there is none.
 _ON_GPU = ((1_281_167, 768, 1000), (50_000, 512, 10), (50_000, 512, 100))
@@ -193,15 +193,7 @@ def _torch_lbfgs(X: Any, y: Any) -> Iterator[tuple[float, Any, Any]]:
     K, scale = int(y.max()) + 1, len(X)
     W = torch.zeros((K, X.shape[1]), device=X.device, requires_grad=True)
     b = torch.zeros(K, device=X.device, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
-        [W, b],
-        max_iter=10,
-        max_eval=10**9,
-        tolerance_grad=0,
-        tolerance_change=0,
-        history_size=20,
-        line_search_fn="strong_wolfe",
-    )
+    optimizer = torch_lbfgs([W, b], max_iter=10)
 
     def closure() -> Any:
         optimizer.zero_grad()

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..worker import launch
-from ._common import DAY, fit_and_watch
-from .probe import anonymous
+from ._common import DAY, anonymous, fit_and_watch
 
 COLUMNS, _BLOCK = 512, 2**14
 #: Store, rows and classes of each table; the last one is larger than memory.

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,8 @@ import numpy as np
 
 from ..worker import (
     launch,
-    status_kib,
 )
-from ._common import DAY, fit_and_watch
+from ._common import DAY, anonymous, fit_and_watch
 
 #: Deviations between class means and their noise.
 _APART = 0.15
@@ -92,21 +89,3 @@ def probe_task(*, data: str, log: str, limit: float) -> dict[str, Any]:
         "message": model.optimize_result_.message,
         "warned": warned,
     }
-
-
-@contextmanager
-def anonymous() -> Iterator[dict[str, float]]:
-    """MiB that the block adds at its peak, without pages of files; sampled, on Linux only."""
-    added, done, before = {"MiB": 0.0}, threading.Event(), status_kib("RssAnon")
-
-    def sample() -> None:
-        while not done.wait(0.02):
-            added["MiB"] = max(added["MiB"], (status_kib("RssAnon") - before) / 1024)
-
-    thread = threading.Thread(target=sample)
-    thread.start()
-    try:
-        yield added
-    finally:
-        done.set()
-        thread.join()

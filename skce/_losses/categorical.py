@@ -18,7 +18,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array_api import namespace, sum_of_products
+from .._array_api import namespace, sum_of_products, sums
 from .._targets.mass import TargetBlock
 
 
@@ -27,7 +27,7 @@ def _set_apart(e: NDArray, at_c: NDArray) -> tuple[NDArray, NDArray]:
     flat = e.reshape(-1)
     e_c = flat[at_c]
     flat[at_c] = 0
-    return e_c, np.add.reduce(e, axis=0) if isinstance(e, np.ndarray) else e.sum(axis=0)
+    return e_c, sums(e, axis=0)
 
 
 def _below_largest(z: NDArray) -> NDArray:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array_api import namespace
+from .._array_api import namespace, sums
 from .._data import Block, anywhere
 from .._losses import Loss
 
@@ -55,7 +55,7 @@ def product_afresh(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[ND
 
 
 def _back(block: Block, R: NDArray) -> tuple[NDArray, NDArray]:
-    return block.X.back(R), _sums(R)
+    return block.X.back(R), sums(R, axis=1)
 
 
 def _total(values: NDArray) -> Any:
@@ -63,11 +63,6 @@ def _total(values: NDArray) -> Any:
     if isinstance(values, np.ndarray):
         return float(np.add.reduce(values, dtype=np.float64))
     return values.sum(dtype=namespace(values).float64)
-
-
-def _sums(R: NDArray) -> NDArray:
-    """Return the sums of the rows of a matrix."""
-    return np.add.reduce(R, axis=1) if isinstance(R, np.ndarray) else R.sum(axis=1)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # then rounding is not known to be small
