@@ -7,7 +7,8 @@ the library of X, on its device.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from functools import wraps
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import config_context, get_config
 
+from ._arrays import namespace, total
 from ._checks import is_on_host
 from ._rows import Rows
 
@@ -37,25 +39,6 @@ def _compat_of(array: Any) -> Any:
             "pip install 'skce[array-api]'."
         ) from error
     return array_api_compat if array_api_compat.is_array_api_obj(array) else None
-
-
-def namespace(array: Any) -> Any:
-    """Return NumPy, or the namespace of an array of another library."""
-    if isinstance(array, np.ndarray):
-        return np
-    import array_api_compat
-
-    return array_api_compat.array_namespace(array)
-
-
-def sums(A: Any, axis: int) -> Any:
-    """Return the sums of A along an axis."""
-    return np.add.reduce(A, axis=axis) if isinstance(A, np.ndarray) else A.sum(axis=axis)
-
-
-def sum_of_products(A: Any, B: Any) -> Any:
-    """Return the sums of the products of A and B down their columns."""
-    return np.einsum("kr,kr->r", A, B) if isinstance(A, np.ndarray) else (A * B).sum(axis=0)
 
 
 def to_numpy(array: Any) -> Any:
@@ -130,13 +113,13 @@ class Elsewhere:
     ----------
     place : Place
     computes : bool
-        Whether sums over the rows can be made there: with arrays that change in place.
+        Whether sums over the rows can be made there, which takes float64.
     """
 
     def __init__(self, array: Any, compat: Any):
         self._array, self._compat = array, compat
         self.place = _place(array, compat)
-        self.computes = compat.is_torch_array(array) or compat.is_cupy_array(array)
+        self.computes = _has_float64(self.place)
         self.shape = tuple(array.shape)
         self.dtype = _in_host_memory(array[:0, ...], compat).dtype
 
@@ -147,14 +130,79 @@ class Elsewhere:
         """Return an array from there in host memory."""
         return _in_host_memory(values, self._compat)
 
-    def there(self, rows: NDArray | range, dtype: np.dtype) -> Any:
-        """Return some rows where they are, in a type of number."""
-        xp = self.place.xp
+    def there(self, rows: NDArray | range) -> Any:
+        """Return some rows where they are."""
         if isinstance(rows, range) and rows.step == 1:
-            found = self._array[rows.start : rows.stop, ...]
-        else:
-            found = xp.take(self._array, self.place.put(np.asarray(rows)), axis=0)
-        return xp.astype(found, getattr(xp, dtype.name), copy=False)
+            return self._array[rows.start : rows.stop, ...]
+        places = self.place.put(np.asarray(rows, dtype=np.int64))
+        return self.place.xp.take(self._array, places, axis=0)
+
+    def taken(self, rows: NDArray | range, columns: NDArray | None = None) -> Elsewhere:
+        """Return a copy of some rows, or of some of their columns, where they are."""
+        found = self.there(rows)
+        if columns is not None:
+            found = self.place.xp.take(found, self.place.put(columns.astype(np.int64)), axis=1)
+        return Elsewhere(found, self._compat)
+
+    def are_finite(self, rows: NDArray | range) -> bool:
+        """Whether some rows are known to be finite, since their sum is."""
+        return self.computes and bool(np.isfinite(float(total(self.there(rows)))))
+
+    @property
+    def free_bytes(self) -> int | None:
+        """Bytes of memory that are free on the device; None if it does not say."""
+        if self._compat.is_cupy_array(self._array):
+            with self.place.device as device:
+                pool = self.place.xp.get_default_memory_pool()
+                return int(device.mem_info[0] + pool.free_bytes())
+        if getattr(self.place.device, "type", None) != "cuda":
+            return None
+        import torch
+
+        device = self.place.device
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0] + unused)
+
+
+def _has_float64(place: Place) -> bool:
+    """Whether a device computes in float64, as Apple's and JAX, unless it is told to, do not."""
+    info = place.xp.__array_namespace_info__()
+    return "float64" in info.dtypes(device=place.device, kind="real floating")
+
+
+@contextmanager
+def exact_products(place: Place, *, rough: bool) -> Iterator[None]:
+    """Let products of float32 matrices on a GPU be exact, or use TF32 if they may be rough.
+
+    The user's setting is restored.
+    """
+    if getattr(place.device, "type", None) != "cuda":
+        yield
+        return
+    import torch
+
+    matmul = torch.backends.cuda.matmul
+    name: str = "allow_tf32"
+    wanted: dict[bool, bool | str] = {True: True, False: False}
+    if hasattr(matmul, "fp32_precision"):  # from PyTorch 2.9 on, where the other may not be read
+        name, wanted = "fp32_precision", {True: "tf32", False: "ieee"}
+    before = getattr(matmul, name)
+    setattr(matmul, name, wanted[rough])
+    try:
+        yield
+    finally:
+        setattr(matmul, name, before)
+
+
+def elsewhere(X: Any) -> Elsewhere | None:
+    """Return where rows are if they are on another device, and can be computed with there."""
+    there = X.values if isinstance(X, Rows) else None
+    return there if isinstance(there, Elsewhere) and there.computes else None
+
+
+def in_host_memory(array: Any) -> NDArray:
+    """Return an array of any library in host memory."""
+    return array if isinstance(array, np.ndarray) else _in_host_memory(array, _compat_of(array))
 
 
 def on_host(array: Any) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +17,8 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._array_api import computes_in_numpy, moved
+from ._array_api import computes_in_numpy, elsewhere, exact_products, in_host_memory, moved
+from ._arrays import as_type, beside, gathered, namespace, taken
 from ._callbacks import CallbackSupportMixin
 from ._checks import check_sparse, naming, refuse_dates, refuse_misread
 from ._costs import DEFAULT
@@ -86,7 +88,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If X is not as described, or so large that its logits are out of range.
         """
-        return self._output.decision(self._logits(X))
+        return self._of_logits(X, self._output.decision)
 
     @computes_in_numpy
     def predict(self, X: Any) -> NDArray:
@@ -109,7 +111,11 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             If X is not as described, or so large that its logits are out of range.
         """
         codes = self._predict_codes(X)
-        return codes if codes.ndim == 2 else self.classes_[codes]
+        if codes.ndim == 2:
+            return codes
+        if self.classes_.dtype.kind not in "biuf":  # which only NumPy has
+            return self.classes_[in_host_memory(codes)]
+        return taken(beside(self.classes_, codes), codes)
 
     @computes_in_numpy
     def predict_proba(self, X: Any) -> NDArray:
@@ -131,7 +137,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If X is not as described, or so large that its logits are out of range.
         """
-        return self._output.proba(self._logits(X))
+        return self._of_logits(X, self._output.proba)
 
     @computes_in_numpy
     def predict_log_proba(self, X: Any) -> NDArray:
@@ -152,7 +158,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If X is not as described, or so large that its logits are out of range.
         """
-        return self._output.log_proba(self._logits(X))
+        return self._of_logits(X, self._output.log_proba)
 
     @computes_in_numpy
     def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -176,7 +182,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             targets the mean probability that all labels of a row are as predicted, if they are
             independent; for 0/1 indicators this is scikit-learn's subset accuracy.
         """
-        codes = self._predict_codes(X)
+        codes = in_host_memory(self._predict_codes(X))
         weights = check_sample_weight(sample_weight, len(codes))
         share = expected_accuracy(y, codes, self.classes_, self._form)
         if share is None:
@@ -346,45 +352,40 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         check_finite(checked, "X", type(self).__name__, self._costs.part_bytes)
         return checked
 
-    def _predict_codes(self, X: Any) -> NDArray:
+    def _predict_codes(self, X: Any) -> Any:
         """Positions in `classes_`, or an indicator matrix, block by block."""
-        X, predict = self._check_features(X), self._output.predict
-        return np.concatenate([predict(z) for _, z in self._blocks_of_logits(X)])
+        return self._by_block(self._check_features(X), self._output.predict)
 
-    def _logits(self, X: Any) -> NDArray:
+    def _of_logits(self, X: Any, function: Callable[[Any], Any]) -> Any:
+        """Return a function of the logits of each row."""
         X = self._check_features(X)
         if (isinstance(X, np.ndarray) and X.dtype == number_type(X.dtype)) or sp.issparse(X):
-            return self._finite_logits(X)
-        z: NDArray = np.empty(0)
-        for (start, stop), part in self._blocks_of_logits(X):
-            z = z if start else np.empty((X.shape[0], part.shape[1]), part.dtype)
-            z[start:stop] = part
-        return z
+            return function(_finite_logits(X, self.coef_, self.intercept_))
+        return self._by_block(X, function)
 
-    def _blocks_of_logits(self, X: Any) -> Iterator[tuple[Span, NDArray]]:
-        """Logits of some rows after the other, which are converted if need be."""
+    def _by_block(self, X: Any, function: Callable[[Any], Any]) -> Any:
+        """Return the same for validated X, some rows after the other."""
+        parts = ((span, function(z)) for span, z in self._blocks_of_logits(X))
+        return gathered(parts, X.shape[0])
+
+    def _blocks_of_logits(self, X: Any) -> Iterator[tuple[Span, Any]]:
+        """Logits of some rows after the other, made where the rows are."""
         size = self._costs.predicted_block // len(self.intercept_)
-        dtype = number_type(X.dtype)
+        dtype, W, b, there = number_type(X.dtype), self.coef_, self.intercept_, elsewhere(X)
         if X.dtype != dtype or isinstance(X, Rows):
             size = min(size, self._costs.part_bytes // (X.shape[1] * dtype.itemsize))
+        if there is not None:
+            dtype = np.promote_types(dtype, b.dtype)
+            W, b = (there.place.put(own.astype(dtype)) for own in (self._dense_coef(), b))
         for start, stop in blocks(X.shape[0], max(size, 1)):
-            part = X[start:stop]
-            part = part if sp.issparse(part) else np.asarray(part, dtype)
-            yield (start, stop), self._finite_logits(part, start)
-
-    def _finite_logits(self, X: NDArray | sp.csr_array, first_row: int = 0) -> NDArray:
-        """Logits of rows, which fall out of the range of their dtype where X is far too large."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            z = safe_sparse_dot(X, self.coef_.T, dense_output=True)
-            z += self.intercept_
-        within = np.abs(z) <= np.finfo(z.dtype).max / 4  # their differences are in range too
-        if not within.all():
-            row = first_row + int(within.all(axis=1).argmin())
-            raise ValueError(
-                f"The logits of row {row} of X are outside the range of {z.dtype}: its values are "
-                "too large for coef_. Check the units of X, or pass it as float64."
-            )
-        return z
+            if there is not None:
+                part = as_type(there.there(X.numbers(start, stop)), dtype)
+            else:
+                part = X[start:stop]
+                part = part if sp.issparse(part) else np.asarray(part, dtype)
+            with nullcontext() if there is None else exact_products(there.place, rough=False):
+                z = _finite_logits(part, W, b, start)
+            yield (start, stop), z
 
     def _store(self, objective: Objective, targets: Targets, report: Report) -> None:
         """Set the fitted attributes."""
@@ -406,3 +407,19 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _dense_coef(self) -> NDArray:
         check_sparse(self.coef_, "coef_")
         return self.coef_.toarray() if sp.issparse(self.coef_) else self.coef_
+
+
+def _finite_logits(X: Any, W: Any, b: Any, first_row: int = 0) -> Any:
+    """Logits of rows, which fall out of the range of their dtype where X is far too large."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        z = safe_sparse_dot(X, W.T, dense_output=True)
+        z += b
+    xp = namespace(z)
+    within = xp.abs(z) <= xp.finfo(z.dtype).max / 4  # their differences are in range too
+    if not xp.all(within):
+        row = first_row + int(xp.argmin(as_type(xp.all(within, axis=1), np.int8)))
+        raise ValueError(
+            f"The logits of row {row} of X are outside the range of {z.dtype}: its values are "
+            "too large for coef_. Check the units of X, or pass it as float64."
+        )
+    return z

@@ -1,7 +1,7 @@
 """Forms of output: how logits become decisions, probabilities and labels.
 
 One `Output` per form of target (see `RawTargets.form`), in the table `OUTPUTS`. All functions take
-logits of shape (n_samples, K), K being the number of coefficient vectors.
+logits of shape (n_samples, K), K being the number of coefficient vectors, in arrays of any library.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, log_expit
 
+from ._arrays import as_type, expit, joined, log_expit, namespace
 from ._losses.categorical import log_softmax, softmax
 
 
@@ -37,7 +37,8 @@ class Output:
 
 
 def _argmax(z: NDArray) -> NDArray:
-    return z.argmax(axis=1)
+    codes: NDArray = namespace(z).argmax(z, axis=1)
+    return codes
 
 
 def _softmax_decision(z: NDArray) -> NDArray:
@@ -47,7 +48,7 @@ def _softmax_decision(z: NDArray) -> NDArray:
 
 def _two_columns(z: NDArray) -> NDArray:
     """Logits of class 0 and class 1 from the one of class 1."""
-    return np.hstack([-z, z])
+    return joined([-z, z], axis=1)
 
 
 OUTPUTS = {
@@ -58,10 +59,10 @@ OUTPUTS = {
         predict=_argmax,
     ),
     "sigmoid": Output(
-        decision=np.ravel,
+        decision=lambda z: z[:, 0],
         proba=lambda z: expit(_two_columns(z)),
         log_proba=lambda z: log_expit(_two_columns(z)),
-        predict=lambda z: (z[:, 0] > 0).astype(np.intp),
+        predict=lambda z: as_type(z[:, 0] > 0, np.intp),
     ),
     "one-vs-rest": Output(
         decision=lambda z: z,
@@ -73,6 +74,6 @@ OUTPUTS = {
         decision=lambda z: z,
         proba=expit,
         log_proba=log_expit,
-        predict=lambda z: (z > 0).astype(np.int64),
+        predict=lambda z: as_type(z > 0, np.int64),
     ),
 }

@@ -115,12 +115,21 @@ class Rows:
         size = max(1, n_bytes // max(1, self.shape[1] * self.dtype.itemsize))
         return list(blocks(len(self), multiple(size, self._chunk)))
 
+    def numbers(self, start: int, stop: int) -> NDArray | range:
+        """Return which of the stored rows are rows start to stop."""
+        return self._rows[start:stop]
+
     def read(self, start: int, stop: int) -> NDArray:
         """Return rows start to stop."""
-        rows = self._rows[start:stop]
+        rows = self.numbers(start, stop)
         if isinstance(rows, range) and rows.step == 1:
             return self._read(rows.start, rows.stop)
         return self.take(np.arange(start, stop))
+
+    def are_finite(self, start: int, stop: int) -> bool:
+        """Whether rows start to stop are known to be finite without being read."""
+        look = getattr(self.values, "are_finite", None)
+        return look is not None and self._columns is None and look(self.numbers(start, stop))
 
     def take(self, indices: NDArray) -> NDArray:
         """Return some rows, which are read in the order in which they are stored."""
@@ -288,7 +297,7 @@ def check_finite(X: NDArray | Rows, name: str, estimator: str | None, n_bytes: i
     n_bytes : int
     """
     if isinstance(X, Rows):
-        spans, file = X.spans(n_bytes), None
+        spans, file = [span for span in X.spans(n_bytes) if not X.are_finite(*span)], None
         parts = ahead(X.read, spans)
     else:
         if X.dtype.kind != "f":

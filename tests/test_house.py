@@ -11,7 +11,7 @@ ROOT = Path(skce.__file__).parent
 
 #: Rooms from the ground up. A module imports from rooms below it, and from its own package.
 ROOMS = [
-    ["_warnings", "_sklearn", "_threads", "_costs"],
+    ["_warnings", "_sklearn", "_threads", "_costs", "_arrays"],
     ["_checks", "_interrupts", "_callbacks", "_rows"],
     ["_array_api", "_to_sklearn"],
     ["_targets"],

@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .._costs import Costs
 from .block import Block, Features
-from .device import anywhere
+from .device import anywhere, roughly
 from .memory import MemoryData
 from .places import as_data, read_as
 
@@ -27,6 +27,7 @@ __all__ = [
     "anywhere",
     "as_data",
     "read_as",
+    "roughly",
 ]
 
 #: Takes a block, and what else `sum` or `map` was given.
@@ -147,3 +148,6 @@ class Data(Protocol):
 
     def rounded(self) -> Data:
         """Return these data, rounded to float32 when they are read if that is faster."""
+
+    def matrix(self, Q: NDArray) -> Any:
+        """Return a matrix, or several, where products with it are made: it has `@` and `.T`."""

@@ -74,6 +74,15 @@ class Features(ABC):
     def dense(self, columns: NDArray | None = None) -> NDArray:
         """Return some columns, by default all, as a float64 array."""
 
+    def total(self, share: NDArray) -> NDArray:
+        """Return the sums of the columns, of rows times their share."""
+        return np.asarray(share @ self.dense())
+
+    def scatter(self, mean: NDArray, share: NDArray) -> NDArray:
+        """Return the products of the columns less their means, of rows times their share."""
+        Z = (self.dense() - mean) * np.sqrt(share)[:, None]
+        return np.asarray(Z.T @ Z)
+
 
 class DenseFeatures(Features):
     """Rows of an array."""

@@ -203,6 +203,10 @@ class ChunkedData:
         del tell
         return self
 
+    def matrix(self, Q: NDArray) -> NDArray:
+        """Return the matrix itself."""
+        return Q
+
     def rounded(self) -> ChunkedData:
         """Return these rows."""
         return self

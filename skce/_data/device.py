@@ -1,30 +1,41 @@
-"""Rows on another device: a GPU, as PyTorch or CuPy has it.
+"""Rows on another device: a GPU, or wherever else arrays of the array API standard are.
 
 The sums that a fit spends its time on are made there, block by block: coefficients go out, and sums
-come back. For all others a part of the rows at a time comes to the host, as from a file.
+come back. For what is asked seldom a part of the rows at a time comes to the host, as from a file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from copy import copy
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
-from .._array_api import Elsewhere, Place
-from .._targets.mass import SoftBlock, TargetBlock, Targets
+from .._array_api import Elsewhere, Place, exact_products
+from .._arrays import as_type
+from .._costs import Costs
+from .._rows import Rows
+from .._targets.mass import Targets
 from .._threads import Span, blocks
-from .block import Block
-from .memory import MemoryData, as_sum
+from .block import Block, DenseFeatures
+from .memory import MemoryData, as_sum, largest
 from .stored import StoredData
 
 
 def anywhere(kernel: Callable) -> Callable:
-    """Say of a kernel that it computes with arrays of any library that change in place."""
+    """Say of a kernel that it computes with arrays of any library."""
     kernel.anywhere = True  # type: ignore[attr-defined]
     return kernel
+
+
+def roughly(kernel: Callable) -> Callable:
+    """Say of a kernel that its products of matrices may be those of TF32."""
+    kernel.rough = True  # type: ignore[attr-defined]
+    return anywhere(kernel)
 
 
 class _RowsThere:
@@ -44,14 +55,99 @@ class _RowsThere:
         """Return R X."""
         return R @ self.values
 
+    def back_squares(self, R: Any, mean: Any) -> Any:
+        """Return R (X - mean)^2."""
+        Z = self.values if mean is None else self.values - mean
+        return R @ Z**2
+
+    def moments(self, share: Any) -> tuple[Any, Any]:
+        """Return the sums of the columns, and of their squares, of rows times their share."""
+        X = self.dense()
+        return share @ X, share @ (X * X)
+
+    def dense(self) -> Any:
+        """Return the rows in float64."""
+        return as_type(self.values, np.float64)
+
+
+class _SampleThere(DenseFeatures):
+    """Some rows whose sums are made where they are, and which come to the host for all else."""
+
+    __slots__ = ("_elsewhere", "_read", "_there")
+
+    def __init__(self, there: Any, elsewhere: Elsewhere):
+        self._there, self._elsewhere = there, elsewhere
+        self._read: NDArray | None = None
+
+    @property
+    def values(self) -> Any:
+        """The rows in host memory."""
+        if self._read is None:
+            self._read = self._elsewhere.in_numpy(self._there)
+        return self._read
+
+    def total(self, share: NDArray) -> NDArray:
+        """Return the sums of the columns, of rows times their share."""
+        X = as_type(self._there, np.float64)
+        return self._elsewhere.in_numpy(self._elsewhere.place.put(share) @ X)
+
+    def scatter(self, mean: NDArray, share: NDArray) -> NDArray:
+        """Return the products of the columns less their means, of rows times their share."""
+        put = self._elsewhere.place.put
+        Z = as_type(self._there, np.float64) - put(mean)
+        Z *= put(np.sqrt(share))[:, None]
+        return self._elsewhere.in_numpy(Z.T @ Z)
+
+
+class _MatrixThere:
+    """A matrix, or one for each class, where products with it are made."""
+
+    #: NumPy leaves products to this class.
+    __array_ufunc__ = None
+
+    def __init__(self, values: Any, elsewhere: Elsewhere):
+        self._values, self._elsewhere = values, elsewhere
+        self.ndim = values.ndim
+
+    @property
+    def T(self) -> _MatrixThere:  # noqa: N802
+        """The transposed matrix."""
+        return _MatrixThere(self._values.T, self._elsewhere)
+
+    def __matmul__(self, A: NDArray) -> NDArray:
+        return self._elsewhere.in_numpy(self._values @ self._elsewhere.place.put(A))
+
+    def __rmatmul__(self, A: NDArray) -> NDArray:
+        return self._elsewhere.in_numpy(self._elsewhere.place.put(A) @ self._values)
+
 
 class DeviceData(StoredData):
     """Rows that are an `Elsewhere`, in `Rows`."""
 
+    def __init__(
+        self,
+        X: Rows,
+        targets: Targets,
+        centre: NDArray | None = None,
+        dtype: DTypeLike | None = None,
+        *,
+        costs: Costs,
+    ):
+        free = X.values.free_bytes
+        if free is not None:
+            width = 8 * (4 * targets.n_outputs + 2 * X.shape[1])
+            costs = replace(
+                costs,
+                kept_probabilities=int(free * costs.device_share),
+                part_bytes=min(costs.part_bytes, int(free * costs.device_share)),
+                device_rows=max(1, min(costs.device_rows, int(free * costs.device_share) // width)),
+            )
+        super().__init__(X, targets, centre, dtype, costs=costs)
+
     def _hold(self, X: Any, targets: Targets) -> None:
         super()._hold(X, targets)
-        self._targets_there: dict[Span, TargetBlock] = {}
         self._kept_there: dict[Span, Any] = {}
+        self._targets_there: Targets | None = None
 
     @property
     def _elsewhere(self) -> Elsewhere:
@@ -71,59 +167,120 @@ class DeviceData(StoredData):
 
         Sums of a block are of the type of number of the rows, and added up in float64.
         """
-        if not self._is_there(kernel):
+        if not hasattr(kernel, "anywhere"):
             return super().sum(kernel, *arguments, width=width, rows=rows, runs=runs, dtype=dtype)
         total: list[Any] = []
         for _, found in self._each_there(kernel, arguments):
-            wide = [self._wide(part) for part in found]
+            wide = [as_type(part, np.float64) for part in found]
             total = [own + part for own, part in zip(total, wide, strict=True)] if total else wide
-        sums = [self._elsewhere.in_numpy(part) for part in total]
-        return tuple([as_sum(own, dtype) if own.ndim else float(own) for own in sums])
+        in_memory = [self._elsewhere.in_numpy(part) for part in total]
+        return tuple([as_sum(own, dtype) if own.ndim else float(own) for own in in_memory])
+
+    def maximum(
+        self, kernel: Callable[..., tuple[float, ...]], *arguments: Any
+    ) -> tuple[float, ...]:
+        """Return the largest of the numbers that a kernel returns for each block."""
+        if not hasattr(kernel, "anywhere"):
+            return super().maximum(kernel, *arguments)
+        return largest(tuple(map(float, own)) for _, own in self._each_there(kernel, arguments))
 
     def map(
         self, kernel: Callable[..., Any], *arguments: Any, rows: int | None = None
     ) -> MemoryData:
         """Return these rows with what a kernel returns for each block, as its `kept`."""
-        if not self._is_there(kernel):
+        if not hasattr(kernel, "anywhere"):
             return super().map(kernel, *arguments, rows=rows)
         mapped = copy(self)
         mapped._kept_there = dict(self._each_there(kernel, arguments))
         return mapped
 
-    def _is_there(self, kernel: Callable) -> bool:
-        """Whether a kernel computes where the rows are, all of whose columns are in use."""
-        return hasattr(kernel, "anywhere") and self.X._columns is None
+    def chunks(self, size: int, most: int | None = None) -> Iterator[tuple[Block, NDArray]]:
+        """Blocks of `size` rows, each with weights that sum to 1 over all."""
+        rows = self if most is None or self.n_rows <= most else self._sampled(most)
+        share = rows.targets.weights.astype(np.float64)
+        share /= share.sum()
+        for start, stop in blocks(rows.n_rows, size):
+            X = _SampleThere(rows._there(start, stop), self._elsewhere)
+            t = partial(rows.targets.block, start, stop)
+            yield Block(X, rows.targets.weights[start:stop], t), share[start:stop]
+
+    def take(self, indices: NDArray) -> MemoryData:
+        """Return a copy of the given rows, where they are."""
+        rows = np.asarray(self.X.numbers(0, self.n_rows))[indices]
+        return self._of(self._elsewhere.taken(rows), self.targets.take(indices))
+
+    def columns(self, columns: NDArray) -> MemoryData:
+        """Return the given columns: a copy where they are if it is small, else read from there."""
+        if self.n_rows * len(columns) * self.dtype.itemsize > self.costs.kept_probabilities:
+            return super().columns(columns)
+        some = self._of(
+            self._elsewhere.taken(self.X.numbers(0, self.n_rows), columns), self.targets
+        )
+        some.centre = None if self.centre is None else self.centre[columns]
+        return some
+
+    def matrix(self, Q: NDArray) -> Any:
+        """Return a matrix, or several, on the device if it is worth the way."""
+        if not self.costs.device_matrix <= Q.nbytes <= self.costs.kept_probabilities:
+            return Q
+        return _MatrixThere(self._elsewhere.place.put(Q), self._elsewhere)
+
+    def _of(self, rows: Elsewhere, targets: Targets) -> DeviceData:
+        some = copy(self)
+        some._hold(Rows(rows), targets)
+        return some
+
+    def _sampled(self, n_rows: int) -> DeviceData:
+        """Return a fixed sample of the rows, which are read where they are."""
+        if n_rows not in self._taken:
+            sample, some = self._sample(n_rows), copy(self)
+            some._hold(self.X[sample], self.targets.take(sample))
+            self._taken[n_rows] = some
+        found = self._taken[n_rows]
+        assert isinstance(found, DeviceData)
+        return found
 
     def _each_there(
         self, kernel: Callable[..., Any], arguments: tuple[Any, ...]
     ) -> Iterator[tuple[Span, Any]]:
         """Give what a kernel returns for each block, where it is."""
-        place = self._elsewhere.place
-        sent = [place.put(own) if isinstance(own, np.ndarray) else own for own in arguments]
-        centre = None if self.centre is None else place.put(self.centre.astype(self._exact))
+        place, rough = self._elsewhere.place, hasattr(kernel, "rough")
+        sent = [_sent(own, place) for own in arguments]
+        targets = self._put_targets(place)
         for span in blocks(self.n_rows, self.costs.device_rows):
-            X = self._elsewhere.there(self.X._rows[slice(*span)], self._exact)
-            X = X if centre is None else X - centre
-            X = place.xp.astype(X, getattr(place.xp, self.dtype.name), copy=False)
-            t, kept = self._target_there(span, place), self._kept_there.get(span)
-            weights = self.targets.weights[slice(*span)]
-            rows: Any = _RowsThere(X)
-            yield span, kernel(Block(rows, weights, t, kept), *sent)
+            X: Any = _RowsThere(self._there(*span))
+            t = partial(targets.block, *span)
+            block = Block(X, targets.weights[slice(*span)], t, self._kept_there.get(span))
+            with exact_products(place, rough=rough):
+                found = kernel(block, *sent)
+            yield span, found
 
-    def _target_there(self, span: Span, place: Place) -> TargetBlock:
-        """Return the targets of a block where its rows are; those of labels stay there."""
-        if span in self._targets_there:
-            return self._targets_there[span]
-        t = self.targets.block(*span)
-        is_wide = isinstance(t, SoftBlock)
-        if not (is_wide or self.targets.loss == "categorical"):
-            t = SoftBlock(t.mass, t.reference, t.rest, t.dense(self.n_outputs))
-        there = t.put(place.put)
-        if not is_wide:
-            self._targets_there[span] = there
-        return there
+    def _there(self, start: int, stop: int) -> Any:
+        """Return some rows where they are, less the centre, in the type of number for computing."""
+        X = as_type(self._elsewhere.there(self.X.numbers(start, stop)), self._exact)
+        if self.centre is not None:
+            X = X - self._elsewhere.place.put(self.centre.astype(self._exact))
+        return as_type(X, self.dtype)
 
-    def _wide(self, part: Any) -> Any:
-        """Return a sum in float64."""
-        xp = self._elsewhere.place.xp
-        return xp.astype(part, xp.float64, copy=False)
+    def _put_targets(self, place: Place) -> Targets:
+        """Return the targets where the rows are; a matrix of them too if there is room for it."""
+        if self._targets_there is None:
+
+            def put(values: Any) -> Any:
+                if isinstance(values, Rows) and isinstance(values.values, Elsewhere):
+                    return values.values.there(values.numbers(0, len(values)))
+                if values.ndim > 1 and values.nbytes > self.costs.kept_probabilities:
+                    return values  # block by block
+                own = np.asarray(values)
+                is_code = own.ndim == 1 and own.dtype.kind in "iu"
+                return place.put(own.astype(np.int64) if is_code else own)
+
+            self._targets_there = self.targets.put(put)
+        return self._targets_there
+
+
+def _sent(argument: Any, place: Place) -> Any:
+    """Return what a kernel is given, where its rows are."""
+    if isinstance(argument, np.ndarray):
+        return place.put(argument)
+    return argument.item() if isinstance(argument, np.generic) else argument

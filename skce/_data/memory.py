@@ -189,6 +189,10 @@ class MemoryData(ABC):
         """Return rows that are rounded to float32 when they are read, where that is faster."""
         return self
 
+    def matrix(self, Q: NDArray) -> Any:
+        """Return the matrix itself."""
+        return Q
+
     def _block(self, start: int, stop: int, space: Space | None = None) -> Block:
         """Rows start to stop, without a copy unless they are centred."""
         block = self._blocks.get((start, stop))

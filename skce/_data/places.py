@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from .._array_api import elsewhere
 from .._costs import DEFAULT, Costs
 from .._rows import Rows, number_type
 from .._targets.mass import Targets
@@ -44,7 +45,7 @@ def as_data(
     if sp.issparse(X):
         place = CSRData
     elif isinstance(X, Rows):
-        place = DeviceData if getattr(X.values, "computes", False) else StoredData
+        place = StoredData if elsewhere(X) is None else DeviceData
     full: Any = slice(None)
     dtype = read_as(X, costs)
     if sp.issparse(X):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array_api import namespace
+from .._arrays import namespace, sums
 from .._targets.mass import TargetBlock
 
 
@@ -37,7 +37,7 @@ class Binary:
             np.negative(gradient, out=gradient, where=~positive)
         else:
             gradient = xp.where(positive, gradient, -gradient)
-        return value.sum(axis=0), gradient
+        return sums(value, axis=0), gradient
 
     def curvature(self, z: NDArray, t: TargetBlock) -> NDArray:
         """Second derivative m * q * (1 - q) with q = sigmoid(z)."""

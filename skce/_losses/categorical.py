@@ -18,25 +18,32 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array_api import namespace, sum_of_products, sums
+from .._arrays import (
+    at,
+    exp,
+    in_flat,
+    in_memory_order,
+    largest,
+    namespace,
+    sum_of_products,
+    sums,
+    with_at,
+)
 from .._targets.mass import TargetBlock
 
 
-def _set_apart(e: NDArray, at_c: NDArray) -> tuple[NDArray, NDArray]:
-    """Set e to zero at one class of each row; return what it was, and the sum of the others."""
-    flat = e.reshape(-1)
-    e_c = flat[at_c]
-    flat[at_c] = 0
-    return e_c, sums(e, axis=0)
+def _set_apart(e: NDArray, at_c: NDArray) -> tuple[NDArray, NDArray, NDArray]:
+    """Return e with zero at one class of each row, in place of e; what it was, and their sum."""
+    e_c = at(e, at_c)
+    e = with_at(e, at_c, 0.0)
+    return e, e_c, sums(e, axis=0)
 
 
 def _below_largest(z: NDArray) -> NDArray:
-    """Return -d, in place of z where its rows are side by side in memory."""
+    """Return -d, in place of z if its rows are side by side in memory."""
     if isinstance(z, np.ndarray):
         z = np.ascontiguousarray(z)
-        z -= np.maximum.reduce(z, axis=0)
-    else:
-        z -= namespace(z).max(z, axis=0)
+    z -= largest(z, axis=0)
     return z
 
 
@@ -55,28 +62,24 @@ class Categorical:
         m, at_c, xp = t.mass, t.at_reference, namespace(z)
         z = _below_largest(z)
         linear = t.dot(z)
-        e = xp.exp(z, out=z)  # in memory that is in cache
-        e_c, others = _set_apart(e, at_c)
+        e, e_c, others = _set_apart(exp(z), at_c)  # in memory that is in cache
         value = m * xp.log1p(others + (e_c - 1)) - linear
         scale = m / (others + e_c)
         e *= scale
-        t.subtract_others(e)
+        e = t.subtract_others(e)
         # m * p_c - t_c, written so that it does not cancel when p_c is close to 1.
-        e.reshape(-1)[at_c] = t.rest - scale * others
-        return value, e
+        return value, with_at(e, at_c, t.rest - scale * others)
 
     def curvature(self, z: NDArray, t: TargetBlock) -> _State:
         """Exponentials of z, in its place: softmax(z) but for what is common to a row."""
-        z = _below_largest(z)
-        e, at_c = namespace(z).exp(z, out=z), t.at_reference
-        e_c, others = _set_apart(e, at_c)
-        e.reshape(-1)[at_c] = e_c
-        return e, others + e_c, others, at_c
+        at_c = t.at_reference
+        e, e_c, others = _set_apart(exp(_below_largest(z)), at_c)
+        return with_at(e, at_c, e_c), others + e_c, others, at_c
 
     def curvature_product(self, state: _State, v: NDArray, t: TargetBlock) -> NDArray:
         """Return m * (p * v - p * (p.v)) in place of v, which is shifted to v_c = 0 first."""
         e, total, _, at_c = state
-        v -= v.reshape(-1)[at_c]
+        v -= at(v, at_c)
         v -= sum_of_products(e, v) / total
         v *= e
         v *= t.mass / total
@@ -86,8 +89,7 @@ class Categorical:
         """Return m * p * (1 - p), where 1 - p of the reference class is the sum of the others."""
         e, total, others, at_c = state
         p = e / total
-        q = 1 - p
-        q.reshape(-1)[at_c] = others / total
+        q = with_at(1 - p, at_c, others / total)
         q *= p
         q *= t.mass
         return q
@@ -95,7 +97,7 @@ class Categorical:
     def curvature_between(self, state: _State, t: TargetBlock) -> NDArray:
         """Return sqrt(m) * p, since the Hessian of a row is m * (diag(p) - p p')."""
         e, total, _, _ = state
-        return e * (np.sqrt(t.mass) / total)
+        return e * (namespace(e).sqrt(t.mass) / total)
 
     def curvature_root(self, state: _State, t: TargetBlock) -> NDArray:
         """Return A with A'A = m * (diag(p) - p p') for each row: sqrt(m p_k) * (e_k - p)'."""
@@ -115,15 +117,16 @@ class Categorical:
 
 def log_softmax(z: NDArray) -> NDArray:
     """Logarithms of softmax(z) down the columns of z, exact where softmax rounds to 0 or 1."""
-    largest = z.argmax(axis=0) * z.shape[1] + np.arange(z.shape[1])
-    z = _below_largest(np.array(z, order="C"))
-    _, others = _set_apart(np.exp(z), largest)
-    z -= np.log1p(others)
+    xp = namespace(z)
+    at_largest = in_flat(xp.argmax(z, axis=0))
+    z = _below_largest(in_memory_order(z))
+    _, _, others = _set_apart(xp.exp(z), at_largest)
+    z -= xp.log1p(others)
     return z
 
 
 def softmax(z: NDArray) -> NDArray:
     """Probabilities exp(z_k) / sum_j exp(z_j) down the columns of z."""
-    e = np.exp(z - z.max(axis=0))
-    e /= e.sum(axis=0)
+    e = exp(z - largest(z, axis=0))
+    e /= sums(e, axis=0)
     return e

@@ -12,8 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .._array_api import namespace, sums
-from .._data import Block, anywhere
+from .._arrays import (
+    as_type,
+    in_flat,
+    in_memory_order,
+    largest,
+    namespace,
+    numbers,
+    sums,
+    total,
+    with_at,
+    zeros,
+)
+from .._data import Block, anywhere, roughly
 from .._losses import Loss
 
 
@@ -23,7 +34,7 @@ def value_gradient(
 ) -> tuple[float, NDArray, NDArray]:
     """Sum of the losses, and R X and R 1 for the gradient R of the losses."""
     values, R = loss.value_gradient(block.logits(A, a), block.t)
-    return _total(values), *_back(block, R)
+    return total(values), *_back(block, R)
 
 
 def slowly(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[float, NDArray, NDArray]:
@@ -39,50 +50,45 @@ def curvature(block: Block, loss: Loss, A: NDArray, a: NDArray) -> Any:
     return loss.curvature(block.X.logits(A, a), block.t)
 
 
-@anywhere
+@roughly
 def product(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
     """R X and R 1 for R the Hessian of the losses times z, from what `curvature` kept."""
     return _back(block, loss.curvature_product(block.kept, block.logits(A, a), block.t))
 
 
-@anywhere
+@roughly
 def product_afresh(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
     """Return the same where nothing is kept: the first half of A makes the logits."""
     z = block.logits(A, a)
-    K = len(z) // 2
-    state = loss.curvature(z[:K], block.t)
-    return _back(block, loss.curvature_product(state, z[K:], block.t))
+    K = z.shape[0] // 2
+    state = loss.curvature(z[:K, ...], block.t)
+    return _back(block, loss.curvature_product(state, z[K:, ...], block.t))
 
 
 def _back(block: Block, R: NDArray) -> tuple[NDArray, NDArray]:
     return block.X.back(R), sums(R, axis=1)
 
 
-def _total(values: NDArray) -> Any:
-    """Return the sum of the losses of some rows, which stays where they are."""
-    if isinstance(values, np.ndarray):
-        return float(np.add.reduce(values, dtype=np.float64))
-    return values.sum(dtype=namespace(values).float64)
-
-
+@anywhere
 @np.errstate(over="ignore", invalid="ignore")  # then rounding is not known to be small
 def rounding(block: Block, loss: Loss, A: NDArray, a: NDArray, eps: float) -> tuple[float, float]:
     """Return what rounding of the logits changes in the sum of the losses, at two orders.
 
     A logit is rounded by eps times the sum of the sizes of its terms.
     """
-    z = block.X.logits(A, a)
-    moved = np.abs(A) @ np.abs(block.X.dense()).T
-    moved += np.abs(a)
+    z, xp = block.X.logits(A, a), namespace(A)
+    moved = xp.abs(as_type(A, np.float64)) @ xp.abs(block.X.dense()).T
+    moved += xp.abs(a)
     moved *= eps
-    state = loss.curvature(z.copy(), block.t)
-    curved = float((loss.curvature_diagonal(state, block.t) * moved**2).sum()) / 2
-    return float((np.abs(loss.value_gradient(z, block.t)[1]) * moved).sum()), curved
+    state = loss.curvature(in_memory_order(z), block.t)
+    curved = total(loss.curvature_diagonal(state, block.t) * moved**2) / 2
+    return total(xp.abs(loss.value_gradient(z, block.t)[1]) * moved), curved
 
 
+@anywhere
 def moments(block: Block, total_weight: float) -> tuple[NDArray, NDArray]:
     """Weighted means of the columns, and of their squares."""
-    return block.X.moments(block.weights.astype(np.float64) / total_weight)
+    return block.X.moments(as_type(block.weights, np.float64) / total_weight)
 
 
 def extremes(block: Block, start: float) -> tuple[float, ...]:
@@ -114,39 +120,40 @@ def sides_with_mass(block: Block, n_outputs: int) -> tuple[float, ...]:
     return tuple(np.concatenate([(t > 0).any(axis=1), (mass > t).any(axis=1)]).astype(float))
 
 
+@anywhere
 def diagonal(
     block: Block, loss: Loss, A: NDArray, a: NDArray, mean: NDArray | None
 ) -> tuple[NDArray, NDArray]:
     """Diagonal of the sum of the Hessians, for columns less a mean and for intercepts."""
     R = _curvatures(block, loss, A, a)
-    return block.X.back_squares(R, mean), np.add.reduce(R, axis=1)
+    return block.X.back_squares(R, mean), sums(R, axis=1)
 
 
+@anywhere
 def column_curvatures(
     block: Block, loss: Loss, A: NDArray, a: NDArray, mean: NDArray | None
 ) -> tuple[NDArray, NDArray]:
     """Curvature along columns less a mean, and along an intercept, the mean of all outputs."""
-    q = _curvatures(block, loss, A, a).mean(axis=0, keepdims=True)
-    return block.X.back_squares(q, mean), np.add.reduce(q, axis=1)
+    q = _curvatures(block, loss, A, a)
+    q = namespace(q).mean(q, axis=0, keepdims=True)
+    return block.X.back_squares(q, mean), sums(q, axis=1)
 
 
+@anywhere
 def intercept_hessian(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray]:
     """Sum of the Hessians for intercepts, which is exact where it is next to zero."""
     state = curvature(block, loss, A, a)
-    H = np.zeros((len(a), len(a)))
+    own = sums(loss.curvature_diagonal(state, block.t), axis=1, dtype=np.float64)
     between = loss.curvature_between(state, block.t)
-    if between is not None:
-        H -= between @ between.T
-    own = loss.curvature_diagonal(state, block.t)
-    H[np.diag_indices(len(H))] = own.sum(axis=1, dtype=np.float64)
-    return (H,)
+    H = zeros(own.shape[0], own) if between is None else as_type(-(between @ between.T), np.float64)
+    return (with_at(H, in_flat(numbers(own)), own),)
 
 
 @anywhere
 def mean_curvature(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray]:
     """Sum of the curvatures of each output."""
     q = _curvatures(block, loss, A, a)
-    return (q.sum(axis=1, dtype=namespace(q).float64),)
+    return (sums(q, axis=1, dtype=np.float64),)
 
 
 def _curvatures(block: Block, loss: Loss, A: NDArray, a: NDArray) -> NDArray:
@@ -154,6 +161,7 @@ def _curvatures(block: Block, loss: Loss, A: NDArray, a: NDArray) -> NDArray:
     return loss.curvature_diagonal(curvature(block, loss, A, a), block.t)
 
 
+@anywhere
 def recession(
     block: Block, loss: Loss, A: NDArray, a: NDArray, far_along: float
 ) -> tuple[float, float]:
@@ -164,31 +172,37 @@ def recession(
     is how it grows `far_along`.
     """
     z, t = block.X.logits(A, a), block.t
-    size = np.abs(z).max()
+    xp = namespace(z)
+    size = float(largest(xp.abs(z)))
     if not size > 0:
         return 0.0, 0.0
-    z = z.astype(np.float64)
-    mass = np.atleast_2d(t.mass).max(axis=0)
+    z = as_type(z, np.float64)
+    mass = t.mass if t.mass.ndim == 1 else largest(t.mass, axis=0)
     seen = mass > 0
-    far = np.where(seen, np.ptp(z, axis=0) if len(z) > 1 else np.abs(z[0]), 0)
+    far = largest(z, axis=0) + largest(-z, axis=0) if len(A) > 1 else xp.abs(z[0, ...])
     if not loss.shift_invariant:
-        far = np.maximum(far, np.where(seen, np.abs(z).max(axis=0), 0))
+        far = xp.maximum(far, largest(xp.abs(z), axis=0))
     values, _ = loss.value_gradient(z * (far_along / size), t)
-    lost = np.divide(values, mass, out=np.zeros(len(mass)), where=seen)
-    return float(far.max()), float(lost.max()) * size / far_along
+    lost = values / xp.where(seen, mass, 1.0)
+    farthest, most = (float(largest(xp.where(seen, own, 0.0))) for own in (far, lost))
+    return farthest, most * size / far_along
 
 
+@anywhere
 def far_curvature(
     block: Block, loss: Loss, A: NDArray, a: NDArray, farthest: float
 ) -> tuple[float]:
     """Curvature, along the second half of A, of rows whose logits that moves farther than that."""
-    z = block.X.logits(A, a)
-    K = len(z) // 2
-    moved = z[K:]
-    far = (np.ptp(moved, axis=0) if loss.shift_invariant else np.abs(moved).max(axis=0)) > farthest
-    state = loss.curvature(z[:K], block.t)
-    curved = loss.curvature_product(state, moved.copy(), block.t)
-    return (float((curved * moved)[:, far].sum(dtype=np.float64)),)
+    z, xp = block.X.logits(A, a), namespace(A)
+    K = z.shape[0] // 2
+    moved = z[K:, ...]
+    if loss.shift_invariant:
+        distance = largest(moved, axis=0) + largest(-moved, axis=0)
+    else:
+        distance = largest(xp.abs(moved), axis=0)
+    state = loss.curvature(z[:K, ...], block.t)
+    curved = loss.curvature_product(state, in_memory_order(moved), block.t)
+    return (total(xp.where(distance > farthest, curved * moved, 0.0)),)
 
 
 def joint_hessian(

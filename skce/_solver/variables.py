@@ -75,6 +75,9 @@ class Whitened:
         self.objective = objective
         self.mean = mean
         self.Q = Q
+        self._Q: Any = Q
+        if isinstance(Q, np.ndarray) and Q.ndim == 2:
+            self._Q = objective.data.matrix(Q)
         self.variance = variance
         #: Sum of the variances of the columns, in units of the penalty: sum_j v_j / f_j.
         self.spread = np.inf
@@ -107,7 +110,7 @@ class Whitened:
         V, b = self.layout.unpack(v)
         user = np.empty(self.objective.layout.size, v.dtype)
         W, c = self.objective.layout.unpack(user)
-        _times(V, _transposed(self.Q), W)
+        _times(V, _transposed(self._Q), W)
         if self.mean is None:
             c[:] = b
         elif self._centred is None:
@@ -121,7 +124,7 @@ class Whitened:
         G, g = self._less_mean(gradient)
         own = np.empty(self.size, gradient.dtype)
         W, c = self.layout.unpack(own)
-        _times(G, self.Q, W)
+        _times(G, self._Q, W)
         c[:] = g
         return own
 
@@ -184,6 +187,7 @@ class ClassWhitened:
     ):
         self.inner = inner
         self.T = T
+        self._T = T if T.ndim == 2 else inner.objective.data.matrix(T)
         self.shift_curvature = shift_curvature
         self.curvatures = curvatures
 
@@ -226,7 +230,7 @@ class ClassWhitened:
         if self.T.ndim == 2:
             V = v.reshape(self.T.shape) * self.T
         else:
-            V = (v.reshape(len(self.T), 1, -1) @ self.T).reshape(objective.layout.n_outputs, -1)
+            V = (v.reshape(len(self.T), 1, -1) @ self._T).reshape(objective.layout.n_outputs, -1)
         shift: NDArray | float = 0.0
         if objective.loss.shift_invariant:
             shift = mean_of_classes(V)
@@ -246,22 +250,24 @@ class ClassWhitened:
     def _times(self, G: NDArray) -> NDArray:
         if self.T.ndim == 2:
             return (self.T * G).ravel()
-        return (self.T @ G.reshape(len(self.T), -1, 1)).ravel()
+        return (self._T @ G.reshape(len(self.T), -1, 1)).ravel()
 
 
-def _transposed(Q: NDArray | float) -> NDArray | float:
-    return Q.T if isinstance(Q, np.ndarray) and Q.ndim == 2 else Q
+def _transposed(Q: Any) -> Any:
+    return Q.T if np.ndim(Q) == 2 else Q
 
 
 Whitening = Whitened | ClassWhitened
 
 
-def _times(A: NDArray, Q: NDArray | float, out: NDArray) -> None:
+def _times(A: NDArray, Q: Any, out: NDArray) -> None:
     """Write A Q into out."""
-    if isinstance(Q, np.ndarray) and Q.ndim == 2:
+    if np.ndim(Q) < 2:
+        np.multiply(A, Q, out=out)
+    elif isinstance(Q, np.ndarray):
         np.matmul(A, Q, out=out)
     else:
-        np.multiply(A, Q, out=out)
+        out[:] = A @ Q
 
 
 def precondition(objective: Objective) -> Whitened:
@@ -966,7 +972,7 @@ def _weighted_mean(objective: Objective, most: int | None = None) -> NDArray:
     """Weighted mean of the columns, by a sample of the rows if there are more than `most`."""
     mean = np.zeros(objective.data.n_columns)
     for block, share in objective.data.chunks(objective.costs.matrix_rows, most):
-        mean += share @ block.X.dense()
+        mean += block.X.total(share)
     return mean
 
 
@@ -978,8 +984,7 @@ def _covariance(objective: Objective, mean: NDArray, rows: int) -> NDArray:
 
         def product(chunk: tuple[Block, NDArray]) -> NDArray:
             block, share = chunk
-            X = (block.X.dense() - mean) * np.sqrt(share)[:, None]
-            return X.T @ X
+            return block.X.scatter(mean, share)
 
         while pair := list(islice(chunks, 2)):  # all at once would be a copy of X
             for part in threads.map(product, pair):

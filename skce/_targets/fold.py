@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import compute_class_weight
 
+from .._arrays import beside, namespace
 from .._checks import check_number, naming
 
 ClassWeight = dict | str | None
@@ -59,11 +60,11 @@ class ClassFold:
         row_scale : ndarray of shape (r,), default=None
             The same over what y sums to; None where s is 1 and rows sum to 1.
         """
-        y *= self.on.astype(y.dtype)[:, None]
+        y *= _matching(self.on, y)
         if row_scale is not None:
             y *= row_scale
         if self.background.any():
-            y += self.background.astype(y.dtype)[:, None] * s
+            y += _matching(self.background, y) * s
         return y
 
 
@@ -93,10 +94,17 @@ class OutputFold:
         self.smooth(y)
         if self.factors is None:
             return y * s, (1 - y) * s
-        w_0, w_1 = (w.astype(y.dtype)[:, None] for w in self.factors)
+        w_0, w_1 = (_matching(w, y) for w in self.factors)
         u = s * w_0 * (1 - y)
         y *= s * w_1
         return y, u
+
+
+def _matching(of_classes: NDArray, y: NDArray) -> NDArray:
+    """Return numbers of the classes to go with y, shape (K, r)."""
+    if isinstance(y, np.ndarray):
+        return of_classes.astype(y.dtype)[:, None]
+    return namespace(y).astype(beside(of_classes, y), y.dtype)[:, None]
 
 
 def fold_classes(

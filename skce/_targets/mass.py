@@ -14,7 +14,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .._array_api import sum_of_products
+from .._arrays import (
+    as_type,
+    at,
+    beside,
+    in_flat,
+    in_memory_order,
+    namespace,
+    sum_of_products,
+    taken,
+    with_at,
+    zeros,
+)
 from .._rows import Rows
 from .._threads import blocks, cached_property
 from .fold import (
@@ -50,25 +61,17 @@ class TargetBlock:
     reference: NDArray
     rest: NDArray
 
-    def put(self, place: Callable[[NDArray], NDArray]) -> Self:
-        """Return the same block with arrays elsewhere, where `place` puts each."""
-        there = copy(self)
-        given = {"at_reference": self.at_reference, **vars(self)}
-        there.__dict__.update({k: None if v is None else place(v) for k, v in given.items()})
-        return there
-
     @cached_property
     def at_reference(self) -> NDArray:
         """Where the reference class of each row is in the memory of arrays of shape (K, r)."""
-        r = len(self.reference)
-        return self.reference.astype(np.intp) * r + np.arange(r)
+        return in_flat(self.reference)
 
     def dot(self, d: NDArray) -> NDArray:
         """Return sum_k t_k * d_k for each row."""
         raise NotImplementedError
 
-    def subtract_others(self, g: NDArray) -> None:
-        """Subtract t from g in place; at the reference class g may hold anything afterwards."""
+    def subtract_others(self, g: NDArray) -> NDArray:
+        """Return g - t, in place of g; at the reference class it may hold anything."""
         raise NotImplementedError
 
     def dense(self, n_outputs: int) -> NDArray:
@@ -86,20 +89,20 @@ class HardBlock(TargetBlock):
 
     def dot(self, d: NDArray) -> NDArray:
         """Return sum_k t_k * d_k for each row."""
-        total: NDArray = self.on * d.reshape(-1)[self.at_reference]
+        total: NDArray = self.on * at(d, self.at_reference)
         return total if self.background is None else total + self.weight * (self.background @ d)
 
-    def subtract_others(self, g: NDArray) -> None:
-        """Subtract what all classes get from g in place."""
+    def subtract_others(self, g: NDArray) -> NDArray:
+        """Return g less what all classes get, in place of g."""
         if self.background is not None:
             g -= self.background[:, None] * self.weight
+        return g
 
     def dense(self, n_outputs: int) -> NDArray:
         """Return t, shape (K, r)."""
-        t = np.zeros((n_outputs, len(self.reference)), dtype=self.on.dtype)
-        t.reshape(-1)[self.at_reference] = self.on
+        t = with_at(zeros(n_outputs, self.on), self.at_reference, self.on)
         if self.background is not None:
-            t += np.multiply.outer(self.background, self.weight)
+            t += self.background[:, None] * self.weight
         return t
 
 
@@ -113,9 +116,10 @@ class SoftBlock(TargetBlock):
         """Return sum_k t_k * d_k for each row."""
         return sum_of_products(self.t, d)
 
-    def subtract_others(self, g: NDArray) -> None:
-        """Subtract t from g in place."""
+    def subtract_others(self, g: NDArray) -> NDArray:
+        """Return g - t, in place of g."""
         g -= self.t
+        return g
 
     def dense(self, n_outputs: int) -> NDArray:
         """Return t, shape (K, r)."""
@@ -188,6 +192,14 @@ class Targets:
         taken.total_weight = float(taken.weights.sum(dtype=np.float64))
         return taken
 
+    def put(self, place: Callable[[Any], Any]) -> Self:
+        """Return the same targets, whose arrays by row are what `place` makes of each."""
+        there = copy(self)
+        for name in (*_BY_ROW, *self._by_row):
+            values = getattr(self, name)
+            setattr(there, name, None if values is None else place(values))
+        return there
+
     @classmethod
     def joined(cls, parts: list[Targets]) -> Targets:
         """Return the targets of all parts of the same targets, one after the other."""
@@ -209,6 +221,16 @@ class Targets:
     def _matrix(self, rows: slice) -> NDArray:
         """Rows of probabilities, columns in the order of the classes."""
         return in_order(np.asarray(self._values[rows]), self._columns)
+
+    def _by_class(self, rows: slice) -> NDArray:
+        """Return a copy of rows of probabilities, shape (K, r), where the weights are."""
+        if isinstance(self.weights, np.ndarray):
+            return np.array(self._matrix(rows).T, dtype=self.dtype, order="C")
+        y = self._values[rows, ...]
+        y = as_type(beside(y, self.weights) if isinstance(y, np.ndarray) else y, self.dtype)
+        if self._columns is not None:
+            y = namespace(y).take(y, beside(self._columns, y), axis=1)
+        return in_memory_order(y.T)
 
     def _column_mass(self, weights: NDArray, *, complement: bool = False) -> NDArray:
         """Sum of rows of probabilities y, or of 1 - y, that weigh `weights`."""
@@ -242,10 +264,11 @@ class LabelTargets(Targets):
         """Target mass of rows start to stop."""
         rows = slice(start, stop)
         on, mass, reference = self._on[rows], self._total[rows], self._values[rows]
-        rest = mass - on
-        if self._background is not None:
-            rest = rest - self._spread[rows] * self._background[reference]
-        return HardBlock(mass, reference, rest, on, self._spread[rows], self._background)
+        rest, background = mass - on, self._background
+        if background is not None:
+            background = beside(background, on)
+            rest = rest - self._spread[rows] * taken(background, reference)
+        return HardBlock(mass, reference, rest, on, self._spread[rows], background)
 
     def _prepare(self, class_weight: Any, eps: float) -> None:
         fold = self._fold_classes(class_weight, eps)
@@ -282,10 +305,10 @@ class DistributionTargets(Targets):
     def block(self, start: int, stop: int) -> SoftBlock:
         """Target mass of rows start to stop."""
         rows = slice(start, stop)
-        t = np.array(self._matrix(rows).T, dtype=self.dtype, order="C")
+        t = self._by_class(rows)
         t = self._fold.of_distributions(t, self.weights[rows], self._row_scale[rows])
         mass, reference = self._total[rows], self._reference[rows]
-        return SoftBlock(mass, reference, mass - t[reference, np.arange(t.shape[1])], t)
+        return SoftBlock(mass, reference, mass - at(t, in_flat(reference)), t)
 
     def _prepare(self, class_weight: Any, eps: float) -> None:
         self._fold = fold = self._fold_classes(class_weight, eps)
@@ -314,8 +337,7 @@ class OutputTargets(Targets):
     def block(self, start: int, stop: int) -> SoftBlock:
         """Target mass of rows start to stop."""
         rows = slice(start, stop)
-        s = self.weights[rows]
-        t = np.array(self._matrix(rows).T, dtype=self.dtype, order="C")
+        s, t = self.weights[rows], self._by_class(rows)
         if self._fold.factors is None:
             return SoftBlock(s, _NO_ROWS, s, self._fold.smooth(t) * s)
         t, mass = self._fold.of_outputs(t, s)

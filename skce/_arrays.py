@@ -1,0 +1,196 @@
+"""Arithmetic on arrays of any library of the array API standard.
+
+NumPy comes first in every function: its arrays are many and small. Functions that say "in place of"
+an argument use its memory if arrays of its library change in place, so that the argument must not
+be used afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import scipy.special
+from numpy.typing import DTypeLike, NDArray
+
+
+def namespace(array: Any) -> Any:
+    """Return NumPy, or the namespace of an array of another library."""
+    if isinstance(array, np.ndarray):
+        return np
+    import array_api_compat
+
+    return array_api_compat.array_namespace(array)
+
+
+def changes_in_place(array: Any) -> bool:
+    """Whether an array is of a library whose arrays take values at positions, and outputs."""
+    if isinstance(array, np.ndarray):
+        return True
+    import array_api_compat
+
+    return array_api_compat.is_torch_array(array) or array_api_compat.is_cupy_array(array)
+
+
+def as_type(array: Any, dtype: DTypeLike) -> Any:
+    """Return an array in a type of number that NumPy names, itself if it is of that."""
+    if isinstance(array, np.ndarray):
+        return array.astype(dtype, copy=False)
+    xp = namespace(array)
+    return xp.astype(array, getattr(xp, np.dtype(dtype).name), copy=False)
+
+
+def sums(A: Any, axis: int, dtype: DTypeLike | None = None) -> Any:
+    """Return the sums of A along an axis."""
+    if isinstance(A, np.ndarray):
+        return np.add.reduce(A, axis=axis, dtype=dtype)
+    xp = namespace(A)
+    wide = {} if dtype is None else {"dtype": getattr(xp, np.dtype(dtype).name)}
+    return xp.sum(A, axis=axis, **wide)
+
+
+def total(values: Any) -> Any:
+    """Return the sum of all numbers in float64: a float, or an array that stays where it is."""
+    if isinstance(values, np.ndarray):
+        return float(np.add.reduce(values, axis=None, dtype=np.float64))
+    xp = namespace(values)
+    return xp.sum(values, dtype=xp.float64)
+
+
+def largest(A: Any, axis: int | None = None) -> Any:
+    """Return the largest numbers of A along an axis, or of all."""
+    if isinstance(A, np.ndarray):
+        return np.maximum.reduce(A, axis=axis)
+    return namespace(A).max(A, axis=axis)
+
+
+def sum_of_products(A: Any, B: Any) -> Any:
+    """Return the sums of the products of A and B down their columns."""
+    return np.einsum("kr,kr->r", A, B) if isinstance(A, np.ndarray) else sums(A * B, axis=0)
+
+
+def exp(z: Any) -> Any:
+    """Return exponentials, in place of z."""
+    xp = namespace(z)
+    return xp.exp(z, out=z) if changes_in_place(z) else xp.exp(z)
+
+
+def expit(z: Any) -> Any:
+    """Return the sigmoid of z."""
+    if isinstance(z, np.ndarray):
+        return scipy.special.expit(z)
+    xp = namespace(z)
+    e = xp.exp(-xp.abs(z))
+    return xp.where(z > 0, 1 / (1 + e), e / (1 + e))
+
+
+def log_expit(z: Any) -> Any:
+    """Return the logarithm of the sigmoid of z."""
+    if isinstance(z, np.ndarray):
+        return scipy.special.log_expit(z)
+    xp = namespace(z)
+    return xp.where(z > 0, 0.0, z) - xp.log1p(xp.exp(-xp.abs(z)))
+
+
+def in_flat(rows: Any) -> Any:
+    """Return where a row of each column is in the memory of an array with these columns."""
+    r = rows.shape[0]
+    if isinstance(rows, np.ndarray):
+        return rows.astype(np.intp) * r + np.arange(r)
+    xp = namespace(rows)
+    return xp.astype(rows, xp.int64, copy=False) * r + numbers(rows)
+
+
+def taken(values: Any, places: Any) -> Any:
+    """Return numbers at some places of values in a row."""
+    if isinstance(values, np.ndarray) or changes_in_place(values):
+        return values[places]
+    return namespace(values).take(values, places, axis=0)
+
+
+def at(A: Any, places: Any) -> Any:
+    """Return numbers at some places in the memory of A, one in each column."""
+    return taken(_flat(A), places)
+
+
+def with_at(A: Any, places: Any, values: Any) -> Any:
+    """Return A with other numbers at places in its memory, one in each column; in place of A."""
+    if changes_in_place(A):
+        A.reshape(-1)[places] = values
+        return A
+    xp = namespace(A)
+    rows = numbers(A)
+    return xp.where(rows[:, None] == (places // A.shape[1])[None, :], values, A)
+
+
+def _flat(A: Any) -> Any:
+    """Return the memory of an array in a row."""
+    return A.reshape(-1) if changes_in_place(A) else namespace(A).reshape(A, (-1,))
+
+
+def in_memory_order(A: Any) -> Any:
+    """Return a copy whose last axis is side by side in memory."""
+    if isinstance(A, np.ndarray):
+        return np.array(A, order="C")
+    if not changes_in_place(A):
+        return A
+    copied = _empty(tuple(A.shape), A)
+    copied[...] = A
+    return copied
+
+
+def zeros(n_rows: int, like: Any) -> Any:
+    """Return zeros, so many rows of the shape of an array, of its type and where it is."""
+    xp = namespace(like)
+    where = {} if xp is np else {"device": _device(like)}
+    return xp.zeros((n_rows, *like.shape), dtype=like.dtype, **where)
+
+
+def numbers(values: Any) -> Any:
+    """Return 0, 1, ... for each of some values in a row."""
+    if isinstance(values, np.ndarray):
+        return np.arange(len(values))
+    return namespace(values).arange(values.shape[0], device=_device(values))
+
+
+def joined(arrays: list[Any], axis: int = 0) -> Any:
+    """Return arrays one after the other."""
+    first = arrays[0]
+    return (np.concatenate if isinstance(first, np.ndarray) else namespace(first).concat)(
+        arrays, axis=axis
+    )
+
+
+def gathered(parts: Iterable[tuple[tuple[int, int], Any]], n_rows: int) -> Any:
+    """Return an array of which parts are given, one after the other, with the rows that they are.
+
+    No more than one of them is in memory beside it, if arrays of their library change in place.
+    """
+    whole, others = None, []
+    for (start, stop), part in parts:
+        if not changes_in_place(part):
+            others.append(part)
+            continue
+        whole = _empty((n_rows, *part.shape[1:]), part) if whole is None else whole
+        whole[start:stop] = part
+    return joined(others) if others else whole
+
+
+def _empty(shape: tuple[int, ...], like: Any) -> Any:
+    xp = namespace(like)
+    where = {} if xp is np else {"device": _device(like)}
+    return xp.empty(shape, dtype=like.dtype, **where)
+
+
+def beside(values: NDArray, array: Any) -> Any:
+    """Return an array of NumPy as one of the library of another array, and where that is."""
+    if isinstance(array, np.ndarray):
+        return values
+    return namespace(array).asarray(values, device=_device(array))
+
+
+def _device(array: Any) -> Any:
+    import array_api_compat
+
+    return array_api_compat.device(array)
