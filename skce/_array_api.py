@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import config_context, get_config
 
-from ._arrays import namespace, total
+from ._arrays import namespace, sum_of_all
 from ._checks import is_on_host
+from ._costs import DEFAULT
 from ._rows import Rows
 
 
@@ -60,6 +61,12 @@ def _in_host_memory(array: Any, compat: Any) -> NDArray:
         return np.from_dlpack(compat.to_device(array, host))
 
 
+def _is_on_host(array: Any) -> bool:
+    """Whether NumPy can read an array; it cannot from the other devices of array-api-strict."""
+    name = str(getattr(array, "device", ""))
+    return is_on_host(array) and "array_api_strict.Device" not in name.replace("CPU_DEVICE", "")
+
+
 def _is_bfloat16(array: Any) -> bool:
     """Whether an array is of the type that NumPy has not."""
     return "bfloat16" in str(array.dtype)
@@ -68,7 +75,7 @@ def _is_bfloat16(array: Any) -> bool:
 def like(result: NDArray, array: Any) -> Any:
     """Return a result as an array of the library and on the device of `array`."""
     place = place_of(array)
-    return result if place is None else place.put(result)
+    return result if place is None or not isinstance(result, np.ndarray) else place.put(result)
 
 
 class Place(NamedTuple):
@@ -114,7 +121,11 @@ class Elsewhere:
     place : Place
     computes : bool
         Whether sums over the rows can be made there, which takes float64.
+    worth : int
+        Bytes of the rows from which that is worth it.
     """
+
+    worth = DEFAULT.worth_device
 
     def __init__(self, array: Any, compat: Any):
         self._array, self._compat = array, compat
@@ -129,6 +140,10 @@ class Elsewhere:
     def in_numpy(self, values: Any) -> NDArray:
         """Return an array from there in host memory."""
         return _in_host_memory(values, self._compat)
+
+    def result(self, values: Any) -> NDArray:
+        """Return an array from there in host memory that may be changed."""
+        return np.require(self.in_numpy(values), requirements="W")
 
     def there(self, rows: NDArray | range) -> Any:
         """Return some rows where they are."""
@@ -146,7 +161,7 @@ class Elsewhere:
 
     def are_finite(self, rows: NDArray | range) -> bool:
         """Whether some rows are known to be finite, since their sum is."""
-        return self.computes and bool(np.isfinite(float(total(self.there(rows)))))
+        return self.computes and bool(np.isfinite(float(sum_of_all(self.there(rows)))))
 
     @property
     def free_bytes(self) -> int | None:
@@ -194,6 +209,12 @@ def exact_products(place: Place, *, rough: bool) -> Iterator[None]:
         setattr(matmul, name, before)
 
 
+def is_computed_with(array: Any) -> bool:
+    """Whether an array is on another device, where it can be computed with."""
+    compat = _compat(array)
+    return compat is not None and not _is_on_host(array) and _has_float64(_place(array, compat))
+
+
 def elsewhere(X: Any) -> Elsewhere | None:
     """Return where rows are if they are on another device, and can be computed with there."""
     there = X.values if isinstance(X, Rows) else None
@@ -212,7 +233,7 @@ def on_host(array: Any) -> Any:
         return array
     if getattr(array, "requires_grad", False):  # which is refused by name
         return array
-    if array.ndim != 2 or (is_on_host(array) and not _is_bfloat16(array)):
+    if array.ndim != 2 or (_is_on_host(array) and not _is_bfloat16(array)):
         return _in_host_memory(array, compat)
     return Rows(Elsewhere(array, compat))
 

@@ -50,7 +50,7 @@ def sums(A: Any, axis: int, dtype: DTypeLike | None = None) -> Any:
     return xp.sum(A, axis=axis, **wide)
 
 
-def total(values: Any) -> Any:
+def sum_of_all(values: Any) -> Any:
     """Return the sum of all numbers in float64: a float, or an array that stays where it is."""
     if isinstance(values, np.ndarray):
         return float(np.add.reduce(values, axis=None, dtype=np.float64))
@@ -63,6 +63,11 @@ def largest(A: Any, axis: int | None = None) -> Any:
     if isinstance(A, np.ndarray):
         return np.maximum.reduce(A, axis=axis)
     return namespace(A).max(A, axis=axis)
+
+
+def smallest(A: Any) -> Any:
+    """Return the smallest number of A."""
+    return np.minimum.reduce(A, axis=None) if isinstance(A, np.ndarray) else namespace(A).min(A)
 
 
 def sum_of_products(A: Any, B: Any) -> Any:
@@ -134,10 +139,43 @@ def in_memory_order(A: Any) -> Any:
     if isinstance(A, np.ndarray):
         return np.array(A, order="C")
     if not changes_in_place(A):
+        return copied(A)
+    whole = _empty(tuple(A.shape), A)
+    whole[...] = A
+    return whole
+
+
+def picked(A: Any, codes: NDArray) -> Any:
+    """Return a number of each row of A, from the columns that are given in host memory."""
+    if isinstance(A, np.ndarray):
+        return A[np.arange(len(A)), codes]
+    places = beside(codes.astype(np.int64) + np.arange(len(codes)) * A.shape[1], A)
+    return taken(_flat(A), places)
+
+
+def columns(A: Any, chosen: NDArray | None) -> Any:
+    """Return columns of A, or A itself."""
+    if chosen is None:
         return A
-    copied = _empty(tuple(A.shape), A)
-    copied[...] = A
-    return copied
+    if isinstance(A, np.ndarray):
+        return A[:, chosen]
+    return namespace(A).take(A, beside(chosen.astype(np.int64), A), axis=1)
+
+
+def epsilon(array: Any) -> float:
+    """Return the distance from 1 to the next number of the type of an array, 0 for integers."""
+    if isinstance(array, np.ndarray):
+        return float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
+    xp = namespace(array)
+    is_float = xp.isdtype(array.dtype, "real floating")
+    return float(xp.finfo(array.dtype).eps) if is_float else 0.0
+
+
+def copied(A: Any) -> Any:
+    """Return a copy in the same order in memory."""
+    if isinstance(A, np.ndarray):
+        return np.array(A)
+    return namespace(A).asarray(A, copy=True)
 
 
 def zeros(n_rows: int, like: Any) -> Any:

@@ -53,8 +53,9 @@ class DataCosts:
     device_rows: int = 2**13
     #: Share of a device's free memory that a block, or what a fit keeps there, may take.
     device_share: float = 1 / 40
-    #: Bytes of a matrix from which products with it are worth the way to another device.
-    device_matrix: int = 2**20
+    #: Bytes of rows, or of a matrix, from which they are computed with on another device: fewer
+    #: are worth less than the calls.
+    worth_device: int = 2**20
     #: Sums of chunks that one task of Dask adds up.
     fan_in: int = 32
     #: Numbers in a block of logits of a prediction.

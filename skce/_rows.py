@@ -227,11 +227,15 @@ def as_rows(X: Any) -> Rows | None:
 
 
 def opened(X: Any, n_bytes: int) -> Any:
-    """Return a table in a file or a store as `Rows`, or read if it is small; else X."""
+    """Return a table in a file or a store as `Rows`, or read if it is small; else X.
+
+    What can be computed with where it is, is read if it is not worth that.
+    """
     rows = as_rows(X)
     if rows is None:
         return X
-    return np.asarray(rows) if rows.nbytes <= n_bytes else rows
+    small = min(n_bytes, getattr(rows.values, "worth", n_bytes))
+    return np.asarray(rows) if rows.nbytes <= small else rows
 
 
 def unless_mapped(X: Any, n_bytes: int) -> Any:

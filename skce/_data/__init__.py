@@ -151,3 +151,6 @@ class Data(Protocol):
 
     def matrix(self, Q: NDArray) -> Any:
         """Return a matrix, or several, where products with it are made: it has `@` and `.T`."""
+
+    def there(self, n_rows: int) -> Data | None:
+        """Return a fixed sample of rows on another device, if sums over it should be made there."""

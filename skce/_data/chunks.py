@@ -207,6 +207,10 @@ class ChunkedData:
         """Return the matrix itself."""
         return Q
 
+    def there(self, n_rows: int) -> None:
+        """Return nothing: samples of the rows are taken to host memory."""
+        del n_rows
+
     def rounded(self) -> ChunkedData:
         """Return these rows."""
         return self

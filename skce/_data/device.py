@@ -115,10 +115,10 @@ class _MatrixThere:
         return _MatrixThere(self._values.T, self._elsewhere)
 
     def __matmul__(self, A: NDArray) -> NDArray:
-        return self._elsewhere.in_numpy(self._values @ self._elsewhere.place.put(A))
+        return self._elsewhere.result(self._values @ self._elsewhere.place.put(A))
 
     def __rmatmul__(self, A: NDArray) -> NDArray:
-        return self._elsewhere.in_numpy(self._elsewhere.place.put(A) @ self._values)
+        return self._elsewhere.result(self._elsewhere.place.put(A) @ self._values)
 
 
 class DeviceData(StoredData):
@@ -173,7 +173,7 @@ class DeviceData(StoredData):
         for _, found in self._each_there(kernel, arguments):
             wide = [as_type(part, np.float64) for part in found]
             total = [own + part for own, part in zip(total, wide, strict=True)] if total else wide
-        in_memory = [self._elsewhere.in_numpy(part) for part in total]
+        in_memory = [self._elsewhere.result(part) for part in total]
         return tuple([as_sum(own, dtype) if own.ndim else float(own) for own in in_memory])
 
     def maximum(
@@ -221,9 +221,13 @@ class DeviceData(StoredData):
 
     def matrix(self, Q: NDArray) -> Any:
         """Return a matrix, or several, on the device if it is worth the way."""
-        if not self.costs.device_matrix <= Q.nbytes <= self.costs.kept_probabilities:
+        if not self.costs.worth_device <= Q.nbytes <= self.costs.kept_probabilities:
             return Q
         return _MatrixThere(self._elsewhere.place.put(Q), self._elsewhere)
+
+    def there(self, n_rows: int) -> DeviceData:
+        """Return a fixed sample of the rows, or all of them if they are no more."""
+        return self._sampled(n_rows) if n_rows < self.n_rows else self
 
     def _of(self, rows: Elsewhere, targets: Targets) -> DeviceData:
         some = copy(self)

@@ -193,6 +193,11 @@ class MemoryData(ABC):
         """Return the matrix itself."""
         return Q
 
+    def there(self, n_rows: int) -> MemoryData | None:
+        """Return nothing: the rows are in host memory."""
+        del n_rows
+        return None
+
     def _block(self, start: int, stop: int, space: Space | None = None) -> Block:
         """Rows start to stop, without a copy unless they are centred."""
         block = self._blocks.get((start, stop))

@@ -16,11 +16,12 @@ from .._arrays import (
     as_type,
     in_flat,
     in_memory_order,
+    joined,
     largest,
     namespace,
     numbers,
+    sum_of_all,
     sums,
-    total,
     with_at,
     zeros,
 )
@@ -34,7 +35,7 @@ def value_gradient(
 ) -> tuple[float, NDArray, NDArray]:
     """Sum of the losses, and R X and R 1 for the gradient R of the losses."""
     values, R = loss.value_gradient(block.logits(A, a), block.t)
-    return total(values), *_back(block, R)
+    return sum_of_all(values), *_back(block, R)
 
 
 def slowly(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[float, NDArray, NDArray]:
@@ -81,8 +82,8 @@ def rounding(block: Block, loss: Loss, A: NDArray, a: NDArray, eps: float) -> tu
     moved += xp.abs(a)
     moved *= eps
     state = loss.curvature(in_memory_order(z), block.t)
-    curved = total(loss.curvature_diagonal(state, block.t) * moved**2) / 2
-    return total(xp.abs(loss.value_gradient(z, block.t)[1]) * moved), curved
+    curved = sum_of_all(loss.curvature_diagonal(state, block.t) * moved**2) / 2
+    return sum_of_all(xp.abs(loss.value_gradient(z, block.t)[1]) * moved), curved
 
 
 @anywhere
@@ -156,6 +157,26 @@ def mean_curvature(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[ND
     return (sums(q, axis=1, dtype=np.float64),)
 
 
+@anywhere
+def class_matrices(
+    block: Block,
+    loss: Loss,
+    W: NDArray,
+    b: NDArray,
+    mean: NDArray | None,
+    Q: NDArray | float,
+    fit_intercept: bool,
+) -> tuple[NDArray]:
+    """Hessian of each class in the variables (X - mean) Q and, if there is one, the intercept."""
+    X, xp = block.X.dense(), namespace(W)
+    q = loss.curvature_diagonal(loss.curvature(W @ X.T + b[:, None], block.t), block.t)
+    Z = X if mean is None else X - mean
+    Z = Z @ Q if getattr(Q, "ndim", 0) == 2 else Z * Q
+    if fit_intercept:
+        Z = joined([Z, 0 * Z[:, :1] + 1], axis=1)
+    return (xp.stack([(Z.T * q[k, ...]) @ Z for k in range(q.shape[0])]),)
+
+
 def _curvatures(block: Block, loss: Loss, A: NDArray, a: NDArray) -> NDArray:
     """Diagonals of the Hessians of the rows, shape (K, r)."""
     return loss.curvature_diagonal(curvature(block, loss, A, a), block.t)
@@ -179,7 +200,7 @@ def recession(
     z = as_type(z, np.float64)
     mass = t.mass if t.mass.ndim == 1 else largest(t.mass, axis=0)
     seen = mass > 0
-    far = largest(z, axis=0) + largest(-z, axis=0) if len(A) > 1 else xp.abs(z[0, ...])
+    far = largest(z, axis=0) + largest(-z, axis=0) if z.shape[0] > 1 else xp.abs(z[0, ...])
     if not loss.shift_invariant:
         far = xp.maximum(far, largest(xp.abs(z), axis=0))
     values, _ = loss.value_gradient(z * (far_along / size), t)
@@ -202,7 +223,7 @@ def far_curvature(
         distance = largest(xp.abs(moved), axis=0)
     state = loss.curvature(z[:K, ...], block.t)
     curved = loss.curvature_product(state, in_memory_order(moved), block.t)
-    return (total(xp.where(distance > farthest, curved * moved, 0.0)),)
+    return (sum_of_all(xp.where(distance > farthest, curved * moved, 0.0)),)
 
 
 def joint_hessian(

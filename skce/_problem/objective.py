@@ -201,9 +201,10 @@ class Objective:
         That of some rows, as part of the sum over all, is no smaller.
         """
         sent = self.data.coefficients(*self.layout.unpack(theta))
-        if n_rows is None:
+        data = self.data if n_rows is None else self.data.there(n_rows)
+        if data is not None:
             width = 2 * self.layout.n_outputs
-            (H,) = self.data.sum(kernels.intercept_hessian, self.loss, *sent, width=width)
+            (H,) = data.sum(kernels.intercept_hessian, self.loss, *sent, width=width)
         else:
             H = np.zeros((self.layout.n_outputs,) * 2)
             for block, _ in self.data.chunks(self.costs.matrix_rows, n_rows):

@@ -797,13 +797,20 @@ def _penalty(inner: Whitened) -> NDArray:
     return objective.penalty.ridge * (Q.T @ (objective.penalty.factors[:, None] * Q))
 
 
-def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) -> ClassWhitened:
-    """Whiten each class with the curvature that a sample of rows has at theta."""
+def _class_matrices(
+    inner: Whitened, objective: Objective, theta: NDArray, classes: list[Span]
+) -> NDArray:
+    """Hessians of the loss for each class, by a sample of the rows, some classes at a time."""
     W, b = objective.layout.unpack(theta)
     K, p = len(W), inner.width
     size = p + objective.layout.fit_intercept
+    sample = objective.data.there(_rows_for_classes(inner))
+    if sample is not None:
+        kernel, loss = kernels.class_matrices, objective.loss
+        own = inner.mean, inner.Q, objective.layout.fit_intercept
+        (M,) = sample.sum(kernel, loss, W, b, *own)
+        return np.asarray(M / sample.total_weight)
     M = np.zeros((K, size, size))
-    classes = list(blocks(K, max(1, objective.costs.class_block // size**3)))
     for block, share in objective.data.chunks(
         objective.costs.matrix_rows, _rows_for_classes(inner)
     ):
@@ -822,6 +829,15 @@ def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) 
                 M[k] += (Z[some].T * weights[some]) @ Z[some]  # noqa: B023
 
         list(threads.map(add, classes))
+    return M
+
+
+def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) -> ClassWhitened:
+    """Whiten each class with the curvature that a sample of rows has at theta."""
+    K, p = objective.layout.n_outputs, inner.width
+    size = p + objective.layout.fit_intercept
+    classes = list(blocks(K, max(1, objective.costs.class_block // size**3)))
+    M = _class_matrices(inner, objective, theta, classes)
     penalty = _penalty(inner)
 
     def factor(span: Span) -> None:

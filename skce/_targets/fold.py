@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import compute_class_weight
 
-from .._arrays import beside, namespace
+from .._arrays import beside, namespace, sums
 from .._checks import check_number, naming
 
 ClassWeight = dict | str | None
@@ -177,7 +177,7 @@ def mass_of_labels(codes: NDArray, weights: NDArray | None, n_classes: int) -> N
 
 def mass_of_columns(y: NDArray, weights: NDArray | None) -> NDArray:
     """Mass of each column of probabilities, shape (r, K), when rows weigh `weights`, or 1."""
-    return y.sum(axis=0) if weights is None else weights.astype(np.float64) @ y
+    return sums(y, axis=0) if weights is None else beside(weights.astype(np.float64), y) @ y
 
 
 def _balanced_weights(mass: NDArray, total: float, n_classes: int) -> NDArray:

@@ -26,7 +26,7 @@ from .._checks import (
     refuse_sparse,
     to_numpy,
 )
-from .._rows import Rows, as_rows, check_finite
+from .._rows import Rows, as_rows, check_finite, opened
 
 #: Rows of probabilities may miss a sum of 1 by this much, or by the epsilon of a coarser dtype;
 #: real ones carry four to six digits.
@@ -295,6 +295,7 @@ def check_unit_interval(y: NDArray) -> NDArray:
 
 
 def _read_matrix(y: NDArray | Rows, loss: str, names: NDArray | None) -> RawTargets:
+    y = opened(y, _READ_AT_ONCE)
     matrix: Any = y
     totals, present = [], np.zeros(y.shape[1], dtype=bool)
     for start, stop in y.spans(_READ_AT_ONCE) if isinstance(y, Rows) else [(0, len(y))]:
@@ -395,7 +396,7 @@ def sum_tolerance(dtype: np.dtype) -> float:
 
 def is_off_one(total: NDArray, n_classes: int) -> NDArray:
     """Whether sums of distributions are off 1 by more than rounding, so that rows are divided."""
-    return np.abs(total - 1) > n_classes * np.finfo(np.float64).eps
+    return abs(total - 1) > n_classes * float(np.finfo(np.float64).eps)
 
 
 def _explain_row(

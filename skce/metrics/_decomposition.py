@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -10,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from sklearn.isotonic import IsotonicRegression
 
+from .._array_api import in_host_memory
+from .._arrays import beside, picked
 from .._losses.categorical import log_softmax
 from .._sklearn import StrOptions, validate_params
 from ._problem import Problem, read
@@ -145,14 +148,15 @@ def log_loss_decomposition(
 def _isotonic(problem: Problem) -> tuple[Predictions, float]:
     """Probabilities of the second class by the best non-decreasing function of themselves."""
     predictions = problem.predictions
-    p = predictions.values.reshape(len(predictions.values), -1)[:, -1].astype(np.float64)
-    t = problem.targets.distribution(slice(None))[:, 1]
+    p = predictions.values if predictions.values.ndim == 1 else predictions.values[:, -1]
+    p = in_host_memory(p).astype(np.float64)
+    t = in_host_memory(problem.targets.distribution(slice(None))[:, 1])
     # Rows of weight zero say nothing of the map, and may lie outside of those that do.
     weights = problem.sample_weight
     some = slice(None) if weights is None else weights > 0
     regression = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
     regression.fit(p[some], t[some], None if weights is None else weights[some])
-    values = regression.predict(p)
+    values = beside(regression.predict(p), predictions.values)
     return Probabilities(values, distributions=False, clip=True), np.nan
 
 
@@ -167,20 +171,20 @@ class _Tempered(Predictions):
     def log(self, rows: slice) -> NDArray:
         """Return log p of all classes, shape (r, n_classes)."""
         z = self._beta * self._predictions.log(rows)
-        return log_softmax(np.ascontiguousarray(z.T)).T
+        return log_softmax(z.T).T
 
     def log_at(self, rows: slice, codes: NDArray) -> NDArray:
         """Return log p of one class per row, shape (r,)."""
-        return self.log(rows)[np.arange(len(codes)), codes]
+        return picked(self.log(rows), codes)
 
 
 def _temperature(problem: Problem) -> tuple[Predictions, float]:
     """Probabilities at the temperature with the least loss, which is convex in 1/T."""
 
     def loss(log_beta: float) -> float:
-        tempered = _Tempered(problem.predictions, np.exp(log_beta))
+        tempered = _Tempered(problem.predictions, math.exp(log_beta))
         return replace(problem, predictions=tempered).average(problem.targets.loss, normalize=True)
 
     found = minimize_scalar(loss, bounds=_LOG_RANGE, options={"xatol": _XATOL})
-    beta = float(np.exp(found.x))
+    beta = math.exp(found.x)
     return _Tempered(problem.predictions, beta), 1 / beta

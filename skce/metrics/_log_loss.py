@@ -6,17 +6,17 @@ import math
 from numbers import Real
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 
 from .._array_api import like, to_numpy
+from .._arrays import epsilon
 from .._checks import Number
 from .._sklearn import StrOptions, validate_params
 from .._targets.fold import ClassWeight
 from .._targets.meaning import check_sample_weight
 from .._warnings import warn
-from ._problem import Problem, check_lengths_of, read
+from ._problem import Problem, check_lengths_of, is_matrix_beside, n_rows, read
 from ._terms import Predictions, read_targets
 
 _LOSS = {"loss": [StrOptions({"categorical", "binary"})]}
@@ -531,8 +531,9 @@ def entropy(
     >>> round(entropy([[0.5, 0.5], [1.0, 0.0]]), 4)
     0.3466
     """
-    targets = read_targets(to_numpy(y_true), loss, None, one_label=True)
-    weights = check_sample_weight(to_numpy(sample_weight), len(targets.values))
+    y_true = y_true if is_matrix_beside(y_true, y_true) else to_numpy(y_true)
+    targets = read_targets(y_true, loss, None, one_label=True)
+    weights = check_sample_weight(to_numpy(sample_weight), targets.values.shape[0])
     return Problem(targets, Predictions(targets.values), weights).average(
         targets.entropy, normalize=normalize
     )
@@ -661,9 +662,9 @@ def d2_log_loss_score(
     >>> d2_log_loss_score([[1, 0], [0.5, 0.5]], [[0.75, 0.25], [0.75, 0.25]])
     0.0
     """
-    y_true, y_proba = to_numpy(y_true), to_numpy(_renamed(y_proba, y_pred))
+    y_proba = _renamed(y_proba, y_pred)
     check_lengths_of(y_proba=y_proba, y_true=y_true, sample_weight=sample_weight)
-    if len(y_proba) < 2:
+    if n_rows(y_proba) < 2:
         warn(
             "D^2 score is not well-defined with less than two samples.",
             UndefinedMetricWarning,
@@ -671,7 +672,7 @@ def d2_log_loss_score(
         return math.nan
     problem = read(y_true, y_proba, sample_weight, loss=loss, labels=labels)
     explained = problem.average(problem.targets.loss, normalize=False)
-    eps = np.finfo(problem.predictions.values.dtype).eps
+    eps = epsilon(problem.predictions.values)
     of_mean = problem.targets.loss_of_mean(problem.sample_weight, eps)
     if of_mean == 0:
         raise ValueError("y_true has no target mass in rows that weigh something.")

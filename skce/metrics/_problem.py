@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_consistent_length
 
-from .._array_api import to_numpy
+from .._array_api import is_computed_with, place_of, to_numpy
+from .._arrays import beside, gathered, namespace, sum_of_all
 from .._checks import naming, refuse_sparse
 from .._targets.meaning import check_sample_weight, column_names
 from ._terms import (
@@ -23,6 +24,7 @@ from ._terms import (
     read_logits,
     read_probabilities,
     read_targets,
+    spans_of,
     times,
 )
 
@@ -45,33 +47,46 @@ class Problem:
             counts = self.targets.weight(rows) if self.targets.weighted else None
             with np.errstate(over="ignore"):  # a sum of losses may be infinite
                 if self.sample_weight is None:
-                    total = len(values) if counts is None else counts.sum()
-                    return float(values.sum()), float(total)
-                w = self.sample_weight[rows].astype(np.float64, copy=False)
-                total = w.sum() if counts is None else w @ counts
-                return float(times(w, values).sum()), float(total)
+                    mass = values.shape[0] if counts is None else sum_of_all(counts)
+                    return float(sum_of_all(values)), float(mass)
+                w = beside(self.sample_weight[rows].astype(np.float64, copy=False), values)
+                mass = sum_of_all(w) if counts is None else w @ counts
+                return float(sum_of_all(times(w, values))), float(mass)
 
-        parts = by_blocks(self.shape, one)
+        parts = by_blocks(self.predictions.values, one)
         self.predictions.finish()
-        total, mass = (_sum([part[i] for part in parts]) for i in (0, 1))
+        loss, mass = (_sum([part[i] for part in parts]) for i in (0, 1))
         if not normalize:
-            return total
+            return loss
         if not mass > 0:
             raise ValueError(
                 "class_weight and sample_weight leave no row of y_true any weight, so that there "
                 "is no mean: give a class that is in y_true a weight above zero, or set "
                 "normalize=False."
             )
-        return total / mass
+        return loss / mass
 
-    def rows(self, of_rows: Callable[[Predictions, slice], NDArray], shape: tuple) -> NDArray:
-        """Return what a method of the targets returns for all rows."""
+    def rows(self, of_rows: Callable[[Predictions, slice], NDArray], shape: tuple) -> Any:
+        """Return what a method of the targets returns for all rows, where the predictions are."""
+        values = self.predictions.values
+        if not isinstance(values, np.ndarray):
+            xp = namespace(values)
+            parts = (
+                (
+                    (rows.start, rows.stop),
+                    xp.reshape(of_rows(self.predictions, rows), (-1, *shape[1:])),
+                )
+                for rows in spans_of(values)
+            )
+            found = gathered(parts, shape[0])
+            self.predictions.finish()
+            return found
         out = np.empty(shape)
 
         def one(rows: slice) -> None:
             out[rows] = of_rows(self.predictions, rows).reshape(-1, *shape[1:])
 
-        by_blocks(self.shape, one)
+        by_blocks(values, one)
         self.predictions.finish()
         return out
 
@@ -112,10 +127,12 @@ def read(
 ) -> Problem:
     """Read and check what a metric is given; for the parameters see `log_loss`."""
     names = _names(predicted)
-    y_true, predicted, labels = to_numpy(y_true), to_numpy(predicted), to_numpy(labels)
+    there = is_computed_with(predicted)
+    y_true = y_true if there and is_matrix_beside(y_true, predicted) else to_numpy(y_true)
+    predicted, labels = predicted if there else to_numpy(predicted), to_numpy(labels)
     name = "logits" if logits else "y_proba"
     check_lengths_of(**{name: predicted}, y_true=y_true, sample_weight=sample_weight)
-    weights = check_sample_weight(to_numpy(sample_weight), len(predicted))
+    weights = check_sample_weight(to_numpy(sample_weight), n_rows(predicted))
     targets = read_targets(
         y_true, loss, labels, sample_weight=weights, predicted_names=names, **options
     )
@@ -126,7 +143,20 @@ def read(
         else read_probabilities(predicted, distributions=distributions, clip=clip)
     )
     check_columns(targets, predictions, labels, name)
+    targets.like = predictions.values
     return Problem(targets, predictions, weights)
+
+
+def is_matrix_beside(y_true: Any, predicted: Any) -> bool:
+    """Whether targets are a matrix on another device, where the predictions are."""
+    is_there = is_computed_with(y_true) and y_true.ndim == 2
+    return is_there and place_of(y_true) == place_of(predicted)
+
+
+def n_rows(predicted: Any) -> int:
+    """Return the number of rows of predictions."""
+    shape = getattr(predicted, "shape", None)
+    return int(shape[0]) if shape else len(predicted)
 
 
 def _names(predicted: Any) -> NDArray | None:

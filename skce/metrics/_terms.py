@@ -8,7 +8,8 @@ Every metric is made of target mass times the negative logarithm of a predicted 
 with t and u as for fits, `_targets/fold.py`, but for sample weights, which count in the mean only.
 Classes of targets (`Labels`, `Distributions`, `Outputs`, `OneVsRest`) know t, those of predictions
 (`Probabilities`, `Logits`) know -log p. All see a slice of rows at a time and check it when they
-read it, so that nothing of shape (n_samples, n_classes) is made.
+read it, so that nothing of shape (n_samples, n_classes) is made. Predictions, and targets that are
+a matrix, may be arrays of any library: blocks are computed with where the predictions are.
 """
 
 from __future__ import annotations
@@ -20,10 +21,28 @@ from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
 from sklearn.preprocessing import LabelEncoder
 from sklearn.utils import check_array
 
+from .._array_api import in_host_memory, is_computed_with
+from .._arrays import (
+    as_type,
+    beside,
+    columns,
+    copied,
+    epsilon,
+    expit,
+    in_flat,
+    in_memory_order,
+    largest,
+    log_expit,
+    namespace,
+    picked,
+    smallest,
+    sum_of_all,
+    sums,
+    with_at,
+)
 from .._checks import naming, raise_with_first_bad_row, refuse_dates, refuse_misread
 from .._interrupts import restored_on_error
 from .._losses import LOSSES
@@ -38,15 +57,14 @@ from .._targets.fold import (
 )
 from .._targets.mass import SoftBlock
 from .._targets.meaning import (
+    SUM_TOLERANCE,
     check_probabilities,
     check_y,
     column_names,
     columns_of_classes,
-    in_order,
     is_off_one,
     kind_of_labels,
     sorting,
-    sum_tolerance,
 )
 from .._threads import blocks, cached_property, threads
 from .._warnings import warn
@@ -56,18 +74,27 @@ Result = TypeVar("Result")
 #: Elements of a block, and its fewest rows. At K = 10 blocks of 2^17 to 2^19 were equally fast.
 _BLOCK = 2**17
 _FEWEST_ROWS = 512
+#: Elements of a block of another library, each of whose operations takes a call to a device.
+_BLOCK_THERE = 2**22
 #: Runs of blocks that threads share: few enough that handing them out costs nothing.
 _RUNS = 16
 
 _FLOATS = [np.float64, np.float32, np.float16]
 
 
+def spans_of(values: Any) -> list[slice]:
+    """Return the rows of the blocks of an array."""
+    block = _BLOCK if isinstance(values, np.ndarray) else _BLOCK_THERE
+    size = max(_FEWEST_ROWS, block // (values.shape[1] if values.ndim > 1 else 1))
+    return [slice(*span) for span in blocks(values.shape[0], size)]
+
+
 @restored_on_error
-def by_blocks(shape: tuple[int, ...], function: Callable[[slice], Result]) -> list[Result]:
+def by_blocks(values: Any, function: Callable[[slice], Result]) -> list[Result]:
     """Results of a function of a slice of rows, in order, from several threads where worth it."""
-    n_columns = shape[1] if len(shape) > 1 else 1
-    size = max(_FEWEST_ROWS, _BLOCK // n_columns)
-    spans = [slice(*span) for span in blocks(shape[0], size)]
+    spans = spans_of(values)
+    if not isinstance(values, np.ndarray):
+        return [function(rows) for rows in spans]
     if len(spans) == 1:
         return [function(spans[0])]
 
@@ -134,38 +161,43 @@ class Probabilities(Predictions):
 
     def __init__(self, values: NDArray, *, distributions: bool, clip: bool):
         super().__init__(values)
-        self.lowest = np.finfo(values.dtype).eps if clip else 0
+        self.lowest = epsilon(values) if clip else 0.0
         self.distributions = distributions and not self.one_column
         self._off = False
 
     def _read(self, rows: slice) -> tuple[NDArray, float]:
         """Read and check probabilities; a single column stays one. Return the least one too."""
-        p = self.values[rows]
-        least = p.min()
+        p = self.values[rows, ...]
+        least = float(smallest(p))
         if self.distributions and least >= 0:
-            eps = np.finfo(p.dtype).eps
-            with np.errstate(over="ignore"):  # in rows that are refused
-                total = p @ np.ones(p.shape[1], np.promote_types(p.dtype, np.float32))
-            most = total.max()
-            self._off |= bool(max(most - 1, 1 - total.min()) > np.sqrt(eps) + 1e-8)
+            eps = epsilon(p)
+            total = _row_sums(p)
+            most = float(largest(total))
+            self._off |= max(most - 1, 1 - float(smallest(total))) > np.sqrt(eps) + 1e-8
             if most <= 1 + p.shape[1] * eps:  # so that none is above 1
                 return p, least
-        if not (least >= 0 and p.max() <= 1):
-            _raise_no_probabilities(self.values)
+        if not (least >= 0 and largest(p) <= 1):
+            _raise_no_probabilities(in_host_memory(self.values))
         return p, least
 
     def _of_classes(self, rows: slice) -> tuple[NDArray, float]:
         p, least = self._read(rows)
         if not self.one_column:
             return p, least
-        p = p.reshape(-1)
-        return np.stack([1 - p, p], axis=1), min(least, 1 - p.max())
+        return _both(1 - p, p), min(least, 1 - float(largest(p)))
 
     def _log(self, p: NDArray, least: float) -> NDArray:
-        if least < self.lowest:
-            p = np.maximum(p, self.lowest)
-        with np.errstate(divide="ignore"):
-            return np.log(p, dtype=np.float64)
+        if isinstance(p, np.ndarray):
+            if least < self.lowest:
+                p = np.maximum(p, self.lowest)
+            with np.errstate(divide="ignore"):
+                return np.log(p, dtype=np.float64)
+        return namespace(p).log(as_type(self._clipped(p), np.float64))
+
+    def _clipped(self, p: NDArray) -> NDArray:
+        """Return probabilities, at least the least that there is."""
+        clipped: NDArray = namespace(p).where(p < self.lowest, self.lowest, p)
+        return clipped
 
     def log(self, rows: slice) -> NDArray:
         """Return log p of all classes, shape (r, n_classes)."""
@@ -175,9 +207,9 @@ class Probabilities(Predictions):
         """Return log p of one class per row, shape (r,)."""
         p, least = self._read(rows)
         if not self.one_column:
-            return self._log(p[np.arange(len(p)), codes], least)
-        p = p.reshape(-1)
-        return self._log(np.where(codes == 1, p, 1 - p), 0)
+            return self._log(picked(p, codes), least)
+        p = _column(p)
+        return self._log(namespace(p).where(beside(codes == 1, p), p, 1 - p), 0)
 
     def log_of_both(self, rows: slice) -> tuple[NDArray, NDArray]:
         """Return log p and log(1 - p) of outputs that do not see each other."""
@@ -186,14 +218,14 @@ class Probabilities(Predictions):
 
     def gradient(self, rows: slice, t: NDArray) -> NDArray:
         """Gradient -t / p; with one column for two classes that of the second one."""
-        p = self._of_classes(rows)[0].astype(np.float64)
-        slope = _divided(t, np.maximum(p, self.lowest))
-        return slope[:, :1] - slope[:, 1:] if self.one_column else np.negative(slope, out=slope)
+        p = as_type(self._of_classes(rows)[0], np.float64)
+        slope = _divided(t, self._clipped(p))
+        return slope[:, :1] - slope[:, 1:] if self.one_column else -slope
 
     def gradient_of_both(self, rows: slice, t: NDArray, u: NDArray) -> NDArray:
         """Gradient -t / p + u / (1 - p)."""
-        p = self._read(rows)[0].astype(np.float64)
-        return _divided(u, np.maximum(1 - p, self.lowest)) - _divided(t, np.maximum(p, self.lowest))
+        p = as_type(self._read(rows)[0], np.float64)
+        return _divided(u, self._clipped(1 - p)) - _divided(t, self._clipped(p))
 
     def finish(self) -> None:
         """Warn of rows that do not sum to 1, as scikit-learn does."""
@@ -206,19 +238,42 @@ class Probabilities(Predictions):
 
 def _divided(t: NDArray, p: NDArray) -> NDArray:
     """Return t / p, and 0 where t is 0."""
-    with np.errstate(divide="ignore"):
-        return np.divide(t, p, out=np.zeros(t.shape), where=t != 0)
+    if isinstance(t, np.ndarray):
+        with np.errstate(divide="ignore"):
+            return np.divide(t, p, out=np.zeros(t.shape), where=t != 0)
+    found: NDArray = namespace(t).where(t != 0, t / p, 0.0)
+    return found
+
+
+def _row_sums(y: NDArray) -> NDArray:
+    """Return the sums of the rows, in float32 or float64."""
+    if not isinstance(y, np.ndarray):
+        return sums(y, axis=1, dtype=np.float64)
+    with np.errstate(over="ignore"):  # in rows that are refused
+        return y @ np.ones(y.shape[1], np.promote_types(y.dtype, np.float32))
+
+
+def _column(values: NDArray) -> NDArray:
+    """Return one column as an array of one dimension."""
+    return values if values.ndim == 1 else values[:, 0]
+
+
+def _both(first: NDArray, second: NDArray) -> NDArray:
+    """Return two columns side by side."""
+    both: NDArray = namespace(first).stack([_column(first), _column(second)], axis=1)
+    return both
 
 
 class Logits(Predictions):
     """Logits: p = softmax(z), or sigmoid(z) where outputs do not see each other."""
 
     def _read(self, rows: slice) -> NDArray:
-        z = self.values[rows].astype(np.float64, copy=False)
-        if not self.one_column:
-            return z
-        z = z.reshape(-1)
-        return np.stack([np.zeros_like(z), z], axis=1)
+        z = self._exactly(rows)
+        return _both(0 * z, z) if self.one_column else z
+
+    def _exactly(self, rows: slice) -> NDArray:
+        z: NDArray = as_type(self.values[rows, ...], np.float64)
+        return z
 
     def log(self, rows: slice) -> NDArray:
         """Return log p of all classes, shape (r, n_classes)."""
@@ -227,28 +282,27 @@ class Logits(Predictions):
 
     def log_at(self, rows: slice, codes: NDArray) -> NDArray:
         """Return log p of one class per row, shape (r,)."""
-        return self.log(rows)[np.arange(len(codes)), codes]
+        return picked(self.log(rows), codes)
 
     def log_of_both(self, rows: slice) -> tuple[NDArray, NDArray]:
         """Return -log(1 + exp(-z)) and -log(1 + exp(z))."""
-        z = self.values[rows].astype(np.float64, copy=False)
-        return -np.logaddexp(0, -z), -np.logaddexp(0, z)
+        z = self._exactly(rows)
+        return log_expit(z), log_expit(-z)
 
     def gradient(self, rows: slice, t: NDArray) -> NDArray:
         """Gradient m * p - t with m the sum of t; with one column that of the second class."""
-        T = np.ascontiguousarray(t.T)
-        mass, reference = T.sum(axis=0), T.argmax(axis=0)
-        rest = T.copy()
-        rest[reference, np.arange(len(t))] = 0
-        block = SoftBlock(mass, reference, rest.sum(axis=0), T)
-        z = np.array(self._read(rows).T, order="C")  # which is used up
+        T = in_memory_order(t.T)
+        mass, reference = sums(T, axis=0), namespace(T).argmax(T, axis=0)
+        rest = with_at(in_memory_order(T), in_flat(reference), 0.0)
+        block = SoftBlock(mass, reference, sums(rest, axis=0), T)
+        z = in_memory_order(self._read(rows).T)  # which is used up
         with np.errstate(over="ignore", invalid="ignore"):  # the value may overflow
             _, g = LOSSES["categorical"].value_gradient(z, block)
         return g.T[:, 1:] if self.one_column else g.T
 
     def gradient_of_both(self, rows: slice, t: NDArray, u: NDArray) -> NDArray:
         """Gradient u * sigmoid(z) - t * sigmoid(-z)."""
-        z = self.values[rows].astype(np.float64, copy=False)
+        z = self._exactly(rows)
         return u * expit(z) - t * expit(-z)
 
 
@@ -266,6 +320,8 @@ def read_logits(values: ArrayLike) -> Logits:
 def _read_floats(values: ArrayLike, name: str, *, ensure_all_finite: bool) -> NDArray:
     if values is None:
         raise ValueError(f"{name} is missing.")
+    if is_computed_with(values):
+        return _check_there(values, name, ensure_all_finite=ensure_all_finite)
     refuse_misread(values, name)
     refuse_dates(values, name)
     with naming(name, values):
@@ -276,6 +332,17 @@ def _read_floats(values: ArrayLike, name: str, *, ensure_all_finite: bool) -> ND
             ensure_all_finite=ensure_all_finite,
             input_name=name,
         )
+
+
+def _check_there(values: Any, name: str, *, ensure_all_finite: bool) -> Any:
+    """Check the same of an array of another library, of which bad ones come to the host."""
+    if values.ndim in (1, 2) and values.shape[0] and epsilon(values):
+        if not ensure_all_finite:
+            return values
+        finite = (np.isfinite(float(sum_of_all(values[rows, ...]))) for rows in spans_of(values))
+        if all(finite):
+            return values
+    return _read_floats(in_host_memory(values), name, ensure_all_finite=ensure_all_finite)
 
 
 def _raise_no_probabilities(p: NDArray) -> NoReturn:
@@ -322,6 +389,8 @@ class MetricTargets:
     ):
         self.classes = classes
         self.values = values
+        #: An array of the library, and on the device, that blocks are computed with.
+        self.like = values
         self.columns = columns
         self.smoothing = label_smoothing
         self.weighted = class_weight is not None
@@ -331,6 +400,13 @@ class MetricTargets:
     def n_classes(self) -> int:
         """Number of classes, or of labels that can hold together."""
         return len(self.classes)
+
+    def _read(self, rows: slice) -> NDArray:
+        """Return rows of `values` in float64, where blocks are computed with."""
+        y = self.values[rows, ...]
+        y = beside(y, self.like) if isinstance(y, np.ndarray) else y
+        exact: NDArray = as_type(y, np.float64)
+        return exact
 
     def loss(self, predictions: Predictions, rows: slice) -> NDArray:
         """Loss of each row, shape (r,)."""
@@ -355,7 +431,7 @@ class MetricTargets:
 
     def _total(self, sample_weight: NDArray | None) -> float:
         if sample_weight is None:
-            return float(len(self.values))
+            return float(self.values.shape[0])
         return float(sample_weight.sum(dtype=np.float64))
 
     def distribution(self, rows: slice) -> NDArray:
@@ -405,9 +481,12 @@ class Labels(ClassTargets):
             return super().loss(predictions, rows)
         codes = self.values[rows]
         loss = 0 - predictions.log_at(rows, codes)
-        return times(self._fold.on[codes], loss) if self.weighted else loss
+        return times(beside(self._fold.on[codes], loss), loss) if self.weighted else loss
 
     def _t(self, rows: slice) -> NDArray:
+        if not isinstance(self.like, np.ndarray):
+            y = self.distribution(rows)
+            return y * beside(self._fold.on, y) + beside(self._fold.background, y)
         codes = self.values[rows]
         t = np.tile(self._fold.background, (len(codes), 1))
         t[np.arange(len(codes)), codes] += self._fold.on[codes]
@@ -415,11 +494,11 @@ class Labels(ClassTargets):
 
     def distribution(self, rows: slice) -> NDArray:
         """Return y as a distribution over the classes, shape (r, n_classes)."""
-        return _one_hot(self.values[rows], self.n_classes)
+        return _one_hot(self.values[rows], self.n_classes, self.like)
 
     def entropy(self, own: Predictions, rows: slice) -> NDArray:
         """Return zeros."""
-        return np.zeros(len(self.values[rows]))
+        return beside(np.zeros(len(self.values[rows])), self.like)
 
     def divergence(self, predictions: Predictions, rows: slice) -> NDArray:
         """Loss of each row, since labels have no entropy."""
@@ -427,7 +506,7 @@ class Labels(ClassTargets):
 
     def weight(self, rows: slice) -> NDArray:
         """Weight of the class of each row."""
-        return self._fold.weights[self.values[rows]]
+        return beside(self._fold.weights[self.values[rows]], self.like)
 
     def column_mass(self, sample_weight: NDArray | None) -> NDArray:
         """Rows of each class, by weight."""
@@ -447,23 +526,29 @@ class Distributions(ClassTargets):
 
     def distribution(self, rows: slice) -> NDArray:
         """Return y as a distribution over the classes, shape (r, n_classes)."""
-        y = self.values[rows].astype(np.float64, copy=False)
-        y = in_order(np.stack([1 - y, y], axis=1) if y.ndim == 1 else y, self.columns)
+        y = self._read(rows)
+        y = columns(_both(1 - y, y) if y.ndim == 1 else y, self.columns)
         if self.values.ndim == 1 or self._is_indicator:
             return y
-        with np.errstate(over="ignore"):  # in rows that are refused
-            total = y @ np.ones(y.shape[1])
-        if not (y.min() >= 0 and np.abs(total - 1).max() <= sum_tolerance(self.values.dtype)):
-            check_y(self.values, "y_true")
-            check_probabilities(self.values, distributions=True, name="y_true")
+        total = _row_sums(y)
+        if not (smallest(y) >= 0 and largest(abs(total - 1)) <= self._tolerance):
+            values = in_host_memory(self.values)
+            check_y(values, "y_true")
+            check_probabilities(values, distributions=True, name="y_true")
         off = is_off_one(total, y.shape[1])
-        return y / np.where(off, total, 1)[:, None] if off.any() else y
+        xp = namespace(y)
+        return y / xp.where(off, total, 1.0)[:, None] if xp.any(off) else y
+
+    @cached_property
+    def _tolerance(self) -> float:
+        """How far from 1 rows may sum."""
+        return max(SUM_TOLERANCE, epsilon(self.values))
 
     def _t(self, rows: slice) -> NDArray:
         y = self.distribution(rows)
         if not (self.weighted or self.smoothing):
             return y
-        return self._fold.of_distributions(y.copy().T).T
+        return self._fold.of_distributions(copied(y.T)).T
 
     def entropy(self, own: Predictions, rows: slice) -> NDArray:
         """Loss of each row when the targets themselves are what was predicted."""
@@ -477,11 +562,12 @@ class Distributions(ClassTargets):
 
     def weight(self, rows: slice) -> NDArray:
         """Mean weight of the classes of each row."""
-        return self.distribution(rows) @ self._fold.weights
+        y = self.distribution(rows)
+        return y @ beside(self._fold.weights, y)
 
     def column_mass(self, sample_weight: NDArray | None) -> NDArray:
         """Mass of each class, by weight."""
-        return _column_mass(self.distribution, self.values.shape, sample_weight)
+        return _column_mass(self.distribution, self.values, sample_weight)
 
 
 class Outputs(MetricTargets):
@@ -492,11 +578,12 @@ class Outputs(MetricTargets):
     """
 
     def _y(self, rows: slice) -> NDArray:
-        y = self.values[rows]
-        if not (y.min() >= 0 and y.max() <= 1):
-            check_y(self.values, "y_true")
-            check_probabilities(self.values, distributions=False, name="y_true")
-        return in_order(y.astype(np.float64, copy=False), self.columns)
+        y = self._read(rows)
+        if not (smallest(y) >= 0 and largest(y) <= 1):
+            values = in_host_memory(self.values)
+            check_y(values, "y_true")
+            check_probabilities(values, distributions=False, name="y_true")
+        return columns(y, self.columns)
 
     def _share(self, rows: slice) -> NDArray | float:
         """Return what each label of a row counts, a number or shape (r,)."""
@@ -512,7 +599,7 @@ class Outputs(MetricTargets):
 
     def _both(self, rows: slice, fold: OutputFold) -> tuple[NDArray, NDArray]:
         """Mass of what holds and of what does not, 1/K of each label."""
-        t, u = fold.of_outputs(np.array(self._y(rows).T), self._share(rows))
+        t, u = fold.of_outputs(copied(self._y(rows).T), self._share(rows))
         return t.T, u.T
 
     def loss(self, predictions: Predictions, rows: slice) -> NDArray:
@@ -549,24 +636,24 @@ class Outputs(MetricTargets):
     def weight(self, rows: slice) -> NDArray:
         """Mean weight of the labels of each row."""
         t, u = self._both(rows, replace(self._fold, smoothing=0.0))
-        return t.sum(axis=1) + u.sum(axis=1)
+        return sums(t, axis=1) + sums(u, axis=1)
 
     def column_mass(self, sample_weight: NDArray | None) -> NDArray:
         """Mass of each label, by weight."""
         return self._mass(self._y, sample_weight)
 
     def _mass(self, y: Callable[[slice], NDArray], sample_weight: NDArray | None) -> NDArray:
-        return _column_mass(y, (len(self.values), self.n_classes), sample_weight)
+        return _column_mass(y, self.values, sample_weight)
 
 
 class OneVsRest(Outputs):
     """Labels as positions in `classes`, one against the rest; class weights are those of rows."""
 
     def _y(self, rows: slice) -> NDArray:
-        return _one_hot(self.values[rows], self.n_classes)
+        return _one_hot(self.values[rows], self.n_classes, self.like)
 
     def _share(self, rows: slice) -> NDArray | float:
-        return super()._share(rows) * self._weights[self.values[rows]]
+        return beside(super()._share(rows) * self._weights[self.values[rows]], self.like)
 
     def _prepare(self, class_weight: ClassWeight, sample_weight: NDArray | None) -> None:
         self._fold = OutputFold(self.smoothing)
@@ -579,25 +666,32 @@ class OneVsRest(Outputs):
         return mass_of_labels(self.values, sample_weight, self.n_classes)
 
 
-def _one_hot(codes: NDArray, n_classes: int) -> NDArray:
-    return (codes[:, None] == np.arange(n_classes)).astype(np.float64)
+def _one_hot(codes: NDArray, n_classes: int, like: Any) -> NDArray:
+    """Return zeros and ones, shape (r, n_classes), of the library of an array."""
+    codes = beside(codes.astype(np.int64), like)
+    classes = beside(np.arange(n_classes), like)
+    return as_type(codes[:, None] == classes[None, :], np.float64)
 
 
 def _log_of_targets(y: NDArray) -> NDArray:
     """Return log y, and 0 where y is 0, which its mass does away with."""
-    return np.log(np.where(y > 0, y, 1))
+    xp = namespace(y)
+    found: NDArray = xp.log(xp.where(y > 0, y, 1.0))
+    return found
 
 
 def times(weights: NDArray, losses: NDArray) -> NDArray:
     """Return weights * losses, and 0 where a weight is 0, of an infinite loss too."""
     with np.errstate(over="ignore", invalid="ignore"):
         products = weights * losses
-    products[weights == 0] = 0
-    return products
+    found: NDArray = namespace(products).where(weights == 0, 0.0, products)
+    return found
 
 
 def _cross_entropy(t: NDArray, log_p: NDArray) -> NDArray:
     """Return -sum_k t_k * log(p_k) of each row, in place of log_p; 0 * log(0) is 0."""
+    if not isinstance(t, np.ndarray):
+        return 0 - sums(times(t, log_p), axis=1)
     ones = np.ones(t.shape[1])
     with np.errstate(over="ignore", invalid="ignore"):
         terms = np.multiply(t, log_p, out=log_p)
@@ -609,20 +703,22 @@ def _cross_entropy(t: NDArray, log_p: NDArray) -> NDArray:
 
 
 def _column_mass(
-    y: Callable[[slice], NDArray], shape: tuple[int, ...], sample_weight: NDArray | None
+    y: Callable[[slice], NDArray], values: NDArray, sample_weight: NDArray | None
 ) -> NDArray:
     def one(rows: slice) -> NDArray:
-        return mass_of_columns(y(rows), None if sample_weight is None else sample_weight[rows])
+        weights = None if sample_weight is None else sample_weight[rows]
+        return in_host_memory(mass_of_columns(y(rows), weights))
 
-    return np.sum(by_blocks(shape, one), axis=0)
+    return np.sum(by_blocks(values, one), axis=0)
 
 
 def is_indicator(y: NDArray) -> bool:
     """Whether a matrix holds zeros and ones only."""
-    return y.dtype.kind in "biuf" and all(
-        ((y[start:stop] == 0) | (y[start:stop] == 1)).all()
-        for start, stop in blocks(len(y), max(1, _BLOCK // y.shape[1]))
-    )
+    if isinstance(y, np.ndarray) and y.dtype.kind not in "biuf":
+        return False
+    xp = namespace(y)
+    some = (y[rows, ...] for rows in spans_of(y))
+    return all(bool(xp.all((part == 0) | (part == 1))) for part in some)
 
 
 def read_targets(
@@ -659,7 +755,7 @@ def read_targets(
     options = class_weight, label_smoothing, sample_weight
     names = column_names(y_true)
     # Floats are checked when they are used.
-    lazily = (
+    lazily = is_computed_with(y_true) or (
         isinstance(y_true, np.ndarray)
         and not isinstance(y_true, (np.matrix, np.ma.MaskedArray))
         and y_true.ndim == 2
@@ -669,7 +765,7 @@ def read_targets(
     )
     y = y_true if lazily and y_true.shape[1] > 1 else check_y(y_true, "y_true")
     if y.ndim == 2:
-        if y.dtype.kind not in "iuf":
+        if isinstance(y, np.ndarray) and y.dtype.kind not in "iuf":
             y, _ = check_probabilities(y, distributions=False, name="y_true")
         kind = Distributions if loss == "categorical" else Outputs
         classes, columns = _columns(
@@ -793,7 +889,7 @@ def _codes(y: NDArray, classes: NDArray) -> NDArray:
     def one(rows: slice) -> None:
         codes[rows] = np.searchsorted(classes, y[rows])
 
-    by_blocks(y.shape, one)
+    by_blocks(y, one)
     return codes
 
 
