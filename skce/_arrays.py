@@ -41,6 +41,13 @@ def as_type(array: Any, dtype: DTypeLike) -> Any:
     return xp.astype(array, getattr(xp, np.dtype(dtype).name), copy=False)
 
 
+def product(A: Any, B: Any) -> Any:
+    """Return A B, in the type of B: only NumPy multiplies matrices of two types."""
+    if isinstance(A, np.ndarray):
+        return A @ B
+    return namespace(A).astype(A, B.dtype, copy=False) @ B
+
+
 def sums(A: Any, axis: int, dtype: DTypeLike | None = None) -> Any:
     """Return the sums of A along an axis."""
     if isinstance(A, np.ndarray):

@@ -232,7 +232,7 @@ class Allocated:
 def on_a_device(request, monkeypatch):
     """Give a function that makes arrays which are, or count as, on another device."""
     xp, put = pytest.importorskip(request.param), None
-    small = replace(DEFAULT, part_bytes=4000, device_rows=128, worth_device=0)
+    small = replace(DEFAULT, part_bytes=4000, device_rows=128, worth_device=0, few_bytes=0)
     monkeypatch.setattr(LinearModel, "_costs", small)
     with ExitStack() as stack:
         stack.enter_context(config_context(array_api_dispatch=True))
@@ -273,12 +273,13 @@ def test_sums_on_a_device_lead_to_the_same_optimum(kind, dtype, far, on_a_device
     rng = np.random.default_rng(0)
     X = (problem[0] + far * np.arange(10)).astype(dtype)
     y, more = TARGETS[of](problem[1], rng)
-    params = {**params, **more}
+    params = {**params, **more, "tol": 1e-9 if dtype == np.float64 else 1e-5}
     weights = rng.uniform(0, 2, len(y))
     same = SoftmaxClassifier(**params).fit(X, y, weights)
     clf = SoftmaxClassifier(**params).fit(*map(on_a_device, (X, y, weights)))
     assert isinstance(clf.coef_, type(on_a_device(X)))
-    assert clf.optimize_result_.fun == pytest.approx(same.optimize_result_.fun, rel=1e-9)
+    close = 1e-12 if dtype == np.float64 else 1e-6
+    assert clf.optimize_result_.fun == pytest.approx(same.optimize_result_.fun, rel=close)
     if not (far and kind == "L-BFGS"):  # whose last line searches follow rounding
         assert clf.optimize_result_.passes <= 1.05 * same.optimize_result_.passes + 3
 

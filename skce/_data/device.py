@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .._array_api import Elsewhere, Place, exact_products
-from .._arrays import as_type
+from .._arrays import as_type, product
 from .._costs import Costs
 from .._rows import Rows
 from .._targets.mass import Targets
@@ -58,7 +58,7 @@ class _RowsThere:
     def back_squares(self, R: Any, mean: Any) -> Any:
         """Return R (X - mean)^2."""
         Z = self.values if mean is None else self.values - mean
-        return R @ Z**2
+        return product(R, Z**2)
 
     def moments(self, share: Any) -> tuple[Any, Any]:
         """Return the sums of the columns, and of their squares, of rows times their share."""

@@ -21,6 +21,7 @@ from .._arrays import (
     in_flat,
     in_memory_order,
     namespace,
+    product,
     sum_of_products,
     taken,
     with_at,
@@ -90,7 +91,9 @@ class HardBlock(TargetBlock):
     def dot(self, d: NDArray) -> NDArray:
         """Return sum_k t_k * d_k for each row."""
         total: NDArray = self.on * at(d, self.at_reference)
-        return total if self.background is None else total + self.weight * (self.background @ d)
+        return (
+            total if self.background is None else total + self.weight * product(self.background, d)
+        )
 
     def subtract_others(self, g: NDArray) -> NDArray:
         """Return g less what all classes get, in place of g."""
