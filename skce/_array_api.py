@@ -221,9 +221,10 @@ def elsewhere(X: Any) -> Elsewhere | None:
     return there if isinstance(there, Elsewhere) and there.computes else None
 
 
-def in_host_memory(array: Any) -> NDArray:
-    """Return an array of any library in host memory."""
-    return array if isinstance(array, np.ndarray) else _in_host_memory(array, _compat_of(array))
+def in_host_memory(array: Any) -> Any:
+    """Return an array of any library in host memory, and what is no array as it is."""
+    is_foreign = hasattr(array, "__dlpack__") and not isinstance(array, (np.ndarray, np.generic))
+    return _in_host_memory(array, _compat_of(array)) if is_foreign else array
 
 
 def on_host(array: Any) -> Any:
@@ -285,7 +286,9 @@ def computes_in_numpy(method: Callable[..., Any]) -> Callable[..., Any]:
     def computed(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
         place, own = place_of(X), _foreign(self)
         if place is None and not own and _are_numpy_s(*args, *kwargs.values()):
-            return method(self, X, *args, **kwargs)
+            found = method(self, X, *args, **kwargs)
+            # Of rows on a device, which cross-validation hands on.
+            return found if elsewhere(X) is None else in_host_memory(found)
         if hasattr(self, "intercept_"):
             _check_same_place(self, place, method.__name__)
         model = copy(self)

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn import config_context
+from sklearn import clone, config_context
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 
@@ -456,3 +456,28 @@ def test_the_setting_of_tf32_is_restored():
                 assert getattr(matmul, name) == before
     finally:
         setattr(matmul, name, own)
+
+
+@pytest.mark.parametrize("on_a_device", ["torch", "array_api_strict"], indirect=True)
+@pytest.mark.parametrize(
+    ("kind", "params"),
+    [
+        ("labels", {}),
+        ("labels", {"scoring": "accuracy"}),
+        ("labels", {"scoring": "neg_log_loss", "loss": "binary"}),
+        ("strings", {"scoring": "balanced_accuracy"}),
+        ("soft", {}),
+        ("multilabel", {}),
+    ],
+)
+def test_cross_validation_on_a_device(kind, params, on_a_device, problem):
+    X, (y, more) = problem[0], TARGETS[kind](problem[1], np.random.default_rng(0))
+    model = SoftmaxClassifierCV(Cs=[0.01, 1.0], cv=3, **params, **more)
+    given = y if kind == "strings" else on_a_device(y)
+    there = on_a_device(X)
+    clf = clone(model).fit(there, given)
+    same = model.fit(X, y)
+    assert clf.C_ == same.C_
+    scores = to_numpy(clf.scores_) if not isinstance(clf.scores_, dict) else clf.scores_
+    assert_allclose(scores, same.scores_, rtol=1e-3)
+    assert clf.score(there, given) == pytest.approx(same.score(X, y), rel=1e-3)
