@@ -1,8 +1,35 @@
-"""Standard errors, tests and intervals for the coefficients of a fit."""
+"""Standard errors, tests and intervals for the coefficients of a fit.
+
+`coef_summary` is the table that statistics packages print after a logistic regression, with the
+covariance of the model, a robust one, or one for groups of rows; `bootstrap` gives intervals where
+these do not hold, and `FirthClassifier` fits few rows and separated classes.
+"""
 
 from ._covariance import coef_cov
+from ._bootstrap import BootstrapResult, bootstrap
+from ._effects import average_marginal_effects
 from ._fit import InferenceWarning
+from ._statistics import (
+    ChiSquareResult,
+    FitStatistics,
+    fit_statistics,
+    likelihood_ratio_test,
+    wald_test,
+)
 from ._summary import coef_summary
 from ._table import Table
 
-__all__ = ["InferenceWarning", "Table", "coef_cov", "coef_summary"]
+__all__ = [
+    "BootstrapResult",
+    "ChiSquareResult",
+    "FitStatistics",
+    "InferenceWarning",
+    "Table",
+    "average_marginal_effects",
+    "bootstrap",
+    "coef_cov",
+    "coef_summary",
+    "fit_statistics",
+    "likelihood_ratio_test",
+    "wald_test",
+]

@@ -90,7 +90,7 @@ def covariance_of(fit: Fit, cov: str, groups: ArrayLike | None) -> Covariance:
     refuse_without_theory(fit)
     is_counts = fit.is_counts()
     kind = _kind(cov, groups, is_counts)
-    codes = None if groups is None else _codes(groups, fit.objective.data.n_rows)
+    codes = None if groups is None else codes_of_groups(groups, fit.objective.data.n_rows)
     H = fit.information()
     factor = factorise(fit, H + np.diag(fit.penalty_hessian()))
     n_observations = fit.n_observations(is_counts)
@@ -119,7 +119,7 @@ def _kind(cov: str, groups: ArrayLike | None, is_counts: bool) -> str:
     return "model" if is_counts else "robust"
 
 
-def _codes(groups: ArrayLike, n_rows: int) -> NDArray:
+def codes_of_groups(groups: ArrayLike, n_rows: int) -> NDArray:
     """Return the number of the group of each row."""
     array = np.asarray(to_numpy(groups, "groups"))
     if array.shape != (n_rows,):

@@ -199,7 +199,7 @@ def read_fit(estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | No
     """
     names = None
     if hasattr(estimator, "steps"):
-        X, names, estimator = _through_steps(estimator, X)
+        X, names, estimator = through_steps(estimator, X)
     if not isinstance(estimator, LinearModel):
         raise TypeError(
             "estimator must be a fitted classifier of skce, or a pipeline that ends with one, got "
@@ -231,7 +231,7 @@ def read_fit(estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | No
     return Fit(estimator, objective, features, theta)
 
 
-def _through_steps(pipeline: Any, X: Any) -> tuple[Any, Any, Any]:
+def through_steps(pipeline: Any, X: Any) -> tuple[Any, Any, Any]:
     """Return X as the last step of a pipeline gets it, with its names, and that step."""
     names, first = None, pipeline[:-1]
     if len(first.steps):
@@ -331,6 +331,11 @@ def refuse_without_theory(fit: Fit) -> None:
                 f"{fit.features[j]!r}, class {fit.outputs[k]!r}): there they have no normal "
                 "distribution. Use skce.inference.bootstrap, or fit without bounds."
             )
+    refuse_without_optimum(fit)
+
+
+def refuse_without_optimum(fit: Fit) -> None:
+    """Refuse fits whose coefficients are infinite."""
     never, always = certain(fit.objective)
     if (never | always).any():
         k = int((never | always).argmax())
