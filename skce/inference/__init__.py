@@ -8,7 +8,9 @@ these do not hold, and `FirthClassifier` fits few rows and separated classes.
 from ._covariance import coef_cov
 from ._bootstrap import BootstrapResult, bootstrap
 from ._effects import average_marginal_effects
+from ._firth import FirthClassifier
 from ._fit import InferenceWarning
+from ._profile import profile_summary
 from ._statistics import (
     ChiSquareResult,
     FitStatistics,
@@ -22,6 +24,7 @@ from ._table import Table
 __all__ = [
     "BootstrapResult",
     "ChiSquareResult",
+    "FirthClassifier",
     "FitStatistics",
     "InferenceWarning",
     "Table",
@@ -31,5 +34,6 @@ __all__ = [
     "coef_summary",
     "fit_statistics",
     "likelihood_ratio_test",
+    "profile_summary",
     "wald_test",
 ]

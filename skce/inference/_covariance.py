@@ -111,7 +111,9 @@ def _kind(cov: str, groups: ArrayLike | None, is_counts: bool) -> str:
     if cov == "cluster" and groups is None:
         raise ValueError("cov='cluster' needs groups, the group of each row.")
     if cov in ("model", "robust") and groups is not None:
-        raise ValueError(f"groups are for cov='cluster', but cov is {cov!r}: leave one of them out.")
+        raise ValueError(
+            f"groups are for cov='cluster', but cov is {cov!r}: leave one of them out."
+        )
     if cov != "auto":
         return cov
     if groups is not None:

@@ -59,7 +59,7 @@ def derivatives(z: NDArray, form: str) -> tuple[NDArray, NDArray]:
 def effects(
     block: Block, loss: Loss, W: NDArray, b: NDArray, in_variables: InVariables, form: str
 ) -> tuple[NDArray, NDArray]:
-    """Sums of the first derivatives, and of the second times each variable, of weighted rows."""
+    """Return sums of the first derivatives, and of the second times each variable, of weighted rows."""
     del loss
     X, s = block.X.dense(), block.weights.astype(np.float64)
     first, second = derivatives(W @ X.T + b[:, None], form)

@@ -1,8 +1,8 @@
 """A fit, and the rows that it was made of: what every function here begins with.
 
-Coefficients are matrices of shape (K, d): a row for each output, the intercept last if there is one.
-Vectors and square matrices of all of them go through these row by row. Inside they belong to rows
-as they are read, which may be less a centre; `in_user` takes them to the user's rows.
+Coefficients are matrices of shape (K, d): a row for each output, the intercept last if there is
+one. Vectors and square matrices of all of them go through these row by row. Inside they belong to
+rows as they are read, which may be less a centre; `in_user` takes them to the user's rows.
 """
 
 from __future__ import annotations
@@ -317,8 +317,8 @@ def refuse_without_theory(fit: Fit) -> None:
     penalty, (W, _) = fit.objective.penalty, fit.parts
     if penalty.lasso > 0 and not W.all():
         raise ValueError(
-            f"{np.count_nonzero(W == 0)} of {W.size} coefficients are zero by the L1 penalty: after "
-            "such a selection standard errors do not hold. Use skce.inference.bootstrap, or choose "
+            f"{np.count_nonzero(W == 0)} of {W.size} coefficients are zero by the L1 penalty: "
+            "after such a selection standard errors do not hold. Use skce.inference.bootstrap, or choose "
             "features on some rows, and fit them with C=np.inf to the others."
         )
     if penalty.bounds is not None:
@@ -354,7 +354,9 @@ def refuse_without_optimum(fit: Fit) -> None:
 
 
 def warn_of_many(fit: Fit, effective: float, n_observations: float) -> None:
-    """Warn if there are too many coefficients for the rows."""
+    """Warn if there are too many coefficients for the rows, but for Firth's penalty."""
+    if fit.is_firth:
+        return
     for_each = effective / max(fit.n_free, 1)
     if for_each > _MANY * n_observations:
         warn(

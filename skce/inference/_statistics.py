@@ -13,9 +13,13 @@ from .._checks import check_numbers
 from .._sklearn import validate_params
 from .._warnings import warn
 from ._covariance import COVARIANCE, contrast_matrix, covariance_of
+from ._firth import problem_of, relative_to
 from ._fit import Fit, InferenceWarning, factorise, read_fit, value_gradient
+from ._penalised import maximise
 from ._sums import masses
 
+#: A step of a maximisation that ends it, in standard errors, and steps at most.
+_TOL, _STEPS = 1e-9, 200
 #: What rounding may make of the gain of a restricted fit.
 _ROUNDED = 1e-6
 
@@ -191,9 +195,10 @@ def likelihood_ratio_test(
     ----------
     estimator : estimator
         A classifier of this package that was fitted with ``C=np.inf``, or a pipeline that ends with
-        one.
+        one; or a :class:`FirthClassifier`, whose penalised likelihood is taken.
     restricted : estimator or None
-        The same on fewer features; None for intercepts alone.
+        The same on fewer features; None for intercepts alone, which is all that a
+        :class:`FirthClassifier` is compared with.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Features of `estimator`.
     y : array-like of shape (n_samples,) or (n_samples, n_classes)
@@ -239,6 +244,8 @@ def likelihood_ratio_test(
     '44.15 on 1 degrees of freedom, p = 3.0e-11'
     """
     full = read_fit(estimator, X, y, sample_weight)
+    if full.is_firth:
+        return _penalised_ratio(full, restricted)
     _check_maximum(full, "estimator")
     value, df = log_likelihood(full), full.theta.shape[1] * full.n_free
     if restricted is None:
@@ -271,13 +278,29 @@ def likelihood_ratio_test(
     return ChiSquareResult(statistic, df, float(chi2.sf(statistic, df)))
 
 
+def _penalised_ratio(fit: Fit, restricted: Any) -> ChiSquareResult:
+    """Return twice what Firth's penalised log-likelihood loses if all features have zeros."""
+    if restricted is not None or not fit.objective.layout.fit_intercept:
+        raise ValueError(
+            "A FirthClassifier is compared with its intercepts alone, restricted=None, for its "
+            "penalty depends on the features; profile_summary tests each coefficient."
+        )
+    problem, p = problem_of(fit), fit.objective.layout.n_columns
+    theta = relative_to(fit.theta, problem.reference)
+    is_feature = np.arange(theta.shape[1]) < p
+    free = problem.free & np.tile(~is_feature, len(theta))
+    null = maximise(problem, np.where(is_feature, 0, theta), free, _TOL, _STEPS).point
+    statistic = max(2 * (null.value - problem.at(theta).value), 0.0)
+    df = p * fit.n_free
+    return ChiSquareResult(statistic, df, float(chi2.sf(statistic, df)))
+
+
 def _check_maximum(fit: Fit, name: str) -> None:
     """Check that a fit maximised the likelihood, and nothing else."""
     if fit.is_penalised or fit.is_firth or fit.objective.penalty.bounds is not None:
         raise ValueError(
             f"{name} was fitted with a penalty or bounds, so that its likelihood is not the "
-            "largest: fit it with C=np.inf and without bounds (those of FirthClassifier have "
-            "profile_summary)."
+            "largest: fit it with C=np.inf and without bounds."
         )
 
 
@@ -411,5 +434,7 @@ def _positions(fit: Fit, features: ArrayLike | str | None) -> NDArray:
             raise ValueError(f"features: there is no column {found}, X has {len(fit.features)}.")
         positions.append(found)
     if len(set(positions)) < max(len(positions), 1):
-        raise ValueError(f"features must be different columns, at least one, got {features!r:.100}.")
+        raise ValueError(
+            f"features must be different columns, at least one, got {features!r:.100}."
+        )
     return np.array(positions)

@@ -1,0 +1,185 @@
+"""Maximum of the likelihood, or of Firth's penalised one, with some coefficients held.
+
+The penalised log-likelihood is l + log det(I) / 2, with I the Fisher information of the free
+coefficients: for a categorical loss those of all classes but one, whose logits are zero. Steps are
+those of Fisher scoring, I^-1 times the gradient, halved until the objective falls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+
+from ._fit import Fit, value_gradient
+from ._sums import firth_gradient
+
+#: Halvings of a step.
+_HALVINGS = 30
+#: What rounding may add to the objective.
+_ROUNDING = 1e-13
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is maximised.
+
+    Attributes
+    ----------
+    fit : Fit
+        Of which the rows are taken.
+    is_firth : bool
+        Whether there is Firth's penalty.
+    reference : int or None
+        The class whose logits are zero, for a categorical loss.
+    in_user : bool, default=False
+        Whether coefficients are those of the user's rows, in place of rows as they are read.
+    """
+
+    fit: Fit
+    is_firth: bool
+    reference: int | None
+    in_user: bool = False
+
+    @property
+    def free(self) -> NDArray:
+        """Whether each coefficient is one of a free class, shape (K d,)."""
+        K, d = self.fit.theta.shape
+        return np.repeat(np.arange(K) != (-1 if self.reference is None else self.reference), d)
+
+    def at(self, theta: NDArray) -> Point:
+        """Return what is minimised at coefficients of shape (K, d), and its derivatives."""
+        fit = replace(self.fit, theta=self._as_read(theta))
+        (K, d), free = theta.shape, self.free
+        H = fit.information()
+        if self.is_firth:
+            inverse, log_determinant = _inverse(H[np.ix_(free, free)])
+            whole = np.zeros((K * d, K * d))
+            whole[np.ix_(free, free)] = inverse
+            value, G = fit.sum(firth_gradient, fit.in_variables, whole.reshape(K, d, K, d))
+            value -= log_determinant / 2
+        else:
+            value, RX, R1 = fit.sum(value_gradient)
+            G = RX if d == RX.shape[1] else np.column_stack([RX, R1])
+        centre = fit.objective.data.centre
+        if self.in_user and centre is not None:
+            T = np.eye(d)  # theta as read is theta of the user times T
+            T[:-1, -1] = centre
+            G = G @ T.T
+            H = np.einsum("ij,kjlm,nm->kiln", T, H.reshape(K, d, K, d), T, optimize=True)
+        return Point(theta, float(value), G.ravel(), H.reshape(K * d, -1))
+
+    def _as_read(self, theta: NDArray) -> NDArray:
+        centre = self.fit.objective.data.centre
+        if not self.in_user or centre is None:
+            return theta
+        theta = theta.copy()
+        theta[:, -1] += theta[:, :-1] @ centre.astype(np.float64)
+        return theta
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """Coefficients, and minus the penalised log-likelihood there.
+
+    Attributes
+    ----------
+    theta : ndarray of shape (K, d)
+    value : float
+    gradient : ndarray of shape (K d,)
+    H : ndarray of shape (K d, K d)
+        Fisher information.
+    """
+
+    theta: NDArray
+    value: float
+    gradient: NDArray
+    H: NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """The last point, with the size of the last step in standard errors, and iterations.
+
+    Attributes
+    ----------
+    point : Point
+    distance : float
+    n_iter : int
+    """
+
+    point: Point
+    distance: float
+    n_iter: int
+
+
+def maximise(
+    problem: Problem, theta: NDArray, free: NDArray, tol: float, max_iter: int, verbose: int = 0
+) -> Optimum:
+    """Find the coefficients of the largest penalised likelihood.
+
+    Parameters
+    ----------
+    problem : Problem
+    theta : ndarray of shape (K, d)
+        Start, and what the coefficients that are held have.
+    free : ndarray of bool, shape (K d,)
+        Coefficients that are not held.
+    tol : float
+        Size of a step, in standard errors, that ends it.
+    max_iter : int
+    verbose : int, default=0
+        Whether to print a line for each iteration.
+
+    Returns
+    -------
+    Optimum
+    """
+    point, distance = problem.at(theta), np.inf
+    for n_iter in range(1, max_iter + 1):
+        step, distance = _scoring_step(point, free)
+        if verbose:
+            print(f"{n_iter:4d}  {-point.value:.10g}  {distance:.1e}", flush=True)
+        nearer = _search(problem, point, step)
+        if nearer is None:
+            return Optimum(point, distance, n_iter)
+        point = nearer
+        if distance <= tol:
+            return Optimum(point, distance, n_iter)
+    return Optimum(point, distance, max_iter)
+
+
+def _scoring_step(point: Point, free: NDArray) -> tuple[NDArray, float]:
+    """Return the step of Fisher scoring, and its size in standard errors."""
+    H, g = point.H[np.ix_(free, free)], point.gradient[free]
+    step = np.zeros(len(free))
+    if free.any():
+        root = np.sqrt(np.maximum(np.diag(H), np.finfo(float).tiny))
+        factor = scipy.linalg.cho_factor(H / root / root[:, None])
+        step[free] = -scipy.linalg.cho_solve(factor, g / root) / root
+    return step.reshape(point.theta.shape), float(np.sqrt(max(-step @ point.gradient, 0.0)))
+
+
+def _search(problem: Problem, point: Point, step: NDArray) -> Point | None:
+    """Return the first point along a step, halved until it is no higher; None if there is none."""
+    most = point.value + _ROUNDING * max(1.0, abs(point.value))
+    for _ in range(_HALVINGS):
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                farther = problem.at(point.theta + step)
+        except np.linalg.LinAlgError:  # so far that the information is singular
+            farther = None
+        if farther is not None and farther.value <= most:
+            return farther
+        step = step / 2
+    return None
+
+
+def _inverse(H: NDArray) -> tuple[NDArray, float]:
+    """Return the inverse of a positive matrix, and the logarithm of its determinant."""
+    root = np.sqrt(np.maximum(np.diag(H), np.finfo(float).tiny))
+    lower = scipy.linalg.cholesky(H / root / root[:, None], lower=True)
+    inverse = scipy.linalg.cho_solve((lower, True), np.eye(len(H))) / root / root[:, None]
+    return inverse, float(2 * (np.log(np.diag(lower)) + np.log(root)).sum())
