@@ -5,8 +5,8 @@ covariance of the model, a robust one, or one for groups of rows; `bootstrap` gi
 these do not hold, and `FirthClassifier` fits few rows and separated classes.
 """
 
-from ._covariance import coef_cov
 from ._bootstrap import BootstrapResult, bootstrap
+from ._covariance import coef_cov
 from ._effects import average_marginal_effects
 from ._firth import FirthClassifier
 from ._fit import InferenceWarning

@@ -231,9 +231,9 @@ def bootstrap(
     >>> bootstrap(clf, X, y, n_resamples=50, random_state=0).summary().round(2)
                      estimate  std_error  lower  upper  odds_ratio
     class feature
-    True  x0             0.00       0.09  -0.23   0.02        1.00
-          x1            -1.05       0.42  -1.95  -0.32        0.35
-          intercept      2.41       1.23   0.26   5.06       11.19
+    True  x0             0.00       0.04   0.00   0.07        1.00
+          x1            -0.72       0.34  -1.38  -0.04        0.49
+          intercept      1.49       1.12  -0.55   3.80        4.46
     """
     fit = read_fit(estimator, X, y, sample_weight)
     refuse_without_optimum(fit)

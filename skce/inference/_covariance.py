@@ -270,7 +270,7 @@ def coef_cov(
     >>> X, y = X[:, :2], y == 1
     >>> clf = SoftmaxClassifier(C=np.inf).fit(X, y)
     >>> np.sqrt(np.diag(coef_cov(clf, X, y))).round(3)
-    array([0.245, 0.559, 2.078])
+    array([0.247, 0.638, 2.389])
     """
     fit = read_fit(estimator, X, y, sample_weight)
     L, _, _ = contrast_matrix(fit, reference)

@@ -59,7 +59,7 @@ def derivatives(z: NDArray, form: str) -> tuple[NDArray, NDArray]:
 def effects(
     block: Block, loss: Loss, W: NDArray, b: NDArray, in_variables: InVariables, form: str
 ) -> tuple[NDArray, NDArray]:
-    """Return sums of the first derivatives, and of the second times each variable, of weighted rows."""
+    """Sum the first derivatives of weighted rows, and the second ones times each variable."""
     del loss
     X, s = block.X.dense(), block.weights.astype(np.float64)
     first, second = derivatives(W @ X.T + b[:, None], form)
@@ -137,20 +137,21 @@ def average_marginal_effects(
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.datasets import load_wine
     >>> from skce import SoftmaxClassifier
     >>> from skce.inference import average_marginal_effects
-    >>> X, y = load_iris(return_X_y=True)
-    >>> clf = SoftmaxClassifier(C=np.inf).fit(X[:, :2], y)
-    >>> average_marginal_effects(clf, X[:, :2], y)[["estimate", "std_error"]].round(3)
+    >>> X, y = load_wine(return_X_y=True)
+    >>> X = X[:, [0, 10]]
+    >>> clf = SoftmaxClassifier(C=np.inf).fit(X, y)
+    >>> average_marginal_effects(clf, X, y)[["estimate", "std_error"]].round(3)
                    estimate  std_error
     class feature
-    0     x0         -0.278      0.066
-          x1          0.301      0.079
-    1     x0         -0.073      0.080
-          x1         -0.260      0.088
-    2     x0          0.351      0.053
-          x1         -0.041      0.089
+    0     x0          0.222      0.014
+          x1          0.441      0.093
+    1     x0         -0.275      0.012
+          x1          0.520      0.074
+    2     x0          0.053      0.018
+          x1         -0.961      0.063
     """
     fit = read_fit(estimator, X, y, sample_weight)
     covariance = covariance_of(fit, cov, groups)

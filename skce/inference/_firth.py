@@ -92,7 +92,7 @@ class FirthClassifier(LinearModel):
     >>> X, y = np.array([[1.0], [2.0], [3.0], [4.0]]), [0, 0, 1, 1]
     >>> clf = FirthClassifier().fit(X, y)
     >>> clf.coef_.round(3), clf.intercept_.round(3)
-    (array([[1.263]]), array([-3.158]))
+    (array([[1.31]]), array([-3.275]))
     """
 
     _parameter_constraints: dict = {  # noqa: RUF012

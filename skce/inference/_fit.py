@@ -318,8 +318,8 @@ def refuse_without_theory(fit: Fit) -> None:
     if penalty.lasso > 0 and not W.all():
         raise ValueError(
             f"{np.count_nonzero(W == 0)} of {W.size} coefficients are zero by the L1 penalty: "
-            "after such a selection standard errors do not hold. Use skce.inference.bootstrap, or choose "
-            "features on some rows, and fit them with C=np.inf to the others."
+            "after such a selection standard errors do not hold. Use skce.inference.bootstrap, or "
+            "choose features on some rows, and fit them with C=np.inf to the others."
         )
     if penalty.bounds is not None:
         low, high = penalty.bounds

@@ -96,8 +96,8 @@ def profile_summary(
     >>> profile_summary(clf, X, y)[["estimate", "chi2", "p_value", "lower", "upper"]].round(3)
                      estimate   chi2  p_value   lower  upper
     class feature
-    1     x0            1.118  4.272    0.039   0.051  4.612
-          intercept    -3.914  3.622    0.057 -16.571  0.101
+    1     x0            1.129  3.857    0.050   0.002  6.070
+          intercept    -3.951  3.183    0.074 -21.588  0.302
     """
     fit = read_fit(estimator, X, y, sample_weight)
     _check_maximised(fit)
@@ -152,18 +152,31 @@ def _deviance(problem: Problem, best: Point, place: int) -> Callable[[float, flo
 
     The function takes the value, and the one, of those that it was called with, to start from.
     """
-    known = {float(best.theta.ravel()[place]): best.theta}
+    known = {float(best.theta.ravel()[place]): best}
     free = problem.free.copy()
     free[place] = False
 
     def deviance(value: float, near: float) -> float:
-        theta = known[near].copy()
+        start = known[near]
+        theta = start.theta + (value - near) * _along(start, free, place)
         theta.ravel()[place] = value
-        point = maximise(problem, theta, free, _TOL, _STEPS).point
-        known[value] = point.theta
-        return max(2 * (point.value - best.value), 0.0)
+        try:
+            known[value] = maximise(problem, theta, free, _TOL, _STEPS).point
+        except np.linalg.LinAlgError:  # so far that there is no information
+            return np.inf
+        return max(2 * (known[value].value - best.value), 0.0)
 
     return deviance
+
+
+def _along(point: Point, free: NDArray, place: int) -> NDArray:
+    """Return how the free coefficients follow one that is moved, to first order."""
+    H, move = point.H, np.zeros(len(free))
+    if free.any():
+        root = np.sqrt(np.maximum(np.diag(H)[free], np.finfo(float).tiny))
+        scaled = H[np.ix_(free, free)] / root / root[:, None]
+        move[free] = -np.linalg.solve(scaled, H[free, place] / root) / root
+    return move.reshape(point.theta.shape)
 
 
 def _end(deviance: Callable[[float, float], float], at: float, far: float, q: float) -> float:
@@ -171,9 +184,10 @@ def _end(deviance: Callable[[float, float], float], at: float, far: float, q: fl
     near, root = at, float(np.sqrt(q))
     for _ in range(_DOUBLINGS):
         farther = near + far
-        if deviance(farther, near) >= q:
+        lost = deviance(farther, near)
+        if q <= lost < np.inf:
             break
-        near, far = farther, 2 * far
+        near, far = (near, far / 2) if lost == np.inf else (farther, 2 * far)
     else:
         return float(np.copysign(np.inf, far))
 

@@ -150,17 +150,18 @@ def fit_statistics(
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.datasets import load_wine
     >>> from skce import SoftmaxClassifier
     >>> from skce.inference import fit_statistics
-    >>> X, y = load_iris(return_X_y=True)
+    >>> X, y = load_wine(return_X_y=True)
+    >>> X = X[:, [0, 10]]
     >>> clf = SoftmaxClassifier(C=np.inf).fit(X, y)
     >>> statistics = fit_statistics(clf, X, y)
     >>> round(statistics.log_likelihood, 3), round(statistics.effective_df, 6)
-    (-5.949, 10.0)
+    (-53.632, 6.0)
     >>> clf = SoftmaxClassifier(C=0.01).fit(X, y)
     >>> round(fit_statistics(clf, X, y).effective_df, 3)
-    3.752
+    2.577
     """
     fit = read_fit(estimator, X, y, sample_weight)
     value, null, df = log_likelihood(fit), null_log_likelihood(fit), effective_df(fit)
@@ -240,8 +241,8 @@ def likelihood_ratio_test(
     >>> full = SoftmaxClassifier(C=np.inf).fit(X[:, :2], y == 1)
     >>> fewer = SoftmaxClassifier(C=np.inf).fit(X[:, :1], y == 1)
     >>> test = likelihood_ratio_test(full, fewer, X[:, :2], y == 1, X_restricted=X[:, :1])
-    >>> f"{test.statistic:.2f} on {test.df:.0f} degrees of freedom, p = {test.p_value:.1e}"
-    '44.15 on 1 degrees of freedom, p = 3.0e-11'
+    >>> f"{test.statistic:.2f} on {test.df} degree of freedom, p = {test.p_value:.1e}"
+    '38.36 on 1 degree of freedom, p = 5.9e-10'
     """
     full = read_fit(estimator, X, y, sample_weight)
     if full.is_firth:
@@ -257,7 +258,7 @@ def likelihood_ratio_test(
             )
     else:
         if X_restricted is None:
-            X_restricted = _columns_of(restricted, X)
+            X_restricted = _columns_of(restricted, X, len(full.features))
         fewer = read_fit(restricted, X_restricted, y, sample_weight)
         _check_maximum(fewer, "restricted")
         if fewer.form != full.form:
@@ -304,9 +305,11 @@ def _check_maximum(fit: Fit, name: str) -> None:
         )
 
 
-def _columns_of(estimator: Any, X: Any) -> Any:
-    """Return the columns of a data frame that an estimator was fitted on."""
+def _columns_of(estimator: Any, X: Any, n_features: int) -> Any:
+    """Return the columns of a data frame that an estimator was fitted on, or X if it has as many."""
     names = getattr(estimator, "feature_names_in_", None)
+    if names is None and getattr(estimator, "n_features_in_", None) == n_features:
+        return X
     if names is None or not hasattr(X, "columns"):
         raise ValueError(
             "X_restricted is needed, the features of restricted, unless both estimators were "
@@ -387,7 +390,7 @@ def wald_test(
     >>> clf = SoftmaxClassifier(C=np.inf).fit(X, y)
     >>> test = wald_test(clf, X, y, features="sepal length (cm)")
     >>> f"{test.statistic:.3f} on {test.df} degree of freedom, p = {test.p_value:.3f}"
-    '0.292 on 1 degree of freedom, p = 0.589'
+    '0.275 on 1 degree of freedom, p = 0.600'
     """
     fit = read_fit(estimator, X, y, sample_weight)
     if features is not None and contrasts is not None:

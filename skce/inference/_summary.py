@@ -116,9 +116,9 @@ def coef_summary(
     >>> coef_summary(clf, X, y)[["estimate", "std_error", "z", "odds_ratio"]].round(3)
                      estimate  std_error      z  odds_ratio
     class feature
-    True  length        0.132      0.245  0.541       1.142
-          width        -3.198      0.559 -5.717       0.041
-          intercept     8.091      2.078  3.894    3266.267
+    True  length        0.129      0.247  0.524       1.138
+          width        -3.213      0.638 -5.032       0.040
+          intercept     8.093      2.389  3.387    3270.758
     """
     fit = read_fit(estimator, X, y, sample_weight)
     L, classes, reference = contrast_matrix(fit, reference)
