@@ -306,7 +306,7 @@ def _check_maximum(fit: Fit, name: str) -> None:
 
 
 def _columns_of(estimator: Any, X: Any, n_features: int) -> Any:
-    """Return the columns of a data frame that an estimator was fitted on, or X if it has as many."""
+    """Return the columns of X that an estimator was fitted on: by name, or all."""
     names = getattr(estimator, "feature_names_in_", None)
     if names is None and getattr(estimator, "n_features_in_", None) == n_features:
         return X
