@@ -41,7 +41,15 @@ _OFF = 0.1
 
 
 class InferenceWarning(UserWarning):
-    """What is asked of standard errors does not hold, or not well; the message says why."""
+    """What is asked of standard errors does not hold, or not well; the message says why.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from skce.inference import InferenceWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", InferenceWarning)
+    """
 
 
 @dataclass(frozen=True, eq=False)

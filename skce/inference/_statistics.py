@@ -39,6 +39,19 @@ class FitStatistics(NamedTuple):
         Criteria of Akaike and of Schwarz.
     mcfadden_r2 : float
         One less the ratio of the log-likelihoods.
+
+    See Also
+    --------
+    fit_statistics : The function that returns it.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from skce import SoftmaxClassifier
+    >>> from skce.inference import fit_statistics
+    >>> X, y = load_wine(return_X_y=True)
+    >>> fit_statistics(SoftmaxClassifier(C=0.1).fit(X, y), X, y)._fields[:3]
+    ('n_observations', 'effective_df', 'log_likelihood')
     """
 
     n_observations: float
@@ -56,9 +69,21 @@ class ChiSquareResult(NamedTuple):
     Attributes
     ----------
     statistic : float
+        Not negative.
     df : float
         Degrees of freedom.
     p_value : float
+        Probability of a statistic as large.
+
+    See Also
+    --------
+    wald_test : A function that returns it.
+    likelihood_ratio_test : Another one.
+
+    Examples
+    --------
+    >>> from skce.inference import ChiSquareResult
+    >>> statistic, df, p_value = ChiSquareResult(3.84, 1, 0.05)
     """
 
     statistic: float
