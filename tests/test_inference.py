@@ -173,7 +173,7 @@ def test_small_blocks_add_up_to_the_same(rng, monkeypatch):
     whole = [coef_cov(clf, X, y, **call) for call in calls]
     effects = average_marginal_effects(clf, X, y)
     monkeypatch.setattr("skce.inference._fit._BLOCK", 12 * 7)
-    monkeypatch.setattr("skce.inference._covariance._GROUP_SUMS", 12 * 3)
+    monkeypatch.setattr("skce.inference._sandwich._GROUP_SUMS", 12 * 3)
     for expected, call in zip(whole, calls, strict=True):
         assert_allclose(coef_cov(clf, X, y, **call), expected, rtol=1e-10)
     pd.testing.assert_frame_equal(average_marginal_effects(clf, X, y), effects)

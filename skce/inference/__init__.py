@@ -6,7 +6,6 @@ these do not hold, and `FirthClassifier` fits few rows and separated classes.
 """
 
 from ._bootstrap import BootstrapResult, bootstrap
-from ._covariance import coef_cov
 from ._effects import average_marginal_effects
 from ._firth import FirthClassifier
 from ._fit import InferenceWarning
@@ -18,7 +17,7 @@ from ._statistics import (
     likelihood_ratio_test,
     wald_test,
 )
-from ._summary import coef_summary
+from ._summary import coef_cov, coef_summary
 from ._table import Table
 
 __all__ = [

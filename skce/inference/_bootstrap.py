@@ -19,8 +19,8 @@ from .._classifier import SoftmaxClassifier
 from .._sklearn import StrOptions, validate_params
 from .._targets.mass import Targets
 from .._warnings import warn
-from ._covariance import codes_of_groups, contrast_matrix
 from ._fit import Fit, InferenceWarning, read_fit, refuse_without_optimum, through_steps
+from ._sandwich import codes_of_groups, contrast_matrix
 from ._summary import LEVEL
 from ._table import as_table
 

@@ -5,65 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
+from numpy.typing import ArrayLike
 
-from .._data import Block
-from .._losses import Loss
-from .._losses.categorical import softmax
 from .._sklearn import validate_params
-from ._covariance import COVARIANCE, covariance_of
 from ._fit import read_fit
+from ._sandwich import COVARIANCE, covariance_of
 from ._summary import LEVEL
-from ._sums import InVariables
+from ._sums import effects
 from ._table import as_table, wald_columns
-
-
-def derivatives(z: NDArray, form: str) -> tuple[NDArray, NDArray]:
-    """First and second derivatives of probabilities in the logits.
-
-    One-vs-rest has p_k = q_k / sum_h q_h with q = sigmoid(z), so that d log q_h / dz_h = 1 - q_h;
-    softmax is the same with exp(z) in place of q, and 1 in place of 1 - q_h.
-
-    Parameters
-    ----------
-    z : ndarray of shape (K, r)
-    form : str
-        A key of `OUTPUTS`.
-
-    Returns
-    -------
-    first : ndarray of shape (K, K, r)
-        The probability, and the logit.
-    second : ndarray of shape (K, K, K, r)
-    """
-    K = len(z)
-    one = np.eye(K)[..., None]
-    if form in ("sigmoid", "multilabel"):
-        q = expit(z)
-        slope = q * expit(-z)
-        first = one * slope
-        return first, one[:, :, None] * one[:, None] * (slope * (1 - 2 * q))
-    if form == "softmax":
-        p, a, a_slope = softmax(z), np.ones_like(z), np.zeros_like(z)
-    else:
-        q, a = expit(z), expit(-z)
-        p, a_slope = q / q.sum(axis=0), -q * a
-    left = (one - p) * a  # [k, h] = (1[k = h] - p_h) a_h, which is d log p_k / dz_h
-    first = p[:, None] * left
-    second = first[:, None] * left[:, :, None] - p[:, None, None] * (a[:, None] * first)
-    second += one[None] * (p[:, None] * (one - p) * a_slope)[:, :, None]
-    return first, second
-
-
-def effects(
-    block: Block, loss: Loss, W: NDArray, b: NDArray, in_variables: InVariables, form: str
-) -> tuple[NDArray, NDArray]:
-    """Sum the first derivatives of weighted rows, and the second ones times each variable."""
-    del loss
-    X, s = block.X.dense(), block.weights.astype(np.float64)
-    first, second = derivatives(W @ X.T + b[:, None], form)
-    return (first * s).sum(axis=-1), (second * s) @ in_variables(X)
 
 
 @validate_params(

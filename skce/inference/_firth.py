@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 
 from .._checks import VERBOSE, Number
@@ -17,7 +17,7 @@ from .._linear_model import LinearModel
 from .._sklearn import StrOptions, fit_context
 from .._warnings import warn
 from ._fit import Fit, factorise
-from ._penalised import Problem, maximise
+from ._penalised import maximise, problem_of
 
 
 class FirthClassifier(LinearModel):
@@ -204,14 +204,3 @@ class FirthClassifier(LinearModel):
     @property
     def _l1_share(self) -> float:
         return 0.0
-
-
-def problem_of(fit: Fit, reference: int = 0, *, in_user: bool = False) -> Problem:
-    """Return what a fit maximised, with the logits of a class of a categorical loss at zero."""
-    at_zero: Any = reference if fit.objective.loss.shift_invariant else None
-    return Problem(fit, fit.is_firth, at_zero, in_user)
-
-
-def relative_to(theta: NDArray, reference: int | None) -> NDArray:
-    """Return coefficients less those of a class."""
-    return theta if reference is None else theta - theta[reference]

@@ -8,6 +8,7 @@ those of Fisher scoring, I^-1 times the gradient, halved until the objective fal
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -183,3 +184,14 @@ def _inverse(H: NDArray) -> tuple[NDArray, float]:
     lower = scipy.linalg.cholesky(H / root / root[:, None], lower=True)
     inverse = scipy.linalg.cho_solve((lower, True), np.eye(len(H))) / root / root[:, None]
     return inverse, float(2 * (np.log(np.diag(lower)) + np.log(root)).sum())
+
+
+def problem_of(fit: Fit, reference: int = 0, *, in_user: bool = False) -> Problem:
+    """Return what a fit maximised, with the logits of a class of a categorical loss at zero."""
+    at_zero: Any = reference if fit.objective.loss.shift_invariant else None
+    return Problem(fit, fit.is_firth, at_zero, in_user)
+
+
+def relative_to(theta: NDArray, reference: int | None) -> NDArray:
+    """Return coefficients less those of a class."""
+    return theta if reference is None else theta - theta[reference]

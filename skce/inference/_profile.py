@@ -11,10 +11,9 @@ from scipy.optimize import brentq
 from scipy.stats import chi2
 
 from .._sklearn import validate_params
-from ._covariance import contrast_matrix, covariance_of
-from ._firth import problem_of, relative_to
 from ._fit import Fit, read_fit
-from ._penalised import Point, Problem, maximise
+from ._penalised import Point, Problem, maximise, problem_of, relative_to
+from ._sandwich import contrast_matrix, covariance_of
 from ._summary import LEVEL
 from ._table import as_table
 

@@ -12,10 +12,9 @@ from scipy.stats import chi2
 from .._checks import check_numbers
 from .._sklearn import validate_params
 from .._warnings import warn
-from ._covariance import COVARIANCE, contrast_matrix, covariance_of
-from ._firth import problem_of, relative_to
 from ._fit import Fit, InferenceWarning, factorise, read_fit, value_gradient
-from ._penalised import maximise
+from ._penalised import maximise, problem_of, relative_to
+from ._sandwich import COVARIANCE, contrast_matrix, covariance_of
 from ._sums import masses
 
 #: A step of a maximisation that ends it, in standard errors, and steps at most.
@@ -91,12 +90,12 @@ class ChiSquareResult(NamedTuple):
     p_value: float
 
 
-def log_likelihood(fit: Fit) -> float:
+def _log_likelihood(fit: Fit) -> float:
     """Return minus the sum of the losses."""
     return -float(fit.sum(value_gradient)[0])
 
 
-def null_log_likelihood(fit: Fit) -> float:
+def _null_log_likelihood(fit: Fit) -> float:
     """Return the log-likelihood of the shares of the target mass."""
     t, total = fit.objective.data.sum(masses, len(fit.theta), rows=fit.block_rows)
     value = xlogy(t, t / total).sum()
@@ -105,7 +104,7 @@ def null_log_likelihood(fit: Fit) -> float:
     return float(value)
 
 
-def effective_df(fit: Fit) -> float:
+def _effective_df(fit: Fit) -> float:
     """Return the trace of (H + P)^-1 H over the coefficients that are not at a kink or a bound."""
     H, P = fit.information(), fit.penalty_hessian()
     free = _is_free(fit)
@@ -189,7 +188,7 @@ def fit_statistics(
     2.577
     """
     fit = read_fit(estimator, X, y, sample_weight)
-    value, null, df = log_likelihood(fit), null_log_likelihood(fit), effective_df(fit)
+    value, null, df = _log_likelihood(fit), _null_log_likelihood(fit), _effective_df(fit)
     n = fit.n_observations(fit.is_counts())
     return FitStatistics(
         n_observations=n,
@@ -273,9 +272,9 @@ def likelihood_ratio_test(
     if full.is_firth:
         return _penalised_ratio(full, restricted)
     _check_maximum(full, "estimator")
-    value, df = log_likelihood(full), full.theta.shape[1] * full.n_free
+    value, df = _log_likelihood(full), full.theta.shape[1] * full.n_free
     if restricted is None:
-        less, df = null_log_likelihood(full), df - full.n_free
+        less, df = _null_log_likelihood(full), df - full.n_free
         if not full.objective.layout.fit_intercept:
             raise ValueError(
                 "restricted=None is a fit of intercepts alone, which is no special case of one "
@@ -288,7 +287,7 @@ def likelihood_ratio_test(
         _check_maximum(fewer, "restricted")
         if fewer.form != full.form:
             raise ValueError(f"restricted is a {fewer.form} fit, but estimator a {full.form} one.")
-        less, df = log_likelihood(fewer), df - fewer.theta.shape[1] * fewer.n_free
+        less, df = _log_likelihood(fewer), df - fewer.theta.shape[1] * fewer.n_free
     if df <= 0 or less > value + _ROUNDED * max(1.0, abs(value)):
         raise ValueError(
             f"restricted is no special case of estimator: it has {-df} more coefficients, and a "

@@ -1,4 +1,4 @@
-"""The table of coefficients with their standard errors."""
+"""The table of coefficients with their standard errors, and their covariance."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .._checks import Number
 from .._sklearn import validate_params
-from ._covariance import COVARIANCE, contrast_matrix, covariance_of
 from ._fit import read_fit
+from ._sandwich import COVARIANCE, contrast_matrix, covariance_of
 from ._table import as_table, wald_columns
 
 LEVEL = {"level": [Number(Real, 0, 1, closed="neither")]}
@@ -139,3 +139,74 @@ def coef_summary(
         "n_observations": covariance.n_observations,
     }
     return as_table(index, columns, attrs)
+
+
+@validate_params(
+    {"sample_weight": ["array-like", None], **COVARIANCE}, prefer_skip_nested_validation=True
+)
+def coef_cov(
+    estimator: Any,
+    X: Any,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    cov: str = "auto",
+    groups: ArrayLike | None = None,
+    reference: Any = None,
+) -> NDArray:
+    r"""Covariance matrix of the coefficients of a fit.
+
+    With A the Hessian of what the fit minimised, divided by C, it is :math:`A^{-1} B A^{-1}`. B is
+    the Fisher information for ``cov="model"``, the sum of :math:`\psi_i \psi_i'` over rows for
+    ``cov="robust"``, with :math:`\psi_i` the gradient of a row, and the same with sums of
+    :math:`\psi_i` over groups for ``cov="cluster"``.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted classifier of this package, or a pipeline that ends with one.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Features of the fit.
+    y : array-like of shape (n_samples,) or (n_samples, n_classes)
+        Targets of the fit.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the fit.
+    cov : {"auto", "model", "robust", "cluster"}, default="auto"
+        Which covariance. "auto" is "cluster" if there are groups; else "model" if all target mass,
+        weights included, is whole numbers, which is so for labels and for counts passed as
+        ``Y / m`` with ``sample_weight=m``; else "robust".
+    groups : array-like of shape (n_samples,), default=None
+        The group of each row, for "cluster".
+    reference : label, default=None
+        As in :func:`coef_summary`.
+
+    Returns
+    -------
+    ndarray of shape (n_coefficients, n_coefficients)
+        Rows and columns are in the order of the rows of :func:`coef_summary`: the features of the
+        first class, its intercept, those of the next class.
+
+    Raises
+    ------
+    ValueError
+        As in :func:`coef_summary`.
+
+    See Also
+    --------
+    coef_summary : The table of coefficients with standard errors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from skce import SoftmaxClassifier
+    >>> from skce.inference import coef_cov
+    >>> X, y = load_iris(return_X_y=True)
+    >>> X, y = X[:, :2], y == 1
+    >>> clf = SoftmaxClassifier(C=np.inf).fit(X, y)
+    >>> np.sqrt(np.diag(coef_cov(clf, X, y))).round(3)
+    array([0.247, 0.638, 2.389])
+    """
+    fit = read_fit(estimator, X, y, sample_weight)
+    L, _, _ = contrast_matrix(fit, reference)
+    return covariance_of(fit, cov, groups).contrasts(L)[1]

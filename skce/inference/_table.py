@@ -32,6 +32,7 @@ class Table(dict):
         self.attrs: dict[str, Any] = {}
 
     def __repr__(self) -> str:
+        """Columns side by side, under their names."""
         texts = [
             [name, *(_text(value) for value in np.asarray(values).tolist())]
             for name, values in self.items()

@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .._checks import to_numpy
-from .._sklearn import StrOptions, validate_params
+from .._sklearn import StrOptions
 from ._fit import (
     Factor,
     Fit,
     factorise,
-    read_fit,
     refuse_without_theory,
     warn_of_distance,
     warn_of_many,
@@ -204,74 +203,3 @@ def contrast_matrix(fit: Fit, reference: Any) -> tuple[NDArray, list, Any]:
     L = np.eye(K)
     L[:, r] -= 1
     return np.delete(L, r, axis=0), [label for label in classes if label != reference], reference
-
-
-@validate_params(
-    {"sample_weight": ["array-like", None], **COVARIANCE}, prefer_skip_nested_validation=True
-)
-def coef_cov(
-    estimator: Any,
-    X: Any,
-    y: ArrayLike,
-    sample_weight: ArrayLike | None = None,
-    *,
-    cov: str = "auto",
-    groups: ArrayLike | None = None,
-    reference: Any = None,
-) -> NDArray:
-    r"""Covariance matrix of the coefficients of a fit.
-
-    With A the Hessian of what the fit minimised, divided by C, it is :math:`A^{-1} B A^{-1}`. B is
-    the Fisher information for ``cov="model"``, the sum of :math:`\psi_i \psi_i'` over rows for
-    ``cov="robust"``, with :math:`\psi_i` the gradient of a row, and the same with sums of
-    :math:`\psi_i` over groups for ``cov="cluster"``.
-
-    Parameters
-    ----------
-    estimator : estimator
-        A fitted classifier of this package, or a pipeline that ends with one.
-    X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Features of the fit.
-    y : array-like of shape (n_samples,) or (n_samples, n_classes)
-        Targets of the fit.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the fit.
-    cov : {"auto", "model", "robust", "cluster"}, default="auto"
-        Which covariance. "auto" is "cluster" if there are groups; else "model" if all target mass,
-        weights included, is whole numbers, which is so for labels and for counts passed as
-        ``Y / m`` with ``sample_weight=m``; else "robust".
-    groups : array-like of shape (n_samples,), default=None
-        The group of each row, for "cluster".
-    reference : label, default=None
-        As in :func:`coef_summary`.
-
-    Returns
-    -------
-    ndarray of shape (n_coefficients, n_coefficients)
-        Rows and columns are in the order of the rows of :func:`coef_summary`: the features of the
-        first class, its intercept, those of the next class.
-
-    Raises
-    ------
-    ValueError
-        As in :func:`coef_summary`.
-
-    See Also
-    --------
-    coef_summary : The table of coefficients with standard errors.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn.datasets import load_iris
-    >>> from skce import SoftmaxClassifier
-    >>> from skce.inference import coef_cov
-    >>> X, y = load_iris(return_X_y=True)
-    >>> X, y = X[:, :2], y == 1
-    >>> clf = SoftmaxClassifier(C=np.inf).fit(X, y)
-    >>> np.sqrt(np.diag(coef_cov(clf, X, y))).round(3)
-    array([0.247, 0.638, 2.389])
-    """
-    fit = read_fit(estimator, X, y, sample_weight)
-    L, _, _ = contrast_matrix(fit, reference)
-    return covariance_of(fit, cov, groups).contrasts(L)[1]
