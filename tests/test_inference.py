@@ -1,6 +1,6 @@
 """Standard errors, tests and intervals equal those of statsmodels, of R and of published tables."""
 
-import sys
+import builtins
 from itertools import product
 
 import numpy as np
@@ -260,18 +260,17 @@ def test_reference_by_default_is_a_class_without_a_penalty_and_the_mean_with_one
     assert_allclose(table["estimate"].unstack()[["x0", "x1", "x2"]], penalised.coef_, atol=1e-7)
 
 
-@pytest.mark.parametrize("kind", ["model", "robust"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("form", ["multilabel", "one-vs-rest"])
 def test_labels_of_their_own_are_fits_of_their_own(rng, kind, form):
     X, y = draw(rng)
     indicators = np.eye(3)[y] if form == "one-vs-rest" else rng.integers(2, size=(len(y), 3))
     Y = y if form == "one-vs-rest" else indicators
     clf = plain(loss="binary").fit(X, Y)
-    table, V = coef_summary(clf, X, Y, cov=kind), coef_cov(clf, X, Y, cov=kind).reshape(3, 4, 3, 4)
+    here, there = kinds(kind, rng.integers(15, size=len(y)))
+    table, V = coef_summary(clf, X, Y, **here), coef_cov(clf, X, Y, **here).reshape(3, 4, 3, 4)
     for k in range(3):
-        result = fit_statsmodels(
-            sm.Logit(indicators[:, k], with_constant(X)), **kinds(kind, None)[1]
-        )
+        result = fit_statsmodels(sm.Logit(indicators[:, k], with_constant(X)), **there)
         same_table(table.loc[k], result)
     assert (V[0, :, 1] == 0).all() == (kind == "model")
     if kind == "robust":  # across labels it is what scores of the same rows say
@@ -538,7 +537,7 @@ def test_arguments_are_refused_by_name(rng):
         with pytest.raises((ValueError, TypeError), match=message):
             call()
     two = plain(loss="binary").fit(X, np.eye(3)[y])
-    with pytest.raises(ValueError, match=r"must be None for this fit.*reference of their own"):
+    with pytest.raises(ValueError, match="must be None for this fit"):
         coef_summary(two, X, np.eye(3)[y], reference=1)
 
 
@@ -546,7 +545,14 @@ def test_without_pandas_there_is_a_table_that_prints(rng, monkeypatch):
     X, y = draw(rng, K=2)
     clf = plain().fit(X, y)
     expected = coef_summary(clf, X, y)
-    monkeypatch.setitem(sys.modules, "pandas", None)
+    found = builtins.__import__
+
+    def without(name, globals_=None, *rest):
+        if name == "pandas" and (globals_ or {}).get("__name__") == "skce.inference._table":
+            raise ImportError(name)
+        return found(name, globals_, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
     table = coef_summary(clf, X, y)
     assert [*table] == ["class", "feature", *expected.columns]
     assert_allclose(table["std_error"], expected["std_error"])

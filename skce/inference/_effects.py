@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._sklearn import validate_params
-from ._fit import read_fit
+from ._fit import check_in_range, read_fit
 from ._sandwich import COVARIANCE, covariance_of
 from ._summary import LEVEL
 from ._sums import effects
@@ -106,6 +106,7 @@ def average_marginal_effects(
     covariance = covariance_of(fit, cov, groups)
     (K, d), (W, _) = fit.theta.shape, fit.parts
     first, second = fit.sum(effects, fit.in_variables, fit.form)
+    check_in_range(second)
     total = fit.objective.data.total_weight
     first, second = first / total, second / total
     # The derivative of sum_h first_kh W_hj in coefficient m of output l.

@@ -17,15 +17,20 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._array_api import moved
 from .._classifier import SoftmaxClassifier
-from .._data import Block
 from .._linear_model import LinearModel
-from .._problem import kernels
 from .._problem.certain import certain
 from .._problem.objective import Objective
 from .._solver.stop import Stop
 from .._targets.meaning import check_lengths, check_sample_weight, read_targets
 from .._warnings import warn
-from ._sums import as_they_are, counted, firth_gradient, with_one
+from ._sums import (
+    as_they_are,
+    counted,
+    firth_gradient,
+    information,
+    value_gradient,
+    with_one,
+)
 
 #: Numbers in a block of rows times the coefficients of all outputs.
 _BLOCK = 2**21
@@ -142,11 +147,12 @@ class Fit:
     def information(self) -> NDArray:
         """Return the sum of the Hessians of the losses, shape (K d, K d)."""
         K, d = self.theta.shape
-        own, *between = self.sum(kernels.joint_hessian, self.in_variables, 1.0)
+        own, *between = self.sum(information, self.in_variables)
         H = -between[0] if between else np.zeros((K * d, K * d))
         for k in range(K):
             some = slice(k * d, (k + 1) * d)
             H[some, some] = own[k]
+        check_in_range(H)
         return (H + H.T) / 2
 
     def penalty_hessian(self) -> NDArray:
@@ -183,11 +189,6 @@ class Fit:
         if is_counts:
             return float(data.total_weight)
         return float(sum(np.count_nonzero(block.weights) for block, _ in data.chunks(2**16)))
-
-
-def value_gradient(block: Block, loss: Any, W: NDArray, b: NDArray) -> tuple[Any, ...]:
-    """Return the sum of the losses and its gradients, in float64."""
-    return kernels.slowly(block, loss, W, b[:, None])
 
 
 def read_fit(estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | None) -> Fit:
@@ -247,6 +248,15 @@ def through_steps(pipeline: Any, X: Any) -> tuple[Any, Any, Any]:
         if hasattr(first, "get_feature_names_out"):
             names = first.get_feature_names_out()
     return X, names, pipeline[-1]
+
+
+def check_in_range(sums: NDArray) -> None:
+    """Check that sums of squares of X are numbers."""
+    if not np.isfinite(sums).all():
+        raise ValueError(
+            "X holds values so large that the squares of its columns leave the range of float64: "
+            "check its units."
+        )
 
 
 @dataclass(frozen=True, eq=False)

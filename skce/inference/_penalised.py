@@ -14,8 +14,8 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 
-from ._fit import Fit, value_gradient
-from ._sums import firth_gradient
+from ._fit import Fit
+from ._sums import firth_gradient, value_gradient
 
 #: Halvings of a step.
 _HALVINGS = 30

@@ -181,6 +181,8 @@ def _along(point: Point, free: NDArray, place: int) -> NDArray:
 def _end(deviance: Callable[[float, float], float], at: float, far: float, q: float) -> float:
     """Return where the deviance is q, on the side of `far` from the estimate."""
     near, root = at, float(np.sqrt(q))
+    if not root:
+        return at
     for _ in range(_DOUBLINGS):
         farther = near + far
         lost = deviance(farther, near)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .._checks import to_numpy
+from .._checks import naming, to_numpy
 from .._sklearn import StrOptions
 from ._fit import (
     Factor,
     Fit,
+    check_in_range,
     factorise,
     refuse_without_theory,
     warn_of_distance,
@@ -100,6 +101,7 @@ def covariance_of(fit: Fit, cov: str, groups: ArrayLike | None) -> Covariance:
         (B,) = fit.sum(score_squares, fit.in_variables, _of_penalty(fit), runs=None)
     else:
         B = _squares_of_groups(fit, codes)
+    check_in_range(B)
     matrix = factor.solve(factor.solve(B).T)
     matrix = (matrix + matrix.T) / 2
     warn_of_distance(fit, factor, np.sqrt(np.diag(matrix)))
@@ -122,7 +124,8 @@ def _kind(cov: str, groups: ArrayLike | None, is_counts: bool) -> str:
 
 def codes_of_groups(groups: ArrayLike, n_rows: int) -> NDArray:
     """Return the number of the group of each row."""
-    array = np.asarray(to_numpy(groups, "groups"))
+    with naming("groups", None):
+        array = np.asarray(to_numpy(groups, "groups"))
     if array.shape != (n_rows,):
         raise ValueError(
             f"groups must have shape ({n_rows},), a group for each row, but has {array.shape}."
@@ -157,11 +160,15 @@ def _squares_of_groups(fit: Fit, codes: NDArray) -> NDArray:
             row += len(block.weights)
             some = (of_row >= 0) & (of_row < len(sums)) & (block.weights > 0)
             if some.any():
-                np.add.at(sums, of_row[some], scores(block, *arguments, of_penalty)[some])
+                with np.errstate(over="ignore", invalid="ignore"):
+                    np.add.at(sums, of_row[some], scores(block, *arguments, of_penalty)[some])
                 seen[of_row[some] + first] = True
                 n_rows += int(np.count_nonzero(some))
-        B += sums.T @ sums
-    n_groups, n_parameters = np.count_nonzero(seen), fit.theta.shape[1] * fit.n_free
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
+            B += sums.T @ sums
+    n_groups, n_parameters = np.count_nonzero(seen), fit.theta.shape[1]
+    if fit.objective.loss.shift_invariant:  # with the others each output is a fit of its own
+        n_parameters *= fit.n_free
     if n_rows <= n_parameters or n_groups < 2:
         raise ValueError(
             f"cov='cluster' needs more rows of positive weight ({n_rows}) than coefficients "
@@ -179,27 +186,33 @@ def contrast_matrix(fit: Fit, reference: Any) -> tuple[NDArray, list, Any]:
     reference : label, "mean" or None
     """
     K, classes = len(fit.theta), fit.classes
-    softmax = fit.form == "softmax"
-    if reference is None:
-        reference = classes[0] if softmax and not fit.is_penalised else "mean"
-        if not softmax:
-            return np.eye(K), fit.outputs, classes[0] if fit.form == "sigmoid" else None
-    is_class = reference in classes
-    if softmax and not is_class and reference == "mean":
-        return np.eye(K) - 1 / K, classes, "mean"
-    if not is_class or fit.form not in ("softmax", "sigmoid"):
-        ways = f"one of the classes {classes}" if softmax else "None"
-        ways = f"one of the classes {classes}" if fit.form == "sigmoid" else ways
-        ways += ", 'mean' or None" if softmax else ""
-        raise ValueError(
-            f"reference must be {ways} for this fit, got {reference!r:.100}. Labels that can hold "
-            "together, and classes of one-vs-rest, each have a reference of their own."
-            if fit.form in ("multilabel", "one-vs-rest")
-            else f"reference must be {ways}, got {reference!r:.100}."
-        )
-    r = classes.index(reference)
+    if fit.form in ("multilabel", "one-vs-rest"):
+        if reference is not None:
+            raise ValueError(
+                f"reference must be None for this fit, got {reference!r:.100}: labels that can "
+                "hold together, and classes of one-vs-rest, each have a reference of their own."
+            )
+        return np.eye(K), classes, None
+    places = {label: k for k, label in enumerate(classes)}
+    if fit.form == "softmax":
+        is_mean = isinstance(reference, str) and reference == "mean" and "mean" not in places
+        if is_mean or (reference is None and fit.is_penalised):
+            return np.eye(K) - 1 / K, classes, "mean"
+    r = 0 if reference is None else _place(places, reference, fit.form)
     if fit.form == "sigmoid":
-        return np.array([[1.0 if r == 0 else -1.0]]), [classes[1 - r]], reference
+        return np.array([[1.0 if r == 0 else -1.0]]), [classes[1 - r]], classes[r]
     L = np.eye(K)
     L[:, r] -= 1
-    return np.delete(L, r, axis=0), [label for label in classes if label != reference], reference
+    return np.delete(L, r, axis=0), classes[:r] + classes[r + 1 :], classes[r]
+
+
+def _place(places: dict[Any, int], reference: Any, form: str) -> int:
+    """Return the position of a class."""
+    try:
+        return places[reference]
+    except (KeyError, TypeError):  # what cannot be a key
+        mean = ", 'mean'" if form == "softmax" else ""
+        raise ValueError(
+            f"reference must be one of the classes {list(places)}{mean} or None, got "
+            f"{reference!r:.100}."
+        ) from None

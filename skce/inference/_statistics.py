@@ -9,13 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import xlogy
 from scipy.stats import chi2
 
-from .._checks import check_numbers
+from .._checks import check_numbers, naming, to_numpy
 from .._sklearn import validate_params
 from .._warnings import warn
-from ._fit import Fit, InferenceWarning, factorise, read_fit, value_gradient
+from ._fit import Fit, InferenceWarning, factorise, read_fit
 from ._penalised import maximise, problem_of, relative_to
 from ._sandwich import COVARIANCE, contrast_matrix, covariance_of
-from ._sums import masses
+from ._sums import masses, value_gradient
 
 #: A step of a maximisation that ends it, in standard errors, and steps at most.
 _TOL, _STEPS = 1e-9, 200
@@ -449,9 +449,11 @@ def _positions(fit: Fit, features: ArrayLike | str | None) -> NDArray:
     """Return the positions of features."""
     if features is None:
         return np.arange(len(fit.features))
-    positions = []
-    for feature in np.atleast_1d(np.asarray(features)).tolist():
-        found = fit.features.index(feature) if feature in fit.features else feature
+    positions, places = [], {name: j for j, name in enumerate(fit.features)}
+    with naming("features", None):
+        given = np.atleast_1d(np.asarray(to_numpy(features, "features"))).tolist()
+    for feature in given:
+        found = places.get(feature, feature) if isinstance(feature, str) else feature
         if isinstance(found, bool) or not isinstance(found, int):
             raise ValueError(
                 f"features must be names or positions of columns of X, got {feature!r:.100}; the "

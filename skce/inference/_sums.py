@@ -11,6 +11,7 @@ from scipy.special import expit
 from .._data import Block
 from .._losses import Loss
 from .._losses.categorical import softmax
+from .._problem import kernels
 
 InVariables = Callable[[NDArray], NDArray]
 
@@ -40,6 +41,21 @@ def masses(block: Block, n_outputs: int) -> tuple[NDArray, NDArray]:
     return t.sum(axis=1, dtype=np.float64), total
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite is refused
+def information(
+    block: Block, loss: Loss, W: NDArray, b: NDArray, in_variables: InVariables
+) -> tuple[NDArray, ...]:
+    """Sum of the Hessians, as `joint_hessian` has it."""
+    return kernels.joint_hessian(block, loss, W, b, in_variables, 1.0)
+
+
+def value_gradient(
+    block: Block, loss: Loss, W: NDArray, b: NDArray
+) -> tuple[float, NDArray, NDArray]:
+    """Sum of the losses, and its gradients, in float64."""
+    return kernels.slowly(block, loss, W, b[:, None])
+
+
 def scores(
     block: Block,
     loss: Loss,
@@ -67,6 +83,7 @@ def scores(
     return S
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def score_squares(
     block: Block,
     loss: Loss,
@@ -164,6 +181,7 @@ def derivatives(z: NDArray, form: str) -> tuple[NDArray, NDArray]:
     return first, second
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def effects(
     block: Block, loss: Loss, W: NDArray, b: NDArray, in_variables: InVariables, form: str
 ) -> tuple[NDArray, NDArray]:
