@@ -11,9 +11,11 @@ import statsmodels.api as sm
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
+from sklearn import config_context
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
 
 from skce import SoftmaxClassifier, SoftmaxClassifierCV
 from skce.dask import SoftmaxClassifier as DaskClassifier
@@ -177,6 +179,23 @@ def test_small_blocks_add_up_to_the_same(rng, monkeypatch):
     for expected, call in zip(whole, calls, strict=True):
         assert_allclose(coef_cov(clf, X, y, **call), expected, rtol=1e-10)
     pd.testing.assert_frame_equal(average_marginal_effects(clf, X, y), effects)
+
+
+def test_arrays_of_another_library_have_errors_too(rng):
+    xp = pytest.importorskip("array_api_strict")
+    X, y = draw(rng)
+    clf, groups = SoftmaxClassifier(C=np.inf).fit(X, y), rng.integers(9, size=len(y))
+    expected = coef_summary(clf, X, y, groups=groups)
+    firth = FirthClassifier().fit(X, y)
+    with config_context(array_api_dispatch=True):
+        there = SoftmaxClassifier(C=np.inf).fit(xp.asarray(X), xp.asarray(y))
+        rows = xp.asarray(X), xp.asarray(y)
+        table = coef_summary(there, *rows, groups=groups)
+        pd.testing.assert_frame_equal(table, expected)
+        assert bootstrap(there, *rows, n_resamples=2, random_state=0).samples.shape == (2, 8)
+        same = FirthClassifier().fit(*rows)
+        assert isinstance(same.coef_, type(rows[0]))
+        assert_allclose(np.asarray(same.coef_), firth.coef_)
 
 
 # ------------------------------------------------------------------- weights, and targets of any form
@@ -735,6 +754,25 @@ def test_firth_of_any_form(rng, loss):
     multi = FirthClassifier(loss="binary", fit_intercept=False).fit(X, np.eye(3)[y])
     assert multi.intercept_.tolist() == [0, 0, 0]
     assert coef_summary(multi, X, np.eye(3)[y]).shape == (6, 7)
+
+
+#: These have as many columns as rows, or columns that are sums of others.
+WITHOUT_RANK = dict.fromkeys(
+    [
+        "check_sample_weight_equivalence_on_dense_data",
+        "check_sample_weight_equivalence_on_sparse_data",
+        "check_classifiers_one_label_sample_weights",
+        "check_array_api_input",
+        "check_array_api_mixed_inputs",
+    ],
+    "columns are collinear",
+)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_firth_is_an_estimator_of_scikit_learn():
+    check_estimator(FirthClassifier(), expected_failed_checks=WITHOUT_RANK, on_skip=None)
 
 
 def test_firth_that_does_not_converge_says_so(rng, capsys):

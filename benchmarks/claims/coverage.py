@@ -68,7 +68,7 @@ def settings() -> list[tuple[str, list[str], Draw, NDArray]]:
 
     def shares(rng: np.random.Generator) -> tuple[Any, Any, dict[str, Any]]:
         X = POINTS[rng.integers(len(POINTS), size=1000)]
-        return X, 0.7 * mean_target(X) + 0.3 * noise(rng, X), {}
+        return X, scattered(rng, mean_target(X), X), {}
 
     def curved_labels(rng: np.random.Generator) -> tuple[Any, Any, dict[str, Any]]:
         X = POINTS[rng.integers(len(POINTS), size=1000)]
@@ -104,15 +104,15 @@ def settings() -> list[tuple[str, list[str], Draw, NDArray]]:
 
 def mean_target(X: NDArray) -> NDArray:
     """Return probabilities that are no softmax of a linear map."""
-    z = np.column_stack([X[:, 0], X[:, 1] ** 2, np.sin(3 * X[:, 0]) - X[:, 1]])
+    z = np.column_stack([X[:, 0], X[:, 1] ** 2 / 2, np.sin(3 * X[:, 0]) - X[:, 1]])
     return np.asarray(softmax(z, axis=1))
 
 
-def noise(rng: np.random.Generator, X: NDArray) -> NDArray:
+def scattered(rng: np.random.Generator, mean: NDArray, X: NDArray) -> NDArray:
     """Return random distributions with these means, which scatter more for some rows."""
-    spread = np.exp(X[:, :1])
-    draws = rng.standard_gamma(mean_target(X) * spread) + 1e-12
-    return np.asarray(draws / draws.sum(axis=1, keepdims=True))
+    drawn = np.eye(mean.shape[1])[(rng.random((len(mean), 1)) > mean.cumsum(axis=1)).sum(axis=1)]
+    share = expit(X[:, :1] - 1)
+    return np.asarray((1 - share) * mean + share * drawn)
 
 
 def mean_label(X: NDArray) -> NDArray:

@@ -18,7 +18,6 @@ from ._statistics import (
     wald_test,
 )
 from ._summary import coef_cov, coef_summary
-from ._table import Table
 
 __all__ = [
     "BootstrapResult",
@@ -26,7 +25,6 @@ __all__ = [
     "FirthClassifier",
     "FitStatistics",
     "InferenceWarning",
-    "Table",
     "average_marginal_effects",
     "bootstrap",
     "coef_cov",

@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
 
+from .._array_api import on_host
 from .._checks import N_JOBS, VERBOSE, Number, check_numbers, naming
 from .._classifier import SoftmaxClassifier
 from .._sklearn import StrOptions, validate_params
@@ -114,7 +115,7 @@ class BootstrapResult:
 
         Returns
         -------
-        DataFrame or Table
+        DataFrame or dict
             The columns `estimate`, `std_error`, `lower`, `upper` and `odds_ratio`.
 
         Raises
@@ -239,6 +240,7 @@ def bootstrap(
     refuse_without_optimum(fit)
     if hasattr(estimator, "steps"):
         X = through_steps(estimator, X)[0]
+    X, y = on_host(X), on_host(y)
     L, classes, _ = contrast_matrix(fit, reference)
     index = None
     if statistic is None:

@@ -54,7 +54,7 @@ def average_marginal_effects(
 
     Returns
     -------
-    DataFrame or Table
+    DataFrame or dict
         A row for each class and feature, with the columns `estimate`, `std_error`, `z`, `p_value`,
         `lower` and `upper`. Of two classes with one row of coefficients it has the second; the
         effects on the first are the same with the other sign. Features of a pipeline are those
@@ -105,7 +105,7 @@ def average_marginal_effects(
     fit = read_fit(estimator, X, y, sample_weight)
     covariance = covariance_of(fit, cov, groups)
     (K, d), (W, _) = fit.theta.shape, fit.parts
-    first, second = fit.sum(effects, fit.in_variables, fit.form)
+    first, second = fit.sum(effects, fit.in_variables, fit.form, width=K**3)
     check_in_range(second)
     total = fit.objective.data.total_weight
     first, second = first / total, second / total

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.exceptions import ConvergenceWarning
 
+from .._array_api import fits_in_numpy
 from .._checks import VERBOSE, Number
 from .._classifier import SoftmaxClassifier
 from .._interrupts import unchanged_on_error
@@ -122,6 +123,7 @@ class FirthClassifier(LinearModel):
         self.verbose = verbose
 
     @unchanged_on_error
+    @fits_in_numpy
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> FirthClassifier:
         """Fit the coefficients.

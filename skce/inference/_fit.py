@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 from numpy.typing import ArrayLike, NDArray
+from sklearn import config_context
 from sklearn.utils.validation import check_is_fitted
 
-from .._array_api import moved
+from .._array_api import moved, on_host
 from .._classifier import SoftmaxClassifier
 from .._linear_model import LinearModel
 from .._problem.certain import certain
@@ -112,10 +113,9 @@ class Fit:
         """Logits of a row that are not known from the others."""
         return len(self.theta) - self.objective.loss.shift_invariant
 
-    @property
-    def block_rows(self) -> int:
-        """Rows at a time."""
-        return max(1, _BLOCK // self.theta.size)
+    def block_rows(self, width: int = 1) -> int:
+        """Return how many rows to take at a time if each is turned into `width` numbers or more."""
+        return max(1, _BLOCK // max(self.theta.size, width))
 
     @property
     def parts(self) -> tuple[NDArray, NDArray]:
@@ -129,10 +129,11 @@ class Fit:
         """Return the function that adds the column of the intercept to rows, if there is one."""
         return with_one if self.objective.layout.fit_intercept else as_they_are
 
-    def sum(self, kernel: Any, *arguments: Any, runs: int | None = 1) -> tuple[Any, ...]:
+    def sum(self, kernel: Any, *arguments: Any, width: int = 1) -> tuple[Any, ...]:
         """Add up what a kernel returns for each block, given the loss, W, b and more."""
+        rows = self.block_rows(width)
         return self.objective.data.sum(
-            kernel, self.objective.loss, *self.parts, *arguments, rows=self.block_rows, runs=runs
+            kernel, self.objective.loss, *self.parts, *arguments, rows=rows, runs=1
         )
 
     def in_user(self, A: NDArray, axis: int) -> NDArray:
@@ -185,10 +186,8 @@ class Fit:
 
     def n_observations(self, is_counts: bool) -> float:
         """Return the number of observations: counts, or else rows of positive weight."""
-        data = self.objective.data
-        if is_counts:
-            return float(data.total_weight)
-        return float(sum(np.count_nonzero(block.weights) for block, _ in data.chunks(2**16)))
+        data: Any = self.objective.data
+        return float(data.total_weight if is_counts else np.count_nonzero(data.targets.weights))
 
 
 def read_fit(estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | None) -> Fit:
@@ -216,6 +215,15 @@ def read_fit(estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | No
         )
     check_is_fitted(estimator)
     estimator = moved(estimator, np)
+    X, y, sample_weight = (on_host(array) for array in (X, y, sample_weight))
+    with config_context(array_api_dispatch=False):
+        return _read(estimator, X, y, sample_weight, names)
+
+
+def _read(
+    estimator: LinearModel, X: Any, y: Any, sample_weight: ArrayLike | None, names: Any
+) -> Fit:
+    """Return a fit and its rows, all in host memory or read from elsewhere by blocks."""
     X = estimator._check_features(X)
     raw = read_targets(y, estimator.loss)
     check_lengths(X.shape[0], len(raw.values))

@@ -60,7 +60,7 @@ def profile_summary(
 
     Returns
     -------
-    DataFrame or Table
+    DataFrame or dict
         The rows of :func:`coef_summary`, with the columns `estimate`, `std_error`, `chi2` (the
         statistic of the test that the coefficient is zero, on one degree of freedom), `p_value`,
         `lower`, `upper` and `odds_ratio`. An end is infinite if none was found.

@@ -98,7 +98,7 @@ def covariance_of(fit: Fit, cov: str, groups: ArrayLike | None) -> Covariance:
     if kind == "model":
         B = H
     elif codes is None:
-        (B,) = fit.sum(score_squares, fit.in_variables, _of_penalty(fit), runs=None)
+        (B,) = fit.sum(score_squares, fit.in_variables, _of_penalty(fit))
     else:
         B = _squares_of_groups(fit, codes)
     check_in_range(B)
@@ -155,7 +155,7 @@ def _squares_of_groups(fit: Fit, codes: NDArray) -> NDArray:
     of_penalty, arguments = _of_penalty(fit), (fit.objective.loss, *fit.parts, fit.in_variables)
     for first in range(0, len(seen), at_once):
         sums, row = np.zeros((min(at_once, len(seen) - first), size)), 0
-        for block, _ in data.chunks(fit.block_rows):
+        for block, _ in data.chunks(fit.block_rows()):
             of_row = codes[row : row + len(block.weights)] - first
             row += len(block.weights)
             some = (of_row >= 0) & (of_row < len(sums)) & (block.weights > 0)

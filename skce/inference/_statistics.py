@@ -97,7 +97,7 @@ def _log_likelihood(fit: Fit) -> float:
 
 def _null_log_likelihood(fit: Fit) -> float:
     """Return the log-likelihood of the shares of the target mass."""
-    t, total = fit.objective.data.sum(masses, len(fit.theta), rows=fit.block_rows)
+    t, total = fit.objective.data.sum(masses, len(fit.theta), rows=fit.block_rows())
     value = xlogy(t, t / total).sum()
     if not fit.objective.loss.shift_invariant:
         value += xlogy(total - t, 1 - t / total).sum()

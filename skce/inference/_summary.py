@@ -67,11 +67,12 @@ def coef_summary(
 
     Returns
     -------
-    DataFrame or Table
+    DataFrame or dict
         A row for each class and feature, and for the intercept of each class, with the columns
         `estimate`, `std_error`, `z`, `p_value` (two-sided, by the normal distribution), `lower`,
         `upper` (of the interval) and `odds_ratio`, the exponential of the estimate. `attrs` holds
-        `cov`, `level`, `reference` and `n_observations`. Without pandas it is a :class:`Table`.
+        `cov`, `level`, `reference` and `n_observations`. Without pandas it is a
+        dict of arrays that prints as a table.
 
     Raises
     ------

@@ -20,7 +20,7 @@ class Table(dict):
     Examples
     --------
     >>> import numpy as np
-    >>> from skce.inference import Table
+    >>> from skce.inference._table import Table
     >>> Table(feature=np.array(["a", "bc"]), estimate=np.array([1.0, -0.25]))
     feature  estimate
           a         1
