@@ -1,6 +1,7 @@
 """Standard errors, tests and intervals equal those of statsmodels, of R and of published tables."""
 
 import builtins
+import tracemalloc
 from itertools import product
 
 import numpy as np
@@ -182,6 +183,7 @@ def test_small_blocks_add_up_to_the_same(rng, monkeypatch):
 
 
 def test_arrays_of_another_library_have_errors_too(rng):
+    pytest.importorskip("scipy", minversion="1.14")  # scikit-learn dispatches from there on
     xp = pytest.importorskip("array_api_strict")
     X, y = draw(rng)
     clf, groups = SoftmaxClassifier(C=np.inf).fit(X, y), rng.integers(9, size=len(y))
@@ -196,6 +198,18 @@ def test_arrays_of_another_library_have_errors_too(rng):
         same = FirthClassifier().fit(*rows)
         assert isinstance(same.coef_, type(rows[0]))
         assert_allclose(np.asarray(same.coef_), firth.coef_)
+
+
+def test_nothing_as_large_as_all_scores_is_in_memory(rng):
+    X, y = draw(rng, n=50_000, p=20)
+    clf, groups = SoftmaxClassifier(C=np.inf).fit(X, y), rng.integers(500, size=len(y))
+    scores = 8 * len(X) * 3 * 21
+    for call in ({}, {"cov": "robust"}, {"groups": groups}):
+        tracemalloc.start()
+        coef_cov(clf, X, y, **call)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < scores
 
 
 # ------------------------------------------------------------------- weights, and targets of any form
@@ -764,6 +778,7 @@ WITHOUT_RANK = dict.fromkeys(
         "check_classifiers_one_label_sample_weights",
         "check_array_api_input",
         "check_array_api_mixed_inputs",
+        "check_array_api_same_namespace",
     ],
     "columns are collinear",
 )
@@ -773,6 +788,40 @@ WITHOUT_RANK = dict.fromkeys(
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_firth_is_an_estimator_of_scikit_learn():
     check_estimator(FirthClassifier(), expected_failed_checks=WITHOUT_RANK, on_skip=None)
+
+
+def test_callbacks_see_firth_at_every_step(rng):
+    pytest.importorskip("sklearn.callback")
+    X, y = draw(rng)
+    steps = []
+
+    class Recorder:
+        def setup(self, estimator, context):
+            pass
+
+        teardown = setup
+
+        def on_fit_task_begin(self, estimator, context):
+            pass
+
+        def on_fit_task_end(self, estimator, context, *, X, y, fitted_estimator):
+            if context.task_name == "iteration" and fitted_estimator is not None:
+                steps.append(fitted_estimator.coef_)
+            return len(steps) == 3
+
+    with pytest.warns(UserWarning, match="stopped after 3 steps"):
+        three = FirthClassifier(max_iter=3).fit(X, y)
+    clf = FirthClassifier().set_callbacks(Recorder()).fit(X, y)
+    assert len(steps) == 3
+    assert_allclose(steps[-1], clf.coef_)
+    assert_allclose(clf.coef_, three.coef_, rtol=1e-12)
+
+
+def test_firth_predicts_as_its_counterpart_of_scikit_learn(rng):
+    X, y = draw(rng)
+    clf = FirthClassifier().fit(X, y)
+    assert_allclose(clf.to_sklearn().predict_proba(X), clf.predict_proba(X))
+    assert clf.penalty == "firth"
 
 
 def test_firth_that_does_not_converge_says_so(rng, capsys):

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from .._array_api import fits_in_numpy
+from .._callbacks import Task, begin, iterations, with_callbacks
 from .._checks import VERBOSE, Number
 from .._classifier import SoftmaxClassifier
 from .._interrupts import unchanged_on_error
 from .._linear_model import LinearModel
+from .._problem.objective import Objective
 from .._sklearn import StrOptions, fit_context
+from .._targets.mass import Targets
 from .._warnings import warn
 from ._fit import Fit, factorise
-from ._penalised import maximise, problem_of
+from ._penalised import Optimum, maximise, problem_of
 
 
 class FirthClassifier(LinearModel):
@@ -125,6 +129,7 @@ class FirthClassifier(LinearModel):
     @unchanged_on_error
     @fits_in_numpy
     @fit_context(prefer_skip_nested_validation=True)
+    @with_callbacks
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> FirthClassifier:
         """Fit the coefficients.
 
@@ -152,41 +157,53 @@ class FirthClassifier(LinearModel):
         ConvergenceWarning
             If `tol` was not reached.
         """
+        context = begin(self, lambda: self.max_iter + 1)
         X, raw, weights = self._read_raw(X, y, sample_weight)
         model = SoftmaxClassifier(
             C=np.inf, fit_intercept=self.fit_intercept, class_weight=self.class_weight
         )
         targets = model._fold_weights(raw, weights, X)
-        objective = model._objective(X, targets)
-        self._form, self.classes_ = targets.form, targets.classes
+        fit = self._start(model._objective(X, targets), targets)
+        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        task = Task(context, self, {"X": X, "y": y, "metadata": metadata})
+        with iterations(task, partial(self._attributes, fit.objective, targets)) as tell:
+
+            def stops(theta: NDArray) -> bool:
+                return tell is not None and tell(_of_user(fit, theta))
+
+            problem = problem_of(fit)
+            optimum = maximise(
+                problem, fit.theta, problem.free, self.tol, self.max_iter, stops, self.verbose
+            )
+            theta = _of_user(fit, optimum.point.theta)
+            self.__dict__.update(self._attributes(fit.objective, targets, theta))
+        self._report(optimum)
+        return self
+
+    def _start(self, objective: Objective, targets: Targets) -> Fit:
+        """Return rows with coefficients of zero, of which no column is collinear with others."""
         layout = objective.layout
-        start = np.zeros((layout.n_outputs, layout.n_columns + layout.fit_intercept))
+        theta = np.zeros((layout.n_outputs, layout.n_columns + layout.fit_intercept))
+        self._form, self.classes_ = targets.form, targets.classes
         names = getattr(self, "feature_names_in_", [f"x{j}" for j in range(layout.n_columns)])
-        fit = Fit(self, objective, [*map(str, names)], start)
+        fit = Fit(self, objective, [*map(str, names)], theta)
         factorise(fit, fit.information())
-        problem = problem_of(fit)
-        optimum = maximise(
-            problem, start, problem.free, self.tol, int(self.max_iter), int(self.verbose)
-        )
-        theta = optimum.point.theta
-        if objective.loss.shift_invariant:
-            theta = theta - theta.mean(axis=0)
-        W, b = replace(fit, theta=theta).parts
-        theta = objective.to_user(layout.pack(W, b))
-        self.__dict__.update(self._attributes(objective, targets, theta))
+        return fit
+
+    def _report(self, optimum: Optimum) -> None:
+        """Keep how the fit went, and warn if it did not converge."""
         self.penalized_log_likelihood_ = -optimum.point.value
         self.n_iter_ = np.array([optimum.n_iter], dtype=np.int32)
         converged = optimum.distance <= self.tol
         message = f"The last step was {optimum.distance:.1e} standard errors long."
         self.optimize_result_ = {"success": converged, "message": message}
-        if not converged:
+        if not (converged or optimum.is_stopped):
             warn(
                 f"FirthClassifier stopped after {optimum.n_iter} steps, of which the last was "
                 f"{optimum.distance:.1e} standard errors long; tol={self.tol:g} was asked for. "
                 "Increase max_iter or tol.",
                 ConvergenceWarning,
             )
-        return self
 
     @property
     def penalty(self) -> str:
@@ -206,3 +223,11 @@ class FirthClassifier(LinearModel):
     @property
     def _l1_share(self) -> float:
         return 0.0
+
+
+def _of_user(fit: Fit, theta: NDArray) -> NDArray:
+    """Return coefficients as an estimator holds them, in one vector."""
+    if fit.objective.loss.shift_invariant:
+        theta = theta - theta.mean(axis=0)
+    W, b = replace(fit, theta=theta).parts
+    return fit.objective.to_user(fit.objective.layout.pack(W, b))

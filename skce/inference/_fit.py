@@ -34,7 +34,7 @@ from ._sums import (
 )
 
 #: Numbers in a block of rows times the coefficients of all outputs.
-_BLOCK = 2**21
+_BLOCK = 2**19
 #: Least eigenvalue of an information matrix of unit diagonal; rounding makes 1e-14 of zero.
 _COLLINEAR = 1e-12
 #: What is no whole number by more than this is no count; shares have six digits and more.
@@ -141,9 +141,9 @@ class Fit:
         centre = self.objective.data.centre
         if centre is None:
             return A
-        moved_ = np.moveaxis(A.copy(), axis, -1)  # a view of a copy
-        moved_[..., -1] -= moved_[..., :-1] @ centre.astype(np.float64)
-        return np.moveaxis(moved_, -1, axis)
+        turned = np.moveaxis(A.copy(), axis, -1)  # a view of a copy
+        turned[..., -1] -= turned[..., :-1] @ centre.astype(np.float64)
+        return np.moveaxis(turned, -1, axis)
 
     def information(self) -> NDArray:
         """Return the sum of the Hessians of the losses, shape (K d, K d)."""

@@ -7,6 +7,7 @@ those of Fisher scoring, I^-1 times the gradient, halved until the objective fal
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -109,15 +110,24 @@ class Optimum:
     point : Point
     distance : float
     n_iter : int
+    is_stopped : bool, default=False
+        Whether it was told to stop.
     """
 
     point: Point
     distance: float
     n_iter: int
+    is_stopped: bool = False
 
 
 def maximise(
-    problem: Problem, theta: NDArray, free: NDArray, tol: float, max_iter: int, verbose: int = 0
+    problem: Problem,
+    theta: NDArray,
+    free: NDArray,
+    tol: float,
+    max_iter: int,
+    stops: Callable[[NDArray], bool] | None = None,
+    verbose: int = 0,
 ) -> Optimum:
     """Find the coefficients of the largest penalised likelihood.
 
@@ -131,6 +141,8 @@ def maximise(
     tol : float
         Size of a step, in standard errors, that ends it.
     max_iter : int
+    stops : callable, default=None
+        Takes the coefficients after each step, and returns whether to stop.
     verbose : int, default=0
         Whether to print a line for each iteration.
 
@@ -147,8 +159,9 @@ def maximise(
         if nearer is None:
             return Optimum(point, distance, n_iter)
         point = nearer
-        if distance <= tol:
-            return Optimum(point, distance, n_iter)
+        is_stopped = stops is not None and stops(point.theta)
+        if is_stopped or distance <= tol:
+            return Optimum(point, distance, n_iter, is_stopped)
     return Optimum(point, distance, max_iter)
 
 
