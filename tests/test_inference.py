@@ -471,6 +471,9 @@ def test_coefficients_without_a_normal_distribution_are_refused(rng):
     bounded = plain(coef_bounds=(0, None)).fit(X, y)
     with pytest.raises(ValueError, match=r"at coef_bounds.*class \d.*bootstrap"):
         coef_summary(bounded, X, y)
+    single = SoftmaxClassifier(coef_bounds=(0.1, None)).fit(X.astype(np.float32), y)
+    with pytest.raises(ValueError, match="at coef_bounds"):
+        coef_summary(single, X.astype(np.float32), y)
     free = plain(coef_bounds=(-100, 100)).fit(X, y)
     assert_allclose(coef_cov(free, X, y), coef_cov(plain().fit(X, y), X, y), rtol=1e-5, atol=1e-8)
 
@@ -504,6 +507,8 @@ def test_collinear_columns_are_named(rng):
     for function in (coef_summary, fit_statistics):
         with pytest.raises(ValueError, match=r"\['x1', 'x2', 'x3'\] are collinear"):
             function(clf, X, y)
+    with pytest.raises(ValueError, match="X has 4 rows, fewer than the 5 coefficients"):
+        FirthClassifier().fit(X[:4, :4], [0, 1, 0, 1])
     constant = np.column_stack([X[:, :2], np.ones(len(X))])
     with pytest.raises(ValueError, match=r"\['x2'\] are collinear, or constant"):
         FirthClassifier().fit(constant, y)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.parallel import Parallel, delayed
@@ -93,8 +94,6 @@ class BootstrapResult:
         lower, upper : ndarray
             Ends of the intervals.
         """
-        from scipy.stats import norm
-
         if method == "normal":
             far = norm.ppf((1 + level) / 2) * self.std_error
             return self.estimate - far, self.estimate + far

@@ -325,7 +325,12 @@ def factorise(fit: Fit, H: NDArray) -> Factor:
 
 def _name_collinear(fit: Fit, scaled: NDArray) -> str:
     """Say which columns are collinear."""
-    K, d = fit.theta.shape
+    (K, d), data = fit.theta.shape, fit.objective.data
+    if d > data.n_rows:
+        return (
+            f"X has {data.n_rows} rows, fewer than the {d} coefficients of a logit, which are not "
+            "determined without a penalty. Use fewer features, or a finite C."
+        )
     _, U = np.linalg.eigh(scaled)
     size = np.abs(U[:, 0]).reshape(K, d).max(axis=0)
     some = [fit.terms[j] for j in np.flatnonzero(size > size.max() / 100)[:10]]
@@ -347,17 +352,24 @@ def refuse_without_theory(fit: Fit) -> None:
             "after such a selection standard errors do not hold. Use skce.inference.bootstrap, or "
             "choose features on some rows, and fit them with C=np.inf to the others."
         )
-    if penalty.bounds is not None:
-        low, high = penalty.bounds
-        at = (low >= W) | (high <= W)
-        if at.any():
-            k, j = np.unravel_index(int(at.argmax()), W.shape)
-            raise ValueError(
-                f"{np.count_nonzero(at)} coefficients are at coef_bounds (the first is that of "
-                f"{fit.features[j]!r}, class {fit.outputs[k]!r}): there they have no normal "
-                "distribution. Use skce.inference.bootstrap, or fit without bounds."
-            )
+    at = at_bounds(fit)
+    if at.any():
+        k, j = np.unravel_index(int(at.argmax()), W.shape)
+        raise ValueError(
+            f"{np.count_nonzero(at)} coefficients are at coef_bounds (the first is that of "
+            f"{fit.features[j]!r}, class {fit.outputs[k]!r}): there they have no normal "
+            "distribution. Use skce.inference.bootstrap, or fit without bounds."
+        )
     refuse_without_optimum(fit)
+
+
+def at_bounds(fit: Fit) -> NDArray:
+    """Whether each coefficient is at a bound, but for how it is stored; shape (K, p)."""
+    bounds, (W, _) = fit.objective.penalty.bounds, fit.parts
+    if bounds is None:
+        return np.zeros(W.shape, dtype=bool)
+    rounding = 2 * np.finfo(fit.estimator.intercept_.dtype).eps * np.abs(W)
+    return np.asarray((bounds[0] >= W - rounding) | (bounds[1] <= W + rounding))
 
 
 def refuse_without_optimum(fit: Fit) -> None:

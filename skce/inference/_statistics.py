@@ -12,7 +12,7 @@ from scipy.stats import chi2
 from .._checks import check_numbers, naming, to_numpy
 from .._sklearn import validate_params
 from .._warnings import warn
-from ._fit import Fit, InferenceWarning, factorise, read_fit
+from ._fit import Fit, InferenceWarning, at_bounds, factorise, read_fit
 from ._penalised import maximise, problem_of, relative_to
 from ._sandwich import COVARIANCE, contrast_matrix, covariance_of
 from ._sums import masses, value_gradient
@@ -123,8 +123,7 @@ def _is_free(fit: Fit) -> NDArray:
     inside = free[:, : W.shape[1]]
     if penalty.lasso > 0:
         inside &= (W != 0) | np.equal(penalty.factors, 0)
-    if penalty.bounds is not None:
-        inside &= (penalty.bounds[0] < W) & (penalty.bounds[1] > W)
+    inside &= ~at_bounds(fit)
     return free.ravel()
 
 
