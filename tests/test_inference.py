@@ -149,7 +149,7 @@ def test_two_classes_are_the_same_by_either_loss_and_either_reference(rng):
     assert turned.index.get_level_values("class").unique().tolist() == [0]
 
 
-@pytest.mark.parametrize("kind", ["csr", "float32", "memmap", "threads"])
+@pytest.mark.parametrize("kind", ["csr", "float32", "memmap", "h5py", "threads"])
 def test_any_x_has_the_errors_of_an_array(rng, tmp_path, kind):
     n = 150 if kind != "threads" else 40_000
     X, y = draw(rng, n=n)
@@ -161,6 +161,8 @@ def test_any_x_has_the_errors_of_an_array(rng, tmp_path, kind):
     elif kind == "memmap":
         Z = np.memmap(tmp_path / "X", dtype=float, mode="w+", shape=X.shape)
         Z[:] = X
+    elif kind == "h5py":
+        Z = pytest.importorskip("h5py").File(tmp_path / "X.h5", "w").create_dataset("X", data=X)
     else:
         Z = X.astype(np.float32) if kind == "float32" else np.asfortranarray(X)
     clf = SoftmaxClassifier(C=np.inf, tol=1e-9).fit(Z, y)

@@ -273,12 +273,7 @@ def likelihood_ratio_test(
     _check_maximum(full, "estimator")
     value, df = _log_likelihood(full), full.theta.shape[1] * full.n_free
     if restricted is None:
-        less, df = _null_log_likelihood(full), df - full.n_free
-        if not full.objective.layout.fit_intercept:
-            raise ValueError(
-                "restricted=None is a fit of intercepts alone, which is no special case of one "
-                "with fit_intercept=False."
-            )
+        less, fewer_df = _null_of(full)
     else:
         if X_restricted is None:
             X_restricted = _columns_of(restricted, X, len(full.features))
@@ -286,7 +281,8 @@ def likelihood_ratio_test(
         _check_maximum(fewer, "restricted")
         if fewer.form != full.form:
             raise ValueError(f"restricted is a {fewer.form} fit, but estimator a {full.form} one.")
-        less, df = _log_likelihood(fewer), df - fewer.theta.shape[1] * fewer.n_free
+        less, fewer_df = _log_likelihood(fewer), fewer.theta.shape[1] * fewer.n_free
+    df -= fewer_df
     if df <= 0 or less > value + _ROUNDED * max(1.0, abs(value)):
         raise ValueError(
             f"restricted is no special case of estimator: it has {-df} more coefficients, and a "
@@ -300,6 +296,16 @@ def likelihood_ratio_test(
         )
     statistic = max(2 * (value - less), 0.0)
     return ChiSquareResult(statistic, df, float(chi2.sf(statistic, df)))
+
+
+def _null_of(fit: Fit) -> tuple[float, int]:
+    """Return the log-likelihood and the number of coefficients of intercepts alone."""
+    if not fit.objective.layout.fit_intercept:
+        raise ValueError(
+            "restricted=None is a fit of intercepts alone, which is no special case of one with "
+            "fit_intercept=False."
+        )
+    return _null_log_likelihood(fit), fit.n_free
 
 
 def _penalised_ratio(fit: Fit, restricted: Any) -> ChiSquareResult:
