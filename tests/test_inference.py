@@ -171,6 +171,25 @@ def test_any_x_has_the_errors_of_an_array(rng, tmp_path, kind):
     assert_allclose(table["std_error"], expected["std_error"], rtol=rtol)
 
 
+def test_units_of_the_columns_do_not_matter(rng):
+    X, y = draw(rng, n=300)
+    factors, slopes = np.array([1e-9, 1, 1e9]), ["x0", "x1", "x2"]
+    # Seven digits, for X + 1e6 has lost that many.
+    Z = (X + [0, 1e6, 1e3]) * factors
+    one, other = plain().fit(X, y), plain().fit(Z, y)
+    for function in (coef_summary, average_marginal_effects):
+        for cov in ("model", "robust"):
+            first, second = function(one, X, y, cov=cov), function(other, Z, y, cov=cov)
+            z = [table["z"].unstack()[slopes] for table in (first, second)]
+            assert_allclose(*z, rtol=1e-7)
+            errors = [table["std_error"].unstack()[slopes] for table in (first, second)]
+            ratio = factors if function is coef_summary else 1 / factors
+            assert_allclose(errors[0], errors[1] * ratio, rtol=1e-7)
+    one, other = FirthClassifier().fit(X, y), FirthClassifier().fit(Z, y)
+    tables = [profile_summary(one, X, y), profile_summary(other, Z, y)]
+    assert_allclose(*[table["chi2"].unstack()[slopes] for table in tables], rtol=1e-7)
+
+
 def test_small_blocks_add_up_to_the_same(rng, monkeypatch):
     X, y = draw(rng)
     clf, groups = plain().fit(X, y), rng.integers(20, size=150)
@@ -242,6 +261,16 @@ def test_counts_by_class_have_the_covariance_of_the_model(rng):
         np.concatenate([np.repeat([0, 1, 2], row) for row in counts]),
     )
     same_table(table, fit_statsmodels(sm.MNLogit(long[1], with_constant(long[0]))))
+
+
+def test_few_rows_of_many_counts_are_few_for_robust_errors():
+    X, counts, _, _ = published.alligators()
+    total = counts.sum(axis=1).to_numpy()
+    shares = counts / total[:, None]
+    clf = plain().fit(X, shares, total)
+    with pytest.warns(InferenceWarning, match="5 coefficients for each logit, and 8 obs"):
+        table = coef_summary(clf, X, shares, total, cov="robust")
+    assert table.attrs["n_observations"] == 8
 
 
 def test_probabilities_have_robust_errors(rng):

@@ -24,7 +24,7 @@ from .._warnings import warn
 from ._fit import Fit, InferenceWarning, read_fit, refuse_without_optimum, through_steps
 from ._sandwich import codes_of_groups, contrast_matrix
 from ._summary import LEVEL
-from ._table import as_table
+from ._table import as_table, odds_ratios
 
 #: Share of resamples without an optimum from which on there is a warning.
 _FAILED = 0.01
@@ -130,7 +130,7 @@ class BootstrapResult:
             "std_error": self.std_error,
             "lower": lower,
             "upper": upper,
-            "odds_ratio": np.exp(self.estimate),
+            "odds_ratio": odds_ratios(self.estimate),
         }
         attrs = {"cov": "bootstrap", "level": float(level), "n_failed": self.n_failed}
         return as_table(self.index, columns, attrs)

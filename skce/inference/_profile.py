@@ -15,7 +15,7 @@ from ._fit import Fit, read_fit
 from ._penalised import Point, Problem, maximise, problem_of, relative_to
 from ._sandwich import contrast_matrix, covariance_of
 from ._summary import LEVEL
-from ._table import as_table
+from ._table import as_table, odds_ratios
 
 #: Standard errors to which the ends of intervals are found, and a step that ends a maximisation.
 _NEAR, _TOL = 1e-8, 1e-9
@@ -123,7 +123,7 @@ def profile_summary(
         "p_value": chi2.sf(statistic, 1),
         "lower": lower,
         "upper": upper,
-        "odds_ratio": np.exp(estimate),
+        "odds_ratio": odds_ratios(estimate),
     }
     terms = fit.terms
     index = {"class": [c for c in classes for _ in terms], "feature": terms * len(classes)}

@@ -46,9 +46,8 @@ class Covariance:
     matrix : ndarray of shape (K d, K d)
         Of coefficients of rows as they are read. With a categorical loss they are those that sum to
         zero over the classes, but for what a penalty holds.
-    is_counts : bool
-        Whether target mass is counts.
     n_observations : float
+        Counts, for that of the model; else rows of positive weight.
     """
 
     fit: Fit
@@ -56,7 +55,6 @@ class Covariance:
     factor: Factor
     H: NDArray
     matrix: NDArray
-    is_counts: bool
     n_observations: float
 
     def contrasts(self, L: NDArray) -> tuple[NDArray, NDArray]:
@@ -93,7 +91,7 @@ def covariance_of(fit: Fit, cov: str, groups: ArrayLike | None) -> Covariance:
     codes = None if groups is None else codes_of_groups(groups, fit.objective.data.n_rows)
     H = fit.information()
     factor = factorise(fit, H + np.diag(fit.penalty_hessian()))
-    n_observations = fit.n_observations(is_counts)
+    n_observations = fit.n_observations(is_counts and kind == "model")
     warn_of_many(fit, float(np.trace(factor.solve(H))), n_observations)
     if kind == "model":
         B = H
@@ -105,7 +103,7 @@ def covariance_of(fit: Fit, cov: str, groups: ArrayLike | None) -> Covariance:
     matrix = factor.solve(factor.solve(B).T)
     matrix = (matrix + matrix.T) / 2
     warn_of_distance(fit, factor, np.sqrt(np.diag(matrix)))
-    return Covariance(fit, kind, factor, H, matrix, is_counts, n_observations)
+    return Covariance(fit, kind, factor, H, matrix, n_observations)
 
 
 def _kind(cov: str, groups: ArrayLike | None, is_counts: bool) -> str:

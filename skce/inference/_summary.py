@@ -12,7 +12,7 @@ from .._checks import Number
 from .._sklearn import validate_params
 from ._fit import read_fit
 from ._sandwich import COVARIANCE, contrast_matrix, covariance_of
-from ._table import as_table, wald_columns
+from ._table import as_table, odds_ratios, wald_columns
 
 LEVEL = {"level": [Number(Real, 0, 1, closed="neither")]}
 
@@ -126,8 +126,7 @@ def coef_summary(
     covariance = covariance_of(fit, cov, groups)
     estimates, matrix = covariance.contrasts(L)
     columns = wald_columns(estimates.ravel(), np.diag(matrix), float(level))
-    with np.errstate(over="ignore"):
-        columns["odds_ratio"] = np.exp(columns["estimate"])
+    columns["odds_ratio"] = odds_ratios(columns["estimate"])
     terms = fit.terms
     index = {
         "class": [label for label in classes for _ in terms],

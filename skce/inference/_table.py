@@ -71,6 +71,12 @@ def as_table(index: dict[str, list], columns: dict[str, NDArray], attrs: dict[st
     return table
 
 
+def odds_ratios(estimate: NDArray) -> NDArray:
+    """Return exponentials, of which those that are too large are infinite."""
+    with np.errstate(over="ignore"):
+        return np.exp(estimate)
+
+
 def wald_columns(estimate: NDArray, variance: NDArray, level: float) -> dict[str, NDArray]:
     """Return estimates with standard errors, z, p-values and intervals by the normal distribution.
 
