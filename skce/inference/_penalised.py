@@ -20,6 +20,9 @@ from ._sums import firth_gradient, value_gradient
 
 #: Halvings of a step.
 _HALVINGS = 30
+#: Steps, none shorter than one before, after which rounding is all that is left of them, if they
+#: are as short as this, in standard errors.
+_STALLED, _SHORT = 3, 1e-3
 #: What rounding may add to the objective.
 _ROUNDING = 1e-13
 
@@ -150,9 +153,11 @@ def maximise(
     -------
     Optimum
     """
-    point, distance = problem.at(theta), np.inf
+    point, distance, shortest, stalled = problem.at(theta), np.inf, np.inf, 0
     for n_iter in range(1, max_iter + 1):
         step, distance = _scoring_step(point, free)
+        stalled = 0 if distance < shortest else stalled + 1
+        shortest = min(shortest, distance)
         if verbose:
             print(f"{n_iter:4d}  {-point.value:.10g}  {distance:.1e}", flush=True)
         nearer = _search(problem, point, step)
@@ -160,7 +165,7 @@ def maximise(
             return Optimum(point, distance, n_iter)
         point = nearer
         is_stopped = stops is not None and stops(point.theta)
-        if is_stopped or distance <= tol:
+        if is_stopped or distance <= tol or (stalled >= _STALLED and distance < _SHORT):
             return Optimum(point, distance, n_iter, is_stopped)
     return Optimum(point, distance, max_iter)
 
