@@ -173,7 +173,13 @@ class FirthClassifier(LinearModel):
 
             problem = problem_of(fit)
             optimum = maximise(
-                problem, fit.theta, problem.free, self.tol, self.max_iter, stops, self.verbose
+                problem,
+                fit.theta,
+                problem.free,
+                self.tol,
+                self.max_iter,
+                stops=stops,
+                verbose=self.verbose,
             )
             theta = _of_user(fit, optimum.point.theta)
             self.__dict__.update(self._attributes(fit.objective, targets, theta))

@@ -39,14 +39,11 @@ class Problem:
         Whether there is Firth's penalty.
     reference : int or None
         The class whose logits are zero, for a categorical loss.
-    in_user : bool, default=False
-        Whether coefficients are those of the user's rows, in place of rows as they are read.
     """
 
     fit: Fit
     is_firth: bool
     reference: int | None
-    in_user: bool = False
 
     @property
     def free(self) -> NDArray:
@@ -56,7 +53,7 @@ class Problem:
 
     def at(self, theta: NDArray) -> Point:
         """Return what is minimised at coefficients of shape (K, d), and its derivatives."""
-        fit = replace(self.fit, theta=self._as_read(theta))
+        fit = replace(self.fit, theta=theta)
         (K, d), free = theta.shape, self.free
         H = fit.information()
         if self.is_firth:
@@ -68,21 +65,7 @@ class Problem:
         else:
             value, RX, R1 = fit.sum(value_gradient)
             G = RX if d == RX.shape[1] else np.column_stack([RX, R1])
-        centre = fit.objective.data.centre
-        if self.in_user and centre is not None:
-            T = np.eye(d)  # theta as read is theta of the user times T
-            T[:-1, -1] = centre
-            G = G @ T.T
-            H = np.einsum("ij,kjlm,nm->kiln", T, H.reshape(K, d, K, d), T, optimize=True)
-        return Point(theta, float(value), G.ravel(), H.reshape(K * d, -1))
-
-    def _as_read(self, theta: NDArray) -> NDArray:
-        centre = self.fit.objective.data.centre
-        if not self.in_user or centre is None:
-            return theta
-        theta = theta.copy()
-        theta[:, -1] += theta[:, :-1] @ centre.astype(np.float64)
-        return theta
+        return Point(theta, float(value), G.ravel(), H)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +112,7 @@ def maximise(
     free: NDArray,
     tol: float,
     max_iter: int,
+    hold: NDArray | None = None,
     stops: Callable[[NDArray], bool] | None = None,
     verbose: int = 0,
 ) -> Optimum:
@@ -138,12 +122,13 @@ def maximise(
     ----------
     problem : Problem
     theta : ndarray of shape (K, d)
-        Start, and what the coefficients that are held have.
+        Start, and what the coefficients that are not free have.
     free : ndarray of bool, shape (K d,)
-        Coefficients that are not held.
     tol : float
         Size of a step, in standard errors, that ends it.
     max_iter : int
+    hold : ndarray of shape (K d,), default=None
+        Combination of the coefficients that is held.
     stops : callable, default=None
         Takes the coefficients after each step, and returns whether to stop.
     verbose : int, default=0
@@ -155,7 +140,7 @@ def maximise(
     """
     point, distance, shortest, stalled = problem.at(theta), np.inf, np.inf, 0
     for n_iter in range(1, max_iter + 1):
-        step, distance = _scoring_step(point, free)
+        step, distance = _scoring_step(point, free, hold)
         stalled = 0 if distance < shortest else stalled + 1
         shortest = min(shortest, distance)
         if verbose:
@@ -170,15 +155,30 @@ def maximise(
     return Optimum(point, distance, max_iter)
 
 
-def _scoring_step(point: Point, free: NDArray) -> tuple[NDArray, float]:
+def _scoring_step(point: Point, free: NDArray, hold: NDArray | None) -> tuple[NDArray, float]:
     """Return the step of Fisher scoring, and its size in standard errors."""
-    H, g = point.H[np.ix_(free, free)], point.gradient[free]
-    step = np.zeros(len(free))
+    step = -_solve(point, free, point.gradient)
+    if hold is not None:
+        along = _solve(point, free, hold)
+        step -= along * (hold @ step) / (hold @ along)
+    return step.reshape(point.theta.shape), float(np.sqrt(max(-step @ point.gradient, 0.0)))
+
+
+def followed(point: Point, free: NDArray, hold: NDArray) -> NDArray:
+    """Return how coefficients follow a combination of them that is moved by 1, to first order."""
+    along = _solve(point, free, hold)
+    return np.asarray(along / (hold @ along)).reshape(point.theta.shape)
+
+
+def _solve(point: Point, free: NDArray, b: NDArray) -> NDArray:
+    """Return the inverse of the information of the free coefficients times b, else zeros."""
+    found = np.zeros(len(free))
     if free.any():
+        H = point.H[np.ix_(free, free)]
         root = np.sqrt(np.maximum(np.diag(H), np.finfo(float).tiny))
         factor = scipy.linalg.cho_factor(H / root / root[:, None])
-        step[free] = -scipy.linalg.cho_solve(factor, g / root) / root
-    return step.reshape(point.theta.shape), float(np.sqrt(max(-step @ point.gradient, 0.0)))
+        found[free] = scipy.linalg.cho_solve(factor, b[free] / root) / root
+    return found
 
 
 def _search(problem: Problem, point: Point, step: NDArray) -> Point | None:
@@ -204,10 +204,10 @@ def _inverse(H: NDArray) -> tuple[NDArray, float]:
     return inverse, float(2 * (np.log(np.diag(lower)) + np.log(root)).sum())
 
 
-def problem_of(fit: Fit, reference: int = 0, *, in_user: bool = False) -> Problem:
+def problem_of(fit: Fit, reference: int = 0) -> Problem:
     """Return what a fit maximised, with the logits of a class of a categorical loss at zero."""
     at_zero: Any = reference if fit.objective.loss.shift_invariant else None
-    return Problem(fit, fit.is_firth, at_zero, in_user)
+    return Problem(fit, fit.is_firth, at_zero)
 
 
 def relative_to(theta: NDArray, reference: int | None) -> NDArray:

@@ -12,7 +12,7 @@ from scipy.stats import chi2
 
 from .._sklearn import validate_params
 from ._fit import Fit, read_fit
-from ._penalised import Point, Problem, maximise, problem_of, relative_to
+from ._penalised import Point, Problem, followed, maximise, problem_of, relative_to
 from ._sandwich import contrast_matrix, covariance_of
 from ._summary import LEVEL
 from ._table import as_table, odds_ratios
@@ -104,13 +104,13 @@ def profile_summary(
     covariance = covariance_of(fit, "model", None)
     error = np.sqrt(np.diag(covariance.contrasts(L)[1]))
     place = fit.classes.index(reference) if fit.form == "softmax" else 0
-    problem = problem_of(fit, place, in_user=True)
-    theta = relative_to(fit.in_user(fit.theta, 1), problem.reference)
+    problem = problem_of(fit, place)
+    theta = relative_to(fit.theta, problem.reference)
     best = maximise(problem, theta, problem.free, _TOL, _STEPS).point
     q, profiles = float(chi2.ppf(level, 1)), []
-    for j, deviation in zip(np.flatnonzero(problem.free).tolist(), error, strict=True):
-        deviance = _deviance(problem, best, j)
-        at = float(best.theta.ravel()[j])
+    for hold, deviation in zip(_coefficients(problem), error, strict=True):
+        deviance = _deviance(problem, best, hold)
+        at = float(hold @ best.theta.ravel())
         ends = [_end(deviance, at, sign * float(deviation), q) for sign in (-1, 1)]
         profiles.append((at, deviance(0.0, at), *ends))
     estimate, statistic, lower, upper = np.array(profiles).T
@@ -146,36 +146,34 @@ def _contrasts(fit: Fit, reference: Any) -> tuple[NDArray, list, Any]:
     return L, classes, reference
 
 
-def _deviance(problem: Problem, best: Point, place: int) -> Callable[[float, float], float]:
+def _coefficients(problem: Problem) -> NDArray:
+    """Return each coefficient of the user's rows as a combination of those of rows as read."""
+    theta = problem.fit.theta
+    each = np.eye(theta.size)[problem.free].reshape(-1, *theta.shape)
+    # Of rows as they are read the intercept of the user is the intercept less W centre.
+    centre = problem.fit.objective.data.centre
+    if centre is not None:
+        each[..., :-1] -= each[..., -1:] * centre.astype(np.float64)
+    return each.reshape(len(each), -1)
+
+
+def _deviance(problem: Problem, best: Point, hold: NDArray) -> Callable[[float, float], float]:
     """Return twice what the largest log-likelihood loses if a coefficient has some value.
 
     The function takes the value, and the one, of those that it was called with, to start from.
     """
-    known = {float(best.theta.ravel()[place]): best}
-    free = problem.free.copy()
-    free[place] = False
+    known, free = {float(hold @ best.theta.ravel()): best}, problem.free
 
     def deviance(value: float, near: float) -> float:
         start = known[near]
-        theta = start.theta + (value - near) * _along(start, free, place)
-        theta.ravel()[place] = value
+        theta = start.theta + (value - near) * followed(start, free, hold)
         try:
-            known[value] = maximise(problem, theta, free, _TOL, _STEPS).point
+            known[value] = maximise(problem, theta, free, _TOL, _STEPS, hold).point
         except np.linalg.LinAlgError:  # so far that there is no information
             return np.inf
         return max(2 * (known[value].value - best.value), 0.0)
 
     return deviance
-
-
-def _along(point: Point, free: NDArray, place: int) -> NDArray:
-    """Return how the free coefficients follow one that is moved, to first order."""
-    H, move = point.H, np.zeros(len(free))
-    if free.any():
-        root = np.sqrt(np.maximum(np.diag(H)[free], np.finfo(float).tiny))
-        scaled = H[np.ix_(free, free)] / root / root[:, None]
-        move[free] = -np.linalg.solve(scaled, H[free, place] / root) / root
-    return move.reshape(point.theta.shape)
 
 
 def _end(deviance: Callable[[float, float], float], at: float, far: float, q: float) -> float:
