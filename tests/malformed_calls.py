@@ -51,6 +51,7 @@ from skce import (
     SoftmaxClassifier,
     SoftmaxClassifierCV,
     displays,
+    inference,
     metrics,
     model_selection,
     optimize,
@@ -1044,7 +1045,67 @@ def calls() -> list[Call]:
             weight=0.3,
         )
     )
-    return out  # fmt: skip
+    return [*out, *_inference_calls(kinds)]
+
+
+def _inference_calls(kinds: dict[str, str]) -> list[Call]:
+    """Return the functions of `skce.inference`."""
+    kinds = {**kinds, "groups": "group", "estimator": "estimator"}
+    out = []
+    for kind, y in (("ints", D["y"]), ("bools", D["b"]), ("P", D["P"]), ("L", D["L"])):
+        rows = {"estimator": fitted(kind), "X": D["X"], "y": y, "sample_weight": D["w"]}
+        covariance = {**rows, "cov": "auto", "groups": D["g"]}
+        table = {**covariance, "level": 0.9}
+        out += [
+            Call(
+                f"coef_summary {kind}", inference.coef_summary, {**table, "reference": None}, kinds
+            ),
+            Call(
+                f"average_marginal_effects {kind}", inference.average_marginal_effects, table, kinds
+            ),
+            Call(f"fit_statistics {kind}", inference.fit_statistics, rows, kinds, weight=0.5),
+        ]
+        out.append(
+            Call(
+                f"wald_test {kind}",
+                inference.wald_test,
+                {**covariance, "features": [0, 1], "contrasts": None},
+                kinds,
+            )
+        )
+    free = _free_fit()
+    rows = {"estimator": free, "X": D["X"][:, :2], "y": D["b"], "sample_weight": D["w"]}
+    out.append(
+        Call(
+            "likelihood_ratio_test",
+            inference.likelihood_ratio_test,
+            {**rows, "restricted": None, "X_restricted": None},
+            kinds,
+        )
+    )
+    out.append(
+        Call("coef_cov", inference.coef_cov, {**rows, "cov": "robust", "reference": False}, kinds)
+    )
+    out.append(Call("profile_summary", inference.profile_summary, {**rows, "level": 0.9}, kinds))
+    draws = {"n_resamples": 2, "random_state": 0, "n_jobs": None, "verbose": 0, "statistic": None}
+    resampled = {"estimator": fitted("ints"), "X": D["X"], "y": D["y"], "groups": None, **draws}
+    out.append(Call("bootstrap", inference.bootstrap, resampled, {**kinds, "n_jobs": "jobs"}))
+    options = {"loss": "auto", "fit_intercept": True, "class_weight": None}
+    numbers = {"tol": 1e-4, "max_iter": 20, "verbose": 0}
+    for name, y in (("ints", D["y"]), ("bools", D["b"]), ("P", D["P"])):
+        arguments = {"X": D["X"], "y": y, "sample_weight": D["w"], **options, **numbers}
+        out.append(Call(f"fit Firth {name}", _fit_firth, arguments, kinds))
+    return out
+
+
+def _fit_firth(X, y, sample_weight=None, **params):
+    return inference.FirthClassifier(**params).fit(X, y, sample_weight)
+
+
+@cache
+def _free_fit() -> Any:
+    """Return a fit without a penalty, of rows that are not separated."""
+    return SoftmaxClassifier(C=np.inf).fit(D["X"][:, :2], D["b"], D["w"])
 
 
 #: Values that are wrong for an argument of a kind in its own way.

@@ -29,7 +29,13 @@ MODULES = [
 PAGES = sorted([CHECKOUT / "README.md", *(CHECKOUT / "docs").rglob("*.md")])
 PUBLIC = {"skce": skce, "skce.metrics": skce.metrics} | {
     name: importlib.import_module(name)
-    for name in ("skce.data", "skce.dask", "skce.displays", "skce.model_selection")
+    for name in (
+        "skce.data",
+        "skce.dask",
+        "skce.displays",
+        "skce.inference",
+        "skce.model_selection",
+    )
 }
 NAMES = [
     (module, name)

@@ -24,7 +24,7 @@ ROOMS = [
     ["_classifier"],
     ["_path"],
     ["_classifier_cv"],
-    ["displays", "dask"],
+    ["displays", "dask", "inference"],
     ["__init__"],
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}

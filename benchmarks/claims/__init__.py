@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from .choice import choice
 from .cluster import cluster
+from .coverage import coverage
 from .device import device
 from .files import files
 from .growth import growth
@@ -32,6 +33,7 @@ CLAIMS: dict[str, tuple[str, Callable[[argparse.Namespace], str]]] = {
     "growth": ("Growth with the rows", growth),
     "leaders": ("Who is first on linear probes", leaders),
     "units": ("Units of the columns", units),
+    "coverage": ("Coverage of intervals", coverage),
     "repeat": ("Two processes", repeat),
     "probe": ("A linear probe of ImageNet's shape", probe),
     "files": ("Files", files),

@@ -348,7 +348,8 @@ def _check_there(values: Any, name: str, *, ensure_all_finite: bool) -> Any:
 def _raise_no_probabilities(p: NDArray) -> NoReturn:
     """Raise scikit-learn's error, with the first bad row."""
     try:
-        check_array(p, ensure_2d=False, input_name="y_proba")
+        with np.errstate(over="ignore", invalid="ignore"):  # of sums of what is finite
+            check_array(p, ensure_2d=False, input_name="y_proba")
     except ValueError as error:
         raise_with_first_bad_row(error, p, "y_proba")
     high = p.max() > 1

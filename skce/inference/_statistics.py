@@ -1,0 +1,474 @@
+"""Log-likelihood, criteria from it, and tests between nested fits."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import xlogy
+from scipy.stats import chi2
+
+from .._checks import check_numbers, naming, to_numpy
+from .._sklearn import validate_params
+from .._warnings import warn
+from ._fit import Fit, InferenceWarning, at_bounds, factorise, read_fit
+from ._penalised import maximise, problem_of, relative_to
+from ._sandwich import COVARIANCE, contrast_matrix, covariance_of
+from ._sums import masses, value_gradient
+
+#: A step of a maximisation that ends it, in standard errors, and steps at most.
+_TOL, _STEPS = 1e-9, 200
+#: What rounding may make of the gain of a restricted fit.
+_ROUNDED = 1e-6
+
+
+class FitStatistics(NamedTuple):
+    """How well a fit agrees with its rows, and how many coefficients that took.
+
+    Attributes
+    ----------
+    n_observations : float
+        Sum of the weights if all target mass is whole numbers; else rows of positive weight.
+    effective_df : float
+        Effective degrees of freedom, the number of free coefficients without a penalty.
+    log_likelihood, null_log_likelihood : float
+        Of the fit, and of the best one that has intercepts alone.
+    aic, bic : float
+        Criteria of Akaike and of Schwarz.
+    mcfadden_r2 : float
+        One less the ratio of the log-likelihoods.
+
+    See Also
+    --------
+    fit_statistics : The function that returns it.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from skce import SoftmaxClassifier
+    >>> from skce.inference import fit_statistics
+    >>> X, y = load_wine(return_X_y=True)
+    >>> fit_statistics(SoftmaxClassifier(C=0.1).fit(X, y), X, y)._fields[:3]
+    ('n_observations', 'effective_df', 'log_likelihood')
+    """
+
+    n_observations: float
+    effective_df: float
+    log_likelihood: float
+    null_log_likelihood: float
+    aic: float
+    bic: float
+    mcfadden_r2: float
+
+
+class ChiSquareResult(NamedTuple):
+    """A test whose statistic has a chi-squared distribution if what it tests is so.
+
+    Attributes
+    ----------
+    statistic : float
+        Not negative.
+    df : float
+        Degrees of freedom.
+    p_value : float
+        Probability of a statistic as large.
+
+    See Also
+    --------
+    wald_test : A function that returns it.
+    likelihood_ratio_test : Another one.
+
+    Examples
+    --------
+    >>> from skce.inference import ChiSquareResult
+    >>> statistic, df, p_value = ChiSquareResult(3.84, 1, 0.05)
+    """
+
+    statistic: float
+    df: float
+    p_value: float
+
+
+def _log_likelihood(fit: Fit) -> float:
+    """Return minus the sum of the losses."""
+    return -float(fit.sum(value_gradient)[0])
+
+
+def _null_log_likelihood(fit: Fit) -> float:
+    """Return the log-likelihood of the shares of the target mass."""
+    t, total = fit.objective.data.sum(masses, len(fit.theta), rows=fit.block_rows())
+    value = xlogy(t, t / total).sum()
+    if not fit.objective.loss.shift_invariant:
+        value += xlogy(total - t, 1 - t / total).sum()
+    return float(value)
+
+
+def _effective_df(fit: Fit) -> float:
+    """Return the trace of (H + P)^-1 H over the coefficients that are not at a kink or a bound."""
+    H, P = fit.information(), fit.penalty_hessian()
+    free = _is_free(fit)
+    if free.all():
+        return float(np.trace(factorise(fit, H + np.diag(P)).solve(H)))
+    H = H[np.ix_(free, free)]
+    A = H + np.diag(P[free])
+    root = np.sqrt(np.maximum(np.diag(A), np.finfo(float).tiny))
+    A, H = A / root / root[:, None], H / root / root[:, None]
+    return float(np.trace(np.linalg.pinv(A, hermitian=True) @ H))
+
+
+def _is_free(fit: Fit) -> NDArray:
+    """Whether each coefficient can move: it is not zero by an L1 penalty, nor at a bound."""
+    free, penalty, (W, _) = np.ones_like(fit.theta, dtype=bool), fit.objective.penalty, fit.parts
+    inside = free[:, : W.shape[1]]
+    if penalty.lasso > 0:
+        inside &= (W != 0) | np.equal(penalty.factors, 0)
+    inside &= ~at_bounds(fit)
+    return free.ravel()
+
+
+@validate_params({"sample_weight": ["array-like", None]}, prefer_skip_nested_validation=True)
+def fit_statistics(
+    estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+) -> FitStatistics:
+    r"""Log-likelihood, AIC, BIC, McFadden's R2 and effective degrees of freedom of a fit.
+
+    With H the Hessian of the losses and P that of the penalty, the effective degrees of freedom are
+    the trace of :math:`(H + P)^{-1} H`; those of coefficients at zero by an L1 penalty, or at a
+    bound, are not counted. AIC and BIC have them in place of the number of coefficients.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted classifier of this package, or a pipeline that ends with one.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Features of the fit.
+    y : array-like of shape (n_samples,) or (n_samples, n_classes)
+        Targets of the fit.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the fit.
+
+    Returns
+    -------
+    FitStatistics
+        The log-likelihood is minus the sum of the losses, without the constant that counts of
+        equal rows would add. If the targets are probabilities that are no counts, it is minus
+        their cross-entropy, and AIC and BIC are no estimates of anything.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described, or columns are collinear.
+
+    See Also
+    --------
+    likelihood_ratio_test : Comparison of nested fits.
+
+    References
+    ----------
+    Hastie, Tibshirani and Friedman, *The Elements of Statistical Learning*, 2009, section 7.6.
+
+    Zou, Hastie and Tibshirani, *On the "degrees of freedom" of the lasso*, 2007.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_wine
+    >>> from skce import SoftmaxClassifier
+    >>> from skce.inference import fit_statistics
+    >>> X, y = load_wine(return_X_y=True)
+    >>> X = X[:, [0, 10]]
+    >>> clf = SoftmaxClassifier(C=np.inf).fit(X, y)
+    >>> statistics = fit_statistics(clf, X, y)
+    >>> round(statistics.log_likelihood, 3), round(statistics.effective_df, 6)
+    (-53.632, 6.0)
+    >>> clf = SoftmaxClassifier(C=0.01).fit(X, y)
+    >>> round(fit_statistics(clf, X, y).effective_df, 3)
+    2.577
+    """
+    fit = read_fit(estimator, X, y, sample_weight)
+    value, null, df = _log_likelihood(fit), _null_log_likelihood(fit), _effective_df(fit)
+    n = fit.n_observations(fit.is_counts())
+    return FitStatistics(
+        n_observations=n,
+        effective_df=df,
+        log_likelihood=value,
+        null_log_likelihood=null,
+        aic=2 * (df - value),
+        bic=float(np.log(n)) * df - 2 * value,
+        mcfadden_r2=1 - value / null if null else 0.0,
+    )
+
+
+@validate_params(
+    {"sample_weight": ["array-like", None], "X_restricted": "no_validation"},
+    prefer_skip_nested_validation=True,
+)
+def likelihood_ratio_test(
+    estimator: Any,
+    restricted: Any,
+    X: Any,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    X_restricted: Any = None,
+) -> ChiSquareResult:
+    """Test a fit against one that is a special case of it.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A classifier of this package that was fitted with ``C=np.inf``, or a pipeline that ends with
+        one; or a :class:`FirthClassifier`, whose penalised likelihood is taken.
+    restricted : estimator or None
+        The same on fewer features; None for intercepts alone, which is all that a
+        :class:`FirthClassifier` is compared with.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Features of `estimator`.
+    y : array-like of shape (n_samples,) or (n_samples, n_classes)
+        Targets of both fits.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of both fits, counts of equal rows.
+    X_restricted : {array-like, sparse matrix} of shape (n_samples, n_fewer), default=None
+        Features of `restricted`; None to take its columns from a data frame X by their names.
+
+    Returns
+    -------
+    ChiSquareResult
+        Twice the difference of the log-likelihoods, the number of coefficients that are left out
+        in `restricted`, and the p-value.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as described, a fit has a penalty or bounds, or `restricted` is no
+        special case of `estimator`: it is better, or has as many coefficients.
+
+    Warns
+    -----
+    InferenceWarning
+        If the target mass is not all whole numbers. Then the statistic has another distribution;
+        :func:`wald_test` with ``cov="robust"`` holds.
+
+    See Also
+    --------
+    wald_test : The same from one fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from skce import SoftmaxClassifier
+    >>> from skce.inference import likelihood_ratio_test
+    >>> X, y = load_iris(return_X_y=True)
+    >>> full = SoftmaxClassifier(C=np.inf).fit(X[:, :2], y == 1)
+    >>> fewer = SoftmaxClassifier(C=np.inf).fit(X[:, :1], y == 1)
+    >>> test = likelihood_ratio_test(full, fewer, X[:, :2], y == 1, X_restricted=X[:, :1])
+    >>> f"{test.statistic:.2f} on {test.df} degree of freedom, p = {test.p_value:.1e}"
+    '38.36 on 1 degree of freedom, p = 5.9e-10'
+    """
+    full = read_fit(estimator, X, y, sample_weight)
+    if full.is_firth:
+        return _penalised_ratio(full, restricted)
+    _check_maximum(full, "estimator")
+    value, df = _log_likelihood(full), full.theta.shape[1] * full.n_free
+    if restricted is None:
+        less, fewer_df = _null_of(full)
+    else:
+        if X_restricted is None:
+            X_restricted = _columns_of(restricted, X, len(full.features))
+        fewer = read_fit(restricted, X_restricted, y, sample_weight)
+        _check_maximum(fewer, "restricted")
+        if fewer.form != full.form:
+            raise ValueError(f"restricted is a {fewer.form} fit, but estimator a {full.form} one.")
+        less, fewer_df = _log_likelihood(fewer), fewer.theta.shape[1] * fewer.n_free
+    df -= fewer_df
+    if df <= 0 or less > value + _ROUNDED * max(1.0, abs(value)):
+        raise ValueError(
+            f"restricted is no special case of estimator: it has {-df} more coefficients, and a "
+            f"log-likelihood of {less:.6g} beside {value:.6g}."
+        )
+    if not full.is_counts():
+        warn(
+            "The target mass is not all whole numbers, so that the ratio of the likelihoods has no "
+            "chi-squared distribution. Use wald_test with cov='robust'.",
+            InferenceWarning,
+        )
+    statistic = max(2 * (value - less), 0.0)
+    return ChiSquareResult(statistic, df, float(chi2.sf(statistic, df)))
+
+
+def _null_of(fit: Fit) -> tuple[float, int]:
+    """Return the log-likelihood and the number of coefficients of intercepts alone."""
+    if not fit.objective.layout.fit_intercept:
+        raise ValueError(
+            "restricted=None is a fit of intercepts alone, which is no special case of one with "
+            "fit_intercept=False."
+        )
+    return _null_log_likelihood(fit), fit.n_free
+
+
+def _penalised_ratio(fit: Fit, restricted: Any) -> ChiSquareResult:
+    """Return twice what Firth's penalised log-likelihood loses if all features have zeros."""
+    if restricted is not None or not fit.objective.layout.fit_intercept:
+        raise ValueError(
+            "A FirthClassifier is compared with its intercepts alone, restricted=None, for its "
+            "penalty depends on the features; profile_summary tests each coefficient."
+        )
+    problem, p = problem_of(fit), fit.objective.layout.n_columns
+    theta = relative_to(fit.theta, problem.reference)
+    is_feature = np.arange(theta.shape[1]) < p
+    free = problem.free & np.tile(~is_feature, len(theta))
+    null = maximise(problem, np.where(is_feature, 0, theta), free, _TOL, _STEPS).point
+    statistic = max(2 * (null.value - problem.at(theta).value), 0.0)
+    df = p * fit.n_free
+    return ChiSquareResult(statistic, df, float(chi2.sf(statistic, df)))
+
+
+def _check_maximum(fit: Fit, name: str) -> None:
+    """Check that a fit maximised the likelihood, and nothing else."""
+    if fit.is_penalised or fit.is_firth or fit.objective.penalty.bounds is not None:
+        raise ValueError(
+            f"{name} was fitted with a penalty or bounds, so that its likelihood is not the "
+            "largest: fit it with C=np.inf and without bounds."
+        )
+
+
+def _columns_of(estimator: Any, X: Any, n_features: int) -> Any:
+    """Return the columns of X that an estimator was fitted on: by name, or all."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is None and getattr(estimator, "n_features_in_", None) == n_features:
+        return X
+    if names is None or not hasattr(X, "columns"):
+        raise ValueError(
+            "X_restricted is needed, the features of restricted, unless both estimators were "
+            "fitted on data frames with names."
+        )
+    return X[names.tolist()]
+
+
+@validate_params(
+    {
+        "sample_weight": ["array-like", None],
+        "features": ["array-like", str, None],
+        "contrasts": ["array-like", None],
+        **COVARIANCE,
+    },
+    prefer_skip_nested_validation=True,
+)
+def wald_test(
+    estimator: Any,
+    X: Any,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    features: ArrayLike | str | None = None,
+    contrasts: ArrayLike | None = None,
+    cov: str = "auto",
+    groups: ArrayLike | None = None,
+    reference: Any = None,
+) -> ChiSquareResult:
+    """Test whether coefficients, or combinations of them, are all zero.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A fitted classifier of this package, or a pipeline that ends with one.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Features of the fit.
+    y : array-like of shape (n_samples,) or (n_samples, n_classes)
+        Targets of the fit.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the fit.
+    features : str, array-like of str or of int, default=None
+        Names or positions of features whose coefficients are tested, for all classes together;
+        None for all features.
+    contrasts : array-like of shape (q, n_coefficients), default=None
+        Combinations of the rows of :func:`coef_summary`, in their order, in place of features.
+    cov : {"auto", "model", "robust", "cluster"}, default="auto"
+        Which covariance, as in :func:`coef_summary`.
+    groups : array-like of shape (n_samples,), default=None
+        The group of each row, for "cluster".
+    reference : label, default=None
+        Of the rows that `contrasts` combine, as in :func:`coef_summary`. What features test does
+        not depend on it.
+
+    Returns
+    -------
+    ChiSquareResult
+        The statistic ``v' V^-1 v`` of combinations v with covariance V, their number, and the
+        p-value.
+
+    Raises
+    ------
+    ValueError
+        As in :func:`coef_summary`, or if the combinations depend on each other.
+
+    See Also
+    --------
+    likelihood_ratio_test : The same from two fits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_iris
+    >>> from skce import SoftmaxClassifier
+    >>> from skce.inference import wald_test
+    >>> X, y = load_iris(return_X_y=True, as_frame=True)
+    >>> X, y = X.iloc[:, :2], y == 1
+    >>> clf = SoftmaxClassifier(C=np.inf).fit(X, y)
+    >>> test = wald_test(clf, X, y, features="sepal length (cm)")
+    >>> f"{test.statistic:.3f} on {test.df} degree of freedom, p = {test.p_value:.3f}"
+    '0.275 on 1 degree of freedom, p = 0.600'
+    """
+    fit = read_fit(estimator, X, y, sample_weight)
+    if features is not None and contrasts is not None:
+        raise ValueError("features and contrasts are two ways to say what is tested: pass one.")
+    if contrasts is None and fit.form == "softmax":
+        reference = fit.classes[0]  # the others are then free
+    L, classes, _ = contrast_matrix(fit, reference)
+    covariance = covariance_of(fit, cov, groups)
+    estimates, V = covariance.contrasts(L)
+    if contrasts is None:
+        places = np.arange(estimates.size).reshape(estimates.shape)
+        R = np.eye(estimates.size)[places[:, _positions(fit, features)].ravel()]
+    else:
+        R = check_numbers(contrasts, "contrasts").astype(np.float64)
+        if R.ndim != 2 or R.shape[1] != estimates.size or not len(R):
+            raise ValueError(
+                f"contrasts must have shape (q, {estimates.size}), a column for each of the "
+                f"{len(classes)} times {len(fit.terms)} rows of coef_summary, but has {R.shape}."
+            )
+    v, V = R @ estimates.ravel(), R @ V @ R.T
+    root = np.sqrt(np.diag(V))
+    if not root.all() or np.linalg.matrix_rank(V / root / root[:, None], hermitian=True) < len(v):
+        raise ValueError(
+            f"The {len(v)} combinations that are tested depend on each other (or there are fewer "
+            "groups): test fewer of them, for categorical fits against a reference class."
+        )
+    statistic = float(v @ np.linalg.solve(V, v))
+    return ChiSquareResult(statistic, len(v), float(chi2.sf(statistic, len(v))))
+
+
+def _positions(fit: Fit, features: ArrayLike | str | None) -> NDArray:
+    """Return the positions of features."""
+    if features is None:
+        return np.arange(len(fit.features))
+    positions, places = [], {name: j for j, name in enumerate(fit.features)}
+    with naming("features", None):
+        given = np.atleast_1d(np.asarray(to_numpy(features, "features"))).tolist()
+    for feature in given:
+        found = places.get(feature, feature) if isinstance(feature, str) else feature
+        if isinstance(found, bool) or not isinstance(found, int):
+            raise ValueError(
+                f"features must be names or positions of columns of X, got {feature!r:.100}; the "
+                f"first names are {fit.features[:5]}."
+            )
+        if not 0 <= found < len(fit.features):
+            raise ValueError(f"features: there is no column {found}, X has {len(fit.features)}.")
+        positions.append(found)
+    if len(set(positions)) < max(len(positions), 1):
+        raise ValueError(
+            f"features must be different columns, at least one, got {features!r:.100}."
+        )
+    return np.array(positions)
