@@ -63,8 +63,9 @@ class SoftmaxClassifier(LinearModel):
     loss : {"auto", "categorical", "binary"}, default="auto"
         What the targets mean. "auto" is "binary" for labels of two classes and "categorical"
         otherwise. "binary" also takes a 1-D `y` of floats in [0, 1] (the probability of class 1),
-        a 2-D `y` with a probability per label (multilabel), and labels of three or more classes
-        (one-vs-rest: a sigmoid per class, probabilities normalised).
+        a 2-D `y` with a probability per label (multilabel; NaN or a masked element is a label that
+        is not known, and has no mass), and labels of three or more classes (one-vs-rest: a sigmoid
+        per class, probabilities normalised).
     fit_intercept : bool, default=True
         Whether to fit an intercept per coefficient vector.
     class_weight : dict or "balanced", default=None
@@ -72,7 +73,7 @@ class SoftmaxClassifier(LinearModel):
         this is scikit-learn's meaning, for probabilities that of ``torch.nn.CrossEntropyLoss``.
         For multilabel targets a factor on the positive part of a label. "balanced" uses
         ``total mass / (n_classes * mass of the class)``, sample weights included; for multilabel
-        targets it balances the two sides of each label.
+        targets it balances the two sides of each label, in the rows in which that is known.
     label_smoothing : float, default=0.0
         Share of the target mass, in [0, 1), that is spread evenly over the classes before class
         weights apply. Binary losses smooth towards 1/2.
@@ -237,9 +238,9 @@ class SoftmaxClassifier(LinearModel):
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Class labels, or target probabilities: rows that sum to 1 within 1e-4 (and are
             renormalised), or with ``loss="binary"`` a probability of class 1 (1-D) or of each
-            label (2-D). Counts per class are passed as ``Y / m`` with ``sample_weight=m``, m being
-            the sums of the rows. A data frame whose columns are not sorted is read in their order
-            block by block, without a copy.
+            label (2-D), NaN or masked if it is not known. Counts per class are passed as ``Y / m``
+            with ``sample_weight=m``, m being the sums of the rows. A data frame whose columns are
+            not sorted is read in their order block by block, without a copy.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the rows; 1 each if not given. A class whose rows all weigh
             zero is still a class; its probability tends to zero.
@@ -260,6 +261,8 @@ class SoftmaxClassifier(LinearModel):
         ConvergenceWarning
             If `tol` was not reached, or coefficients without a penalty grow without bound; the
             message says how close the fit is, which coefficients grow, and what to do.
+        UserWarning
+            If a label of a multilabel `y` is not known in any row: its probability is 1/2.
         """
         context = begin(self, lambda: self.max_iter + 1)  # the last that begins does not happen
         X, targets = self._read(X, y, sample_weight)
@@ -309,7 +312,10 @@ class SoftmaxClassifier(LinearModel):
         self, raw: RawTargets, weights: NDArray | None, X: NDArray | sp.csr_array
     ) -> Targets:
         smoothing = float(self.label_smoothing)
-        return fold_weights(raw, weights, self.class_weight, smoothing, read_as(X, self._costs))
+        dtype = read_as(X, self._costs)
+        targets = fold_weights(raw, weights, self.class_weight, smoothing, dtype)
+        targets.check_some_known()
+        return targets
 
     def _objective(self, X: NDArray | sp.csr_array, targets: Targets) -> Objective:
         n_features = X.shape[1]

@@ -29,6 +29,7 @@ from ._interrupts import unchanged_on_error
 from ._linear_model import LinearModel
 from ._losses import LOSSES
 from ._path import MOST_CS, fits, grid
+from ._problem import kernels
 from ._problem.certain import at_limit, certain
 from ._problem.objective import Objective
 from ._problem.penalty import Penalty
@@ -320,7 +321,7 @@ class SoftmaxClassifierCV(LinearModel):
 
     def _y_for_scores(self, y: Any) -> Any:
         """Return y as scorers and splitters get it."""
-        return check_y(y) if column_names(y) is None else y
+        return check_y(y, missing=True) if column_names(y) is None else y
 
     def _folds(self, X: Any, y: Any, raw: RawTargets, for_split: dict[str, Any]) -> list:
         """Return the training and the test rows of each fold."""
@@ -360,7 +361,7 @@ class SoftmaxClassifierCV(LinearModel):
         if self.scoring is None:
             return super().score(X, y, sample_weight)
         _, for_score = self._routed(sample_weight, params, caller="score")
-        scorer, targets = self._scorer(), check_y(y)
+        scorer, targets = self._scorer(), check_y(y, missing=True)
         if targets.ndim == 1:
             scorer, y = _knowing(scorer, self.classes_), targets
         return check_number(scorer(self, X, y, **for_score), "the score of scoring")
@@ -603,13 +604,26 @@ class _Fold:
         data = self._test_data(test)
         nothing = Penalty(n_columns=data.n_columns, total_weight=data.total_weight, C=np.inf)
         losses = Objective(data, LOSSES[self.raw.loss], nothing, fit_intercept=fit_intercept)
+        outputs = self._outputs_of_a_row(data)
 
         def score(objective: Objective, report: Report) -> float:
             loss, _ = losses.value_gradient(losses.from_user(report.result.x))
-            return -loss / data.n_outputs**is_multilabel
+            return -loss / outputs
 
-        is_multilabel = self.raw.form == "multilabel"
         return score
+
+    def _outputs_of_a_row(self, data: Data) -> float:
+        """Return over how many outputs the loss of a row is averaged: those that are known."""
+        if self.raw.form != "multilabel":
+            return 1
+        if not self.raw.has_missing:
+            return data.n_outputs
+        (known,) = data.sum(kernels.total_mass)
+        if not known > 0:
+            raise ValueError(
+                "No label of y is known in the test rows of a fold. Pass other folds as cv."
+            )
+        return known / data.total_weight
 
     def _test_data(self, test: Any) -> Data:
         """Return the test rows, without class weights and smoothing."""

@@ -39,6 +39,7 @@ from ._targets.meaning import (
     check_sample_weight,
     check_y,
     expected_accuracy,
+    mean_of_known,
     read_targets,
 )
 from ._threads import Span, blocks
@@ -174,7 +175,8 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             For labels the share of rows predicted right. For probabilities the mean target mass on
             the predicted class, which for one-hot targets is accuracy again. For multilabel
             targets the mean probability that all labels of a row are as predicted, if they are
-            independent; for 0/1 indicators this is scikit-learn's subset accuracy.
+            independent; for 0/1 indicators this is scikit-learn's subset accuracy. Rows are
+            compared on the labels that are known, and left out if none is.
         """
         codes = self._predict_codes(X)
         weights = check_sample_weight(sample_weight, len(codes))
@@ -184,7 +186,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 return float(
                     accuracy_score(check_y(y), self.classes_[codes], sample_weight=weights)
                 )
-        return float(np.average(share, weights=weights))
+        return mean_of_known(share, weights)
 
     def sparsify(self) -> Self:
         """Turn `coef_` into a CSR matrix.

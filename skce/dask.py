@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from copy import copy
-from numbers import Integral
+from numbers import Integral, Real
 from operator import eq, ne
 from typing import Any, NamedTuple
 
@@ -23,14 +23,15 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._callbacks import Task
-from ._checks import check_folds, numbered_from, to_numpy
+from ._checks import Number, check_folds, check_numbers, numbered_from, to_numpy
 from ._classifier import SoftmaxClassifier as _InMemory
 from ._classifier_cv import SoftmaxClassifierCV as _InMemoryCV
 from ._classifier_cv import _Fold as Fold
 from ._costs import Costs
 from ._linear_model import LinearModel
 from ._rows import check_finite, number_type
-from ._sklearn import safe_indexing
+from ._sklearn import StrOptions, safe_indexing, validate_params
+from ._targets.mass import check_some_known
 from ._targets.meaning import (
     as_names,
     check_sample_weight,
@@ -39,7 +40,7 @@ from ._targets.meaning import (
     kind_of_labels,
 )
 from ._targets.merged import Merged, Seen, look, merge
-from .metrics import log_loss as _log_loss
+from .metrics._problem import read
 
 try:
     import dask
@@ -120,6 +121,11 @@ class _Y(NamedTuple):
     def loss(self) -> str:
         """Name of the loss."""
         return self.merged.loss
+
+    @property
+    def has_missing(self) -> bool:
+        """Whether some outputs are NaN."""
+        return self.merged.raw.has_missing
 
     @property
     def n_outputs(self) -> int:
@@ -513,6 +519,16 @@ class _Fold(Fold):
         return whole._replace(weights=weights, merged=merged)
 
 
+@validate_params(
+    {
+        "loss": [StrOptions({"categorical", "binary"})],
+        "normalize": ["boolean"],
+        "labels": ["array-like", None],
+        "label_smoothing": [Number(Real, 0, 1, closed="left")],
+        "clip": ["boolean"],
+    },
+    prefer_skip_nested_validation=True,
+)
 def log_loss(
     y_true: Any,
     y_proba: Any,
@@ -617,6 +633,8 @@ def _read(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[_X, _Y, N
         float(estimator.label_smoothing),
         names,
     )
+    if merged.known is not None:
+        check_some_known(merged.known, merged.classes)
     kept = _X([x.parts[i] for i in full], [seen_x[i] for i in full], shape)
     return kept, _Y([t.parts[i] for i in full], [w.parts[i] for i in full], names, merged), None
 
@@ -829,7 +847,7 @@ def _targets_of(y: Any, mask: NDArray | None) -> Any:
     """Return the targets, or the weights, of some rows of a chunk, as scorers get them, if any."""
     if not len(y):
         return None
-    return _rows(check_y(y) if column_names(y) is None else y, mask)
+    return _rows(check_y(y, missing=True) if column_names(y) is None else y, mask)
 
 
 def _call(model: _InMemory, method: str, X: Any) -> NDArray:
@@ -841,6 +859,10 @@ def _call(model: _InMemory, method: str, X: Any) -> NDArray:
 def _score(model: _InMemory, X: Any, y: Any, w: Any) -> tuple[float, float]:
     """Return the sum of scores of the rows, and of their weights."""
     total = _total_weight(w, X.shape[0])
+    if model._form == "multilabel" and len(y):
+        known = ~np.isnan(check_numbers(check_y(y, missing=True), "y")).all(axis=1)
+        weights = np.ones(len(known)) if w is None else np.asarray(to_numpy(w, "sample_weight"))
+        total = _total_weight(weights[known], 0)
     return (model.score(X, y, w) * total if total > 0 else 0.0), total
 
 
@@ -858,7 +880,7 @@ def _labels(y: Any) -> NDArray | None:
 
 
 def _loss(y: Any, p: Any, w: Any, options: dict[str, Any]) -> tuple[int, Any, float]:
-    """Return the number of rows, the sum of their losses or the error, and of their weights."""
+    """Return the number of rows, the sum of their losses or the error, and what they count."""
     n = len(p)
     if not n:
         return 0, 0.0, 0.0
@@ -866,6 +888,7 @@ def _loss(y: Any, p: Any, w: Any, options: dict[str, Any]) -> tuple[int, Any, fl
         total = _total_weight(w, n)
         if not total > 0:
             return n, 0.0, 0.0
-        return n, _log_loss(y, p, normalize=False, sample_weight=w, **options), total
+        problem = read(y, p, w, **options)
+        return n, *problem.totals(problem.targets.loss)
     except (ValueError, TypeError) as error:
         return n, error, 0.0

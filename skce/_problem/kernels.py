@@ -108,6 +108,11 @@ def slope_sizes(block: Block, loss: Loss, W: NDArray, mean: NDArray) -> tuple[ND
     return terms, h @ distance**2, (h * (np.abs(W) @ size.T)) @ distance
 
 
+def total_mass(block: Block) -> tuple[float]:
+    """Sum of the mass of rows and outputs, where each output has its own."""
+    return (float(block.t.mass.sum(dtype=np.float64)),)
+
+
 def sides_with_mass(block: Block, n_outputs: int) -> tuple[float, ...]:
     """Whether each output has target mass, and then whether each lacks some, as 0 and 1."""
     t, mass = block.t.dense(n_outputs), block.t.mass
@@ -164,6 +169,8 @@ def recession(
     is how it grows `far_along`.
     """
     z, t = block.X.logits(A, a), block.t
+    if t.mass.ndim == 2:  # an output may be missing in some rows
+        z = np.where(t.mass > 0, z, 0)
     size = np.abs(z).max()
     if not size > 0:
         return 0.0, 0.0

@@ -7,6 +7,8 @@ With s the weight of a row, w the class weights and eps the label smoothing, for
     binary         t_k = s * w_1k * y'_k                           m_k = t_k + u_k
                    u_k = s * w_0k * (1 - y'_k)                     y'_k = (1 - eps) * y_k + eps / 2
 
+An output that is missing (NaN) in a row has no mass there: t = u = 0.
+
 A fold is what does not depend on the row, in float64; rows bring their own dtype. Fits fold sample
 weights in. In a metric a row weighs 1, and its sample weight counts in the mean.
 """
@@ -89,7 +91,7 @@ class OutputFold:
         return y
 
     def of_outputs(self, y: NDArray, s: NDArray | float) -> tuple[NDArray, NDArray]:
-        """Return t and u, in place of probabilities y, shape (K, r); s weighs the rows."""
+        """Return t and u, in place of probabilities y, shape (K, r); s weighs rows or elements."""
         self.smooth(y)
         if self.factors is None:
             return y * s, (1 - y) * s
@@ -134,7 +136,7 @@ def fold_outputs(
     smoothing: float,
     classes: NDArray,
     masses: Callable[[], tuple[NDArray, NDArray]],
-    total: float,
+    total: float | None,
     *,
     of_two: bool = False,
 ) -> OutputFold:
@@ -148,18 +150,43 @@ def fold_outputs(
     masses : callable
         Returns the mass of 0 and that of 1 of each output. Neither is to be a difference, which
         would round to more than nothing.
-    total : float
-        Sum of the weights of all rows.
+    total : float, or None
+        Sum of the weights of all rows; None where some outputs are missing: then each has its own.
     of_two : bool, default=False
         Whether there is one output, the second of two classes, so that both have a weight.
     """
     if class_weight is None:
         return OutputFold(smoothing)
     if isinstance(class_weight, str):
-        mass_0, mass_1 = (_balanced_weights(mass, total, 2) for mass in masses())
+        both = masses()
+        known = sum(both) if total is None else total
+        mass_0, mass_1 = (_balanced_weights(mass, known, 2) for mass in both)
         return OutputFold(smoothing, (mass_0, mass_1))
     w = _weights_from_dict(class_weight, classes)
     return OutputFold(smoothing, (w[:1], w[1:]) if of_two else (np.ones(len(w)), w))
+
+
+def weights_of_known(y: NDArray, s: NDArray | float) -> NDArray:
+    """Weight of each output of each row, 0 where y is NaN, which becomes 0 in place.
+
+    Parameters
+    ----------
+    y : ndarray of shape (K, r)
+    s : float or ndarray of shape (r,)
+        Weights of the rows.
+
+    Returns
+    -------
+    ndarray of shape (K, r)
+    """
+    missing = np.isnan(y)
+    y[missing] = 0
+    return np.asarray(np.where(missing, 0, s), dtype=y.dtype)
+
+
+def without_missing(y: NDArray) -> NDArray:
+    """Return probabilities with 0 in place of NaN: themselves if there is none."""
+    return np.where(np.isnan(y), 0, y) if np.isnan(y.min(initial=0)) else y
 
 
 def mass_of_labels(codes: NDArray, weights: NDArray | None, n_classes: int) -> NDArray:
@@ -172,7 +199,7 @@ def mass_of_columns(y: NDArray, weights: NDArray | None) -> NDArray:
     return y.sum(axis=0) if weights is None else weights.astype(np.float64) @ y
 
 
-def _balanced_weights(mass: NDArray, total: float, n_classes: int) -> NDArray:
+def _balanced_weights(mass: NDArray, total: NDArray | float, n_classes: int) -> NDArray:
     """Weights total / (n_classes * mass_k); 1 for a class without mass, which weighs nothing."""
     with np.errstate(over="ignore"):
         weights = np.divide(total / n_classes, mass, out=np.ones_like(mass), where=mass > 0)

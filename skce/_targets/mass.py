@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 from .._array_api import sum_of_products
 from .._rows import Rows
 from .._threads import blocks, cached_property
+from .._warnings import warn
 from .fold import (
     ClassFold,
     ClassWeight,
@@ -25,8 +26,13 @@ from .fold import (
     fold_outputs,
     mass_of_columns,
     mass_of_labels,
+    weights_of_known,
+    without_missing,
 )
 from .meaning import RawTargets, in_order
+
+#: Labels that a warning names at most.
+_NAMED = 5
 
 #: Rows at a time where a weight needs a temporary as wide as y.
 _CHUNK = 4096
@@ -165,6 +171,7 @@ class Targets:
         self.dtype = np.dtype(dtype)
         self._values = raw.values
         self._columns = raw.columns
+        self._has_missing = raw.has_missing
         self._row_sum = raw.row_sum
         if sample_weight is None:
             self.weights: NDArray = np.broadcast_to(np.ones((), self.dtype), len(raw.values))
@@ -177,6 +184,9 @@ class Targets:
     def block(self, start: int, stop: int) -> TargetBlock:
         """Target mass of rows start to stop."""
         raise NotImplementedError
+
+    def check_some_known(self) -> None:
+        """Refuse targets of which nothing is known, and warn of labels of which nothing is."""
 
     def take(self, indices: NDArray | slice) -> Targets:
         """Return the targets of the given rows, with weights as they are here."""
@@ -215,7 +225,8 @@ class Targets:
         mass = np.zeros(self._values.shape[1])
         for start, stop in blocks(len(self._values), _CHUNK):
             y = self._matrix(slice(start, stop))
-            mass += mass_of_columns(1 - y if complement else y, weights[start:stop])
+            y = 1 - y if complement else y
+            mass += mass_of_columns(without_missing(y), weights[start:stop])
         return mass
 
     def _check_some_mass(self, mass: NDArray) -> None:
@@ -316,6 +327,8 @@ class OutputTargets(Targets):
         rows = slice(start, stop)
         s = self.weights[rows]
         t = np.array(self._matrix(rows).T, dtype=self.dtype, order="C")
+        if self._has_missing:
+            s = weights_of_known(t, s)
         if self._fold.factors is None:
             return SoftBlock(s, _NO_ROWS, s, self._fold.smooth(t) * s)
         t, mass = self._fold.of_outputs(t, s)
@@ -334,15 +347,45 @@ class OutputTargets(Targets):
             eps,
             self.classes,
             masses,
-            self.total_weight,
+            None if self._has_missing else self.total_weight,
             of_two=self.form == "sigmoid",
         )
         factors = self._fold.factors
         if factors and isinstance(class_weight, dict) and self.form == "sigmoid" and not eps:
             check_some_mass(np.multiply(factors, masses()))
 
+    def check_some_known(self) -> None:
+        """Refuse targets of which nothing is known, and warn of labels of which nothing is."""
+        if self._has_missing:
+            fails = self._column_mass(self.weights, complement=True)
+            check_some_known(fails + self._mass(self.weights), self.classes)
+
     def _mass(self, weights: NDArray) -> NDArray:
         return self._column_mass(weights)
+
+
+def check_some_known(known: NDArray, labels: NDArray) -> None:
+    """Refuse targets of which nothing is known, and warn of labels of which nothing is.
+
+    Parameters
+    ----------
+    known : ndarray of shape (K,)
+        Sum of the weights of the rows in which each label is known.
+    labels : ndarray of shape (K,)
+    """
+    if not known.any():
+        raise ValueError(
+            "y has no label that is known (all are NaN or masked) in a row of positive weight."
+        )
+    names = labels[known == 0].tolist()
+    if names:
+        more = ", ..." if len(names) > _NAMED else ""
+        warn(
+            f"Nothing is known of {len(names)} of {len(labels)} labels of y in rows of positive "
+            f"weight: {', '.join(map(repr, names[:_NAMED]))}{more}. Their coefficients stay zero, "
+            "and their probability is 1/2.",
+            UserWarning,
+        )
 
 
 #: Arrays by row that all targets have.

@@ -146,7 +146,7 @@ def _beside(y: Any, proba: NDArray, classes: NDArray) -> tuple[Any, NDArray, NDA
     if np.shape(y)[1] != len(classes):
         raise ValueError(f"y has {np.shape(y)[1]} columns, but the fit had {len(classes)} classes.")
     columns_of_classes(names, classes)  # raises unless the fit knew no names
-    return y if names is None else check_y(y), proba, None
+    return y if names is None else check_y(y, missing=True), proba, None
 
 
 def _unseen(labels: NDArray, classes: NDArray) -> NDArray:
@@ -235,7 +235,7 @@ def _check_metric(metric: Any) -> None:
 
 def _as_targets(y: Any) -> Any:
     """Return y as an array, but a data frame, whose columns have names, as it is."""
-    array = check_y(y)
+    array = check_y(y, missing=True)
     return array if column_names(y) is None else y
 
 
