@@ -283,7 +283,7 @@ class SoftmaxClassifierCV(LinearModel):
         objective = model._objective(X, targets)
         self.l1_ratios_ = _shares(self.l1_ratios)
         self.Cs_ = grid(self.Cs, objective, self.l1_ratios_.max())
-        for_split, for_score = self._routed(weights, params)
+        for_split, for_score = _routed(self, weights, params, "fit")
         by_logits = self.scoring is None and raw.form != "one-vs-rest"
         scorer = None if by_logits else self._scorer()
         folds = self._folds(X, y, raw, for_split)
@@ -360,7 +360,7 @@ class SoftmaxClassifierCV(LinearModel):
         """
         if self.scoring is None:
             return super().score(X, y, sample_weight)
-        _, for_score = self._routed(sample_weight, params, caller="score")
+        _, for_score = _routed(self, sample_weight, params, "score")
         scorer, targets = self._scorer(), check_y(y, missing=True)
         if targets.ndim == 1:
             scorer, y = _knowing(scorer, self.classes_), targets
@@ -380,20 +380,6 @@ class SoftmaxClassifierCV(LinearModel):
         router = MetadataRouter(owner=self).add_self_request(self)
         router.add(splitter=self._splitter(), method_mapping=to_split)
         return router.add(scorer=self._scorer(), method_mapping=to_score)
-
-    def _routed(
-        self, weights: ArrayLike | None, params: dict[str, Any], caller: str = "fit"
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Metadata for the splitter and for the scorer."""
-        if get_config()["enable_metadata_routing"]:
-            routed = process_routing(self, caller, sample_weight=weights, **params)
-            return routed.get("splitter", {}).get("split", {}), routed.scorer.score
-        if params:
-            raise ValueError(
-                f"SoftmaxClassifierCV.{caller} got {', '.join(params)}, which it can pass on only "
-                "with metadata routing: sklearn.set_config(enable_metadata_routing=True)."
-            )
-        return {}, {} if weights is None else {"sample_weight": weights}
 
     @property
     def _inverse_penalty(self) -> float:
@@ -467,6 +453,21 @@ class SoftmaxClassifierCV(LinearModel):
         """Mean of the coefficients of folds, as variables of the objective."""
         mean, p = coefs.mean(axis=0), objective.layout.n_columns
         return objective.layout.pack(mean[:, :p], mean[:, p] if self.fit_intercept else np.zeros(0))
+
+
+def _routed(
+    cv: SoftmaxClassifierCV, weights: ArrayLike | None, params: dict[str, Any], caller: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Metadata for the splitter and for the scorer."""
+    if get_config()["enable_metadata_routing"]:
+        routed = process_routing(cv, caller, sample_weight=weights, **params)
+        return routed.get("splitter", {}).get("split", {}), routed.scorer.score
+    if params:
+        raise ValueError(
+            f"SoftmaxClassifierCV.{caller} got {', '.join(params)}, which it can pass on only "
+            "with metadata routing: sklearn.set_config(enable_metadata_routing=True)."
+        )
+    return {}, {} if weights is None else {"sample_weight": weights}
 
 
 def _finite(scores: NDArray, Cs: NDArray, l1_ratios: NDArray) -> NDArray:
