@@ -26,8 +26,8 @@ from ._checks import N_JOBS, Number, check_folds, check_number, check_numbers
 from ._classifier import SoftmaxClassifier
 from ._data import Data, as_data, read_as
 from ._interrupts import unchanged_on_error
-from ._linear_model import LinearModel
-from ._losses import LOSSES
+from ._linear_model import LinearModel, given
+from ._losses import loss_of
 from ._path import MOST_CS, fits, grid
 from ._problem import kernels
 from ._problem.certain import at_limit, certain
@@ -224,7 +224,13 @@ class SoftmaxClassifierCV(LinearModel):
     @fit_context(prefer_skip_nested_validation=True)
     @with_callbacks
     def fit(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        offset: ArrayLike | None = None,
+        **params: Any,
     ) -> SoftmaxClassifierCV:
         """Choose C and l1_ratio, and fit the coefficients.
 
@@ -237,6 +243,9 @@ class SoftmaxClassifierCV(LinearModel):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the rows, in fits and in scores. With metadata routing the
             scorer decides whether it takes them, unless ``scoring=None``.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Known parts of the logits, as :meth:`SoftmaxClassifier.fit` takes them, in fits and in
+            scores.
         **params : dict
             Metadata for the splitter and the scorer, such as `groups`. Metadata routing must be
             enabled for it.
@@ -260,9 +269,10 @@ class SoftmaxClassifierCV(LinearModel):
             If some candidates have scores that are not finite; they are not chosen.
         """
         context = begin(self, self._n_tasks, sequential=False)
-        X, raw, weights = self._read_raw(X, y, sample_weight)
+        X, raw, weights = self._read_raw(X, y, sample_weight, offset)
         y = self._y_for_scores(y)
-        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        params |= given(offset=raw.offset) or {}
+        metadata = given(sample_weight=sample_weight, offset=offset)
         with Task(context, self, {"X": X, "y": y, "metadata": metadata}) as task:
             self._fit(task, X, y, raw, weights, params)
             task.attributes = {}
@@ -338,7 +348,13 @@ class SoftmaxClassifierCV(LinearModel):
 
     @computes_in_numpy
     def score(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        offset: ArrayLike | None = None,
+        **params: Any,
     ) -> float:
         """Score by `scoring`; without one as :meth:`SoftmaxClassifier.score` does, by accuracy.
 
@@ -350,6 +366,8 @@ class SoftmaxClassifierCV(LinearModel):
             Labels or target probabilities.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Known parts of the logits, as :meth:`SoftmaxClassifier.fit` takes them.
         **params : dict
             Metadata for the scorer. Metadata routing must be enabled for it.
 
@@ -359,7 +377,8 @@ class SoftmaxClassifierCV(LinearModel):
             The score, greater being better.
         """
         if self.scoring is None:
-            return super().score(X, y, sample_weight)
+            return super().score(X, y, sample_weight, offset=offset)
+        params |= given(offset=offset) or {}
         _, for_score = _routed(self, sample_weight, params, "score")
         scorer, targets = self._scorer(), check_y(y, missing=True)
         if targets.ndim == 1:
@@ -408,7 +427,7 @@ class SoftmaxClassifierCV(LinearModel):
             return check_scoring(self, scoring=self.scoring)
         scorer = make_log_loss_scorer()
         if get_config()["enable_metadata_routing"]:
-            scorer.set_score_request(sample_weight=True)
+            scorer.set_score_request(sample_weight=True, offset=True)
         return scorer
 
     def _choose(self) -> NDArray:
@@ -459,15 +478,26 @@ def _routed(
     cv: SoftmaxClassifierCV, weights: ArrayLike | None, params: dict[str, Any], caller: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Metadata for the splitter and for the scorer."""
+    if "offset" in params and not _takes_offset(cv._scorer()):
+        raise ValueError(
+            f"scoring={cv.scoring!r:.100} predicts without the offset. Use scoring=None or "
+            "skce.metrics.make_log_loss_scorer()."
+        )
     if get_config()["enable_metadata_routing"]:
         routed = process_routing(cv, caller, sample_weight=weights, **params)
         return routed.get("splitter", {}).get("split", {}), routed.scorer.score
-    if params:
+    others = ", ".join(sorted(params.keys() - {"offset"}))
+    if others:
         raise ValueError(
-            f"SoftmaxClassifierCV.{caller} got {', '.join(params)}, which it can pass on only "
-            "with metadata routing: sklearn.set_config(enable_metadata_routing=True)."
+            f"SoftmaxClassifierCV.{caller} got {others}, which it can pass on only with metadata "
+            "routing: sklearn.set_config(enable_metadata_routing=True)."
         )
-    return {}, {} if weights is None else {"sample_weight": weights}
+    return {}, given(sample_weight=weights, **params) or {}
+
+
+def _takes_offset(scorer: Any) -> bool:
+    """Whether a scorer predicts with an offset."""
+    return "offset" in signature(scorer).parameters
 
 
 def _finite(scores: NDArray, Cs: NDArray, l1_ratios: NDArray) -> NDArray:
@@ -571,6 +601,7 @@ class _Fold:
         objective = model._objective(X, targets)
         never, always = certain(objective)
         complete = not (never.any() or always.any())
+        far = _NEVER + 2 * self.raw.largest_offset
         if self.scorer is None and self._weigh_nothing(test):
             raise ValueError(f"sample_weight is zero in all test rows of fold {number}. {way_out}")
         by_loss = self.scorer is None and complete
@@ -590,7 +621,7 @@ class _Fold:
                     report = next(reports)
                     if not complete:
                         theta = report.result.x
-                        report.result.x = at_limit(objective, theta, never, always, far=_NEVER)
+                        report.result.x = at_limit(objective, theta, never, always, far=far)
                     x = report.result.x
                     scores[-1].append(score(objective, report))
                     candidate.attributes = partial(model._attributes, objective, targets, x)
@@ -604,7 +635,7 @@ class _Fold:
         fit_intercept = self.model.fit_intercept
         data = self._test_data(test)
         nothing = Penalty(n_columns=data.n_columns, total_weight=data.total_weight, C=np.inf)
-        losses = Objective(data, LOSSES[self.raw.loss], nothing, fit_intercept=fit_intercept)
+        losses = Objective(data, loss_of(self.raw), nothing, fit_intercept=fit_intercept)
         outputs = self._outputs_of_a_row(data)
 
         def score(objective: Objective, report: Report) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -42,8 +43,14 @@ from ._targets.meaning import (
     mean_of_known,
     read_targets,
 )
+from ._targets.offset import check_offset
 from ._threads import Span, blocks
 from ._to_sklearn import as_sklearn
+
+
+def given(**metadata: Any) -> dict[str, Any] | None:
+    """Return what is not None of metadata, None if all is."""
+    return {name: value for name, value in metadata.items() if value is not None} or None
 
 
 class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -68,13 +75,15 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     )
 
     @computes_in_numpy
-    def decision_function(self, X: Any) -> NDArray:
+    def decision_function(self, X: Any, *, offset: ArrayLike | None = None) -> NDArray:
         """Logits of the classes.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Known parts of the logits, as `fit` takes them; zero if not given.
 
         Returns
         -------
@@ -87,16 +96,18 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If X is not as described, or so large that its logits are out of range.
         """
-        return self._output.decision(self._logits(X))
+        return self._output.decision(self._logits(X, offset))
 
     @computes_in_numpy
-    def predict(self, X: Any) -> NDArray:
+    def predict(self, X: Any, *, offset: ArrayLike | None = None) -> NDArray:
         """Most probable class of each row.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Known parts of the logits, as `fit` takes them; zero if not given.
 
         Returns
         -------
@@ -109,17 +120,19 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If X is not as described, or so large that its logits are out of range.
         """
-        codes = self._predict_codes(X)
+        codes = self._predict_codes(X, offset)
         return codes if codes.ndim == 2 else self.classes_[codes]
 
     @computes_in_numpy
-    def predict_proba(self, X: Any) -> NDArray:
+    def predict_proba(self, X: Any, *, offset: ArrayLike | None = None) -> NDArray:
         """Probabilities of the classes.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Known parts of the logits, as `fit` takes them; zero if not given.
 
         Returns
         -------
@@ -132,16 +145,18 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If X is not as described, or so large that its logits are out of range.
         """
-        return self._output.proba(self._logits(X))
+        return self._output.proba(self._logits(X, offset))
 
     @computes_in_numpy
-    def predict_log_proba(self, X: Any) -> NDArray:
+    def predict_log_proba(self, X: Any, *, offset: ArrayLike | None = None) -> NDArray:
         """Logarithms of the probabilities, finite where `predict_proba` rounds to zero.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Known parts of the logits, as `fit` takes them; zero if not given.
 
         Returns
         -------
@@ -153,10 +168,17 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If X is not as described, or so large that its logits are out of range.
         """
-        return self._output.log_proba(self._logits(X))
+        return self._output.log_proba(self._logits(X, offset))
 
     @computes_in_numpy
-    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def score(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        offset: ArrayLike | None = None,
+    ) -> float:
         """Mean accuracy; for probability targets its expectation under the targets.
 
         Parameters
@@ -168,6 +190,8 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             with `classes_` by name.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Known parts of the logits, as `fit` takes them; zero if not given.
 
         Returns
         -------
@@ -178,7 +202,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             independent; for 0/1 indicators this is scikit-learn's subset accuracy. Rows are
             compared on the labels that are known, and left out if none is.
         """
-        codes = self._predict_codes(X)
+        codes = self._predict_codes(X, offset)
         weights = check_sample_weight(sample_weight, len(codes))
         share = expected_accuracy(y, codes, self.classes_, self._form)
         if share is None:
@@ -245,7 +269,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """Return a fitted scikit-learn classifier that predicts the same.
 
         It is what tools that know scikit-learn's classes by name need, such as converters to ONNX
-        and PMML.
+        and PMML. It predicts without an offset: scikit-learn's classifiers take none.
 
         Returns
         -------
@@ -308,12 +332,15 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return OUTPUTS[self._form]
 
     def _read_raw(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, offset: ArrayLike | None = None
     ) -> tuple[NDArray | sp.csr_array, RawTargets, NDArray | None]:
         """Validate everything that fit was given."""
         X = self._check_features(X, reset=True, y=y)
         raw = read_targets(y, self.loss)
         check_lengths(X.shape[0], len(raw.values))
+        if offset is not None:
+            known = check_offset(offset, X.shape[0], raw.form, raw.classes)
+            raw = replace(raw, offset=known)
         return X, raw, check_sample_weight(sample_weight, X.shape[0])
 
     def _check_features(self, X: Any, *, reset: bool = False, y: Any = "no_validation") -> Any:
@@ -348,22 +375,29 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         check_finite(checked, "X", type(self).__name__, self._costs.part_bytes)
         return checked
 
-    def _predict_codes(self, X: Any) -> NDArray:
+    def _predict_codes(self, X: Any, offset: Any = None) -> NDArray:
         """Positions in `classes_`, or an indicator matrix, block by block."""
         X, predict = self._check_features(X), self._output.predict
-        return np.concatenate([predict(z) for _, z in self._blocks_of_logits(X)])
+        known = self._check_offset(X, offset)
+        return np.concatenate([predict(z) for _, z in self._blocks_of_logits(X, known)])
 
-    def _logits(self, X: Any) -> NDArray:
+    def _check_offset(self, X: Any, offset: Any) -> NDArray | None:
+        """Offsets of checked rows."""
+        check_is_fitted(self)
+        return check_offset(offset, X.shape[0], self._form, self.classes_)
+
+    def _logits(self, X: Any, offset: Any) -> NDArray:
         X = self._check_features(X)
+        known = self._check_offset(X, offset)
         if (isinstance(X, np.ndarray) and X.dtype == number_type(X.dtype)) or sp.issparse(X):
-            return self._finite_logits(X)
+            return self._finite_logits(X, known)
         z: NDArray = np.empty(0)
-        for (start, stop), part in self._blocks_of_logits(X):
+        for (start, stop), part in self._blocks_of_logits(X, known):
             z = z if start else np.empty((X.shape[0], part.shape[1]), part.dtype)
             z[start:stop] = part
         return z
 
-    def _blocks_of_logits(self, X: Any) -> Iterator[tuple[Span, NDArray]]:
+    def _blocks_of_logits(self, X: Any, offset: NDArray | None) -> Iterator[tuple[Span, NDArray]]:
         """Logits of some rows after the other, which are converted if need be."""
         size = self._costs.predicted_block // len(self.intercept_)
         dtype = number_type(X.dtype)
@@ -372,13 +406,18 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         for start, stop in blocks(X.shape[0], max(size, 1)):
             part = X[start:stop]
             part = part if sp.issparse(part) else np.asarray(part, dtype)
-            yield (start, stop), self._finite_logits(part, start)
+            known = None if offset is None else offset[start:stop]
+            yield (start, stop), self._finite_logits(part, known, start)
 
-    def _finite_logits(self, X: NDArray | sp.csr_array, first_row: int = 0) -> NDArray:
+    def _finite_logits(
+        self, X: NDArray | sp.csr_array, offset: NDArray | None, first_row: int = 0
+    ) -> NDArray:
         """Logits of rows, which fall out of the range of their dtype where X is far too large."""
         with np.errstate(over="ignore", invalid="ignore"):
             z = safe_sparse_dot(X, self.coef_.T, dense_output=True)
             z += self.intercept_
+            if offset is not None:
+                z += offset
         within = np.abs(z) <= np.finfo(z.dtype).max / 4  # their differences are in range too
         if not within.all():
             row = first_row + int(within.all(axis=1).argmin())

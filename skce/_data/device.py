@@ -117,7 +117,8 @@ class DeviceData(StoredData):
         t = self.targets.block(*span)
         is_wide = isinstance(t, SoftBlock)
         if not (is_wide or self.targets.loss == "categorical"):
-            t = SoftBlock(t.mass, t.reference, t.rest, t.dense(self.n_outputs))
+            dense = t.dense(self.n_outputs)
+            t = SoftBlock(t.mass, t.reference, t.rest, dense, offset=t.offset)
         there = t.put(place.put)
         if not is_wide:
             self._targets_there[span] = there

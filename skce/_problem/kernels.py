@@ -74,6 +74,8 @@ def rounding(block: Block, loss: Loss, A: NDArray, a: NDArray, eps: float) -> tu
     z = block.X.logits(A, a)
     moved = np.abs(A) @ np.abs(block.X.dense()).T
     moved += np.abs(a)
+    if block.t.offset is not None:
+        moved += np.abs(block.t.offset)
     moved *= eps
     state = loss.curvature(z.copy(), block.t)
     curved = float((loss.curvature_diagonal(state, block.t) * moved**2).sum()) / 2
@@ -105,7 +107,10 @@ def slope_sizes(block: Block, loss: Loss, W: NDArray, mean: NDArray) -> tuple[ND
     z, size, distance = W @ X.T, np.abs(X), np.abs(X - mean)
     terms = np.abs(loss.value_gradient(z.copy(), block.t)[1]) @ size
     h = loss.curvature_diagonal(loss.curvature(z, block.t), block.t)  # which uses up z
-    return terms, h @ distance**2, (h * (np.abs(W) @ size.T)) @ distance
+    moved = np.abs(W) @ size.T
+    if block.t.offset is not None:
+        moved += np.abs(block.t.offset)
+    return terms, h @ distance**2, (h * moved) @ distance
 
 
 def total_mass(block: Block) -> tuple[float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -50,11 +50,14 @@ class TargetBlock:
         The class with the most target mass in each row.
     rest : ndarray of shape (r,)
         The mass of each row outside its reference class.
+    offset : ndarray of shape (K, r), or None
+        Known parts of the logits.
     """
 
     mass: NDArray
     reference: NDArray
     rest: NDArray
+    offset: NDArray | None = field(default=None, kw_only=True)
 
     def put(self, place: Callable[[NDArray], NDArray]) -> Self:
         """Return the same block with arrays elsewhere, where `place` puts each."""
@@ -150,6 +153,8 @@ class Targets:
         Their sum, which scales the objective that solvers see.
     n_outputs : int
         Number of coefficient vectors: 1 for "sigmoid", else the number of classes.
+    offset : ndarray of shape (n_samples, n_outputs), or None
+        Known parts of the logits.
     """
 
     #: Arrays by row that a subclass adds to those of `_BY_ROW`.
@@ -172,6 +177,7 @@ class Targets:
         self._values = raw.values
         self._columns = raw.columns
         self._has_missing = raw.has_missing
+        self.offset = None if raw.offset is None else raw.offset.astype(self.dtype, copy=False)
         self._row_sum = raw.row_sum
         if sample_weight is None:
             self.weights: NDArray = np.broadcast_to(np.ones((), self.dtype), len(raw.values))
@@ -181,8 +187,20 @@ class Targets:
             self.total_weight = float(sample_weight.sum(dtype=np.float64))
         self._prepare(class_weight, label_smoothing)
 
+    @property
+    def has_offset(self) -> bool:
+        """Whether parts of the logits are known."""
+        return self.offset is not None
+
     def block(self, start: int, stop: int) -> TargetBlock:
         """Target mass of rows start to stop."""
+        block = self._block(start, stop)
+        if self.offset is None:
+            return block
+        return replace(block, offset=np.ascontiguousarray(self.offset[start:stop].T))
+
+    def _block(self, start: int, stop: int) -> TargetBlock:
+        """Target mass of rows start to stop, without their offsets."""
         raise NotImplementedError
 
     def check_some_known(self) -> None:
@@ -249,8 +267,8 @@ class LabelTargets(Targets):
 
     _by_row = ("_on", "_total", "_spread")
 
-    def block(self, start: int, stop: int) -> HardBlock:
-        """Target mass of rows start to stop."""
+    def _block(self, start: int, stop: int) -> HardBlock:
+        """Target mass of rows start to stop, without their offsets."""
         rows = slice(start, stop)
         on, mass, reference = self._on[rows], self._total[rows], self._values[rows]
         rest = mass - on
@@ -290,8 +308,8 @@ class DistributionTargets(Targets):
 
     _by_row = ("_row_sum", "_row_scale", "_total", "_reference")
 
-    def block(self, start: int, stop: int) -> SoftBlock:
-        """Target mass of rows start to stop."""
+    def _block(self, start: int, stop: int) -> SoftBlock:
+        """Target mass of rows start to stop, without their offsets."""
         rows = slice(start, stop)
         t = np.array(self._matrix(rows).T, dtype=self.dtype, order="C")
         t = self._fold.of_distributions(t, self.weights[rows], self._row_scale[rows])
@@ -322,8 +340,8 @@ class DistributionTargets(Targets):
 class OutputTargets(Targets):
     """A probability per output: labels of two classes, 1-D probabilities, multilabel."""
 
-    def block(self, start: int, stop: int) -> SoftBlock:
-        """Target mass of rows start to stop."""
+    def _block(self, start: int, stop: int) -> SoftBlock:
+        """Target mass of rows start to stop, without their offsets."""
         rows = slice(start, stop)
         s = self.weights[rows]
         t = np.array(self._matrix(rows).T, dtype=self.dtype, order="C")
@@ -389,7 +407,7 @@ def check_some_known(known: NDArray, labels: NDArray) -> None:
 
 
 #: Arrays by row that all targets have.
-_BY_ROW = ("weights", "_values")
+_BY_ROW = ("weights", "_values", "offset")
 
 #: By what y holds, and how logits become probabilities.
 _FORMS: dict[tuple[str, str], type[Targets]] = {

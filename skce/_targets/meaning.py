@@ -65,6 +65,8 @@ class RawTargets:
         copied to put them in order.
     has_missing : bool
         Whether some of the outputs are NaN: nothing is known of them.
+    offset : ndarray of shape (n_samples, n_outputs), or None
+        Known parts of the logits of each row.
     """
 
     classes: NDArray
@@ -74,6 +76,17 @@ class RawTargets:
     row_sum: NDArray | None = None
     columns: NDArray | None = None
     has_missing: bool = False
+    offset: NDArray | None = None
+
+    @property
+    def has_offset(self) -> bool:
+        """Whether parts of the logits are known."""
+        return self.offset is not None
+
+    @property
+    def largest_offset(self) -> float:
+        """Size of the largest offset."""
+        return 0.0 if self.offset is None else float(np.abs(self.offset).max())
 
     @property
     def loss(self) -> str:
@@ -82,8 +95,10 @@ class RawTargets:
 
     def take(self, indices: NDArray) -> RawTargets:
         """Return what y says of the given rows."""
-        row_sum = None if self.row_sum is None else self.row_sum[indices]
-        return replace(self, values=self.values[indices], row_sum=row_sum)
+        row_sum, offset = (
+            None if own is None else own[indices] for own in (self.row_sum, self.offset)
+        )
+        return replace(self, values=self.values[indices], row_sum=row_sum, offset=offset)
 
 
 def column_names(y: Any) -> NDArray | None:

@@ -38,6 +38,7 @@ from .meaning import (
     probabilities_of_one,
     read_targets,
 )
+from .offset import check_offset
 
 
 @dataclass(frozen=True)
@@ -149,8 +150,8 @@ class Merged:
         """Number of coefficient vectors."""
         return 1 if self.form == "sigmoid" else len(self.classes)
 
-    def targets(self, y: Any, sample_weight: Any, dtype: DTypeLike) -> Targets:
-        """Return the target mass of a part."""
+    def targets(self, y: Any, sample_weight: Any, dtype: DTypeLike, offset: Any = None) -> Targets:
+        """Return the target mass of a part, and its offsets."""
         array = check_y(y, missing=self.raw.has_missing)
         weights = check_sample_weight(sample_weight, len(array), whole=False)
         row_sum = None
@@ -165,7 +166,8 @@ class Merged:
             array = codes.astype(np.min_scalar_type(len(self.classes) - 1))
         if self.form == "sigmoid":
             array = array.reshape(-1, 1)
-        raw = replace(self.raw, values=array, row_sum=row_sum)
+        known = check_offset(offset, len(array), self.form, self.classes)
+        raw = replace(self.raw, values=array, row_sum=row_sum, offset=known)
         return fold_weights(raw, weights, self.fold, self.smoothing, dtype)
 
 
