@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import replace
 from typing import Any, Self
 
@@ -17,11 +18,12 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._array_api import computes_in_numpy, moved
+from ._array_api import computes_in_numpy, like, moved
 from ._callbacks import CallbackSupportMixin
 from ._checks import check_sparse, naming, refuse_dates, refuse_misread
 from ._costs import DEFAULT
 from ._outputs import OUTPUTS
+from ._prior import prior_shift
 from ._problem.objective import Objective
 from ._rows import (
     Rows,
@@ -291,6 +293,65 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return as_sklearn(moved(self, np))
+
+    def with_class_prior(self, class_prior: ArrayLike, *, training_prior: ArrayLike) -> Self:
+        r"""Return the same estimator for rows in which classes have other shares.
+
+        Where rows were chosen by their class, as all cases and as many controls, or classes were
+        weighted, the coefficients are right and the intercepts are not. With :math:`\pi_k` the
+        share of class k where the classifier is used, and :math:`\tau_k` that of training, ::
+
+            b_k <- b_k + log(pi_k / tau_k)
+
+        which is a constant for all rows; for two classes with one log-odds, and for each label of a
+        multilabel `y`, the difference of that for yes and for no.
+
+        Parameters
+        ----------
+        class_prior : array-like of shape (n_classes,)
+            Shares of the classes where the classifier is used, in the order of `classes_`, each
+            above 0 and below 1; they sum to 1, except for labels that can hold together.
+        training_prior : array-like of shape (n_classes,)
+            Shares of the target mass that the fit has seen, sample weights and class weights
+            included: with ``class_weight="balanced"`` all are equal.
+
+        Returns
+        -------
+        self
+            Another estimator, with other intercepts. The report of the fit stays as it was.
+
+        Raises
+        ------
+        ValueError
+            If a share is not as described, or the fit is one-vs-rest.
+
+        Notes
+        -----
+        It holds if only the shares of the classes differ, and not what rows of a class are like.
+
+        Sources: G. King and L. Zeng, *Logistic regression in rare events data*, 2001 (prior
+        correction); M. Saerens, P. Latinne and C. Decaestecker, *Adjusting the outputs of a
+        classifier to new a priori probabilities*, 2002.
+
+        Examples
+        --------
+        Every second row of the training data was a case, of the population one in a hundred is:
+
+        >>> import numpy as np
+        >>> from skce import SoftmaxClassifier
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0, 1, 0, 1])
+        >>> clf = SoftmaxClassifier().fit(X, y)
+        >>> clf.predict_proba([[1.5]]).round(3)
+        array([[0.5, 0.5]])
+        >>> there = clf.with_class_prior([0.99, 0.01], training_prior=[0.5, 0.5])
+        >>> there.predict_proba([[1.5]]).round(3)
+        array([[0.99, 0.01]])
+        """
+        check_is_fitted(self)
+        shift = prior_shift(self._form, class_prior, training_prior, self.classes_)
+        other, b = copy(self), moved(self, np).intercept_
+        other.intercept_ = like((b + shift).astype(b.dtype), self.intercept_)
+        return other
 
     def __sklearn_tags__(self) -> Any:
         """Sparse X is accepted, and with a binary loss several labels per row."""
