@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from ._array_api import fits_in_numpy
-from ._callbacks import Task, begin, iterations, with_callbacks
+from ._callbacks import Task, begin, given, iterations, with_callbacks
 from ._checks import (
     LARGEST,
     VERBOSE,
@@ -21,7 +21,7 @@ from ._checks import (
 )
 from ._data import Data, as_data, read_as
 from ._interrupts import unchanged_on_error
-from ._linear_model import LinearModel, given
+from ._linear_model import LinearModel
 from ._losses import loss_of
 from ._problem.certain import at_limit, certain
 from ._problem.objective import Objective

@@ -21,12 +21,12 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from . import _path
 from ._array_api import computes_in_numpy, fits_in_numpy
-from ._callbacks import Task, begin, with_callbacks
+from ._callbacks import Task, begin, given, with_callbacks
 from ._checks import N_JOBS, Number, check_folds, check_number, check_numbers
 from ._classifier import SoftmaxClassifier
 from ._data import Data, as_data, read_as
 from ._interrupts import unchanged_on_error
-from ._linear_model import LinearModel, given
+from ._linear_model import LinearModel
 from ._losses import loss_of
 from ._path import MOST_CS, fits, grid
 from ._problem import kernels

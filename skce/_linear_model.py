@@ -50,11 +50,6 @@ from ._threads import Span, blocks
 from ._to_sklearn import as_sklearn
 
 
-def given(**metadata: Any) -> dict[str, Any] | None:
-    """Return what is not None of metadata, None if all is."""
-    return {name: value for name, value in metadata.items() if value is not None} or None
-
-
 class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Coefficients and intercepts, and what follows from them.
 
