@@ -41,11 +41,18 @@ def as_type(array: Any, dtype: DTypeLike) -> Any:
     return xp.astype(array, getattr(xp, np.dtype(dtype).name), copy=False)
 
 
+def as_type_of(array: Any, like: Any) -> Any:
+    """Return an array in the type of number of another one of its library."""
+    if isinstance(array, np.ndarray):
+        return array.astype(like.dtype, copy=False)
+    return namespace(array).astype(array, like.dtype, copy=False)
+
+
 def product(A: Any, B: Any) -> Any:
     """Return A B, in the type of B: only NumPy multiplies matrices of two types."""
     if isinstance(A, np.ndarray):
         return A @ B
-    return namespace(A).astype(A, B.dtype, copy=False) @ B
+    return as_type_of(A, B) @ B
 
 
 def sums(A: Any, axis: int, dtype: DTypeLike | None = None) -> Any:

@@ -25,10 +25,23 @@ except ImportError:
         return method
 
 
-__all__ = ["CallbackSupportMixin", "OnIteration", "Task", "begin", "iterations", "with_callbacks"]
+__all__ = [
+    "CallbackSupportMixin",
+    "OnIteration",
+    "Task",
+    "begin",
+    "given",
+    "iterations",
+    "with_callbacks",
+]
 
 #: Takes theta after an iteration, and returns whether to stop.
 OnIteration = Callable[[NDArray], bool]
+
+
+def given(**metadata: Any) -> dict[str, Any] | None:
+    """Return what is not None of metadata, None if all is."""
+    return {name: value for name, value in metadata.items() if value is not None} or None
 
 
 def begin(

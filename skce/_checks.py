@@ -369,7 +369,27 @@ def _short(value: Any) -> str:
 
 
 # ------------------------------------------------------------------------------------- containers
-def to_numpy(values: Any, name: str, what: str = "label") -> Any:
+def unmasked(values: Any) -> Any:
+    """Return a masked matrix with NaN for what its mask hides, and anything else as it is."""
+    if not isinstance(values, np.ma.MaskedArray) or values.ndim != 2 or values.shape[1] < 2:
+        return values
+    if not np.ma.is_masked(values):
+        return values.data
+    dtype = values.dtype
+    dtype = np.result_type(dtype, np.float32) if dtype.kind in "biuf" else np.dtype(object)
+    filled: NDArray = np.ma.filled(values.astype(dtype), np.nan)
+    return filled
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a scalar is None, NaN, NaT or pandas.NA."""
+    try:
+        return value is None or not bool(value == value)
+    except (TypeError, ValueError):  # the truth of pandas.NA, and of an array
+        return not isinstance(value, np.ndarray)
+
+
+def to_numpy(values: Any, name: str, what: str = "label", *, missing: bool = False) -> Any:
     """Return what pandas, polars and Arrow hold as a NumPy array, and anything else as it is.
 
     Nullable integers and bools stay what they are, which NumPy's own conversion turns into floats.
@@ -380,6 +400,8 @@ def to_numpy(values: Any, name: str, what: str = "label") -> Any:
     name : str
     what : str
         What the message calls an element that is missing.
+    missing : bool, default=False
+        Whether elements of a matrix may be missing. They become NaN, or stay objects.
 
     Returns
     -------
@@ -397,7 +419,8 @@ def to_numpy(values: Any, name: str, what: str = "label") -> Any:
         return _column_to_numpy(values, name, what)
     if all(isinstance(getattr(column, "dtype", None), np.dtype) for column in columns):
         return np.asarray(values)  # pandas with NumPy inside, in one piece
-    arrays = [np.asarray(_column_to_numpy(column, name, what)) for column in columns]
+    missing = missing and len(columns) > 1
+    arrays = [np.asarray(_column_to_numpy(column, name, what, missing)) for column in columns]
     if not arrays:
         return np.empty((len(values), 0))
     if len({array.dtype.kind in "biuf" for array in arrays}) > 1:
@@ -416,17 +439,20 @@ def _columns(values: Any) -> list | None:
     return None
 
 
-def _column_to_numpy(values: Any, name: str, what: str) -> Any:
+def _column_to_numpy(values: Any, name: str, what: str, missing: bool = False) -> Any:
     if isinstance(values, np.ndarray) or not hasattr(values, "to_numpy"):
         return values
     if hasattr(values, "isna"):  # pandas
-        missing = np.asarray(values.isna(), dtype=bool)
+        gone = np.asarray(values.isna(), dtype=bool)
     elif hasattr(values, "is_null"):  # polars and Arrow
-        missing = np.asarray(values.is_null(), dtype=bool)
+        gone = np.asarray(values.is_null(), dtype=bool)
     else:
         return values
-    if missing.any() and getattr(getattr(values, "dtype", None), "kind", "O") != "f":
-        raise_missing(name, int(missing.argmax()), what)
+    if gone.any() and getattr(getattr(values, "dtype", None), "kind", "O") != "f":
+        if not missing:
+            raise_missing(name, int(gone.argmax()), what)
+        if hasattr(values, "isna"):
+            return values.to_numpy(dtype=object, na_value=np.nan)
     numpy_dtype = getattr(getattr(values, "dtype", None), "numpy_dtype", None)
     if numpy_dtype is not None:
         return values.to_numpy(dtype=numpy_dtype)

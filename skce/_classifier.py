@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from ._array_api import fits_in_numpy
-from ._callbacks import Task, begin, iterations, with_callbacks
+from ._callbacks import Task, begin, given, iterations, with_callbacks
 from ._checks import (
     LARGEST,
     VERBOSE,
@@ -22,7 +22,7 @@ from ._checks import (
 from ._data import Data, as_data, read_as
 from ._interrupts import unchanged_on_error
 from ._linear_model import LinearModel
-from ._losses import LOSSES
+from ._losses import loss_of
 from ._problem.certain import at_limit, certain
 from ._problem.objective import Objective
 from ._problem.penalty import Penalty, check_bounds, check_penalty_weights
@@ -63,8 +63,9 @@ class SoftmaxClassifier(LinearModel):
     loss : {"auto", "categorical", "binary"}, default="auto"
         What the targets mean. "auto" is "binary" for labels of two classes and "categorical"
         otherwise. "binary" also takes a 1-D `y` of floats in [0, 1] (the probability of class 1),
-        a 2-D `y` with a probability per label (multilabel), and labels of three or more classes
-        (one-vs-rest: a sigmoid per class, probabilities normalised).
+        a 2-D `y` with a probability per label (multilabel; NaN or a masked element is a label that
+        is not known, and has no mass), and labels of three or more classes (one-vs-rest: a sigmoid
+        per class, probabilities normalised).
     fit_intercept : bool, default=True
         Whether to fit an intercept per coefficient vector.
     class_weight : dict or "balanced", default=None
@@ -72,7 +73,7 @@ class SoftmaxClassifier(LinearModel):
         this is scikit-learn's meaning, for probabilities that of ``torch.nn.CrossEntropyLoss``.
         For multilabel targets a factor on the positive part of a label. "balanced" uses
         ``total mass / (n_classes * mass of the class)``, sample weights included; for multilabel
-        targets it balances the two sides of each label.
+        targets it balances the two sides of each label, in the rows in which that is known.
     label_smoothing : float, default=0.0
         Share of the target mass, in [0, 1), that is spread evenly over the classes before class
         weights apply. Binary losses smooth towards 1/2.
@@ -226,7 +227,14 @@ class SoftmaxClassifier(LinearModel):
     @fit_context(prefer_skip_nested_validation=True)
     @with_callbacks
     def fit(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        offset: ArrayLike | None = None,
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
     ) -> SoftmaxClassifier:
         """Fit the coefficients.
 
@@ -237,12 +245,23 @@ class SoftmaxClassifier(LinearModel):
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Class labels, or target probabilities: rows that sum to 1 within 1e-4 (and are
             renormalised), or with ``loss="binary"`` a probability of class 1 (1-D) or of each
-            label (2-D). Counts per class are passed as ``Y / m`` with ``sample_weight=m``, m being
-            the sums of the rows. A data frame whose columns are not sorted is read in their order
-            block by block, without a copy.
+            label (2-D), NaN or masked if it is not known. Counts per class are passed as ``Y / m``
+            with ``sample_weight=m``, m being the sums of the rows. A data frame whose columns are
+            not sorted is read in their order block by block, without a copy.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the rows; 1 each if not given. A class whose rows all weigh
             zero is still a class; its probability tends to zero.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Known parts of the logits, which become ``W x + b + offset``: one column for each class,
+            in the order of `classes_`, or by name if it is a data frame. For two classes one
+            column is the offset of the log-odds of ``classes_[1]``, and for a multilabel `y` and
+            one-vs-rest that of all labels. They are no part of the fitted estimator: pass those of
+            new rows when you predict.
+        coef_init : array-like of the shape of `coef_`, default=None
+            Coefficients to start from: those of the previous fit with ``warm_start=True``, or
+            zeros, if not given. The optimum does not depend on them.
+        intercept_init : array-like of the shape of `intercept_`, default=None
+            Intercepts to start from, likewise.
 
         Returns
         -------
@@ -252,25 +271,26 @@ class SoftmaxClassifier(LinearModel):
         Raises
         ------
         ValueError
-            If a parameter, X, y or `sample_weight` is not as described. The message names it, with
-            the first bad row. The estimator is then as it was before the call.
+            If a parameter, X, y or anything beside them is not as described. The message names it,
+            with the first bad row. The estimator is then as it was before the call.
 
         Warns
         -----
         ConvergenceWarning
             If `tol` was not reached, or coefficients without a penalty grow without bound; the
             message says how close the fit is, which coefficients grow, and what to do.
+        UserWarning
+            If a label of a multilabel `y` is not known in any row: its probability is 1/2.
         """
         context = begin(self, lambda: self.max_iter + 1)  # the last that begins does not happen
-        X, targets = self._read(X, y, sample_weight)
+        X, targets = self._read(X, y, sample_weight, offset)
         objective = self._objective(X, targets)
-        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-        data = {"X": X, "y": y, "metadata": metadata}
+        data = {"X": X, "y": y, "metadata": given(sample_weight=sample_weight, offset=offset)}
         known = partial(self._attributes, objective, targets)
         with iterations(Task(context, self, data), known) as on_iteration:
             report = minimize(
                 objective,
-                self._start(objective, targets),
+                self._start(objective, targets, coef_init, intercept_init),
                 solver=self.solver,
                 tol=float(self.tol),
                 max_iter=self.max_iter,
@@ -299,17 +319,24 @@ class SoftmaxClassifier(LinearModel):
         return self.l1_ratio
 
     def _read(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None,
+        offset: ArrayLike | None = None,
     ) -> tuple[NDArray | sp.csr_array, Targets]:
         """Validate everything that fit was given, and fold weights into targets."""
-        X, raw, weights = self._read_raw(X, y, sample_weight)
+        X, raw, weights = self._read_raw(X, y, sample_weight, offset)
         return X, self._fold_weights(raw, weights, X)
 
     def _fold_weights(
         self, raw: RawTargets, weights: NDArray | None, X: NDArray | sp.csr_array
     ) -> Targets:
         smoothing = float(self.label_smoothing)
-        return fold_weights(raw, weights, self.class_weight, smoothing, read_as(X, self._costs))
+        dtype = read_as(X, self._costs)
+        targets = fold_weights(raw, weights, self.class_weight, smoothing, dtype)
+        targets.check_some_known()
+        return targets
 
     def _objective(self, X: NDArray | sp.csr_array, targets: Targets) -> Objective:
         n_features = X.shape[1]
@@ -326,24 +353,44 @@ class SoftmaxClassifier(LinearModel):
                 _bounds_as_numbers(self.coef_bounds), (targets.n_outputs, n_features)
             ),
         )
-        loss = LOSSES[targets.loss]
-        return Objective(data, loss, penalty, fit_intercept=self.fit_intercept)
+        return Objective(data, loss_of(targets), penalty, fit_intercept=self.fit_intercept)
 
     def _data(self, X: Any, targets: Targets) -> Data:
         return as_data(X, targets, centred=self.fit_intercept, costs=self._costs)
 
-    def _start(self, objective: Objective, targets: Targets) -> NDArray:
-        """Zeros, or the previous coefficients.
+    def _start(
+        self,
+        objective: Objective,
+        targets: Targets,
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
+    ) -> NDArray:
+        """Return what is given, else the previous coefficients, else zeros.
 
-        If all outputs are certain, the start is where they have their probabilities to rounding:
+        If all outputs are certain, these are where they have their probabilities to rounding:
         step by step the solver would take as long as exp(-n) takes to become 0.
         """
         cold = np.zeros(objective.layout.size)
         never, always = certain(objective)
         if objective.penalty.ridge + objective.penalty.lasso > 0 and (never | always).all():
             cold = at_limit(objective, cold, never, always, far=_BEYOND_EXP)
-        if not (self.warm_start and hasattr(self, "coef_")):
-            return cold
+        W, b = objective.layout.unpack(cold)
+        is_missing = coef_init is None or intercept_init is None
+        if is_missing and self.warm_start and hasattr(self, "coef_"):
+            W, b = self._previous(objective, targets)
+        if coef_init is not None:
+            W = _check_start("coef_init", coef_init, W.shape)
+        if intercept_init is not None:
+            b = _check_start("intercept_init", intercept_init, b.shape)
+            if b.any() and not self.fit_intercept:
+                raise ValueError(
+                    "intercept_init is not zero, but there are no intercepts: "
+                    "fit_intercept=False. Leave it out."
+                )
+        return objective.layout.pack(W, b)
+
+    def _previous(self, objective: Objective, targets: Targets) -> tuple[NDArray, NDArray]:
+        """Coefficients and intercepts of the previous fit."""
         shape = (objective.layout.n_outputs, objective.layout.n_columns)
         W = check_numbers(self._dense_coef(), "coef_").astype(np.float64)
         classes = check_y(self.classes_, "classes_").tolist()
@@ -361,13 +408,33 @@ class SoftmaxClassifier(LinearModel):
                 f"{shape[:1]}. Set warm_start=False or use a new estimator."
             )
         for name, values in (("coef_", W), ("intercept_", b)):
-            if not np.isfinite(values).all():
+            row = _first_not_finite(values)
+            if row is not None:
                 raise ValueError(
-                    f"warm_start=True starts from {name}, which is not finite in row "
-                    f"{int(np.argmin(np.isfinite(values).reshape(len(b), -1).all(axis=1)))}. Set "
+                    f"warm_start=True starts from {name}, which is not finite in row {row}. Set "
                     "warm_start=False or use a new estimator."
                 )
-        return objective.layout.pack(W, b)
+        return W, b
+
+
+def _check_start(name: str, values: Any, shape: tuple[int, ...]) -> NDArray:
+    """Check coefficients or intercepts to start from."""
+    start = check_numbers(values, name).astype(np.float64)
+    if start.shape != shape:
+        raise ValueError(
+            f"{name} must have shape {shape}, that of {name.replace('init', '')}, but has shape "
+            f"{start.shape}."
+        )
+    row = _first_not_finite(start)
+    if row is not None:
+        raise ValueError(f"{name} must be finite, but is not in row {row}.")
+    return start
+
+
+def _first_not_finite(values: NDArray) -> int | None:
+    """First row that is not finite, if any."""
+    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    return None if finite.all() else int(finite.argmin())
 
 
 def _bounds_as_numbers(bounds: Any) -> Any:

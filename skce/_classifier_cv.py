@@ -21,14 +21,15 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from . import _path
 from ._array_api import computes_in_numpy, fits_in_numpy
-from ._callbacks import Task, begin, with_callbacks
+from ._callbacks import Task, begin, given, with_callbacks
 from ._checks import N_JOBS, Number, check_folds, check_number, check_numbers
 from ._classifier import SoftmaxClassifier
 from ._data import Data, as_data, read_as
 from ._interrupts import unchanged_on_error
 from ._linear_model import LinearModel
-from ._losses import LOSSES
+from ._losses import loss_of
 from ._path import MOST_CS, fits, grid
+from ._problem import kernels
 from ._problem.certain import at_limit, certain
 from ._problem.objective import Objective
 from ._problem.penalty import Penalty
@@ -223,7 +224,13 @@ class SoftmaxClassifierCV(LinearModel):
     @fit_context(prefer_skip_nested_validation=True)
     @with_callbacks
     def fit(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        offset: ArrayLike | None = None,
+        **params: Any,
     ) -> SoftmaxClassifierCV:
         """Choose C and l1_ratio, and fit the coefficients.
 
@@ -236,6 +243,9 @@ class SoftmaxClassifierCV(LinearModel):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the rows, in fits and in scores. With metadata routing the
             scorer decides whether it takes them, unless ``scoring=None``.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Known parts of the logits, as :meth:`SoftmaxClassifier.fit` takes them, in fits and in
+            scores.
         **params : dict
             Metadata for the splitter and the scorer, such as `groups`. Metadata routing must be
             enabled for it.
@@ -259,9 +269,10 @@ class SoftmaxClassifierCV(LinearModel):
             If some candidates have scores that are not finite; they are not chosen.
         """
         context = begin(self, self._n_tasks, sequential=False)
-        X, raw, weights = self._read_raw(X, y, sample_weight)
+        X, raw, weights = self._read_raw(X, y, sample_weight, offset)
         y = self._y_for_scores(y)
-        metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+        params |= given(offset=raw.offset) or {}
+        metadata = given(sample_weight=sample_weight, offset=offset)
         with Task(context, self, {"X": X, "y": y, "metadata": metadata}) as task:
             self._fit(task, X, y, raw, weights, params)
             task.attributes = {}
@@ -282,7 +293,7 @@ class SoftmaxClassifierCV(LinearModel):
         objective = model._objective(X, targets)
         self.l1_ratios_ = _shares(self.l1_ratios)
         self.Cs_ = grid(self.Cs, objective, self.l1_ratios_.max())
-        for_split, for_score = self._routed(weights, params)
+        for_split, for_score = _routed(self, weights, params, "fit")
         by_logits = self.scoring is None and raw.form != "one-vs-rest"
         scorer = None if by_logits else self._scorer()
         folds = self._folds(X, y, raw, for_split)
@@ -320,7 +331,7 @@ class SoftmaxClassifierCV(LinearModel):
 
     def _y_for_scores(self, y: Any) -> Any:
         """Return y as scorers and splitters get it."""
-        return check_y(y) if column_names(y) is None else y
+        return check_y(y, missing=True) if column_names(y) is None else y
 
     def _folds(self, X: Any, y: Any, raw: RawTargets, for_split: dict[str, Any]) -> list:
         """Return the training and the test rows of each fold."""
@@ -337,7 +348,13 @@ class SoftmaxClassifierCV(LinearModel):
 
     @computes_in_numpy
     def score(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        offset: ArrayLike | None = None,
+        **params: Any,
     ) -> float:
         """Score by `scoring`; without one as :meth:`SoftmaxClassifier.score` does, by accuracy.
 
@@ -349,6 +366,8 @@ class SoftmaxClassifierCV(LinearModel):
             Labels or target probabilities.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Known parts of the logits, as :meth:`SoftmaxClassifier.fit` takes them.
         **params : dict
             Metadata for the scorer. Metadata routing must be enabled for it.
 
@@ -358,9 +377,10 @@ class SoftmaxClassifierCV(LinearModel):
             The score, greater being better.
         """
         if self.scoring is None:
-            return super().score(X, y, sample_weight)
-        _, for_score = self._routed(sample_weight, params, caller="score")
-        scorer, targets = self._scorer(), check_y(y)
+            return super().score(X, y, sample_weight, offset=offset)
+        params |= given(offset=offset) or {}
+        _, for_score = _routed(self, sample_weight, params, "score")
+        scorer, targets = self._scorer(), check_y(y, missing=True)
         if targets.ndim == 1:
             scorer, y = _knowing(scorer, self.classes_), targets
         return check_number(scorer(self, X, y, **for_score), "the score of scoring")
@@ -379,20 +399,6 @@ class SoftmaxClassifierCV(LinearModel):
         router = MetadataRouter(owner=self).add_self_request(self)
         router.add(splitter=self._splitter(), method_mapping=to_split)
         return router.add(scorer=self._scorer(), method_mapping=to_score)
-
-    def _routed(
-        self, weights: ArrayLike | None, params: dict[str, Any], caller: str = "fit"
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Metadata for the splitter and for the scorer."""
-        if get_config()["enable_metadata_routing"]:
-            routed = process_routing(self, caller, sample_weight=weights, **params)
-            return routed.get("splitter", {}).get("split", {}), routed.scorer.score
-        if params:
-            raise ValueError(
-                f"SoftmaxClassifierCV.{caller} got {', '.join(params)}, which it can pass on only "
-                "with metadata routing: sklearn.set_config(enable_metadata_routing=True)."
-            )
-        return {}, {} if weights is None else {"sample_weight": weights}
 
     @property
     def _inverse_penalty(self) -> float:
@@ -421,7 +427,7 @@ class SoftmaxClassifierCV(LinearModel):
             return check_scoring(self, scoring=self.scoring)
         scorer = make_log_loss_scorer()
         if get_config()["enable_metadata_routing"]:
-            scorer.set_score_request(sample_weight=True)
+            scorer.set_score_request(sample_weight=True, offset=True)
         return scorer
 
     def _choose(self) -> NDArray:
@@ -466,6 +472,32 @@ class SoftmaxClassifierCV(LinearModel):
         """Mean of the coefficients of folds, as variables of the objective."""
         mean, p = coefs.mean(axis=0), objective.layout.n_columns
         return objective.layout.pack(mean[:, :p], mean[:, p] if self.fit_intercept else np.zeros(0))
+
+
+def _routed(
+    cv: SoftmaxClassifierCV, weights: ArrayLike | None, params: dict[str, Any], caller: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Metadata for the splitter and for the scorer."""
+    if "offset" in params and not _takes_offset(cv._scorer()):
+        raise ValueError(
+            f"scoring={cv.scoring!r:.100} predicts without the offset. Use scoring=None or "
+            "skce.metrics.make_log_loss_scorer()."
+        )
+    if get_config()["enable_metadata_routing"]:
+        routed = process_routing(cv, caller, sample_weight=weights, **params)
+        return routed.get("splitter", {}).get("split", {}), routed.scorer.score
+    others = ", ".join(sorted(params.keys() - {"offset"}))
+    if others:
+        raise ValueError(
+            f"SoftmaxClassifierCV.{caller} got {others}, which it can pass on only with metadata "
+            "routing: sklearn.set_config(enable_metadata_routing=True)."
+        )
+    return {}, given(sample_weight=weights, **params) or {}
+
+
+def _takes_offset(scorer: Any) -> bool:
+    """Whether a scorer predicts with an offset."""
+    return "offset" in signature(scorer).parameters
 
 
 def _finite(scores: NDArray, Cs: NDArray, l1_ratios: NDArray) -> NDArray:
@@ -569,6 +601,7 @@ class _Fold:
         objective = model._objective(X, targets)
         never, always = certain(objective)
         complete = not (never.any() or always.any())
+        far = _NEVER + 2 * self.raw.largest_offset
         if self.scorer is None and self._weigh_nothing(test):
             raise ValueError(f"sample_weight is zero in all test rows of fold {number}. {way_out}")
         by_loss = self.scorer is None and complete
@@ -588,7 +621,7 @@ class _Fold:
                     report = next(reports)
                     if not complete:
                         theta = report.result.x
-                        report.result.x = at_limit(objective, theta, never, always, far=_NEVER)
+                        report.result.x = at_limit(objective, theta, never, always, far=far)
                     x = report.result.x
                     scores[-1].append(score(objective, report))
                     candidate.attributes = partial(model._attributes, objective, targets, x)
@@ -602,14 +635,27 @@ class _Fold:
         fit_intercept = self.model.fit_intercept
         data = self._test_data(test)
         nothing = Penalty(n_columns=data.n_columns, total_weight=data.total_weight, C=np.inf)
-        losses = Objective(data, LOSSES[self.raw.loss], nothing, fit_intercept=fit_intercept)
+        losses = Objective(data, loss_of(self.raw), nothing, fit_intercept=fit_intercept)
+        outputs = self._outputs_of_a_row(data)
 
         def score(objective: Objective, report: Report) -> float:
             loss, _ = losses.value_gradient(losses.from_user(report.result.x))
-            return -loss / data.n_outputs**is_multilabel
+            return -loss / outputs
 
-        is_multilabel = self.raw.form == "multilabel"
         return score
+
+    def _outputs_of_a_row(self, data: Data) -> float:
+        """Return over how many outputs the loss of a row is averaged: those that are known."""
+        if self.raw.form != "multilabel":
+            return 1
+        if not self.raw.has_missing:
+            return data.n_outputs
+        (known,) = data.sum(kernels.total_mass)
+        if not known > 0:
+            raise ValueError(
+                "No label of y is known in the test rows of a fold. Pass other folds as cv."
+            )
+        return known / data.total_weight
 
     def _test_data(self, test: Any) -> Data:
         """Return the test rows, without class weights and smoothing."""

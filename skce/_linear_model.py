@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from copy import copy
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -17,12 +19,13 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._array_api import computes_in_numpy, elsewhere, exact_products, in_host_memory, moved
-from ._arrays import as_type, beside, gathered, namespace, taken
+from ._array_api import computes_in_numpy, elsewhere, exact_products, in_host_memory, like, moved
+from ._arrays import as_type, as_type_of, beside, gathered, namespace, taken
 from ._callbacks import CallbackSupportMixin
 from ._checks import check_sparse, naming, refuse_dates, refuse_misread
 from ._costs import DEFAULT
 from ._outputs import OUTPUTS
+from ._prior import prior_shift
 from ._problem.objective import Objective
 from ._rows import (
     Rows,
@@ -41,8 +44,10 @@ from ._targets.meaning import (
     check_sample_weight,
     check_y,
     expected_accuracy,
+    mean_of_known,
     read_targets,
 )
+from ._targets.offset import check_offset
 from ._threads import Span, blocks
 from ._to_sklearn import as_sklearn
 
@@ -69,13 +74,15 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     )
 
     @computes_in_numpy
-    def decision_function(self, X: Any) -> NDArray:
+    def decision_function(self, X: Any, *, offset: ArrayLike | None = None) -> NDArray:
         """Logits of the classes.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Known parts of the logits, as `fit` takes them; zero if not given.
 
         Returns
         -------
@@ -88,16 +95,18 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If X is not as described, or so large that its logits are out of range.
         """
-        return self._of_logits(X, self._output.decision)
+        return self._of_logits(X, self._output.decision, offset)
 
     @computes_in_numpy
-    def predict(self, X: Any) -> NDArray:
+    def predict(self, X: Any, *, offset: ArrayLike | None = None) -> NDArray:
         """Most probable class of each row.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Known parts of the logits, as `fit` takes them; zero if not given.
 
         Returns
         -------
@@ -110,7 +119,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If X is not as described, or so large that its logits are out of range.
         """
-        codes = self._predict_codes(X)
+        codes = self._predict_codes(X, offset)
         if codes.ndim == 2:
             return codes
         if self.classes_.dtype.kind not in "biuf":  # which only NumPy has
@@ -118,13 +127,15 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return taken(beside(self.classes_, codes), codes)
 
     @computes_in_numpy
-    def predict_proba(self, X: Any) -> NDArray:
+    def predict_proba(self, X: Any, *, offset: ArrayLike | None = None) -> NDArray:
         """Probabilities of the classes.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Known parts of the logits, as `fit` takes them; zero if not given.
 
         Returns
         -------
@@ -137,16 +148,18 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If X is not as described, or so large that its logits are out of range.
         """
-        return self._of_logits(X, self._output.proba)
+        return self._of_logits(X, self._output.proba, offset)
 
     @computes_in_numpy
-    def predict_log_proba(self, X: Any) -> NDArray:
+    def predict_log_proba(self, X: Any, *, offset: ArrayLike | None = None) -> NDArray:
         """Logarithms of the probabilities, finite where `predict_proba` rounds to zero.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Known parts of the logits, as `fit` takes them; zero if not given.
 
         Returns
         -------
@@ -158,10 +171,17 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ValueError
             If X is not as described, or so large that its logits are out of range.
         """
-        return self._of_logits(X, self._output.log_proba)
+        return self._of_logits(X, self._output.log_proba, offset)
 
     @computes_in_numpy
-    def score(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def score(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        offset: ArrayLike | None = None,
+    ) -> float:
         """Mean accuracy; for probability targets its expectation under the targets.
 
         Parameters
@@ -173,6 +193,8 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             with `classes_` by name.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Known parts of the logits, as `fit` takes them; zero if not given.
 
         Returns
         -------
@@ -180,9 +202,10 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             For labels the share of rows predicted right. For probabilities the mean target mass on
             the predicted class, which for one-hot targets is accuracy again. For multilabel
             targets the mean probability that all labels of a row are as predicted, if they are
-            independent; for 0/1 indicators this is scikit-learn's subset accuracy.
+            independent; for 0/1 indicators this is scikit-learn's subset accuracy. Rows are
+            compared on the labels that are known, and left out if none is.
         """
-        codes = in_host_memory(self._predict_codes(X))
+        codes = in_host_memory(self._predict_codes(X, offset))
         weights = check_sample_weight(sample_weight, len(codes))
         share = expected_accuracy(y, codes, self.classes_, self._form)
         if share is None:
@@ -190,7 +213,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 return float(
                     accuracy_score(check_y(y), self.classes_[codes], sample_weight=weights)
                 )
-        return float(np.average(share, weights=weights))
+        return mean_of_known(share, weights)
 
     def sparsify(self) -> Self:
         """Turn `coef_` into a CSR matrix.
@@ -249,7 +272,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """Return a fitted scikit-learn classifier that predicts the same.
 
         It is what tools that know scikit-learn's classes by name need, such as converters to ONNX
-        and PMML.
+        and PMML. It predicts without an offset: scikit-learn's classifiers take none.
 
         Returns
         -------
@@ -271,6 +294,65 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         return as_sklearn(moved(self, np))
+
+    def with_class_prior(self, class_prior: ArrayLike, *, training_prior: ArrayLike) -> Self:
+        r"""Return the same estimator for rows in which classes have other shares.
+
+        Where rows were chosen by their class, as all cases and as many controls, or classes were
+        weighted, the coefficients are right and the intercepts are not. With :math:`\pi_k` the
+        share of class k where the classifier is used, and :math:`\tau_k` that of training, ::
+
+            b_k <- b_k + log(pi_k / tau_k)
+
+        which is a constant for all rows; for two classes with one log-odds, and for each label of a
+        multilabel `y`, the difference of that for yes and for no.
+
+        Parameters
+        ----------
+        class_prior : array-like of shape (n_classes,)
+            Shares of the classes where the classifier is used, in the order of `classes_`, each
+            above 0 and below 1; they sum to 1, except for labels that can hold together.
+        training_prior : array-like of shape (n_classes,)
+            Shares of the target mass that the fit has seen, sample weights and class weights
+            included: with ``class_weight="balanced"`` all are equal.
+
+        Returns
+        -------
+        self
+            Another estimator, with other intercepts. The report of the fit stays as it was.
+
+        Raises
+        ------
+        ValueError
+            If a share is not as described, or the fit is one-vs-rest.
+
+        Notes
+        -----
+        It holds if only the shares of the classes differ, and not what rows of a class are like.
+
+        Sources: G. King and L. Zeng, *Logistic regression in rare events data*, 2001 (prior
+        correction); M. Saerens, P. Latinne and C. Decaestecker, *Adjusting the outputs of a
+        classifier to new a priori probabilities*, 2002.
+
+        Examples
+        --------
+        Every second row of the training data was a case, of the population one in a hundred is:
+
+        >>> import numpy as np
+        >>> from skce import SoftmaxClassifier
+        >>> X, y = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0, 1, 0, 1])
+        >>> clf = SoftmaxClassifier().fit(X, y)
+        >>> clf.predict_proba([[1.5]]).round(3)
+        array([[0.5, 0.5]])
+        >>> there = clf.with_class_prior([0.99, 0.01], training_prior=[0.5, 0.5])
+        >>> there.predict_proba([[1.5]]).round(3)
+        array([[0.99, 0.01]])
+        """
+        check_is_fitted(self)
+        shift = prior_shift(self._form, class_prior, training_prior, self.classes_)
+        other, b = copy(self), moved(self, np).intercept_
+        other.intercept_ = like((b + shift).astype(b.dtype), self.intercept_)
+        return other
 
     def __sklearn_tags__(self) -> Any:
         """Sparse X is accepted, and with a binary loss several labels per row."""
@@ -312,12 +394,15 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return OUTPUTS[self._form]
 
     def _read_raw(
-        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None
+        self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, offset: ArrayLike | None = None
     ) -> tuple[NDArray | sp.csr_array, RawTargets, NDArray | None]:
         """Validate everything that fit was given."""
         X = self._check_features(X, reset=True, y=y)
         raw = read_targets(y, self.loss)
         check_lengths(X.shape[0], len(raw.values))
+        if offset is not None:
+            known = check_offset(offset, X.shape[0], raw.form, raw.classes)
+            raw = replace(raw, offset=known)
         return X, raw, check_sample_weight(sample_weight, X.shape[0])
 
     def _check_features(self, X: Any, *, reset: bool = False, y: Any = "no_validation") -> Any:
@@ -352,23 +437,30 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         check_finite(checked, "X", type(self).__name__, self._costs.part_bytes)
         return checked
 
-    def _predict_codes(self, X: Any) -> Any:
+    def _predict_codes(self, X: Any, offset: Any = None) -> Any:
         """Positions in `classes_`, or an indicator matrix, block by block."""
-        return self._by_block(self._check_features(X), self._output.predict)
+        X = self._check_features(X)
+        return self._by_block(X, self._output.predict, self._check_offset(X, offset))
 
-    def _of_logits(self, X: Any, function: Callable[[Any], Any]) -> Any:
+    def _check_offset(self, X: Any, offset: Any) -> NDArray | None:
+        """Offsets of checked rows."""
+        check_is_fitted(self)
+        return check_offset(offset, X.shape[0], self._form, self.classes_)
+
+    def _of_logits(self, X: Any, function: Callable[[Any], Any], offset: Any) -> Any:
         """Return a function of the logits of each row."""
         X = self._check_features(X)
+        known = self._check_offset(X, offset)
         if (isinstance(X, np.ndarray) and X.dtype == number_type(X.dtype)) or sp.issparse(X):
-            return function(_finite_logits(X, self.coef_, self.intercept_))
-        return self._by_block(X, function)
+            return function(_finite_logits(X, self.coef_, self.intercept_, known))
+        return self._by_block(X, function, known)
 
-    def _by_block(self, X: Any, function: Callable[[Any], Any]) -> Any:
+    def _by_block(self, X: Any, function: Callable[[Any], Any], offset: NDArray | None) -> Any:
         """Return the same for validated X, some rows after the other."""
-        parts = ((span, function(z)) for span, z in self._blocks_of_logits(X))
+        parts = ((span, function(z)) for span, z in self._blocks_of_logits(X, offset))
         return gathered(parts, X.shape[0])
 
-    def _blocks_of_logits(self, X: Any) -> Iterator[tuple[Span, Any]]:
+    def _blocks_of_logits(self, X: Any, offset: NDArray | None) -> Iterator[tuple[Span, Any]]:
         """Logits of some rows after the other, made where the rows are."""
         size = self._costs.predicted_block // len(self.intercept_)
         dtype, W, b, there = number_type(X.dtype), self.coef_, self.intercept_, elsewhere(X)
@@ -383,8 +475,9 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             else:
                 part = X[start:stop]
                 part = part if sp.issparse(part) else np.asarray(part, dtype)
+            known = None if offset is None else offset[start:stop]
             with nullcontext() if there is None else exact_products(there.place, rough=False):
-                z = _finite_logits(part, W, b, start)
+                z = _finite_logits(part, W, b, known, start)
             yield (start, stop), z
 
     def _store(self, objective: Objective, targets: Targets, report: Report) -> None:
@@ -409,11 +502,13 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return self.coef_.toarray() if sp.issparse(self.coef_) else self.coef_
 
 
-def _finite_logits(X: Any, W: Any, b: Any, first_row: int = 0) -> Any:
+def _finite_logits(X: Any, W: Any, b: Any, offset: NDArray | None, first_row: int = 0) -> Any:
     """Logits of rows, which fall out of the range of their dtype where X is far too large."""
     with np.errstate(over="ignore", invalid="ignore"):
         z = safe_sparse_dot(X, W.T, dense_output=True)
         z += b
+        if offset is not None:
+            z += as_type_of(beside(offset, z), z)
     xp = namespace(z)
     within = xp.abs(z) <= xp.finfo(z.dtype).max / 4  # their differences are in range too
     if not xp.all(within):

@@ -19,6 +19,7 @@ from ._interrupts import restored_on_error
 from ._problem.objective import Objective
 from ._solver.minimize import Known, minimize
 from ._solver.stop import Report, warn_if_not_converged
+from ._targets.mass import Targets
 
 #: The weakest penalty of a path that is made from a number, as a multiple of the strongest.
 _RANGE = 1e4
@@ -68,6 +69,7 @@ def softmax_path(
     *,
     Cs: int | ArrayLike = 10,
     sample_weight: ArrayLike | None = None,
+    offset: ArrayLike | None = None,
     **params: Any,
 ) -> SoftmaxPath:
     """Fit a :class:`SoftmaxClassifier` for each of many values of C, each from the one before.
@@ -84,6 +86,8 @@ def softmax_path(
         such C, with ``l1_ratio=0``, that of ``l1_ratio=0.001`` is taken.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights of the rows.
+    offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+        Known parts of the logits, as :meth:`SoftmaxClassifier.fit` takes them.
     **params : dict
         Other parameters of :class:`SoftmaxClassifier`.
 
@@ -121,17 +125,15 @@ def softmax_path(
     model = SoftmaxClassifier(**params)
     model._validate_params()
     place = place_of(X)
-    X, y, sample_weight = map(on_host, (X, y, sample_weight))
+    X, y, sample_weight, offset = map(on_host, (X, y, sample_weight, offset))
     with config_context(array_api_dispatch=False):
-        path = _path(model, X, y, Cs, sample_weight)
+        path = _path(model, model._read(X, y, sample_weight, offset), Cs)
     return path if place is None else SoftmaxPath(*map(place.put, path))
 
 
-def _path(
-    model: SoftmaxClassifier, X: Any, y: Any, Cs: int | ArrayLike, sample_weight: Any
-) -> SoftmaxPath:
-    """Fit a model for each of many values of C."""
-    X, targets = model._read(X, y, sample_weight)
+def _path(model: SoftmaxClassifier, read: tuple[Any, Targets], Cs: int | ArrayLike) -> SoftmaxPath:
+    """Fit a model for each of many values of C to rows that were read."""
+    X, targets = read
     objective = model._objective(X, targets)
     values = grid(Cs, objective, model.l1_ratio)
     start = model._start(objective, targets)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from copy import copy
-from numbers import Integral
+from numbers import Integral, Real
 from operator import eq, ne
 from typing import Any, NamedTuple
 
@@ -23,14 +23,15 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._callbacks import Task
-from ._checks import check_folds, numbered_from, to_numpy
+from ._checks import Number, check_folds, check_numbers, numbered_from, to_numpy
 from ._classifier import SoftmaxClassifier as _InMemory
 from ._classifier_cv import SoftmaxClassifierCV as _InMemoryCV
 from ._classifier_cv import _Fold as Fold
 from ._costs import Costs
 from ._linear_model import LinearModel
 from ._rows import check_finite, number_type
-from ._sklearn import safe_indexing
+from ._sklearn import StrOptions, safe_indexing, validate_params
+from ._targets.mass import check_some_known
 from ._targets.meaning import (
     as_names,
     check_sample_weight,
@@ -39,7 +40,8 @@ from ._targets.meaning import (
     kind_of_labels,
 )
 from ._targets.merged import Merged, Seen, look, merge
-from .metrics import log_loss as _log_loss
+from ._targets.offset import check_offset
+from .metrics._problem import read
 
 try:
     import dask
@@ -99,12 +101,20 @@ class _X(NamedTuple):
 
 
 class _Y(NamedTuple):
-    """Chunks of y and of the weights, and what they mean together."""
+    """Chunks of y, of the weights and of the offsets, and what they mean together."""
 
     y: list[Any]
     weights: list[Any]
     names: NDArray | None
     merged: Merged
+    offset: list[Any] | None = None
+    #: Size of the largest offset.
+    largest_offset: float = 0.0
+
+    @property
+    def has_offset(self) -> bool:
+        """Whether parts of the logits are known."""
+        return self.offset is not None
 
     @property
     def classes(self) -> NDArray:
@@ -120,6 +130,11 @@ class _Y(NamedTuple):
     def loss(self) -> str:
         """Name of the loss."""
         return self.merged.loss
+
+    @property
+    def has_missing(self) -> bool:
+        """Whether some outputs are NaN."""
+        return self.merged.raw.has_missing
 
     @property
     def n_outputs(self) -> int:
@@ -139,13 +154,15 @@ class _OnChunks(LinearModel):
     #: Whether predictions of chunks are computed at once, as scorers need them.
     _at_once = False
 
-    def decision_function(self, X: Any) -> Any:
+    def decision_function(self, X: Any, *, offset: Any = None) -> Any:
         """Logits of the classes; lazy for a Dask collection.
 
         Parameters
         ----------
         X : Dask collection or array-like of shape (n_samples, n_features)
             Features.
+        offset : Dask collection or array-like, default=None
+            Known parts of the logits, in chunks of the same rows.
 
         Returns
         -------
@@ -154,15 +171,17 @@ class _OnChunks(LinearModel):
         """
         check_is_fitted(self)
         one = self._form in ("sigmoid", "softmax") and len(self.classes_) == 2
-        return self._lazily("decision_function", X, () if one else (len(self.classes_),))
+        return self._lazily("decision_function", X, offset, () if one else (len(self.classes_),))
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any, *, offset: Any = None) -> Any:
         """Most probable class of each row; lazy for a Dask collection.
 
         Parameters
         ----------
         X : Dask collection or array-like of shape (n_samples, n_features)
             Features.
+        offset : Dask collection or array-like, default=None
+            Known parts of the logits, in chunks of the same rows.
 
         Returns
         -------
@@ -171,16 +190,18 @@ class _OnChunks(LinearModel):
         """
         check_is_fitted(self)
         if self._form == "multilabel":
-            return self._lazily("predict", X, (len(self.classes_),), np.dtype(np.int64))
-        return self._lazily("predict", X, (), self.classes_.dtype)
+            return self._lazily("predict", X, offset, (len(self.classes_),), np.dtype(np.int64))
+        return self._lazily("predict", X, offset, (), self.classes_.dtype)
 
-    def predict_proba(self, X: Any) -> Any:
+    def predict_proba(self, X: Any, *, offset: Any = None) -> Any:
         """Probabilities of the classes; lazy for a Dask collection.
 
         Parameters
         ----------
         X : Dask collection or array-like of shape (n_samples, n_features)
             Features.
+        offset : Dask collection or array-like, default=None
+            Known parts of the logits, in chunks of the same rows.
 
         Returns
         -------
@@ -188,15 +209,17 @@ class _OnChunks(LinearModel):
             As :meth:`skce.SoftmaxClassifier.predict_proba` returns them.
         """
         check_is_fitted(self)
-        return self._lazily("predict_proba", X, (len(self.classes_),))
+        return self._lazily("predict_proba", X, offset, (len(self.classes_),))
 
-    def predict_log_proba(self, X: Any) -> Any:
+    def predict_log_proba(self, X: Any, *, offset: Any = None) -> Any:
         """Logarithms of the probabilities; lazy for a Dask collection.
 
         Parameters
         ----------
         X : Dask collection or array-like of shape (n_samples, n_features)
             Features.
+        offset : Dask collection or array-like, default=None
+            Known parts of the logits, in chunks of the same rows.
 
         Returns
         -------
@@ -204,9 +227,11 @@ class _OnChunks(LinearModel):
             As :meth:`skce.SoftmaxClassifier.predict_log_proba` returns them.
         """
         check_is_fitted(self)
-        return self._lazily("predict_log_proba", X, (len(self.classes_),))
+        return self._lazily("predict_log_proba", X, offset, (len(self.classes_),))
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> float:
+    def score(
+        self, X: Any, y: Any, sample_weight: Any = None, *, offset: Any = None, **params: Any
+    ) -> float:
         """Mean accuracy, of all chunks; for probability targets its expectation.
 
         Parameters
@@ -217,6 +242,8 @@ class _OnChunks(LinearModel):
             Labels or target probabilities, in chunks of the same rows.
         sample_weight : Dask collection or array-like of shape (n_samples,), default=None
             Weights of the rows.
+        offset : Dask collection or array-like, default=None
+            Known parts of the logits, in chunks of the same rows.
         **params : dict
             Metadata for a scorer, for arrays in memory.
 
@@ -226,13 +253,11 @@ class _OnChunks(LinearModel):
             As :meth:`skce.SoftmaxClassifier.score` returns it.
         """
         if not dask.is_dask_collection(X):
-            return super().score(X, y, sample_weight, **params)
-        parts, targets, weights = _aligned(X=X, y=y, sample_weight=sample_weight)
+            return super().score(X, y, sample_weight, offset=offset, **params)
+        chunks = _aligned(X=X, y=y, sample_weight=sample_weight, offset=offset)
         model = delayed(self.to_local())
-        found = [
-            delayed(_score)(model, *part)
-            for part in zip(parts.parts, targets.parts, weights.parts, strict=True)
-        ]
+        parts = zip(*[one.parts for one in chunks], strict=True)
+        found = [delayed(_score)(model, *part) for part in parts]
         return _ratio(dask.compute(*found))
 
     def __sklearn_tags__(self) -> Any:
@@ -255,17 +280,19 @@ class _OnChunks(LinearModel):
                 setattr(local, name, value)
         return local
 
-    def _lazily(self, method: str, X: Any, shape: tuple[int, ...], dtype: Any = None) -> Any:
+    def _lazily(
+        self, method: str, X: Any, offset: Any, shape: tuple[int, ...], dtype: Any = None
+    ) -> Any:
         """Return what a method of the local estimator returns for each chunk."""
         if not dask.is_dask_collection(X):
-            return getattr(super(), method)(X)
-        chunks = _chunks(X, "X")
+            return getattr(super(), method)(X, offset=offset)
+        chunks, offsets = _aligned(X=X, offset=offset)
         model = delayed(self.to_local())
         dtype = self.coef_.dtype if dtype is None else dtype
         sizes = chunks.sizes or (np.nan,) * len(chunks.parts)
         found = [
-            da.from_delayed(delayed(_call)(model, method, part), (size, *shape), dtype)
-            for part, size in zip(chunks.parts, sizes, strict=True)
+            da.from_delayed(delayed(_call)(model, method, part, o), (size, *shape), dtype)
+            for part, o, size in zip(chunks.parts, offsets.parts, sizes, strict=True)
         ]
         lazy = da.concatenate(found)
         return lazy.compute() if self._at_once else lazy
@@ -310,7 +337,16 @@ class SoftmaxClassifier(_OnChunks, _InMemory):
     0.97
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SoftmaxClassifier:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        offset: Any = None,
+        coef_init: ArrayLike | None = None,
+        intercept_init: ArrayLike | None = None,
+    ) -> SoftmaxClassifier:
         """Fit the coefficients.
 
         Parameters
@@ -323,6 +359,10 @@ class SoftmaxClassifier(_OnChunks, _InMemory):
             `classes_`.
         sample_weight : dask.array.Array or dask.dataframe.Series, default=None
             Non-negative weights of the rows, in chunks of the same rows.
+        offset : dask.array.Array, dask.dataframe.Series or dask.dataframe.DataFrame, default=None
+            Known parts of the logits, in chunks of the same rows.
+        coef_init, intercept_init : array-like, default=None
+            Coefficients and intercepts to start from, as in :meth:`skce.SoftmaxClassifier.fit`.
 
         Returns
         -------
@@ -337,13 +377,14 @@ class SoftmaxClassifier(_OnChunks, _InMemory):
             If something is not as described. The message names the row, counted from the first of
             all chunks. The estimator is then as it was before the call.
         """
-        super().fit(X, y, sample_weight)
+        start = {"coef_init": coef_init, "intercept_init": intercept_init}
+        super().fit(X, y, sample_weight, offset=offset, **start)
         return self
 
     _in_memory = _InMemory
 
-    def _read_raw(self, X: Any, y: Any, sample_weight: Any) -> Any:
-        return _read(self, X, y, sample_weight)
+    def _read_raw(self, X: Any, y: Any, sample_weight: Any, offset: Any = None) -> Any:
+        return _read(self, X, y, sample_weight, offset)
 
     def _fold_weights(self, raw: Any, weights: Any, X: Any) -> Any:
         return raw
@@ -386,7 +427,9 @@ class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
     _in_memory = _InMemoryCV
     _classifier = SoftmaxClassifier
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SoftmaxClassifierCV:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, offset: Any = None, **params: Any
+    ) -> SoftmaxClassifierCV:
         """Fit all candidates on all folds, and the best one on all rows.
 
         Parameters
@@ -397,6 +440,10 @@ class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
             Labels, or target probabilities, in chunks of the same rows as X.
         sample_weight : dask.array.Array or dask.dataframe.Series, default=None
             Non-negative weights of the rows, in chunks of the same rows.
+        offset : dask.array.Array, dask.dataframe.Series or dask.dataframe.DataFrame, default=None
+            Known parts of the logits, in chunks of the same rows.
+        **params : dict
+            Metadata for the splitter and the scorer.
 
         Returns
         -------
@@ -410,10 +457,12 @@ class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
         ValueError
             If something is not as described.
         """
-        super().fit(X, y, sample_weight)
+        super().fit(X, y, sample_weight, offset=offset, **params)
         return self
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> float:
+    def score(
+        self, X: Any, y: Any, sample_weight: Any = None, *, offset: Any = None, **params: Any
+    ) -> float:
         """Score by `scoring`, of the predictions of all chunks; without one by accuracy.
 
         Parameters
@@ -424,6 +473,8 @@ class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
             Labels or target probabilities, in chunks of the same rows.
         sample_weight : Dask collection or array-like of shape (n_samples,), default=None
             Weights of the rows.
+        offset : Dask collection or array-like, default=None
+            Known parts of the logits, in chunks of the same rows.
         **params : dict
             Metadata for a scorer, in memory.
 
@@ -433,14 +484,15 @@ class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
             As :meth:`skce.SoftmaxClassifierCV.score` returns it.
         """
         if self.scoring is None or not dask.is_dask_collection(X):
-            return super().score(X, y, sample_weight, **params)
+            return super().score(X, y, sample_weight, offset=offset, **params)
         _, targets, weights = _aligned(X=X, y=y, sample_weight=sample_weight)
         given = None if sample_weight is None else _gathered(weights.parts)
         scored = self._computing()
-        return _InMemoryCV.score(scored, X, _gathered(targets.parts), given, **params)
+        y = _gathered(targets.parts)
+        return _InMemoryCV.score(scored, X, y, given, offset=offset, **params)
 
-    def _read_raw(self, X: Any, y: Any, sample_weight: Any) -> Any:
-        x, targets, _ = _read(self, X, y, sample_weight)
+    def _read_raw(self, X: Any, y: Any, sample_weight: Any, offset: Any = None) -> Any:
+        x, targets, _ = _read(self, X, y, sample_weight, offset)
         return x, targets, None if sample_weight is None else targets.weights
 
     def _y_for_scores(self, y: Any) -> Any:
@@ -491,13 +543,19 @@ class _Fold(Fold):
 
     def _test_rows(self, test: Any) -> tuple[Any, Any, dict[str, Any]]:
         whole: _Y = self.raw  # type: ignore[assignment]
-        metadata = {name: _gathered(parts, test) for name, parts in self.metadata.items()}
+        metadata: dict[str, Any] = {
+            name: _gathered(parts, test) for name, parts in self.metadata.items()
+        }
         sizes = dask.compute(*[delayed(np.count_nonzero)(mask) for mask in test])
         parts = [
             da.from_delayed(delayed(_rows)(part, mask), (size, self.X.shape[1]), seen.dtype)
             for part, mask, size, seen in zip(self.X.parts, test, sizes, self.X.seen, strict=True)
             if size
         ]
+        if "offset" in metadata:
+            rows = tuple(size for size in sizes if size)
+            known = np.asarray(metadata["offset"])
+            metadata["offset"] = da.from_array(known, chunks=(rows, *known.shape[1:]))
         return da.concatenate(parts), _gathered(whole.y, test), metadata
 
     def _masked(self, masks: list[Any], class_weight: Any, smoothing: float) -> _Y | None:
@@ -513,6 +571,16 @@ class _Fold(Fold):
         return whole._replace(weights=weights, merged=merged)
 
 
+@validate_params(
+    {
+        "loss": [StrOptions({"categorical", "binary"})],
+        "normalize": ["boolean"],
+        "labels": ["array-like", None],
+        "label_smoothing": [Number(Real, 0, 1, closed="left")],
+        "clip": ["boolean"],
+    },
+    prefer_skip_nested_validation=True,
+)
 def log_loss(
     y_true: Any,
     y_proba: Any,
@@ -584,17 +652,19 @@ def log_loss(
 
 
 # ----------------------------------------------------------------------------- on the client
-def _read(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[_X, _Y, None]:
+def _read(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, offset: Any = None
+) -> tuple[_X, _Y, None]:
     """Check everything that fit was given, and find out what it means."""
-    given = {"X": X, "y": y}
-    given |= {} if sample_weight is None else {"sample_weight": sample_weight}
-    for name, values in given.items():
-        if not dask.is_dask_collection(values):
+    everything = {"X": X, "y": y, "sample_weight": sample_weight, "offset": offset}
+    for name, values in everything.items():
+        is_left_out = values is None and name in ("sample_weight", "offset")
+        if not is_left_out and not dask.is_dask_collection(values):
             raise TypeError(
                 f"{name} must be a Dask collection, got {type(values).__name__}. For arrays in "
                 "memory use skce.SoftmaxClassifier, or da.from_array."
             )
-    x, t, w = _aligned(X=X, y=y, sample_weight=sample_weight)
+    x, t, w, o = _aligned(**everything)
     loss = estimator.loss
     looks = [delayed(_look)(*parts, loss) for parts in zip(x.parts, t.parts, w.parts, strict=True)]
     found = dask.compute(*looks)
@@ -617,8 +687,20 @@ def _read(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[_X, _Y, N
         float(estimator.label_smoothing),
         names,
     )
+    if merged.known is not None:
+        check_some_known(merged.known, merged.classes)
     kept = _X([x.parts[i] for i in full], [seen_x[i] for i in full], shape)
-    return kept, _Y([t.parts[i] for i in full], [w.parts[i] for i in full], names, merged), None
+    targets = _Y([t.parts[i] for i in full], [w.parts[i] for i in full], names, merged)
+    if offset is not None:
+        offsets = [o.parts[i] for i in full]
+        checks = [
+            delayed(_largest_offset)(part, seen.n_rows, merged.form, merged.classes)
+            for part, seen in zip(offsets, kept.seen, strict=True)
+        ]
+        largest = dask.compute(*checks)
+        _raise_first_error(largest)
+        targets = targets._replace(offset=offsets, largest_offset=max(one for _, one in largest))
+    return kept, targets, None
 
 
 def _raise_first_error(found: Any) -> None:
@@ -639,9 +721,10 @@ def _data(X: _X, targets: _Y, centred: bool, costs: Costs) -> ChunkedData:
     sizes = [seen.n_rows for seen in X.seen]
     small = n_stored * (stored.itemsize + 4 * is_sparse) < costs.few_bytes
     dtype = np.dtype(np.float64) if small else stored
+    offsets = targets.offset or [None] * len(targets.y)
     folded = [
-        delayed(_fold)(targets.merged, y, w, dtype)
-        for y, w in zip(targets.y, targets.weights, strict=True)
+        delayed(_fold)(targets.merged, y, w, dtype, o)
+        for y, w, o in zip(targets.y, targets.weights, offsets, strict=True)
     ]
     folded = list(dask.persist(*folded))
     # What came over a network seldom is, and would be copied for every product.
@@ -805,8 +888,17 @@ def _copy(X: Any) -> Any:
     return numbers_of(X).copy()
 
 
-def _fold(merged: Merged, y: Any, w: Any, dtype: np.dtype) -> Any:
-    return merged.targets(y, w, dtype)
+def _fold(merged: Merged, y: Any, w: Any, dtype: np.dtype, offset: Any) -> Any:
+    return merged.targets(y, w, dtype, offset)
+
+
+def _largest_offset(offset: Any, n_rows: int, form: str, classes: NDArray) -> tuple[int, Any]:
+    """Return the number of rows of a chunk, and the size of its largest offset, or the error."""
+    try:
+        known = check_offset(offset, n_rows, form, classes)
+        return n_rows, 0.0 if known is None else float(np.abs(known).max())
+    except (ValueError, TypeError) as error:
+        return n_rows, error
 
 
 def _dealt(chunk: int, n_rows: int, k: int) -> NDArray:
@@ -829,19 +921,23 @@ def _targets_of(y: Any, mask: NDArray | None) -> Any:
     """Return the targets, or the weights, of some rows of a chunk, as scorers get them, if any."""
     if not len(y):
         return None
-    return _rows(check_y(y) if column_names(y) is None else y, mask)
+    return _rows(check_y(y, missing=True) if column_names(y) is None else y, mask)
 
 
-def _call(model: _InMemory, method: str, X: Any) -> NDArray:
+def _call(model: _InMemory, method: str, X: Any, offset: Any) -> NDArray:
     if not X.shape[0]:
         return getattr(model, method)(np.zeros((1, X.shape[1])))[:0]
-    return getattr(model, method)(X)
+    return getattr(model, method)(X, offset=offset)
 
 
-def _score(model: _InMemory, X: Any, y: Any, w: Any) -> tuple[float, float]:
+def _score(model: _InMemory, X: Any, y: Any, w: Any, offset: Any) -> tuple[float, float]:
     """Return the sum of scores of the rows, and of their weights."""
     total = _total_weight(w, X.shape[0])
-    return (model.score(X, y, w) * total if total > 0 else 0.0), total
+    if model._form == "multilabel" and len(y):
+        known = ~np.isnan(check_numbers(check_y(y, missing=True), "y")).all(axis=1)
+        weights = np.ones(len(known)) if w is None else np.asarray(to_numpy(w, "sample_weight"))
+        total = _total_weight(weights[known], 0)
+    return (model.score(X, y, w, offset=offset) * total if total > 0 else 0.0), total
 
 
 def _total_weight(w: Any, n_rows: int) -> float:
@@ -858,7 +954,7 @@ def _labels(y: Any) -> NDArray | None:
 
 
 def _loss(y: Any, p: Any, w: Any, options: dict[str, Any]) -> tuple[int, Any, float]:
-    """Return the number of rows, the sum of their losses or the error, and of their weights."""
+    """Return the number of rows, the sum of their losses or the error, and what they count."""
     n = len(p)
     if not n:
         return 0, 0.0, 0.0
@@ -866,6 +962,7 @@ def _loss(y: Any, p: Any, w: Any, options: dict[str, Any]) -> tuple[int, Any, fl
         total = _total_weight(w, n)
         if not total > 0:
             return n, 0.0, 0.0
-        return n, _log_loss(y, p, normalize=False, sample_weight=w, **options), total
+        problem = read(y, p, w, **options)
+        return n, *problem.totals(problem.targets.loss)
     except (ValueError, TypeError) as error:
         return n, error, 0.0

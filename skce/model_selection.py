@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.utils import check_random_state, get_tags, indexable
 
 from ._checks import (
@@ -99,13 +99,15 @@ class StratifiedProbabilityKFold(StratifiedKFold):
         return super().split(X, self._strata(y), groups)
 
     def _strata(self, y: ArrayLike) -> Any:
-        names, values = column_names(y), check_y(y)
+        names, values = column_names(y), check_y(y, missing=True)
         columns = None if names is None else sorting(names)
         if columns is not None:  # so that their order changes no fold
             values = values[:, columns]
         if values.ndim == 1 and kind_of_labels(values) != "continuous":
             return values
         values = values if values.dtype.kind in "biuf" else check_numbers(values, "y")
+        if values.dtype.kind == "f" and values.ndim == 2:
+            values = np.nan_to_num(values)  # a label that is not known counts as one that is absent
         if values.ndim == 1:
             order = np.argsort(values, kind="stable")
         else:
@@ -233,7 +235,7 @@ def cross_val_predict_proba(
         (X,) = indexable(X)
     with naming("groups", None):
         (options["groups"],) = indexable(groups)
-    labels = check_y(y)
+    labels = check_y(y, missing=True)
     if cv is not None and not isinstance(cv, Integral) and not hasattr(cv, "get_n_splits"):
         options["cv"] = check_folds(cv, len(labels))
     if labels.ndim == 1 and kind_of_labels(labels) != "continuous":
@@ -242,8 +244,12 @@ def cross_val_predict_proba(
         return cross_val_predict(estimator, X, labels, method="predict_proba", **options)
     if labels.ndim == 1:
         check_unit_interval(labels)
-    elif np.abs(check_numbers(labels, "y")).max() > _LARGEST_TARGET:
-        raise ValueError(f"y holds {np.abs(labels).max():g}: target probabilities are in [0, 1].")
+    else:
+        largest = np.fmax.reduce(np.abs(check_numbers(labels, "y")), axis=None)
+        if largest > _LARGEST_TARGET:
+            raise ValueError(f"y holds {largest:g}: target probabilities are in [0, 1].")
+        if cv is None or isinstance(cv, Integral):  # scikit-learn asks y, which may hold NaN
+            options["cv"] = KFold(5 if cv is None else int(cv))
     if column_names(y) is None:
         y = labels
     return cross_val_predict(_ProbabilityPredictor(estimator), X, y, **options)

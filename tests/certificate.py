@@ -1,8 +1,8 @@
 """A certificate of the gap of a fit, which shares no code with the package.
 
-For rows x_i, target mass t_i >= 0 with m_i = sum_k t_ik, and
+For rows x_i, offsets o_i, target mass t_i >= 0 with m_i = sum_k t_ik, and
 
-    F(W, b) = C sum_i loss(t_i, W x_i + b) + sum_kj f_j ((1 - rho) / 2 W_kj^2 + rho |W_kj|)
+    F(W, b) = C sum_i loss(t_i, W x_i + b + o_i) + sum_kj f_j ((1 - rho) / 2 W_kj^2 + rho |W_kj|)
 
 within bounds of W, `certify` returns three figures, all in long double:
 
@@ -17,7 +17,7 @@ The dual point is the matrix of probabilities q at some (W, b). With g_i = m_i q
 v = C sum_i g_i x_i, for any (W, b)
 
     C loss(t_i, z_i) >= C (g_i . z_i + m_i H(q_i)),   H the entropy,
-    F(W, b) >= C sum_i m_i H(q_i) + sum_kj min over w of (v_kj w + penalty_j(w)).
+    F(W, b) >= C sum_i (m_i H(q_i) + g_i . o_i) + sum_kj min over w of (v_kj w + penalty_j(w)).
 
 The minimum over w is in closed form. Where nothing bounds w (intercepts, columns without a penalty,
 L1 alone), or hardly does, it is taken over |w| <= R, in units of the columns' deviations. R is what
@@ -78,6 +78,8 @@ class Problem:
     factors : ndarray of shape (p,), or None
     low, high : ndarray of shape (K, p), or None
     fit_intercept : bool
+    offset : ndarray of shape (n, K), or None
+        Known parts of the logits.
     """
 
     X: Any
@@ -90,6 +92,7 @@ class Problem:
     low: NDArray | None = None
     high: NDArray | None = None
     fit_intercept: bool = True
+    offset: NDArray | None = None
 
 
 @dataclass(frozen=True)
@@ -205,9 +208,12 @@ def exactly(problem: Problem, W: NDArray, b: NDArray) -> Any:
 
         coefficients = [exact(np.append(w, c)) for w, c in zip(W, b, strict=True)]
         loss = mpmath.mpf(0)
-        for x, T, M in zip(problem.X, problem.T, problem.M, strict=True):
+        o = np.zeros(problem.T.shape) if problem.offset is None else problem.offset
+        for x, known, T, M in zip(problem.X, o, problem.T, problem.M, strict=True):
             row, t, m = exact(np.append(x, 1)), exact(T), exact(M)
-            z = [mpmath.fdot(row, w) for w in coefficients]
+            z = [
+                mpmath.fdot(row, w) + own for w, own in zip(coefficients, exact(known), strict=True)
+            ]
             top = max(z)
             if problem.kind == "softmax":
                 loss += m[0] * (top + mpmath.log(mpmath.fsum(mpmath.exp(a - top) for a in z)))
@@ -304,6 +310,8 @@ class _Core:
         self.T = np.asarray(problem.T)[kept][:, part].astype(LD)
         M = np.asarray(problem.M)[kept]
         self.M = (M if self.softmax else M[:, part]).astype(LD)
+        known = np.zeros(problem.T.shape) if problem.offset is None else problem.offset
+        self.offset = known[kept][:, part].astype(LD)
         p = centred.X.shape[1]
         K = len(part)
         penalised = np.isfinite(problem.C)
@@ -336,7 +344,7 @@ class _Core:
 
     def log_proba(self, theta: NDArray) -> tuple[NDArray, NDArray]:
         """Log-probabilities, to relative accuracy; for a sigmoid of 1 and of 0."""
-        z = self.c.X @ theta[:, :-1].T + theta[:, -1]
+        z = self.c.X @ theta[:, :-1].T + theta[:, -1] + self.offset
         if not self.softmax:
             near = np.log1p(np.exp(-np.abs(z)))
             return -near - np.maximum(-z, 0), -near - np.maximum(z, 0)
@@ -377,7 +385,7 @@ class _Core:
             G = np.where(P < 0.5, self.M * P - self.T, (self.M - self.T) - self.M * Q)
         v = self.C * np.column_stack([(self.c.XT @ G).T, G.sum(axis=0)])
         value = self._value(theta, logp, log_other)
-        lower = self.C * entropy + self._least(v, theta, value).sum()
+        lower = self.C * (entropy + (G * self.offset).sum()) + self._least(v, theta, value).sum()
         return _Point(theta, value, lower, v + self.ridge * theta, P, v, G, self.reach(theta))
 
     @staticmethod
@@ -422,7 +430,7 @@ class _Core:
                 q = np.divide(self.M - self.T - g, self.M, out=np.zeros_like(g), where=self.M > 0)
                 entropy -= _times(self.M * q, np.log(np.where(q > 0, q, 1))).sum()
             least = self._least(share * point.v, point.theta, point.value)
-            return self.C * entropy + least.sum()
+            return self.C * (entropy + (g * self.offset).sum()) + least.sum()
 
         below, above = 0.0, 1.0  # golden section: the bound is concave
         best = max(bound(0.0), point.lower)

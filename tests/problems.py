@@ -29,7 +29,7 @@ _MOST_BOUNDED = 1200
 
 @dataclass
 class Case:
-    """A call of `SoftmaxClassifier(**params).fit(X, y, sample_weight)` and what it means."""
+    """A call of `SoftmaxClassifier(**params).fit(X, y, sample_weight, offset=offset)`, and what it means."""
 
     seed: int
     X: Any
@@ -37,6 +37,7 @@ class Case:
     sample_weight: NDArray | None
     params: dict
     problem: Problem
+    offset: NDArray | None = None
     notes: dict = field(default_factory=dict)
 
     @property
@@ -66,8 +67,9 @@ class Case:
         return " ".join(parts)
 
 
-def draw(seed: int) -> Case:
-    """Draw the problem of a seed."""
+def draw(seed: int, *, known: bool = False) -> Case:
+    """Draw the problem of a seed; with `known` one with an offset, or labels that are missing."""
+    more = np.random.default_rng([15, seed])
     r = np.random.default_rng([14, seed])
     names = list(REGIMES)
     regime = names[r.choice(len(names), p=[REGIMES[name][0] for name in names])]
@@ -76,6 +78,8 @@ def draw(seed: int) -> Case:
         ["labels", "labels as binary", "soft", "soft binary", "multilabel", "multilabel soft"],
         p=[0.46, 0.10, 0.22, 0.08, 0.08, 0.06],
     )
+    if known and more.random() < 0.4:
+        form = more.choice(["multilabel", "multilabel soft"])
     dtype = np.float32 if r.random() < 0.3 else np.float64
     notes = {"regime": regime, "form": str(form), "dtype": np.dtype(dtype).name}
 
@@ -106,11 +110,19 @@ def draw(seed: int) -> Case:
 
     params: dict[str, Any] = {"loss": loss}
     s = _sample_weight(r, y, T01, notes)
-    weights = _class_weight(r, y, T01, s, loss, params)
+    gone = np.zeros(T01.shape, bool)
+    if known and str(form).startswith("multilabel"):
+        gone = _gone(more, T01.shape, s, notes)
+    weights = _class_weight(r, y, T01, s, loss, params, gone)
     eps = float(r.choice([0.1, r.random() / 2])) if r.random() < 0.15 else 0.0
     if eps:
         params["label_smoothing"] = eps
     T, M, kind = fold(T01, y.ndim == 1 and T01.shape[1] > 1, loss, s, weights, eps)
+    if gone.any():
+        T, M, y = np.where(gone, 0, T), np.where(gone, 0, M), np.where(gone, np.nan, y)
+    offset = None
+    if known and (not gone.any() or more.random() < 0.5):
+        offset = _offset(more, T.shape, notes)
 
     u = r.random()
     params["C"] = 1.0 if u < 0.25 else np.inf if u < 0.35 else float(10 ** r.uniform(-6, 8))
@@ -129,9 +141,46 @@ def draw(seed: int) -> Case:
     params["solver"] = str(r.choice(["auto", "newton-cg", "lbfgs"], p=[0.6, 0.1, 0.3]))
     params["tol"] = float(10 ** r.uniform(-11, -2)) if r.random() < 0.7 else 1e-9
     problem = Problem(
-        X, T, M, kind, params["C"], params["l1_ratio"], factors, low, high, params["fit_intercept"]
+        X,
+        T,
+        M,
+        kind,
+        params["C"],
+        params["l1_ratio"],
+        factors,
+        low,
+        high,
+        params["fit_intercept"],
+        offset,
     )
-    return Case(seed, X, y, s, params, problem, notes)
+    return Case(seed, X, y, s, params, problem, offset, notes)
+
+
+def _gone(
+    r: np.random.Generator, shape: tuple[int, int], s: NDArray | None, notes: dict
+) -> NDArray:
+    """Which labels are missing, none of them in all rows that weigh something."""
+    share = float(r.choice([0.0, 0.05, 0.3, 0.7, 0.95]))
+    notes["missing"] = share
+    gone = r.random(shape) < share
+    if r.random() < 0.3:
+        gone[: shape[0] // 3] = True
+    rows = np.flatnonzero(np.ones(shape[0]) if s is None else s)
+    gone[r.choice(rows, shape[1]), np.arange(shape[1])] = False
+    return gone
+
+
+def _offset(r: np.random.Generator, shape: tuple[int, int], notes: dict) -> NDArray:
+    """Offsets of sizes from 1e-2 to 1e3: of all rows, of some, by heavy tails, or all the same."""
+    kind = str(r.choice(["normal", "some", "heavy", "constant"], p=[0.5, 0.2, 0.2, 0.1]))
+    size = float(10 ** r.uniform(-2, 3)) if r.random() < 0.5 else 1.0
+    offset = r.normal(size=shape) if kind != "heavy" else r.standard_t(1.5, size=shape)
+    if kind == "some":
+        offset[r.random(shape[0]) < 0.9] = 0
+    elif kind == "constant":
+        offset[:] = offset[0]
+    notes["offset"] = f"{kind} {size:.2g}"
+    return size * offset
 
 
 def _log_integer(r: np.random.Generator, low: int, high: int) -> int:
@@ -340,7 +389,13 @@ def _sample_weight(r: np.random.Generator, y: NDArray, T01: NDArray, notes: dict
 
 
 def _class_weight(
-    r: np.random.Generator, y: NDArray, T01: NDArray, s: NDArray | None, loss: str, params: dict
+    r: np.random.Generator,
+    y: NDArray,
+    T01: NDArray,
+    s: NDArray | None,
+    loss: str,
+    params: dict,
+    gone: NDArray,
 ) -> Any:
     """None, or factors of the mass of each class; of (0, 1) for a single output."""
     if r.random() < 0.75:
@@ -356,6 +411,7 @@ def _class_weight(
         if y.ndim == 1 and K > 1:
             return _balanced(mass, total, K)
         if loss == "binary" or K == 1:
+            mass, total = w @ np.where(gone, 0, T01).astype(LD), w @ (~gone).astype(LD)
             return _balanced(total - mass, total, 2), _balanced(mass, total, 2)
         return _balanced(mass, total, K)
     factors = np.round(10 ** r.uniform(-2, 2, size=max(K, 2)), 6)

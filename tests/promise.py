@@ -2,6 +2,7 @@
 
     python tests/promise.py --seeds 0:5000            # about an hour
     python tests/promise.py --seeds 1234 --show       # one problem and its figures
+    python tests/promise.py --known               # with offsets, and labels that are missing
     python tests/promise.py --place dask              # rows in chunks of Dask; or in parts of a file
     SCIPY_ARRAY_API=1 python tests/promise.py --place device   # or in a tensor of PyTorch
 
@@ -86,9 +87,9 @@ class Outcome:
         return self.tol + float(np.finfo(self.dtype).eps)
 
 
-def run(seed: int, limit: float = LIMIT, place: str = "memory") -> Outcome:
+def run(seed: int, limit: float = LIMIT, place: str = "memory", known: bool = False) -> Outcome:
     """Draw the problem of a seed, fit it from some place, and certify the fit."""
-    return judge(draw(seed), limit, place)
+    return judge(draw(seed, known=known), limit, place)
 
 
 def judge(case: Case, limit: float = LIMIT, place: str = "memory") -> Outcome:
@@ -131,7 +132,9 @@ def judge(case: Case, limit: float = LIMIT, place: str = "memory") -> Outcome:
 
 def fit(case: Case) -> SoftmaxClassifier:
     """Call the estimator."""
-    return SoftmaxClassifier(**case.params).fit(case.X, case.y, sample_weight=case.sample_weight)
+    return SoftmaxClassifier(**case.params).fit(
+        case.X, case.y, sample_weight=case.sample_weight, offset=case.offset
+    )
 
 
 class Slices:
@@ -154,7 +157,7 @@ def fit_in_parts(case: Case) -> SoftmaxClassifier:
         _costs = replace(DEFAULT, part_bytes=rows * case.X.shape[1] * case.X.dtype.itemsize)
 
     model = InParts(**case.params)
-    return model.fit(Slices(case.X), case.y, sample_weight=case.sample_weight)
+    return model.fit(Slices(case.X), case.y, sample_weight=case.sample_weight, offset=case.offset)
 
 
 def fit_on_dask(case: Case) -> SoftmaxClassifier:
@@ -183,8 +186,11 @@ def fit_on_dask(case: Case) -> SoftmaxClassifier:
         )
 
     weights = None if case.sample_weight is None else chunked(np.asarray(case.sample_weight))
+    offset = None if case.offset is None else chunked(case.offset)
     with dask.config.set(scheduler="synchronous"):
-        return OnDask(**case.params).fit(chunked(case.X), chunked(np.asarray(case.y)), weights)
+        return OnDask(**case.params).fit(
+            chunked(case.X), chunked(np.asarray(case.y)), weights, offset=offset
+        )
 
 
 def fit_on_device(case: Case) -> SoftmaxClassifier:
@@ -203,7 +209,12 @@ def fit_on_device(case: Case) -> SoftmaxClassifier:
         patch("skce._array_api.is_on_host", lambda _: False),
         config_context(array_api_dispatch=True),
     ):
-        model.fit(torch.asarray(np.array(case.X)), case.y, sample_weight=case.sample_weight)
+        model.fit(
+            torch.asarray(np.array(case.X)),
+            case.y,
+            sample_weight=case.sample_weight,
+            offset=case.offset,
+        )
         return model.to_namespace(np)
 
 
@@ -353,9 +364,9 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.2%}" if whole else "none"
 
 
-def show(seed: int) -> str:
+def show(seed: int, known: bool = False) -> str:
     """Return all figures of one problem."""
-    outcome = run(seed)
+    outcome = run(seed, known=known)
     lines = [line(outcome)]
     lines += [f"  {key:20} {value}" for key, value in asdict(outcome).items() if key != "text"]
     return "\n".join(lines)
@@ -368,6 +379,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds of CPU of a fit")
     parser.add_argument("--place", choices=list(FITS), default="memory", help="where rows are")
+    parser.add_argument(
+        "--known", action="store_true", help="problems with offsets, and labels that are missing"
+    )
     parser.add_argument("--show", action="store_true", help="all figures of each problem")
     parser.add_argument("--warned", action="store_true", help="a line for each warning, too")
     parser.add_argument("--json", help="a file for all outcomes, one a line")
@@ -378,10 +392,10 @@ def main(arguments: list[str] | None = None) -> int:
         seeds += range(int(first), int(last)) if last else [int(first)]
     if options.show:
         for seed in seeds:
-            print(show(seed), flush=True)
+            print(show(seed, options.known), flush=True)
         return 0
     outcomes = []
-    for outcome in _run_all(seeds, options.jobs, options.limit, options.place):
+    for outcome in _run_all(seeds, options.jobs, options.limit, options.place, options.known):
         outcomes.append(outcome)
         if outcome.violations or (options.warned and outcome.warned):
             print(line(outcome), flush=True)
@@ -395,12 +409,12 @@ def main(arguments: list[str] | None = None) -> int:
     return int(any(o.violations for o in outcomes))
 
 
-def _run_all(seeds: list[int], jobs: int, limit: float, place: str) -> Any:
+def _run_all(seeds: list[int], jobs: int, limit: float, place: str, known: bool) -> Any:
     if jobs == 1:
-        return (run(seed, limit, place) for seed in seeds)
+        return (run(seed, limit, place, known) for seed in seeds)
     pool = ProcessPoolExecutor(jobs)
     n = len(seeds)
-    return pool.map(run, seeds, [limit] * n, [place] * n, chunksize=4)
+    return pool.map(run, seeds, [limit] * n, [place] * n, [known] * n, chunksize=4)
 
 
 if __name__ == "__main__":

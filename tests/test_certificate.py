@@ -261,3 +261,43 @@ def test_all_digits_are_those_of_long_double_and_more(kind, C):
     near = exactly(make(X, T, C=np.inf), W, np.zeros(3))
     far = exactly(make(X + 1e12, T, C=np.inf), W, -1e12 * W.sum(axis=1))
     assert abs(far - near) < mpmath.mpf("1e-20") * near
+
+
+@pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("options", [{"C": 3.0}, {"C": np.inf}, {"l1_ratio": 0.4}], ids=str)
+def test_an_offset_is_a_column_whose_coefficient_is_one(kind, options):
+    rng = np.random.default_rng(12)
+    n, p, K = 40, 3, 3
+    X, offset = rng.normal(size=(n, p)), 2 * rng.normal(size=(n, K))
+    T = rng.dirichlet(np.ones(K), size=n)
+    make = softmax_problem if kind == "softmax" else sigmoid_problem
+    held = np.eye(K)
+    bounds = {
+        "low": np.hstack([np.full((K, p), -np.inf), held]),
+        "high": np.hstack([np.full((K, p), np.inf), held]),
+        "factors": np.r_[np.ones(p), np.zeros(K)],
+    }
+    W, b = rng.normal(size=(K, p)), rng.normal(size=K)
+    wide = make(np.hstack([X, offset]), T, **bounds, **options)
+    problem = make(X, T, offset=offset, **options)
+    one, other = certify(problem, W, b), certify(wide, np.hstack([W, held]), b)
+    assert float(one.value) == pytest.approx(float(other.value), rel=1e-15)
+    assert float(one.best) == pytest.approx(float(other.best), rel=1e-14)
+    assert one.lower <= one.best
+    assert one.slack < 1e-10
+    assert float(exactly(problem, W, b)) == pytest.approx(float(one.value), rel=1e-15)
+
+
+def test_outputs_without_mass_in_some_rows_are_fits_of_the_others():
+    rng = np.random.default_rng(13)
+    X, T = rng.normal(size=(40, 3)), rng.random((40, 2))
+    gone = rng.random((40, 2)) < 0.4
+    problem = Problem(X, np.where(gone, 0, T), (~gone).astype(float), "sigmoid")
+    found = certify(problem, np.zeros((2, 3)), np.zeros(2))
+    best = lower = 0.0
+    for k in range(2):
+        some = ~gone[:, k]
+        one = certify(sigmoid_problem(X[some], T[some, k : k + 1]), np.zeros((1, 3)), np.zeros(1))
+        best, lower = best + one.best, lower + one.lower
+    assert float(found.best) == pytest.approx(float(best), rel=1e-14)
+    assert float(found.lower) == pytest.approx(float(lower), rel=1e-10)

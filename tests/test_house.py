@@ -13,7 +13,7 @@ ROOT = Path(skce.__file__).parent
 ROOMS = [
     ["_warnings", "_sklearn", "_threads", "_costs", "_arrays"],
     ["_checks", "_interrupts", "_callbacks", "_rows"],
-    ["_array_api", "_to_sklearn"],
+    ["_array_api", "_to_sklearn", "_prior"],
     ["_targets"],
     ["_losses", "_data"],
     ["_problem", "_outputs"],

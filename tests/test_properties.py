@@ -313,3 +313,11 @@ def test_the_promise_holds_wherever_rows_are(place):
     for seed in range(600_000, 600_000 + max(settings.default.max_examples // 4, 20)):
         outcome = judge(draw(seed), place=place)
         assert not outcome.violations, line(outcome)
+
+
+@pytest.mark.parametrize("place", ["memory", "parts", "dask"])
+def test_the_promise_holds_with_offsets_and_labels_that_are_missing(place):
+    first = 700_000
+    for seed in range(first, first + max(settings.default.max_examples // 4, 20)):
+        outcome = judge(draw(seed, known=True), place=place)
+        assert not outcome.violations, line(outcome)

@@ -193,8 +193,12 @@ ROWS = {
     "negative": ([[0.5, 0.5], [1.5, -0.5]], ("auto", "categorical", "binary"), "Row 1 of y holds -0.5"),
     "above 1": ([[0.5, 0.5], [0.5, 1.5]], ("binary",), "Row 1 of y holds 1.5"),
     "above 1, distribution": ([[0.5, 0.5], [0.5, 1.5]], ("auto", "categorical"), "Row 1 of y sums to 2"),
-    "NaN": ([[0.5, 0.5], [np.nan, 1]], ("auto", "categorical", "binary"), "(?s)NaN.*row 1"),
-    "inf": ([[0.5, 0.5], [np.inf, 1]], ("auto", "categorical", "binary"), "(?s)infinity.*row 1"),
+    "NaN": ([[0.5, 0.5], [np.nan, 1]], ("auto", "categorical"), "(?s)NaN.*row 1.*loss='binary'"),
+    "masked": (np.ma.masked_array(np.eye(2), [[0, 0], [1, 0]]), ("auto", "categorical"), "masked.*loss='binary'"),
+    "inf": ([[0.5, 0.5], [np.inf, 1]], ("auto", "categorical"), "(?s)infinity.*row 1"),
+    "inf beside NaN": ([[np.nan, 0.5], [np.inf, 1]], ("binary",), "Row 1 of y holds inf"),
+    "negative beside NaN": ([[np.nan, 0.5], [np.nan, -1]], ("binary",), "Row 1 of y holds -1"),
+    "a column with NaN": ([[0.0], [np.nan], [1.0]], ("binary",), "(?s)NaN.*row 1: drop such rows"),
     "zero row": ([[0.5, 0.5], [0, 0]], ("auto", "categorical"), "Row 1 of y sums to 0.*Drop rows"),
     "counts": ([[1, 0], [0, 1], [7, 2]], ("auto", "categorical"), r"Row 2 of y sums to 9.*Y / m.*sample_weight=m"),
     "NaN label": ([0.0, 1.0, np.nan], ("auto", "categorical", "binary"), "(?s)NaN.*row 2"),
@@ -481,14 +485,6 @@ def test_nullable_labels_keep_their_type_and_do_not_merge():
 def test_what_are_no_targets_is_named(y, error, message):
     with pytest.raises(error, match=message):
         read_targets(y, "auto")
-
-
-def test_missing_multilabel_targets_are_told_a_way_out():
-    way = "(?s)row 1.*fit a classifier for each column of y, on the rows where that is known"
-    Y = np.array([[1.0, 0], [np.nan, 1]])
-    for y in (Y, pd.DataFrame(Y), pd.DataFrame(Y).convert_dtypes()):
-        with pytest.raises(ValueError, match=way):
-            read_targets(y, "binary")
 
 
 def test_tables_with_column_names_are_data_frames():

@@ -11,7 +11,8 @@ t : HardBlock or SoftBlock
 
 Logits are shifted, never clipped: values are exact to rounding for any finite z.
 
-`AtTemperature` makes a smoother loss of any of them.
+`AtTemperature` makes a smoother loss of any of them, and `WithOffset` adds what is known of the
+logits of a row.
 """
 
 from __future__ import annotations
@@ -72,6 +73,73 @@ class Loss(Protocol):
 
 
 LOSSES: dict[str, Loss] = {"categorical": Categorical(), "binary": Binary()}
+
+
+def loss_of(targets: Any) -> Loss:
+    """Return the loss of targets, which say its name, and whether they have an offset."""
+    loss = LOSSES[targets.loss]
+    return WithOffset(loss) if targets.has_offset else loss
+
+
+def without_offset(loss: Loss) -> Loss:
+    """Return the loss of logits that nothing is added to, as of those along a direction."""
+    return loss.loss if isinstance(loss, WithOffset) else loss
+
+
+def at_temperature(loss: Loss, T: float) -> Loss:
+    """Return the loss T * loss(z / T), in which z has the offset in it."""
+    smoother = AtTemperature(without_offset(loss), T)
+    return WithOffset(smoother) if isinstance(loss, WithOffset) else smoother
+
+
+@dataclass(frozen=True)
+class WithOffset:
+    """The loss of z + o, o being the offset of the targets.
+
+    Logits of a row are used at a point by `value_gradient` and `curvature` only; all else is linear
+    in what goes in.
+
+    Attributes
+    ----------
+    loss : Loss
+    """
+
+    loss: Loss
+
+    @property
+    def shift_invariant(self) -> bool:
+        """That of the loss."""
+        return self.loss.shift_invariant
+
+    def value_gradient(self, z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:
+        """Loss and gradient at z + o."""
+        z += t.offset
+        return self.loss.value_gradient(z, t)
+
+    def curvature(self, z: NDArray, t: TargetBlock) -> Any:
+        """State of the loss at z + o."""
+        z += t.offset
+        return self.loss.curvature(z, t)
+
+    def curvature_product(self, state: Any, v: NDArray, t: TargetBlock) -> NDArray:
+        """Hessian times v."""
+        return self.loss.curvature_product(state, v, t)
+
+    def curvature_diagonal(self, state: Any, t: TargetBlock) -> NDArray:
+        """Diagonal of the Hessian."""
+        return self.loss.curvature_diagonal(state, t)
+
+    def curvature_between(self, state: Any, t: TargetBlock) -> NDArray | None:
+        """Off the diagonal the Hessian of a row is - F_k F_j."""
+        return self.loss.curvature_between(state, t)
+
+    def curvature_root(self, state: Any, t: TargetBlock) -> NDArray:
+        """Return A with A'A the Hessian of a row."""
+        return self.loss.curvature_root(state, t)
+
+    def curvature_bound(self, n_classes: int) -> float:
+        """Curvature per unit of mass at z + o = 0."""
+        return self.loss.curvature_bound(n_classes)
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,8 @@ def rounding(block: Block, loss: Loss, A: NDArray, a: NDArray, eps: float) -> tu
     z, xp = block.X.logits(A, a), namespace(A)
     moved = xp.abs(as_type(A, np.float64)) @ xp.abs(block.X.dense()).T
     moved += xp.abs(a)
+    if block.t.offset is not None:
+        moved += xp.abs(block.t.offset)
     moved *= eps
     state = loss.curvature(in_memory_order(z), block.t)
     curved = sum_of_all(loss.curvature_diagonal(state, block.t) * moved**2) / 2
@@ -112,7 +114,16 @@ def slope_sizes(block: Block, loss: Loss, W: NDArray, mean: NDArray) -> tuple[ND
     z, size, distance = W @ X.T, np.abs(X), np.abs(X - mean)
     terms = np.abs(loss.value_gradient(z.copy(), block.t)[1]) @ size
     h = loss.curvature_diagonal(loss.curvature(z, block.t), block.t)  # which uses up z
-    return terms, h @ distance**2, (h * (np.abs(W) @ size.T)) @ distance
+    moved = np.abs(W) @ size.T
+    if block.t.offset is not None:
+        moved += np.abs(block.t.offset)
+    return terms, h @ distance**2, (h * moved) @ distance
+
+
+@anywhere
+def total_mass(block: Block) -> tuple[float]:
+    """Sum of the mass of rows and outputs, where each output has its own."""
+    return (sum_of_all(block.t.mass),)
 
 
 def sides_with_mass(block: Block, n_outputs: int) -> tuple[float, ...]:
@@ -194,6 +205,8 @@ def recession(
     """
     z, t = block.X.logits(A, a), block.t
     xp = namespace(z)
+    if t.mass.ndim == 2:  # an output may be missing in some rows
+        z = xp.where(t.mass > 0, z, 0.0)
     size = float(largest(xp.abs(z)))
     if not size > 0:
         return 0.0, 0.0

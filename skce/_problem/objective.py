@@ -1,11 +1,11 @@
 """The objective that solvers see: cross-entropy and penalty, divided by C * sum(sample_weight).
 
-    F(W, b) = 1/S * sum_i loss(t_i, W x_i + b) + ridge/2 * sum_kj f_j W_kj^2,
+    F(W, b) = 1/S * sum_i loss(t_i, W x_i + b + o_i) + ridge/2 * sum_kj f_j W_kj^2,
     ridge = (1 - rho) / (C * S)
 
-with S the sum of the sample weights, rho the share of the L1 penalty, which is not part of F, and f
-a factor for each feature. Parameters travel as one vector theta: W row by row, then b
-(absent without an intercept). `C = inf` means ridge = 0.
+with S the sum of the sample weights, o the offsets if there are any, rho the share of the L1
+penalty, which is not part of F, and f a factor for each feature. Parameters travel as one vector
+theta: W row by row, then b (absent without an intercept). `C = inf` means ridge = 0.
 
 Where rows are read less a centre (`_rows`), theta holds b + W centre in place of b; `to_user` and
 `from_user` turn one into the other.
@@ -24,7 +24,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from .._costs import Costs
 from .._data import Data
-from .._losses import AtTemperature, Loss
+from .._losses import Loss, at_temperature, without_offset
 from .._threads import each_span
 from . import kernels
 from .layout import Layout
@@ -227,8 +227,9 @@ class Objective:
 
     def recession(self, direction: NDArray) -> tuple[float, ...]:
         """How far a direction moves the logits of a row, and how much a row loses far along it."""
+        loss, far = without_offset(self.loss), self.costs.far_along
         sent = self.data.coefficients(*self.layout.unpack(direction))
-        return self.data.maximum(kernels.recession, self.loss, *sent, self.costs.far_along)
+        return self.data.maximum(kernels.recession, loss, *sent, far)
 
     def rounding(self, theta: NDArray) -> tuple[float, float]:
         """How much rounding of the logits changes F, and how much lower F may be for that.
@@ -249,9 +250,8 @@ class Objective:
 
     def at_temperature(self, T: float) -> Objective:
         """Return the objective with the loss T * loss(z / T)."""
-        smoother = copy(self)
-        smoother.loss = AtTemperature(self.loss, T)
-        smoother.shared = {}
+        smoother = self._of(self.data)
+        smoother.loss = at_temperature(self.loss, T)
         return smoother
 
     def sample(self, n_rows: int) -> Objective:

@@ -31,6 +31,7 @@ small enough; then the Newton step is taken, and what is left estimated in full 
 
 from __future__ import annotations
 
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +39,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
 from .._callbacks import OnIteration
+from .._losses import without_offset
 from .._problem.objective import Objective
 from .._threads import threads
 from .iterate import State
@@ -139,6 +141,7 @@ def minimize(
             objective=objective,
         )
         if objective.nonsmooth is None:
+            theta = _within_reach(objective, theta, solver) if whole else theta
             state, at_least = _start(run, theta, solver, variables, known), 0.0
             log.on_iteration = on_iteration
         else:
@@ -319,7 +322,7 @@ def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, float]:
     objective, log, point, at_least = run.objective, run.log, state.point, 0.0
     if not is_far_off(objective, point.value):
         return state, at_least
-    at_zero, _ = objective.value_gradient(np.zeros(objective.layout.size))
+    at_zero = _at_zero_logits(objective)
     temperature = point.value / at_zero
     while temperature > 1 and point.value > 0 and not run.has_ended:
         if log.stopped or state.method.has_spent_its_work or run.is_slow(point):
@@ -350,6 +353,36 @@ def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, float]:
         log.accept(point)
         temperature /= run.costs.cooling
     return evolve(state, point=point), at_least
+
+
+def _within_reach(objective: Objective, theta: NDArray, solver: str | ScipyMethod) -> NDArray:
+    """Return a start from which steps see where the optimum is.
+
+    At zeros there is curvature, unless offsets keep logits large: then the optimum of a loss that
+    is smooth at their size is a start for one that is less so.
+    """
+    if without_offset(objective.loss) is objective.loss:
+        return theta
+    value, _ = objective.value_gradient(objective.from_user(theta))
+    temperature, costs = value / _at_zero_logits(objective), objective.costs
+    while is_far_off(objective, value) and 1 < temperature < np.inf:
+        theta = minimize(
+            objective.at_temperature(temperature),
+            theta,
+            solver=solver,
+            tol=costs.cool_gap,
+            max_iter=costs.cool_iterations,
+            whole=False,
+        ).result.x
+        temperature /= costs.cooling
+    return theta
+
+
+def _at_zero_logits(objective: Objective) -> float:
+    """Return F if all logits are zero."""
+    other = copy(objective)
+    other.loss = without_offset(objective.loss)
+    return other.value_gradient(np.zeros(objective.layout.size))[0]
 
 
 def _look_for_separation(

@@ -7,6 +7,8 @@ With s the weight of a row, w the class weights and eps the label smoothing, for
     binary         t_k = s * w_1k * y'_k                           m_k = t_k + u_k
                    u_k = s * w_0k * (1 - y'_k)                     y'_k = (1 - eps) * y_k + eps / 2
 
+An output that is missing (NaN) in a row has no mass there: t = u = 0.
+
 A fold is what does not depend on the row, in float64; rows bring their own dtype. Fits fold sample
 weights in. In a metric a row weighs 1, and its sample weight counts in the mean.
 """
@@ -20,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import compute_class_weight
 
-from .._arrays import beside, namespace, sums
+from .._arrays import as_type_of, beside, namespace, smallest, sums
 from .._checks import check_number, naming
 
 ClassWeight = dict | str | None
@@ -90,7 +92,7 @@ class OutputFold:
         return y
 
     def of_outputs(self, y: NDArray, s: NDArray | float) -> tuple[NDArray, NDArray]:
-        """Return t and u, in place of probabilities y, shape (K, r); s weighs the rows."""
+        """Return t and u, in place of probabilities y, shape (K, r); s weighs rows or elements."""
         self.smooth(y)
         if self.factors is None:
             return y * s, (1 - y) * s
@@ -104,7 +106,7 @@ def _matching(of_classes: NDArray, y: NDArray) -> NDArray:
     """Return numbers of the classes to go with y, shape (K, r)."""
     if isinstance(y, np.ndarray):
         return of_classes.astype(y.dtype)[:, None]
-    return namespace(y).astype(beside(of_classes, y), y.dtype)[:, None]
+    return as_type_of(beside(of_classes, y), y)[:, None]
 
 
 def fold_classes(
@@ -142,7 +144,7 @@ def fold_outputs(
     smoothing: float,
     classes: NDArray,
     masses: Callable[[], tuple[NDArray, NDArray]],
-    total: float,
+    total: float | None,
     *,
     of_two: bool = False,
 ) -> OutputFold:
@@ -156,18 +158,44 @@ def fold_outputs(
     masses : callable
         Returns the mass of 0 and that of 1 of each output. Neither is to be a difference, which
         would round to more than nothing.
-    total : float
-        Sum of the weights of all rows.
+    total : float, or None
+        Sum of the weights of all rows; None where some outputs are missing: then each has its own.
     of_two : bool, default=False
         Whether there is one output, the second of two classes, so that both have a weight.
     """
     if class_weight is None:
         return OutputFold(smoothing)
     if isinstance(class_weight, str):
-        mass_0, mass_1 = (_balanced_weights(mass, total, 2) for mass in masses())
+        both = masses()
+        known = sum(both) if total is None else total
+        mass_0, mass_1 = (_balanced_weights(mass, known, 2) for mass in both)
         return OutputFold(smoothing, (mass_0, mass_1))
     w = _weights_from_dict(class_weight, classes)
     return OutputFold(smoothing, (w[:1], w[1:]) if of_two else (np.ones(len(w)), w))
+
+
+def known_only(y: NDArray, s: NDArray | float) -> tuple[NDArray, NDArray]:
+    """Return y with 0 in place of NaN, and the weight of each output of each row, 0 there.
+
+    Parameters
+    ----------
+    y : ndarray of shape (K, r)
+    s : float or ndarray of shape (r,)
+        Weights of the rows.
+    """
+    xp = namespace(y)
+    missing = xp.isnan(y)
+    weights = as_type_of(~missing, y) * s
+    return xp.where(missing, 0.0, y), as_type_of(weights, y)
+
+
+def without_missing(y: NDArray) -> NDArray:
+    """Return probabilities with 0 in place of NaN: themselves if there is none."""
+    if not y.shape[0] or not np.isnan(float(smallest(y))):
+        return y
+    xp = namespace(y)
+    known: NDArray = xp.where(xp.isnan(y), 0.0, y)
+    return known
 
 
 def mass_of_labels(codes: NDArray, weights: NDArray | None, n_classes: int) -> NDArray:
@@ -180,7 +208,7 @@ def mass_of_columns(y: NDArray, weights: NDArray | None) -> NDArray:
     return sums(y, axis=0) if weights is None else beside(weights.astype(np.float64), y) @ y
 
 
-def _balanced_weights(mass: NDArray, total: float, n_classes: int) -> NDArray:
+def _balanced_weights(mass: NDArray, total: NDArray | float, n_classes: int) -> NDArray:
     """Weights total / (n_classes * mass_k); 1 for a class without mass, which weighs nothing."""
     with np.errstate(over="ignore"):
         weights = np.divide(total / n_classes, mass, out=np.ones_like(mass), where=mass > 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -29,16 +29,22 @@ from .._arrays import (
 )
 from .._rows import Rows
 from .._threads import blocks, cached_property
+from .._warnings import warn
 from .fold import (
     ClassFold,
     ClassWeight,
     OutputFold,
     fold_classes,
     fold_outputs,
+    known_only,
     mass_of_columns,
     mass_of_labels,
+    without_missing,
 )
 from .meaning import RawTargets, in_order
+
+#: Labels that a warning names at most.
+_NAMED = 5
 
 #: Rows at a time where a weight needs a temporary as wide as y.
 _CHUNK = 4096
@@ -56,11 +62,14 @@ class TargetBlock:
         The class with the most target mass in each row.
     rest : ndarray of shape (r,)
         The mass of each row outside its reference class.
+    offset : ndarray of shape (K, r), or None
+        Known parts of the logits.
     """
 
     mass: NDArray
     reference: NDArray
     rest: NDArray
+    offset: NDArray | None = field(default=None, kw_only=True)
 
     @cached_property
     def at_reference(self) -> NDArray:
@@ -151,6 +160,8 @@ class Targets:
         Their sum, which scales the objective that solvers see.
     n_outputs : int
         Number of coefficient vectors: 1 for "sigmoid", else the number of classes.
+    offset : ndarray of shape (n_samples, n_outputs), or None
+        Known parts of the logits.
     """
 
     #: Arrays by row that a subclass adds to those of `_BY_ROW`.
@@ -172,6 +183,8 @@ class Targets:
         self.dtype = np.dtype(dtype)
         self._values = raw.values
         self._columns = raw.columns
+        self._has_missing = raw.has_missing
+        self.offset = None if raw.offset is None else raw.offset.astype(self.dtype, copy=False)
         self._row_sum = raw.row_sum
         if sample_weight is None:
             self.weights: NDArray = np.broadcast_to(np.ones((), self.dtype), len(raw.values))
@@ -181,9 +194,28 @@ class Targets:
             self.total_weight = float(sample_weight.sum(dtype=np.float64))
         self._prepare(class_weight, label_smoothing)
 
+    @property
+    def has_offset(self) -> bool:
+        """Whether parts of the logits are known."""
+        return self.offset is not None
+
     def block(self, start: int, stop: int) -> TargetBlock:
         """Target mass of rows start to stop."""
+        block = self._block(start, stop)
+        if self.offset is None:
+            return block
+        known = self.offset[start:stop, ...]
+        if isinstance(self.weights, np.ndarray):
+            return replace(block, offset=np.ascontiguousarray(known.T))
+        known = beside(known, self.weights) if isinstance(known, np.ndarray) else known
+        return replace(block, offset=in_memory_order(known.T))
+
+    def _block(self, start: int, stop: int) -> TargetBlock:
+        """Target mass of rows start to stop, without their offsets."""
         raise NotImplementedError
+
+    def check_some_known(self) -> None:
+        """Refuse targets of which nothing is known, and warn of labels of which nothing is."""
 
     def take(self, indices: NDArray | slice) -> Targets:
         """Return the targets of the given rows, with weights as they are here."""
@@ -240,7 +272,8 @@ class Targets:
         mass = np.zeros(self._values.shape[1])
         for start, stop in blocks(len(self._values), _CHUNK):
             y = self._matrix(slice(start, stop))
-            mass += mass_of_columns(1 - y if complement else y, weights[start:stop])
+            y = 1 - y if complement else y
+            mass += mass_of_columns(without_missing(y), weights[start:stop])
         return mass
 
     def _check_some_mass(self, mass: NDArray) -> None:
@@ -263,8 +296,8 @@ class LabelTargets(Targets):
 
     _by_row = ("_on", "_total", "_spread")
 
-    def block(self, start: int, stop: int) -> HardBlock:
-        """Target mass of rows start to stop."""
+    def _block(self, start: int, stop: int) -> HardBlock:
+        """Target mass of rows start to stop, without their offsets."""
         rows = slice(start, stop)
         on, mass, reference = self._on[rows], self._total[rows], self._values[rows]
         rest, background = mass - on, self._background
@@ -305,8 +338,8 @@ class DistributionTargets(Targets):
 
     _by_row = ("_row_sum", "_row_scale", "_total", "_reference")
 
-    def block(self, start: int, stop: int) -> SoftBlock:
-        """Target mass of rows start to stop."""
+    def _block(self, start: int, stop: int) -> SoftBlock:
+        """Target mass of rows start to stop, without their offsets."""
         rows = slice(start, stop)
         t = self._by_class(rows)
         t = self._fold.of_distributions(t, self.weights[rows], self._row_scale[rows])
@@ -337,10 +370,12 @@ class DistributionTargets(Targets):
 class OutputTargets(Targets):
     """A probability per output: labels of two classes, 1-D probabilities, multilabel."""
 
-    def block(self, start: int, stop: int) -> SoftBlock:
-        """Target mass of rows start to stop."""
+    def _block(self, start: int, stop: int) -> SoftBlock:
+        """Target mass of rows start to stop, without their offsets."""
         rows = slice(start, stop)
         s, t = self.weights[rows], self._by_class(rows)
+        if self._has_missing:
+            t, s = known_only(t, s)
         if self._fold.factors is None:
             return SoftBlock(s, _NO_ROWS, s, self._fold.smooth(t) * s)
         t, mass = self._fold.of_outputs(t, s)
@@ -359,19 +394,49 @@ class OutputTargets(Targets):
             eps,
             self.classes,
             masses,
-            self.total_weight,
+            None if self._has_missing else self.total_weight,
             of_two=self.form == "sigmoid",
         )
         factors = self._fold.factors
         if factors and isinstance(class_weight, dict) and self.form == "sigmoid" and not eps:
             check_some_mass(np.multiply(factors, masses()))
 
+    def check_some_known(self) -> None:
+        """Refuse targets of which nothing is known, and warn of labels of which nothing is."""
+        if self._has_missing:
+            fails = self._column_mass(self.weights, complement=True)
+            check_some_known(fails + self._mass(self.weights), self.classes)
+
     def _mass(self, weights: NDArray) -> NDArray:
         return self._column_mass(weights)
 
 
+def check_some_known(known: NDArray, labels: NDArray) -> None:
+    """Refuse targets of which nothing is known, and warn of labels of which nothing is.
+
+    Parameters
+    ----------
+    known : ndarray of shape (K,)
+        Sum of the weights of the rows in which each label is known.
+    labels : ndarray of shape (K,)
+    """
+    if not known.any():
+        raise ValueError(
+            "y has no label that is known (all are NaN or masked) in a row of positive weight."
+        )
+    names = labels[known == 0].tolist()
+    if names:
+        more = ", ..." if len(names) > _NAMED else ""
+        warn(
+            f"Nothing is known of {len(names)} of {len(labels)} labels of y in rows of positive "
+            f"weight: {', '.join(map(repr, names[:_NAMED]))}{more}. Their coefficients stay zero, "
+            "and their probability is 1/2.",
+            UserWarning,
+        )
+
+
 #: Arrays by row that all targets have.
-_BY_ROW = ("weights", "_values")
+_BY_ROW = ("weights", "_values", "offset")
 
 #: By what y holds, and how logits become probabilities.
 _FORMS: dict[tuple[str, str], type[Targets]] = {

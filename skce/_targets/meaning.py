@@ -7,6 +7,8 @@ and weights is `fold.py`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NoReturn
@@ -19,12 +21,14 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 from .._checks import (
     check_numbers,
+    is_missing,
     naming,
     numbered_from,
     raise_missing,
     refuse_misread,
     refuse_sparse,
     to_numpy,
+    unmasked,
 )
 from .._rows import Rows, as_rows, check_finite, opened
 
@@ -59,6 +63,10 @@ class RawTargets:
     columns : ndarray of int, shape (n_classes,), or None
         The column of `values` that each class has; None where they are in order. `values` is not
         copied to put them in order.
+    has_missing : bool
+        Whether some of the outputs are NaN: nothing is known of them.
+    offset : ndarray of shape (n_samples, n_outputs), or None
+        Known parts of the logits of each row.
     """
 
     classes: NDArray
@@ -67,6 +75,18 @@ class RawTargets:
     values: Any
     row_sum: NDArray | None = None
     columns: NDArray | None = None
+    has_missing: bool = False
+    offset: NDArray | None = None
+
+    @property
+    def has_offset(self) -> bool:
+        """Whether parts of the logits are known."""
+        return self.offset is not None
+
+    @property
+    def largest_offset(self) -> float:
+        """Size of the largest offset."""
+        return 0.0 if self.offset is None else float(np.abs(self.offset).max())
 
     @property
     def loss(self) -> str:
@@ -75,8 +95,10 @@ class RawTargets:
 
     def take(self, indices: NDArray) -> RawTargets:
         """Return what y says of the given rows."""
-        row_sum = None if self.row_sum is None else self.row_sum[indices]
-        return replace(self, values=self.values[indices], row_sum=row_sum)
+        row_sum, offset = (
+            None if own is None else own[indices] for own in (self.row_sum, self.offset)
+        )
+        return replace(self, values=self.values[indices], row_sum=row_sum, offset=offset)
 
 
 def column_names(y: Any) -> NDArray | None:
@@ -120,8 +142,8 @@ def _hashable(name: Any) -> Any:
     return name
 
 
-def check_y(y: ArrayLike, name: str = "y") -> NDArray:
-    """Turn y into a finite array of one or two dimensions; a single column becomes 1-D.
+def check_y(y: ArrayLike, name: str = "y", *, missing: bool = False) -> NDArray:
+    """Turn y into an array of one or two dimensions; a single column becomes 1-D.
 
     Parameters
     ----------
@@ -129,26 +151,22 @@ def check_y(y: ArrayLike, name: str = "y") -> NDArray:
         Labels or target probabilities in any container.
     name : str
         What messages call it.
+    missing : bool, default=False
+        Whether elements of a matrix may be missing or masked, which become NaN; others are not
+        looked at then.
 
     Returns
     -------
     ndarray of shape (n_samples,) or (n_samples, n_columns)
     """
     refuse_sparse(y, name)
-    refuse_misread(y, name)
-    if y is None:
-        raise ValueError(f"{name} must hold labels or target probabilities, but is None.")
-    with naming(name, y):
-        rows = as_rows(y)
-        array = to_numpy(y if rows is None else np.asarray(rows), name)
-        if not isinstance(array, np.ndarray) and not hasattr(array, "__array__"):
-            array = _array_of(array, name)
-        if getattr(getattr(array, "dtype", None), "kind", None) in ("O", "m", "M"):
-            _check_no_label_is_missing(np.asarray(array), name)
-        dtype = getattr(array, "dtype", None)
-        if isinstance(dtype, np.dtype) and dtype == np.longdouble:
-            array = np.asarray(array, dtype=np.float64)
-        array = check_array(array, ensure_2d=False, dtype=None, input_name=name)
+    y = unmasked(y) if missing else y
+    with _telling_what_may_be_missing(y):
+        refuse_misread(y, name)
+        if y is None:
+            raise ValueError(f"{name} must hold labels or target probabilities, but is None.")
+        with naming(name, y):
+            array = _read_y(y, name, missing)
     if array.dtype.kind == "V":
         raise ValueError(
             f"{name} holds records of dtype {array.dtype}, but must hold labels or probabilities."
@@ -164,6 +182,53 @@ def check_y(y: ArrayLike, name: str = "y") -> NDArray:
     return array
 
 
+def _read_y(y: Any, name: str, missing: bool) -> NDArray:
+    """Return y as an array of NumPy, finite but for what may be missing."""
+    rows = as_rows(y)
+    array = to_numpy(y if rows is None else np.asarray(rows), name, missing=missing)
+    missing = missing and _has_columns(array)
+    if not isinstance(array, np.ndarray) and not hasattr(array, "__array__"):
+        array = _array_of(array, name, missing)
+    kind = getattr(getattr(array, "dtype", None), "kind", None)
+    if missing and kind == "O":
+        array = np.asarray(array)
+        array = np.where(_which_are_missing(array), np.nan, array)
+    elif kind in ("O", "m", "M"):
+        _check_no_label_is_missing(np.asarray(array), name)
+    dtype = getattr(array, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype == np.longdouble:
+        array = np.asarray(array, dtype=np.float64)
+    # Infinities are no probabilities, and refused as such.
+    return check_array(
+        array, ensure_2d=False, dtype=None, input_name=name, ensure_all_finite=not missing
+    )
+
+
+@contextmanager
+def _telling_what_may_be_missing(y: Any) -> Iterator[None]:
+    """Say of a matrix in which something is missing, and must not be, where it may be."""
+    try:
+        yield
+    except ValueError as error:
+        if not (re.search("NaN|no label|masked", str(error)) and _has_columns(y)):
+            raise
+        raise ValueError(
+            f"{error} If the columns are labels that can hold together, set loss='binary': there "
+            "NaN says that a label is not known."
+        ) from None
+
+
+def _has_columns(y: Any) -> bool:
+    """Whether y is a matrix, in any container."""
+    shape: tuple = getattr(y, "shape", ())
+    if isinstance(y, (list, tuple)):
+        try:
+            shape = np.shape(y)
+        except ValueError:  # rows of different lengths
+            return False
+    return len(shape) == 2 and shape[1] > 1
+
+
 def _check_labels_are_keys(y: NDArray, name: str) -> None:
     """Refuse lists, dicts and arrays as labels."""
     for row, label in enumerate(y):
@@ -175,10 +240,10 @@ def _check_labels_are_keys(y: NDArray, name: str) -> None:
             ) from None
 
 
-def _array_of(values: Any, name: str) -> NDArray:
-    """Make an array of a sequence of labels, none of them missing."""
+def _array_of(values: Any, name: str, missing: bool = False) -> NDArray:
+    """Make an array of a sequence of labels, of which none is missing unless it may."""
     array = np.asarray(values)
-    if array.dtype.kind in "US":  # NumPy spells NaN as a string beside strings
+    if array.dtype.kind in "US" and not missing:  # NumPy spells NaN as a string beside strings
         _check_no_label_is_missing(np.asarray(values, dtype=object), name)
     return array
 
@@ -200,21 +265,12 @@ def read_targets(y: ArrayLike, loss: str) -> RawTargets:
     ValueError
         Naming the first bad row of y and the way out.
     """
-    refuse_misread(y, "y")
     rows = as_rows(y)
     if rows is not None and rows.shape[1] > 1:
+        refuse_misread(y, "y")
         return _read_matrix(rows, loss, None)
     names = column_names(y)
-    try:
-        array = check_y(y)
-    except ValueError as error:
-        is_missing = re.search("NaN|no label", str(error))
-        if loss == "binary" and is_missing and len(getattr(y, "shape", np.shape(y))) == 2:
-            raise ValueError(
-                f"{error} If NaN says that a label is not known, fit a classifier for each column "
-                "of y, on the rows where that is known."
-            ) from None
-        raise
+    array = check_y(y, missing=loss == "binary")
     if array.ndim == 1:
         return _read_labels(array, loss)
     return _read_matrix(array, loss, names)
@@ -250,19 +306,14 @@ def kind_of_labels(y: NDArray, name: str = "y") -> str:
 
 def _check_no_label_is_missing(y: NDArray, name: str) -> None:
     """Refuse None, NaN, NaT and pandas.NA."""
-    if y.dtype.kind in "mM":
-        missing = np.isnat(y)
-    else:
-        missing = np.fromiter(map(_is_missing, y.flat), dtype=bool, count=y.size)
+    missing = np.isnat(y) if y.dtype.kind in "mM" else _which_are_missing(y)
     if missing.any():
         raise_missing(name, int(missing.argmax()) // max(y[0:1].size, 1))
 
 
-def _is_missing(label: Any) -> bool:
-    try:
-        return label is None or not bool(label == label)
-    except (TypeError, ValueError):  # the truth of pandas.NA, and of an array
-        return not isinstance(label, np.ndarray)
+def _which_are_missing(y: NDArray) -> NDArray:
+    """Whether each object is None, NaN, NaT or pandas.NA."""
+    return np.fromiter(map(is_missing, y.flat), dtype=bool, count=y.size).reshape(y.shape)
 
 
 def _read_probabilities(y: NDArray, loss: str) -> RawTargets:
@@ -297,17 +348,23 @@ def check_unit_interval(y: NDArray) -> NDArray:
 def _read_matrix(y: NDArray | Rows, loss: str, names: NDArray | None) -> RawTargets:
     y = opened(y, _READ_AT_ONCE)
     matrix: Any = y
+    missing = loss == "binary"
     totals, present = [], np.zeros(y.shape[1], dtype=bool)
     for start, stop in y.spans(_READ_AT_ONCE) if isinstance(y, Rows) else [(0, len(y))]:
         part: NDArray = np.asarray(y[start:stop])
         with numbered_from(start):
-            if isinstance(y, Rows):
-                check_finite(part, "y", None, part.nbytes)
-            found, total = check_probabilities(part, distributions=loss != "binary", loss=loss)
+            if isinstance(y, Rows) and not missing:
+                with _telling_what_may_be_missing(part):
+                    check_finite(part, "y", None, part.nbytes)
+            found, total = check_probabilities(
+                part, distributions=loss != "binary", loss=loss, missing=missing
+            )
         matrix = matrix if isinstance(y, Rows) else found
         totals.append(total)
         present |= found.max(axis=0) > 0
     total, raw = np.concatenate(totals), meaning_of_matrix(matrix, present, loss, names)
+    if missing:
+        return replace(raw, has_missing=bool(np.isnan(total).any()))
     is_off = raw.kind == "distributions" and is_off_one(total, y.shape[1]).any()
     return replace(raw, row_sum=total) if is_off else raw
 
@@ -343,7 +400,12 @@ def raise_one_class(label: Any) -> NoReturn:
 
 
 def check_probabilities(
-    y: NDArray, *, distributions: bool, loss: str | None = None, name: str = "y"
+    y: NDArray,
+    *,
+    distributions: bool,
+    loss: str | None = None,
+    name: str = "y",
+    missing: bool = False,
 ) -> tuple[NDArray, NDArray]:
     """Check a matrix of probabilities and return it as numbers, with the sums of its rows.
 
@@ -356,12 +418,15 @@ def check_probabilities(
         The parameter that asked for it, if the message can name one.
     name : str
         What the message calls the matrix.
+    missing : bool, default=False
+        Whether elements may be NaN.
 
     Returns
     -------
     y : ndarray of shape (n_samples, K)
         `y` itself where it holds numbers or bools already. Rows are not renormalised here.
     total : ndarray of float64, shape (n_samples,)
+        NaN where something is missing.
     """
     if y.dtype.kind not in "biuf":
         try:
@@ -371,18 +436,20 @@ def check_probabilities(
                 f"A 2-D {name} must hold target probabilities, one column per class, but it has "
                 f"dtype {y.dtype}. Pass labels as a 1-D array. ({error})"
             ) from None
-        if not np.isfinite(y).all():
-            row = int((~np.isfinite(y)).any(axis=1).argmax())
+        bad = ~np.isfinite(y) & ~(missing & np.isnan(y))
+        if bad.any():
+            row = int(bad.any(axis=1).argmax())
             raise ValueError(f"Input {name} contains NaN or infinity in row {row}.")
     if y.dtype.kind == "b":
         y = y.view(np.uint8)
     with np.errstate(over="ignore"):  # in rows that are refused
         total = y.sum(axis=1, dtype=np.float64)
-    bad = y.min(axis=1) < 0
+    least, most = (np.fmin, np.fmax) if missing else (np.minimum, np.maximum)
+    bad = least.reduce(y, axis=1) < 0
     if distributions:
         bad |= np.abs(total - 1) > sum_tolerance(y.dtype)
     else:
-        bad |= y.max(axis=1) > 1
+        bad |= most.reduce(y, axis=1) > 1
     if bad.any():
         row = int(bad.argmax())
         raise ValueError(_explain_row(y, row, total[row], distributions, loss, name))
@@ -403,7 +470,7 @@ def _explain_row(
     y: NDArray, row: int, total: float, distributions: bool, loss: str | None, name: str
 ) -> str:
     """Say what is wrong with the first bad row of a matrix of probabilities, and the way out."""
-    low, high = y[row].min(), y[row].max()
+    low, high = np.fmin.reduce(y[row]), np.fmax.reduce(y[row])
     under = "" if loss is None else f"with loss={loss!r} "
     if low < 0:
         lines = [
@@ -511,9 +578,10 @@ def expected_accuracy(y: ArrayLike, codes: NDArray, classes: NDArray, form: str)
     Returns
     -------
     ndarray of shape (n_samples,) or None
+        NaN where no label of a row is known.
     """
     names = column_names(y)
-    array = check_y(y)
+    array = check_y(y, missing=form == "multilabel")
     check_lengths(len(codes), len(array))
     if array.ndim == 1:
         if form != "sigmoid" or kind_of_labels(array) != "continuous":
@@ -524,12 +592,31 @@ def expected_accuracy(y: ArrayLike, codes: NDArray, classes: NDArray, form: str)
         raise ValueError(f"y has {array.shape[1]} columns, but the fit had {len(classes)} classes.")
     columns = columns_of_classes(names, classes)
     if form == "multilabel":
-        matrix, _ = check_probabilities(array, distributions=False)
+        matrix, _ = check_probabilities(array, distributions=False, missing=True)
         matrix = in_order(matrix, columns)
-        return np.where(codes == 1, matrix, 1.0 - matrix).prod(axis=1)
+        shares = np.where(codes == 1, matrix, 1.0 - matrix)
+        gone = np.isnan(shares)
+        shares[gone] = 1
+        return np.where(gone.all(axis=1), np.nan, shares.prod(axis=1))
     matrix, total = check_probabilities(array, distributions=True)
     predicted = codes if columns is None else columns[codes]
     return matrix[np.arange(len(codes)), predicted] / total
+
+
+def mean_of_known(share: NDArray, weights: NDArray | None) -> float:
+    """Weighted mean of what `expected_accuracy` returns, over the rows of which something is known.
+
+    Parameters
+    ----------
+    share : ndarray of shape (n_samples,)
+    weights : ndarray of shape (n_samples,), or None
+    """
+    known = ~np.isnan(share)
+    if not known.all():
+        share, weights = share[known], None if weights is None else weights[known]
+        if not (len(share) if weights is None else weights.any()):
+            raise ValueError("y has no label that is known in a row of positive weight.")
+    return float(np.average(share.astype(np.float64, copy=False), weights=weights))
 
 
 def columns_of_classes(

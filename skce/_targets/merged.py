@@ -23,6 +23,7 @@ from .fold import (
     fold_outputs,
     mass_of_columns,
     mass_of_labels,
+    without_missing,
 )
 from .mass import Targets, check_some_mass, fold_weights
 from .meaning import (
@@ -37,6 +38,7 @@ from .meaning import (
     probabilities_of_one,
     read_targets,
 )
+from .offset import check_offset
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Seen:
         Columns that have mass, whatever the weights.
     is_off_one : bool
         Whether some row of distributions must be divided by its sum.
+    has_missing : bool
+        Whether some outputs are NaN.
     """
 
     n_rows: int
@@ -64,21 +68,27 @@ class Seen:
     complement: NDArray
     present: NDArray
     is_off_one: bool = False
+    has_missing: bool = False
 
 
 def look(y: Any, sample_weight: Any, loss: str) -> Seen:
     """Read the targets of some rows; for the parameters see `read_targets`."""
-    array = check_y(y)
+    missing = loss == "binary"
+    array = check_y(y, missing=missing)
     n = len(array)
     weights = check_sample_weight(sample_weight, n, whole=False)
     total = float(n if weights is None else weights.sum(dtype=np.float64))
     if array.ndim == 2:
-        matrix, sums = check_probabilities(array, distributions=loss != "binary", loss=loss)
+        matrix, sums = check_probabilities(
+            array, distributions=not missing, loss=loss, missing=missing
+        )
         off = loss != "binary" and bool(is_off_one(sums, matrix.shape[1]).any())
         s = np.ones(n) if weights is None else weights.astype(np.float64)
         share = s / sums if off else s
-        mass, rest = mass_of_columns(matrix, share), mass_of_columns(1.0 - matrix, s)
-        return Seen(n, total, None, mass, rest, matrix.max(axis=0) > 0, off)
+        gaps = bool(np.isnan(sums).any())
+        own, others = without_missing(matrix), without_missing(1.0 - matrix)
+        mass, rest = mass_of_columns(own, share), mass_of_columns(others, s)
+        return Seen(n, total, None, mass, rest, own.max(axis=0) > 0, off, gaps)
     kind = kind_of_labels(array)
     if kind == "continuous":
         p = probabilities_of_one(array, loss)
@@ -108,6 +118,8 @@ class Merged:
         The parameter `loss`.
     smoothing : float
     total_weight : float
+    known : ndarray of shape (K,), or None
+        Sum of the weights of the rows in which each output is known; None if all are.
     """
 
     raw: RawTargets
@@ -116,6 +128,7 @@ class Merged:
     asked: str
     smoothing: float
     total_weight: float
+    known: NDArray | None = None
 
     @property
     def classes(self) -> NDArray:
@@ -137,21 +150,24 @@ class Merged:
         """Number of coefficient vectors."""
         return 1 if self.form == "sigmoid" else len(self.classes)
 
-    def targets(self, y: Any, sample_weight: Any, dtype: DTypeLike) -> Targets:
-        """Return the target mass of a part."""
-        array = check_y(y)
+    def targets(self, y: Any, sample_weight: Any, dtype: DTypeLike, offset: Any = None) -> Targets:
+        """Return the target mass of a part, and its offsets."""
+        array = check_y(y, missing=self.raw.has_missing)
         weights = check_sample_weight(sample_weight, len(array), whole=False)
         row_sum = None
         if array.ndim == 2:
             is_distribution = self.raw.kind == "distributions"
-            array, total = check_probabilities(array, distributions=is_distribution)
+            array, total = check_probabilities(
+                array, distributions=is_distribution, missing=self.raw.has_missing
+            )
             row_sum = total if self.is_off_one else None
         elif self.raw.kind == "codes" or len(self.raw.values):
             codes = np.searchsorted(self.classes, array)
             array = codes.astype(np.min_scalar_type(len(self.classes) - 1))
         if self.form == "sigmoid":
             array = array.reshape(-1, 1)
-        raw = replace(self.raw, values=array, row_sum=row_sum)
+        known = check_offset(offset, len(array), self.form, self.classes)
+        raw = replace(self.raw, values=array, row_sum=row_sum, offset=known)
         return fold_weights(raw, weights, self.fold, self.smoothing, dtype)
 
 
@@ -202,7 +218,7 @@ def merge(
             smoothing,
             raw.classes,
             lambda: (complement, mass),
-            total,
+            None if raw.has_missing else total,
             of_two=raw.form == "sigmoid",
         )
         if fold.factors and isinstance(class_weight, dict) and raw.form == "sigmoid":
@@ -211,7 +227,8 @@ def merge(
         fold = fold_classes(class_weight, smoothing, raw.classes, lambda: mass, total)
         check_some_mass(fold.weights * mass + fold.background * total)
     off = any(part.is_off_one for part in seen)
-    return Merged(raw, fold, off, loss, smoothing, total)
+    known = mass + complement if raw.has_missing else None
+    return Merged(raw, fold, off, loss, smoothing, total, known)
 
 
 def _merge_columns(
@@ -232,6 +249,7 @@ def _merge_columns(
         return raw, mass, complement
     present = np.any([part.present for part in parts], axis=0)
     raw = meaning_of_matrix(np.zeros((0, K)), present, loss, names)
+    raw = replace(raw, has_missing=any(part.has_missing for part in seen))
     if raw.columns is not None:
         mass, complement = mass[raw.columns], complement[raw.columns]
     return raw, mass, complement

@@ -74,7 +74,8 @@ def log_loss(
 
     which for a label is the negative logarithm of the probability of that label. With
     ``loss="binary"`` each column is an output of its own, and the loss of a row is the mean over
-    columns of ``-t_k * log(p_k) - (1 - t_k) * log(1 - p_k)``.
+    columns of ``-t_k * log(p_k) - (1 - t_k) * log(1 - p_k)``. There a label may be missing, NaN or
+    masked: it adds nothing, and the mean over rows is over all labels that are known.
 
     Parameters
     ----------

@@ -41,10 +41,23 @@ class Problem:
         self, of_rows: Callable[[Predictions, slice], NDArray], *, normalize: bool
     ) -> float:
         """Weighted mean, or sum, of what a method of the targets returns for slices of rows."""
+        total, mass = self.totals(of_rows)
+        if not normalize:
+            return total
+        if not mass > 0:
+            raise ValueError(
+                "class_weight, sample_weight and labels that are missing leave no row of y_true "
+                "any weight, so that there is no mean: give a class that is in y_true a weight "
+                "above zero, or set normalize=False."
+            )
+        return total / mass
+
+    def totals(self, of_rows: Callable[[Predictions, slice], NDArray]) -> tuple[float, float]:
+        """Weighted sum of what a method of the targets returns, and what rows count in a mean."""
 
         def one(rows: slice) -> tuple[float, float]:
             values = of_rows(self.predictions, rows)
-            counts = self.targets.weight(rows) if self.targets.weighted else None
+            counts = self.targets.counts(rows)
             with np.errstate(over="ignore"):  # a sum of losses may be infinite
                 if self.sample_weight is None:
                     mass = values.shape[0] if counts is None else sum_of_all(counts)
@@ -56,15 +69,7 @@ class Problem:
         parts = by_blocks(self.predictions.values, one)
         self.predictions.finish()
         loss, mass = (_sum([part[i] for part in parts]) for i in (0, 1))
-        if not normalize:
-            return loss
-        if not mass > 0:
-            raise ValueError(
-                "class_weight and sample_weight leave no row of y_true any weight, so that there "
-                "is no mean: give a class that is in y_true a weight above zero, or set "
-                "normalize=False."
-            )
-        return loss / mass
+        return loss, mass
 
     def rows(self, of_rows: Callable[[Predictions, slice], NDArray], shape: tuple) -> Any:
         """Return what a method of the targets returns for all rows, where the predictions are."""

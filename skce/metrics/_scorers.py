@@ -27,10 +27,10 @@ _SIGNS: dict[Callable[..., float], int] = {log_loss: -1, kl_divergence: -1, d2_l
 
 
 class LogLossScorer(BaseEstimator, BaseScorer):
-    """Callable ``(estimator, X, y, sample_weight=None)`` that scores `predict_proba`.
+    """Callable ``(estimator, X, y, sample_weight=None, offset=None)`` that scores `predict_proba`.
 
-    Made by :func:`make_log_loss_scorer`. Ask for sample weights with
-    ``set_score_request(sample_weight=True)`` where metadata routing is enabled.
+    Made by :func:`make_log_loss_scorer`. Ask for sample weights and offsets with
+    ``set_score_request(sample_weight=True, offset=True)`` where metadata routing is enabled.
 
     Columns of probabilities and classes are matched by name. A class that only `y` has, because the
     estimator was fitted on rows without it, has probability zero, which the metric clips.
@@ -77,7 +77,12 @@ class LogLossScorer(BaseEstimator, BaseScorer):
         return ("neg_" if self._sign < 0 else "") + getattr(self.metric, "__name__", "score")
 
     def score(
-        self, estimator: Any, X: Any, y: Any, sample_weight: ArrayLike | None = None
+        self,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        offset: ArrayLike | None = None,
     ) -> float:
         """Score the probabilities that a fitted estimator predicts; greater is better.
 
@@ -91,6 +96,8 @@ class LogLossScorer(BaseEstimator, BaseScorer):
             Labels or target probabilities.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
+        offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Known parts of the logits, for an estimator whose `predict_proba` takes them.
 
         Returns
         -------
@@ -106,7 +113,8 @@ class LogLossScorer(BaseEstimator, BaseScorer):
                 f"The estimator must have predict_proba, but {type(estimator).__name__} has not."
             )
         y = _as_targets(y)
-        proba = estimator.predict_proba(X)
+        known = {} if offset is None else {"offset": offset}
+        proba = estimator.predict_proba(X, **known)
         if isinstance(proba, list):  # one array of two columns per label
             proba = np.column_stack([p[:, -1] for p in proba])
         options = {"sample_weight": sample_weight, **options}
@@ -146,7 +154,7 @@ def _beside(y: Any, proba: NDArray, classes: NDArray) -> tuple[Any, NDArray, NDA
     if np.shape(y)[1] != len(classes):
         raise ValueError(f"y has {np.shape(y)[1]} columns, but the fit had {len(classes)} classes.")
     columns_of_classes(names, classes)  # raises unless the fit knew no names
-    return y if names is None else check_y(y), proba, None
+    return y if names is None else check_y(y, missing=True), proba, None
 
 
 def _unseen(labels: NDArray, classes: NDArray) -> NDArray:
@@ -235,7 +243,7 @@ def _check_metric(metric: Any) -> None:
 
 def _as_targets(y: Any) -> Any:
     """Return y as an array, but a data frame, whose columns have names, as it is."""
-    array = check_y(y)
+    array = check_y(y, missing=True)
     return array if column_names(y) is None else y
 
 

@@ -52,8 +52,10 @@ from .._targets.fold import (
     OutputFold,
     fold_classes,
     fold_outputs,
+    known_only,
     mass_of_columns,
     mass_of_labels,
+    without_missing,
 )
 from .._targets.mass import SoftBlock
 from .._targets.meaning import (
@@ -397,6 +399,10 @@ class MetricTargets:
         self.weighted = class_weight is not None
         self._prepare(class_weight, sample_weight)
 
+    def counts(self, rows: slice) -> NDArray | None:
+        """Return what each row counts in a mean, shape (r,); None for 1 each."""
+        return self.weight(rows) if self.weighted else None
+
     @property
     def n_classes(self) -> int:
         """Number of classes, or of labels that can hold together."""
@@ -575,16 +581,20 @@ class Outputs(MetricTargets):
     """A probability per label, shape (n_samples, n_labels).
 
     The loss is the mean over labels. Class weights multiply the part of a label that holds;
-    "balanced" weighs both sides of each label.
+    "balanced" weighs both sides of each label. A label that is NaN in a row counts nothing there.
     """
 
     def _y(self, rows: slice) -> NDArray:
         y = self._read(rows)
-        if not (smallest(y) >= 0 and largest(y) <= 1):
+        if not (smallest(y) >= 0 and largest(y) <= 1) and namespace(y).any((y < 0) | (y > 1)):
             values = in_host_memory(self.values)
-            check_y(values, "y_true")
-            check_probabilities(values, distributions=False, name="y_true")
+            check_probabilities(values, distributions=False, name="y_true", missing=True)
         return columns(y, self.columns)
+
+    def counts(self, rows: slice) -> NDArray | None:
+        """Return what each row counts in a mean, shape (r,); None for 1 each."""
+        whole = not self.weighted and not np.isnan(float(smallest(self.values[rows, ...])))
+        return None if whole else self.weight(rows)
 
     def _share(self, rows: slice) -> NDArray | float:
         """Return what each label of a row counts, a number or shape (r,)."""
@@ -595,12 +605,16 @@ class Outputs(MetricTargets):
             fails = self._mass(lambda rows: 1 - self._y(rows), sample_weight)
             return fails, self.column_mass(sample_weight)
 
-        total = self._total(sample_weight)
+        whole = class_weight is None or not np.isnan(self.values.min(initial=0))
+        total = self._total(sample_weight) if whole else None
         self._fold = fold_outputs(class_weight, self.smoothing, self.classes, masses, total)
 
     def _both(self, rows: slice, fold: OutputFold) -> tuple[NDArray, NDArray]:
-        """Mass of what holds and of what does not, 1/K of each label."""
-        t, u = fold.of_outputs(copied(self._y(rows).T), self._share(rows))
+        """Mass of what holds and of what does not, 1/K of each label that is known."""
+        y, share = copied(self._y(rows).T), self._share(rows)
+        if np.isnan(float(smallest(y))):
+            y, share = known_only(y, share)
+        t, u = fold.of_outputs(y, share)
         return t.T, u.T
 
     def loss(self, predictions: Predictions, rows: slice) -> NDArray:
@@ -630,9 +644,11 @@ class Outputs(MetricTargets):
 
     def loss_of_mean(self, sample_weight: NDArray | None, eps: float) -> float:
         """Sum of the losses of predicting the mean of each label everywhere."""
-        mass, total = self.column_mass(sample_weight), self._total(sample_weight)
-        p = np.clip(mass / total, eps, 1 - eps)
-        return float(-(mass @ np.log(p) + (total - mass) @ np.log(1 - p)) / self.n_classes)
+        mass = self.column_mass(sample_weight)
+        rest = self._mass(lambda rows: 1 - self._y(rows), sample_weight)
+        known = mass + rest
+        p = np.clip(mass / np.where(known > 0, known, 1), eps, 1 - eps)
+        return float(-(mass @ np.log(p) + rest @ np.log(1 - p)) / self.n_classes)
 
     def weight(self, rows: slice) -> NDArray:
         """Mean weight of the labels of each row."""
@@ -644,7 +660,10 @@ class Outputs(MetricTargets):
         return self._mass(self._y, sample_weight)
 
     def _mass(self, y: Callable[[slice], NDArray], sample_weight: NDArray | None) -> NDArray:
-        return _column_mass(y, self.values, sample_weight)
+        def of_known(rows: slice) -> NDArray:
+            return without_missing(y(rows))
+
+        return _column_mass(of_known, self.values, sample_weight)
 
 
 class OneVsRest(Outputs):
@@ -764,10 +783,12 @@ def read_targets(
         and y_true.dtype.kind == "f"
         and y_true.dtype.itemsize <= 8
     )
-    y = y_true if lazily and y_true.shape[1] > 1 else check_y(y_true, "y_true")
+    missing = loss == "binary"
+    whole = not (lazily and y_true.shape[1] > 1)
+    y = check_y(y_true, "y_true", missing=missing) if whole else y_true
     if y.ndim == 2:
         if isinstance(y, np.ndarray) and y.dtype.kind not in "iuf":
-            y, _ = check_probabilities(y, distributions=False, name="y_true")
+            y, _ = check_probabilities(y, distributions=False, name="y_true", missing=missing)
         kind = Distributions if loss == "categorical" else Outputs
         classes, columns = _columns(
             y.shape[1], names, labels, predicted_names, in_order=kind is Outputs
