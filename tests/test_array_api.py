@@ -46,6 +46,10 @@ TARGETS = {
     "strings": lambda y, rng: (np.array(["b", "a", "c"])[y], {}),
     "soft": lambda y, rng: (rng.dirichlet(np.ones(3), len(y)), {}),
     "multilabel": lambda y, rng: ((rng.random((len(y), 4)) < 0.4).astype(int), {"loss": "binary"}),
+    "missing": lambda y, rng: (
+        np.where(rng.random((len(y), 4)) < 0.2, np.nan, rng.random((len(y), 4))),
+        {"loss": "binary"},
+    ),
     "probability of one": lambda y, rng: (rng.random(len(y)), {"loss": "binary"}),
     "L1, balanced": lambda y, rng: (y, {"l1_ratio": 1.0, "class_weight": "balanced"}),
 }
@@ -260,6 +264,9 @@ DEVICE_FITS = {
     "L-BFGS": ("labels", {"solver": "lbfgs"}),
     "no intercept": ("labels", {"fit_intercept": False}),
     "no penalty": ("soft", {"C": np.inf}),
+    "missing": ("missing", {"class_weight": "balanced"}),
+    "offset": ("labels", {}),
+    "offset, binary": ("multilabel", {}),
 }
 
 
@@ -275,8 +282,17 @@ def test_sums_on_a_device_lead_to_the_same_optimum(kind, dtype, far, on_a_device
     y, more = TARGETS[of](problem[1], rng)
     params = {**params, **more, "tol": 1e-9 if dtype == np.float64 else 1e-5}
     weights = rng.uniform(0, 2, len(y))
-    same = SoftmaxClassifier(**params).fit(X, y, weights)
-    clf = SoftmaxClassifier(**params).fit(*map(on_a_device, (X, y, weights)))
+    K = y.shape[1] if y.ndim == 2 else 3
+    offset = {"offset": rng.normal(size=(len(y), K))} if "offset" in kind else {}
+    same = SoftmaxClassifier(**params).fit(X, y, weights, **offset)
+    offset = {name: on_a_device(value) for name, value in offset.items()}
+    clf = SoftmaxClassifier(**params).fit(*map(on_a_device, (X, y, weights)), **offset)
+    proba = clf.predict_proba(on_a_device(X), **offset)
+    assert_allclose(
+        to_numpy(proba),
+        same.predict_proba(X, **{name: to_numpy(value) for name, value in offset.items()}),
+        atol=1e-6 if dtype == np.float64 else 1e-2,
+    )
     assert isinstance(clf.coef_, type(on_a_device(X)))
     close = 1e-12 if dtype == np.float64 else 1e-6
     assert clf.optimize_result_.fun == pytest.approx(same.optimize_result_.fun, rel=close)

@@ -209,13 +209,7 @@ class Objective:
             H = np.zeros((self.layout.n_outputs,) * 2)
             for block, _ in self.data.chunks(self.costs.matrix_rows, n_rows):
                 H += kernels.intercept_hessian(block, self.loss, *sent)[0]
-        H /= self.data.total_weight
-        if self.loss.shift_invariant:
-            H += H.trace() / len(H)  # along a shift there is neither curvature nor slope
-        values, U = np.linalg.eigh(H)
-        least = max(len(H) * np.finfo(np.float64).eps * values[-1], np.finfo(np.float64).tiny)
-        inverse: NDArray = (U / np.maximum(values, least)) @ U.T
-        return inverse
+        return _inverse(H / self.data.total_weight, shifts=self.loss.shift_invariant)
 
     def far_curvature(self, theta: NDArray, step: NDArray, farthest: float) -> float:
         """Curvature along a step of rows whose logits that moves farther than that."""
@@ -308,3 +302,13 @@ class Objective:
         if shifts:
             g -= mean_of_classes(g)
         return gradient
+
+
+def _inverse(H: NDArray, *, shifts: bool) -> NDArray:
+    """Inverse of a Hessian for intercepts, of which rounding may be all that is left."""
+    if shifts:
+        H = H + H.trace() / len(H)  # along a shift there is neither curvature nor slope
+    values, U = np.linalg.eigh(H)
+    least = max(len(H) * np.finfo(np.float64).eps * values[-1], np.finfo(np.float64).tiny)
+    inverse: NDArray = (U / np.maximum(values, least)) @ U.T
+    return inverse

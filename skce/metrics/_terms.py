@@ -593,7 +593,7 @@ class Outputs(MetricTargets):
 
     def counts(self, rows: slice) -> NDArray | None:
         """Return what each row counts in a mean, shape (r,); None for 1 each."""
-        whole = not self.weighted and not np.isnan(float(smallest(self.values[rows, ...])))
+        whole = not self.weighted and not _has_nan(self.values[rows, ...])
         return None if whole else self.weight(rows)
 
     def _share(self, rows: slice) -> NDArray | float:
@@ -605,14 +605,15 @@ class Outputs(MetricTargets):
             fails = self._mass(lambda rows: 1 - self._y(rows), sample_weight)
             return fails, self.column_mass(sample_weight)
 
-        whole = class_weight is None or not np.isnan(self.values.min(initial=0))
+        some = (self.values[rows, ...] for rows in spans_of(self.values))
+        whole = class_weight is None or not any(map(_has_nan, some))
         total = self._total(sample_weight) if whole else None
         self._fold = fold_outputs(class_weight, self.smoothing, self.classes, masses, total)
 
     def _both(self, rows: slice, fold: OutputFold) -> tuple[NDArray, NDArray]:
         """Mass of what holds and of what does not, 1/K of each label that is known."""
         y, share = copied(self._y(rows).T), self._share(rows)
-        if np.isnan(float(smallest(y))):
+        if _has_nan(y):
             y, share = known_only(y, share)
         t, u = fold.of_outputs(y, share)
         return t.T, u.T
@@ -684,6 +685,10 @@ class OneVsRest(Outputs):
     def column_mass(self, sample_weight: NDArray | None) -> NDArray:
         """Rows of each class, by weight."""
         return mass_of_labels(self.values, sample_weight, self.n_classes)
+
+
+def _has_nan(y: NDArray) -> bool:
+    return bool(np.isnan(float(smallest(y))))
 
 
 def _one_hot(codes: NDArray, n_classes: int, like: Any) -> NDArray:
