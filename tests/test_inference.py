@@ -522,6 +522,13 @@ def test_separated_classes_are_refused(quasi):
         bootstrap(clf, X, y, n_resamples=2)
 
 
+def test_groups_of_fewer_rows_than_coefficients_are_refused(rng):
+    X, y = draw(rng, n=14, p=4, K=3, scale=0.1)
+    clf, weights = SoftmaxClassifier(C=0.1).fit(X, y), (np.arange(14) < 10).astype(float)
+    with pytest.raises(ValueError, match=r"more rows of positive weight \(10\) than coefficients"):
+        coef_summary(clf, X, y, weights, groups=np.arange(14))
+
+
 def test_a_class_without_rows_is_refused(rng):
     X, y = draw(rng)
     weights = (y != 2).astype(float)
@@ -568,7 +575,9 @@ def test_many_coefficients_are_told(rng):
 
 def test_arguments_are_refused_by_name(rng):
     X, y = draw(rng)
-    clf = plain().fit(X, y)
+    clf, firth = plain().fit(X, y), FirthClassifier().fit(X, y)
+    bare = plain(fit_intercept=False).fit(X, y)
+    mixed = np.array([*"ab", *range(148)], dtype=object)
     cases = [
         (lambda: coef_summary(LogisticRegression().fit(X, y), X, y), "estimator must be a fitted"),
         (lambda: coef_summary(plain(), X, y), "not fitted"),
@@ -581,6 +590,11 @@ def test_arguments_are_refused_by_name(rng):
         (lambda: coef_summary(clf, X, y, cov="model", groups=y), "groups are for cov='cluster'"),
         (lambda: coef_summary(clf, X, y, groups=y[:5]), r"groups must have shape \(150,\)"),
         (lambda: coef_summary(clf, X, y, groups=0 * y), "2 groups or more"),
+        (lambda: coef_summary(clf, X, y, groups=mixed), "labels of one kind"),
+        (lambda: wald_test(clf, X, y, features=[True]), "names or positions"),
+        (lambda: likelihood_ratio_test(clf, plain(loss="binary").fit(X, y), X, y), "one-vs-rest"),
+        (lambda: likelihood_ratio_test(bare, None, X, y), "fit_intercept=False"),
+        (lambda: likelihood_ratio_test(firth, clf, X, y), "profile_summary tests each"),
         (lambda: coef_summary(clf, X, y, reference=7), r"reference must be one of.*\[0, 1, 2\]"),
         (lambda: profile_summary(clf, X, y, reference="mean"), "one of the classes"),
         (lambda: wald_test(clf, X, y, features=["nope"]), "'nope'"),
