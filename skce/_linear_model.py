@@ -446,7 +446,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         X = self._check_features(X)
         known = self._check_offset(X, offset)
         if (isinstance(X, np.ndarray) and X.dtype == number_type(X.dtype)) or sp.issparse(X):
-            return self._finite_logits(X, known)
+            return _finite_logits(self, X, known)
         z: NDArray = np.empty(0)
         for (start, stop), part in self._blocks_of_logits(X, known):
             z = z if start else np.empty((X.shape[0], part.shape[1]), part.dtype)
@@ -463,25 +463,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             part = X[start:stop]
             part = part if sp.issparse(part) else np.asarray(part, dtype)
             known = None if offset is None else offset[start:stop]
-            yield (start, stop), self._finite_logits(part, known, start)
-
-    def _finite_logits(
-        self, X: NDArray | sp.csr_array, offset: NDArray | None, first_row: int = 0
-    ) -> NDArray:
-        """Logits of rows, which fall out of the range of their dtype where X is far too large."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            z = safe_sparse_dot(X, self.coef_.T, dense_output=True)
-            z += self.intercept_
-            if offset is not None:
-                z += offset
-        within = np.abs(z) <= np.finfo(z.dtype).max / 4  # their differences are in range too
-        if not within.all():
-            row = first_row + int(within.all(axis=1).argmin())
-            raise ValueError(
-                f"The logits of row {row} of X are outside the range of {z.dtype}: its values are "
-                "too large for coef_. Check the units of X, or pass it as float64."
-            )
-        return z
+            yield (start, stop), _finite_logits(self, part, known, start)
 
     def _store(self, objective: Objective, targets: Targets, report: Report) -> None:
         """Set the fitted attributes."""
@@ -503,3 +485,22 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _dense_coef(self) -> NDArray:
         check_sparse(self.coef_, "coef_")
         return self.coef_.toarray() if sp.issparse(self.coef_) else self.coef_
+
+
+def _finite_logits(
+    fitted: LinearModel, X: NDArray | sp.csr_array, offset: NDArray | None, first_row: int = 0
+) -> NDArray:
+    """Logits of rows, which fall out of the range of their dtype where X is far too large."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        z = safe_sparse_dot(X, fitted.coef_.T, dense_output=True)
+        z += fitted.intercept_
+        if offset is not None:
+            z += offset
+    within = np.abs(z) <= np.finfo(z.dtype).max / 4  # their differences are in range too
+    if not within.all():
+        row = first_row + int(within.all(axis=1).argmin())
+        raise ValueError(
+            f"The logits of row {row} of X are outside the range of {z.dtype}: its values are "
+            "too large for coef_. Check the units of X, or pass it as float64."
+        )
+    return z
