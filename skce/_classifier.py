@@ -48,7 +48,8 @@ class SoftmaxClassifier(LinearModel):
         C * sum_i s_i * loss(t_i, W x_i + b)
         + sum_j f_j * ((1 - l1_ratio) / 2 * ||W_j||_2^2 + l1_ratio * ||W_j||_1)
 
-    with W_j the coefficients of feature j and f_j its weight in the penalty, 1 unless given. On
+    with W_j the coefficients of feature j and f_j its weight in the penalty, 1 unless given; an
+    offset o_i, a known part of the logits, is added to ``W x_i + b`` if `fit` is given one. On
     labels the coefficients equal those of :class:`~sklearn.linear_model.LogisticRegression` with
     the same `C`. The loss is categorical cross-entropy, ``m * logsumexp(z) - t @ z``, or the
     binary one, ``m * softplus(z) - t * z``. Intercepts are never penalised.

@@ -188,7 +188,7 @@ def cross_val_predict_proba(
         Verbosity.
     params : dict, default=None
         Parameters of `fit`, for example ``{"sample_weight": w}``; routed if metadata routing is
-        enabled.
+        enabled. An offset, which predictions need as well, is refused.
     pre_dispatch : int or str, default="2*n_jobs"
         Jobs that are dispatched at once.
 
@@ -229,6 +229,13 @@ def cross_val_predict_proba(
     for name, value in {"X": X, "groups": groups, **(params or {})}.items():
         if not isinstance(name, str):
             raise TypeError(f"params must have strings as keys, but one is {name!r:.100}.")
+        if name.rpartition("__")[2] == "offset":
+            raise ValueError(
+                f"params has {name!r}, which scikit-learn's cross_val_predict would pass to fit "
+                "only. Loop over the folds: for train, test in cv.split(X, y): "
+                "clone(model).fit(X[train], y[train], offset=offset[train])"
+                ".predict_proba(X[test], offset=offset[test])."
+            )
         check_sparse(value, name)
         refuse_misread(value, name)
     with naming("X", None):

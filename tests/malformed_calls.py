@@ -208,6 +208,23 @@ class Rude:
         raise RuntimeError("rude")
 
 
+#: What a matrix of labels that can hold together may be: some are not known.
+GAPS = frozenset(
+    {
+        "masked array",
+        "None somewhere",
+        "None in a list",
+        "NaNs",
+        "NaN somewhere",
+        "NaN in a list",
+        "NaN among objects",
+        "pandas.NA somewhere",
+        "NaT somewhere",
+        "np NaT somewhere",
+        "data frame, nullable with NA",
+        "polars frame with null",
+    }
+)
 CORRUPT = NUMBERS | TARGETS
 DATES = NUMBERS
 SPOILT: list[Spoilt] = [
@@ -480,6 +497,11 @@ def _fit(X, y, sample_weight=None, **params):
     return SoftmaxClassifier(**params).fit(X, y, sample_weight)
 
 
+def _fit_beside(X, y, sample_weight, offset, coef_init, intercept_init, **params):
+    given = {"offset": offset, "coef_init": coef_init, "intercept_init": intercept_init}
+    return SoftmaxClassifier(**params).fit(X, y, sample_weight, **given)
+
+
 def _again(X, y, sample_weight=None, *, coef_, intercept_, classes_, **params):
     """Fit again after attributes were set by hand."""
     clf = SoftmaxClassifier(warm_start=True, **params).fit(D["X"], D["y"])
@@ -613,6 +635,21 @@ def calls() -> list[Call]:
     start_kinds = {"coef_": "numbers", "intercept_": "numbers", "X": "X", "y": "y"}
     out.append(Call("warm start", _again, start, start_kinds, weight=3))
     out.append(Call("warm start L1", _again, {**start, "l1_ratio": 0.5}, start_kinds))
+
+    beside = {"offset": D["Z"], "coef_init": coef[0], "intercept_init": coef[1]}
+    beside_kinds = {**kinds, **dict.fromkeys(beside, "numbers")}
+    fit_beside = {"X": X, "y": D["y"], "sample_weight": w, **beside}
+    out.append(Call("fit offset", _fit_beside, fit_beside, beside_kinds, weight=3))
+    with_offset = {"X": X, "offset": D["Z"]}
+    for name in ("predict", "predict_log_proba"):
+        out.append(
+            Call(f"{name} offset", _method("ints", name), with_offset, beside_kinds, weight=0.5)
+        )
+    scored = {**with_offset, "y": D["y"], "sample_weight": w}
+    out.append(Call("score offset", _method("ints", "score"), scored, beside_kinds, weight=0.5))
+    priors = {"class_prior": [0.2, 0.3, 0.5], "training_prior": [0.3, 0.3, 0.4]}
+    prior_kinds = dict.fromkeys(priors, "numbers")
+    out.append(Call("prior", _method("P", "with_class_prior"), priors, prior_kinds))
 
     shared = {k: v for k, v in defaults.items() if k not in ("C", "l1_ratio", "warm_start")}
     for name, (y, options) in targets.items():
@@ -1270,7 +1307,8 @@ def make(seed: int, number: int) -> tuple[Call, dict[str, Any], list[str], str]:
         except Exception:  # there is no such thing for this argument
             spoilt = next(s for s in SPOILT if s.name == "missing None")
             arguments[name] = None
-        if kind in spoilt.nonsense and call.arguments[name] is not None:
+        may_lack = call.arguments[name] is D["L"] and spoilt.name in GAPS
+        if kind in spoilt.nonsense and call.arguments[name] is not None and not may_lack:
             nonsense.append(name)
         told.append(f"{name}={spoilt.name}")
     return call, arguments, nonsense, f"{call.name}({', '.join(told)})"

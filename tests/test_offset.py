@@ -18,6 +18,7 @@ from skce import SoftmaxClassifier, SoftmaxClassifierCV, softmax_path
 from skce import dask as skce_dask
 from skce._costs import DEFAULT
 from skce.metrics import log_loss, make_log_loss_scorer, neg_log_loss_scorer
+from skce.model_selection import cross_val_predict_proba
 
 rng = np.random.default_rng(0)
 N, P, K = 200, 4, 3
@@ -455,6 +456,12 @@ def test_pipelines_and_searches_route_it():
             whole[-1].scores_,
             SoftmaxClassifierCV(Cs=[0.01, 1.0], cv=3).fit(Z, Y3, offset=OFFSET).scores_,
         )
+
+
+def test_predictions_of_folds_without_it_are_refused():
+    for name in ("offset", "softmaxclassifier__offset"):
+        with pytest.raises(ValueError, match=r"pass to fit only. Loop over the folds"):
+            cross_val_predict_proba(SoftmaxClassifier(), X, Y3, params={name: OFFSET})
 
 
 def test_pipelines_pass_it_by_name_without_routing():

@@ -141,7 +141,7 @@ def minimize(
             objective=objective,
         )
         if objective.nonsmooth is None:
-            theta = _within_reach(objective, theta, solver) if whole else theta
+            theta = _within_reach(run, theta) if whole else theta
             state, at_least = _start(run, theta, solver, variables, known), 0.0
             log.on_iteration = on_iteration
         else:
@@ -355,25 +355,32 @@ def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, float]:
     return evolve(state, point=point), at_least
 
 
-def _within_reach(objective: Objective, theta: NDArray, solver: str | ScipyMethod) -> NDArray:
+def _within_reach(run: Fit, theta: NDArray) -> NDArray:
     """Return a start from which steps see where the optimum is.
 
     At zeros there is curvature, unless offsets keep logits large: then the optimum of a loss that
     is smooth at their size is a start for one that is less so.
     """
+    objective, costs, log = run.objective, run.costs, run.log
     if without_offset(objective.loss) is objective.loss:
         return theta
     value, _ = objective.value_gradient(objective.from_user(theta))
-    temperature, costs = value / _at_zero_logits(objective), objective.costs
-    while is_far_off(objective, value) and 1 < temperature < np.inf:
-        theta = minimize(
+    log.passes += 1
+    if not is_far_off(objective, value):
+        return theta
+    temperature = value / _at_zero_logits(objective)
+    log.passes += 1
+    while 1 < temperature < np.inf:
+        found = minimize(
             objective.at_temperature(temperature),
             theta,
-            solver=solver,
+            solver="newton-cg",
             tol=costs.cool_gap,
             max_iter=costs.cool_iterations,
             whole=False,
-        ).result.x
+        ).result
+        theta = found.x
+        log.passes += found.passes
         temperature /= costs.cooling
     return theta
 
