@@ -310,6 +310,9 @@ class EndCosts:
     far_off: float = 10
     #: A last step that changes no logit by more than this is no sign of separation.
     still: float = 0.1
+    #: Logits of a start from zero for which separation is looked for as from zero, and how much
+    #: nearer than the logarithm of `tol` those are that steps still move.
+    in_sight: float = 4.0
     #: A direction proves separation if no row loses more than this, per unit of the farthest
     #: logit.
     loses_nothing: float = 1e-5

@@ -808,3 +808,32 @@ def test_columns_far_from_zero_on_both_sides_cancel_each_other(far, C, l1_ratio,
 def test_wide_text_far_from_zero_with_bounds():
     outcome = run(186161)
     assert not outcome.violations, outcome
+
+
+@pytest.mark.parametrize("solver", ["newton-cg", "lbfgs"])
+@pytest.mark.parametrize("tol", [1e-4, 1e-9])
+@pytest.mark.parametrize("distance", [3.0, 10.0, 30.0, 1e3, 1e10])
+@pytest.mark.parametrize("bounded", [False, True])
+def test_separation_is_seen_from_a_start_far_along_it(distance, tol, bounded, solver, rng):
+    """A start beyond which nothing is gained converges at once, and is no optimum."""
+    X = rng.normal(size=(200, 3))
+    y = (X[:, 0] + rng.logistic(size=200) > 0).astype(int)
+    X[:, 2] = (rng.random(200) < 0.2) & (y == 1)
+    bounds = {"coef_bounds": (-1e12, None)} if bounded else {}
+    clf = SoftmaxClassifier(C=np.inf, tol=tol, solver="auto" if bounded else solver, **bounds)
+    with pytest.warns(ConvergenceWarning, match=r"grow without bound|separate"):
+        near = clf.fit(X, y)
+    coef = near.coef_.copy()
+    coef[0, 2] = distance
+    with pytest.warns(ConvergenceWarning, match=r"grow without bound|separate"):
+        clf.fit(X, y, coef_init=coef, intercept_init=near.intercept_)
+
+
+def test_a_start_at_the_optimum_without_a_penalty_is_kept(rng):
+    X = rng.normal(size=(500, 4))
+    y = (X[:, :3] + rng.gumbel(size=(500, 3))).argmax(axis=1)
+    clf = SoftmaxClassifier(C=np.inf, warm_start=True).fit(X, y)
+    passes = clf.optimize_result_.passes
+    clf.fit(X, y)
+    assert clf.n_iter_[0] <= 1
+    assert clf.optimize_result_.passes < passes

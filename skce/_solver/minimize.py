@@ -140,6 +140,8 @@ def minimize(
             costs=objective.costs,
             objective=objective,
         )
+        if whole and log.keeps_moves and _is_out_of_sight(run, theta):
+            theta = np.zeros_like(theta)
         if objective.nonsmooth is None:
             theta = _within_reach(run, theta) if whole else theta
             state, at_least = _start(run, theta, solver, variables, known), 0.0
@@ -353,6 +355,21 @@ def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, float]:
         log.accept(point)
         temperature /= run.costs.cooling
     return evolve(state, point=point), at_least
+
+
+def _is_out_of_sight(run: Fit, theta: NDArray) -> bool:
+    """Whether coefficients without a penalty start so far off that steps do not tell separation.
+
+    Where they separate rows, each step moves the logits of these by 1, as long as what that gains
+    is not below `tol`: rows that begin farther off do not move at all.
+    """
+    W, b = run.objective.layout.unpack(run.objective.from_user(theta))
+    free = run.objective.layout.pack(W * run.objective.penalty.free, b)
+    if not free.any():
+        return False
+    run.log.passes += 1
+    farthest, _ = run.objective.recession(free)
+    return farthest > max(run.costs.in_sight, -np.log(run.tol) - run.costs.in_sight)
 
 
 def _within_reach(run: Fit, theta: NDArray) -> NDArray:
