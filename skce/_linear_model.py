@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import OptimizeResult
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
@@ -291,6 +292,23 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return "l1" if np.isclose(share, 1) else "elasticnet" if share > 0 else "l2"
 
     @property
+    def optimize_result_(self) -> OptimizeResult:
+        """How the fit went, as :func:`scipy.optimize.minimize` returns it.
+
+        Returns
+        -------
+        OptimizeResult
+            It is made of what the estimator keeps as a dict of numbers, arrays and text, so that a
+            fitted estimator holds no object of SciPy: skops and mlflow load those on request only.
+        """
+        try:
+            return OptimizeResult(vars(self)["optimize_result_"])
+        except KeyError:
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute 'optimize_result_'"
+            ) from None
+
+    @property
     @abstractmethod
     def _inverse_penalty(self) -> float:
         """C of the fit."""
@@ -391,7 +409,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.__dict__.update(self._attributes(objective, targets, report.result.x))
         self.n_iter_ = np.array([report.result.nit], dtype=np.int32)
         self.loss_curve_ = np.array(report.loss_curve)
-        self.optimize_result_ = report.result
+        self.__dict__["optimize_result_"] = {k: _plain(value) for k, value in report.result.items()}
 
     def _attributes(self, objective: Objective, targets: Targets, theta: NDArray) -> dict[str, Any]:
         """Return what it takes to predict."""
@@ -406,3 +424,8 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _dense_coef(self) -> NDArray:
         check_sparse(self.coef_, "coef_")
         return self.coef_.toarray() if sp.issparse(self.coef_) else self.coef_
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of NumPy as one of Python; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value

@@ -14,7 +14,7 @@ ROOMS = [
     ["_warnings", "_sklearn", "_threads", "_costs"],
     ["_checks", "_interrupts", "_callbacks", "_rows"],
     ["_array_api", "_to_sklearn"],
-    ["_targets"],
+    ["_targets", "_onnx"],
     ["_losses", "_data"],
     ["_problem", "_outputs"],
     ["_solver"],
