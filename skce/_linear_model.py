@@ -308,6 +308,11 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 f"{type(self).__name__!r} object has no attribute 'optimize_result_'"
             ) from None
 
+    @optimize_result_.setter
+    def optimize_result_(self, result: dict[str, Any]) -> None:
+        plain = {key: _plain(value) for key, value in result.items()}
+        self.__dict__["optimize_result_"] = plain
+
     @property
     @abstractmethod
     def _inverse_penalty(self) -> float:
@@ -409,7 +414,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.__dict__.update(self._attributes(objective, targets, report.result.x))
         self.n_iter_ = np.array([report.result.nit], dtype=np.int32)
         self.loss_curve_ = np.array(report.loss_curve)
-        self.__dict__["optimize_result_"] = {k: _plain(value) for k, value in report.result.items()}
+        self.optimize_result_ = report.result
 
     def _attributes(self, objective: Objective, targets: Targets, theta: NDArray) -> dict[str, Any]:
         """Return what it takes to predict."""
