@@ -10,16 +10,19 @@ from numpy.typing import NDArray
 
 from .._checks import check_number, check_numbers
 from ._base import (
+    MOST_NAMED,
     Display,
+    as_text,
     check_choice,
     check_finite,
     check_fitted_with,
     check_names,
     check_text,
+    curve_styles,
+    foreground,
 )
 
-#: Names in a legend at most.
-_NAMED = 10
+_WAY_OUT = " Pass a fitted SoftmaxClassifierCV, or what softmax_path returned to from_path."
 
 
 class RegularizationPathDisplay(Display):
@@ -97,7 +100,9 @@ class RegularizationPathDisplay(Display):
         self.names = names
         if names is not None and self.coefs is not None:
             n_outputs, n_features = self.coefs.shape[1:]
-            self.names = check_names("names", names, n_features if n_outputs == 1 else n_outputs)
+            one = n_outputs == 1
+            what = "features" if one else "outputs"
+            self.names = check_names("names", names, n_features if one else n_outputs, of=what)
 
     @classmethod
     def from_estimator(
@@ -114,7 +119,7 @@ class RegularizationPathDisplay(Display):
         Parameters
         ----------
         estimator : SoftmaxClassifierCV
-            A fitted estimator.
+            A fitted estimator, or a pipeline or a search whose last or best one it is.
         response : {"score", "coefficients"}, default="score"
             Draw the mean score over folds with one standard error about it, or the mean
             coefficients over folds. Without a `scoring` the score is drawn as a log-loss, less
@@ -138,7 +143,7 @@ class RegularizationPathDisplay(Display):
             If `l1_ratio` is none of the `l1_ratios_`.
         """
         check_choice("response", response, ("score", "coefficients"))
-        check_fitted_with(estimator, "coefs_paths_")
+        estimator = check_fitted_with(estimator, "coefs_paths_", _WAY_OUT)
         if l1_ratio is not None:
             l1_ratio = check_number(l1_ratio, "l1_ratio")
         share = estimator.l1_ratio_ if l1_ratio is None else l1_ratio
@@ -216,10 +221,10 @@ class RegularizationPathDisplay(Display):
         else:
             self._plot_scores(ax, kwargs)
         for style, (name, C) in zip(("--", ":"), (self.marked or {}).items(), strict=False):
-            ax.axvline(C, color="0.3", linestyle=style, linewidth=1, label=f"{name}: C = {C:.3g}")
+            label = f"{as_text(name)}: C = {C:.3g}"
+            ax.axvline(C, color=foreground(ax), linestyle=style, linewidth=1, label=label)
         ax.set_xlabel("C (a weaker penalty to the right)")
-        if ax.get_legend_handles_labels()[0]:
-            ax.legend()
+        self._add_legend()
         return self
 
     def _plot_scores(self, ax: Any, kwargs: dict[str, Any]) -> None:
@@ -241,15 +246,16 @@ class RegularizationPathDisplay(Display):
         n_outputs, n_features = coefs.shape[1:]
         by_feature = n_outputs == 1
         n_named = n_features if by_feature else n_outputs
-        names = self.names if self.names is not None and n_named <= _NAMED else None
+        names = self.names if self.names is not None and n_named <= MOST_NAMED else None
+        styles = curve_styles(n_named)
         self.lines_, self.band_, seen = [], None, set()
         for k in range(n_outputs):
             for j in range(n_features):
                 named = j if by_feature else k
                 if coefs[:, k, j].any():
-                    label = None if names is None or named in seen else names[named]
-                    style = {"color": f"C{named % 10}", "linewidth": 1, "label": label}
+                    label = None if names is None or named in seen else as_text(names[named])
+                    style = styles[named] | {"linewidth": 1, "label": label}
                     self.lines_ += ax.plot(self.Cs, coefs[:, k, j], **style | kwargs)
                     seen.add(named)
-        ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+        ax.axhline(0, color=foreground(ax), alpha=0.4, linewidth=0.8, zorder=0)
         ax.set_ylabel("coefficients")
