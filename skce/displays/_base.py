@@ -22,7 +22,7 @@ _LONGEST = 28
 #: Entries of a legend in the axes, of a column of one beside them, and of any.
 _INSIDE, _COLUMN, MOST_NAMED = 10, 20, 60
 #: Share of the width of the axes that a legend in them takes at most.
-_NARROW = 0.65
+_NARROW = 0.55
 #: Points that a legend can look at to find the best place quickly.
 _LOOKED_AT = 10_000
 #: Height of a line of text in units of its font size, and the smallest size that can be read.
@@ -104,6 +104,7 @@ class Display:
             return
         fast = {"loc": "upper right"} if n_points > _LOOKED_AT else {}
         if len(labels) <= _INSIDE:
+            ax.apply_aspect()
             legend = ax.legend(title=title, **fast)
             if legend.get_window_extent().width < _NARROW * ax.get_window_extent().width:
                 return
