@@ -291,7 +291,8 @@ def _raise_no_probabilities(p: NDArray) -> NoReturn:
     words = f"greater than 1: {p.max()}" if high else f"lower than 0: {p.min()}"
     raise ValueError(
         f"y_prob contains values {words}. Row {row} of y_proba holds {value:g}: "
-        "pass probabilities, or logits to the functions for logits."
+        "pass probabilities. For logits there are log_loss_from_logits, "
+        "log_loss_samples_from_logits and log_loss_gradient_from_logits."
     )
 
 
