@@ -309,7 +309,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             ) from None
 
     @optimize_result_.setter
-    def optimize_result_(self, result: dict[str, Any]) -> None:
+    def optimize_result_(self, result: dict[str, Any]) -> None:  # numpydoc ignore=GL08
         plain = {key: _plain(value) for key, value in result.items()}
         self.__dict__["optimize_result_"] = plain
 
