@@ -547,6 +547,28 @@ def test_a_million_rows_are_drawn_by_few_points():
     assert display.line_.get_marker() == "None"
 
 
+def test_a_path_of_many_coefficients_draws_the_largest_and_names_what_it_draws():
+    coefs = np.random.default_rng(0).normal(size=(4, 3, 5000))
+    display = RegularizationPathDisplay(Cs=[1, 2, 3, 4], coefs=coefs, names=list("abc")).plot()
+    assert len(display.lines_) == 1000
+    size = np.abs(coefs).max(axis=0)
+    drawn = [np.abs(line.get_ydata()).max() for line in display.lines_]
+    assert_allclose(np.sort(drawn), np.sort(size, axis=None)[-1000:])
+    few = np.zeros((4, 1, 5000))
+    few[:, 0, [7, 4999]] = [[1, 2]] * 4
+    names = [f"word {j}" for j in range(5000)]
+    display = RegularizationPathDisplay(Cs=[1, 2, 3, 4], coefs=few, names=names).plot()
+    assert names_in_legend(display) == ["word 7", "word 4999"]
+
+
+def test_a_path_of_two_classes_has_no_mirror_images(fitted):
+    X, y = fitted[:2]
+    path = softmax_path(X, y == 2, Cs=3, loss="categorical")
+    display = RegularizationPathDisplay.from_path(path, names=["other", "virginica"])
+    assert_allclose(np.array([line.get_ydata() for line in display.lines_]).T, path.coefs[:, 1])
+    assert names_in_legend(display) == ["virginica"]
+
+
 def test_losses_of_a_good_model_can_be_read_on_a_log_axis():
     losses = np.r_[0, np.logspace(-12, 0, 60)]
     display = SampleLossDisplay(

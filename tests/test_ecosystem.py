@@ -11,12 +11,13 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.optimize import OptimizeResult
 from sklearn.base import clone
-from sklearn.calibration import CalibratedClassifierCV
+from sklearn.calibration import CalibratedClassifierCV, CalibrationDisplay
 from sklearn.datasets import load_iris
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.metrics import RocCurveDisplay, log_loss
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted
@@ -295,6 +296,50 @@ def test_estimators_of_scikit_learn_around_it(around):
     model = around(SoftmaxClassifier()).fit(X, NAMES)
     other = around(LogisticRegression(tol=1e-8, max_iter=10_000)).fit(X, NAMES)
     assert_allclose(model.predict_proba(X), other.predict_proba(X), atol=1e-4)
+
+
+def test_displays_and_inspection_of_scikit_learn():
+    pytest.importorskip("matplotlib").use("agg")
+    model, other = (
+        cls(**options).fit(X, CODES == 2)
+        for cls, options in (
+            (SoftmaxClassifier, {}),
+            (LogisticRegression, {"tol": 1e-10, "max_iter": 10_000}),
+        )
+    )
+    drawn = [
+        CalibrationDisplay.from_estimator(one, X, CODES == 2).prob_pred for one in (model, other)
+    ]
+    assert_allclose(*drawn, atol=1e-4)
+    drawn = [RocCurveDisplay.from_estimator(one, X, CODES == 2).roc_auc for one in (model, other)]
+    assert_allclose(*drawn, atol=1e-4)
+    changes = [
+        permutation_importance(one, X, CODES == 2, scoring="neg_log_loss", random_state=0)
+        for one in (model, other)
+    ]
+    assert_allclose(*[change.importances for change in changes], atol=1e-3)
+    averages = [partial_dependence(one, X, [2])["average"] for one in (model, other)]
+    assert_allclose(*averages, atol=1e-4)
+
+
+@OTHERS
+def test_dask_ml_searches_and_predicts_in_chunks():
+    pytest.importorskip("dask_ml")
+    import dask.array as da
+    from dask_ml.model_selection import GridSearchCV as DaskSearch
+    from dask_ml.wrappers import ParallelPostFit
+
+    folds = KFold(3, shuffle=True, random_state=0)
+    grid = {"C": [0.1, 1, 10]}
+    found, known = (
+        search(SoftmaxClassifier(), grid, cv=folds, scoring="neg_log_loss").fit(X, CODES)
+        for search in (DaskSearch, GridSearchCV)
+    )
+    assert found.best_params_ == known.best_params_
+    assert found.best_score_ == pytest.approx(known.best_score_)
+    wrapped = ParallelPostFit(SoftmaxClassifier()).fit(X, NAMES)
+    lazy = wrapped.predict_proba(da.from_array(X, chunks=(40, 4)))
+    assert_allclose(lazy.compute(), wrapped.estimator.predict_proba(X), rtol=1e-12)
 
 
 def test_imbalanced_learn_resamples_before_a_fit():

@@ -22,6 +22,10 @@ from ._base import (
     foreground,
 )
 
+#: Coefficients that are drawn at most, give or take equal ones.
+_MOST_LINES = 1000
+#: Share of the largest coefficient that those of two classes differ by at most.
+_MIRRORED = 1e-6
 _WAY_OUT = " Pass a fitted SoftmaxClassifierCV, or what softmax_path returned to from_path."
 
 
@@ -50,8 +54,9 @@ class RegularizationPathDisplay(Display):
     figure_ : matplotlib Figure
         Figure of the axes.
     lines_ : list of matplotlib Line2D
-        A line for every coefficient that is not zero throughout, row by row of `coef_`; or the
-        mean of the scores.
+        A line for every coefficient that is not zero throughout, row by row of `coef_`, of the
+        1000 largest if there are more, and of the second class only if those of two classes are
+        mirror images; or the mean of the scores.
     band_ : matplotlib collection
         One standard error about the mean of the scores; None for coefficients.
 
@@ -243,19 +248,29 @@ class RegularizationPathDisplay(Display):
 
     def _plot_coefficients(self, ax: Any, kwargs: dict[str, Any]) -> None:
         coefs = np.asarray(self.coefs)
-        n_outputs, n_features = coefs.shape[1:]
-        by_feature = n_outputs == 1
-        n_named = n_features if by_feature else n_outputs
-        names = self.names if self.names is not None and n_named <= MOST_NAMED else None
-        styles = curve_styles(n_named)
-        self.lines_, self.band_, seen = [], None, set()
-        for k in range(n_outputs):
-            for j in range(n_features):
-                named = j if by_feature else k
-                if coefs[:, k, j].any():
-                    label = None if names is None or named in seen else as_text(names[named])
-                    style = styles[named] | {"linewidth": 1, "label": label}
-                    self.lines_ += ax.plot(self.Cs, coefs[:, k, j], **style | kwargs)
-                    seen.add(named)
+        by_feature = coefs.shape[1] == 1
+        drawn = _largest(coefs)
+        named = list(dict.fromkeys(j if by_feature else k for k, j in drawn))
+        styles = dict(zip(named, curve_styles(len(named)), strict=True))
+        labels = {}
+        if self.names is not None and len(named) <= MOST_NAMED:
+            labels = {i: as_text(self.names[i]) for i in named}
+        self.lines_, self.band_ = [], None
+        for k, j in drawn:
+            i = j if by_feature else k
+            style = styles[i] | {"linewidth": 1, "label": labels.pop(i, None)}
+            self.lines_ += ax.plot(self.Cs, coefs[:, k, j], **style | kwargs)
         ax.axhline(0, color=foreground(ax), alpha=0.4, linewidth=0.8, zorder=0)
         ax.set_ylabel("coefficients")
+
+
+def _largest(coefs: NDArray) -> list[tuple[int, int]]:
+    """Return output and feature of the coefficients that are drawn, in their order.
+
+    Those of two classes that are mirror images are drawn once, of the second class.
+    """
+    size = np.abs(coefs).max(axis=0)
+    if coefs.shape[1] == 2 and np.allclose(coefs[:, 0], -coefs[:, 1], atol=_MIRRORED * size.max()):
+        size[0] = 0
+    least = np.sort(size, axis=None)[-_MOST_LINES:][0]
+    return [(int(k), int(j)) for k, j in np.argwhere((size > 0) & (size >= least))]
