@@ -511,16 +511,17 @@ def test_tables_with_column_names_are_data_frames():
         ([2.0, 4.0, 0.5], "auto", "these are logits", "scipy.special.softmax(y, axis=1)"),
         ([-2.0, 4.0, 0.5], "auto", "these are logits", "scipy.special.softmax(y, axis=1)"),
         ([-2.0, 4.0, 0.5], "binary", "these are logits", "scipy.special.expit(y)"),
+        ([0.5, -1.5], "binary", "these are logits", "scipy.special.expit(y)"),
         (np.log([0.2, 0.7, 0.1]), "auto", "logarithms of probabilities", "numpy.exp(y)"),
         (np.log([0.9, 0.7, 0.1]), "binary", "logarithms of probabilities", "numpy.exp(y)"),
     ],
 )
 def test_messages_say_the_way_out(row, loss, what, way):
-    X, y = np.eye(2), np.vstack([row, np.roll(row, 1)])
+    X, y = np.eye(2), np.array(row) if len(row) == 2 else np.vstack([row, np.roll(row, 1)])
     with pytest.raises(ValueError, match=f"{re.escape(what)}.*pass {re.escape(way)}"):
         SoftmaxClassifier(loss=loss).fit(X, y)
     y = eval(way, {"numpy": np, "scipy": scipy, "y": y})
-    assert SoftmaxClassifier(loss=loss).fit(X, y).coef_.shape == (3, 2)
+    assert SoftmaxClassifier(loss=loss).fit(X, y).coef_.shape == (3 if len(row) == 3 else 1, 2)
 
 
 def test_counts_are_not_called_logits():

@@ -292,7 +292,7 @@ def check_unit_interval(y: NDArray) -> NDArray:
         raise ValueError(
             f"Unknown label type: continuous. With loss='binary' a 1-D y of floats is the "
             f"probability of class 1 and must lie in [0, 1], but row {row} of y is {y[row]:g}. "
-            "Pass class labels or probabilities."
+            "Pass class labels or probabilities. If these are logits, pass scipy.special.expit(y)."
         )
     return y
 
@@ -445,7 +445,7 @@ def _way_to_sum_to_one(total: float, high: float, name: str) -> str:
         return "Drop rows without target mass."
     divided = f"{name} / {name}.sum(axis=1, keepdims=True)"
     if high <= 1 and abs(total - 1) <= _ROUNDED:
-        return f"If the probabilities were rounded, pass {divided}, whose rows sum to 1."
+        return f"If the probabilities were rounded, divide each row by its sum: pass {divided}."
     return (
         "Divide each row by its sum; if the rows are counts Y with sums m, pass Y / m (m as a "
         "column) and sample_weight=m."

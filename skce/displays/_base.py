@@ -18,7 +18,7 @@ MOST = 10**6
 LARGEST_DRAWN = 1e300
 
 #: Characters of a name that are shown, at least 3.
-_LONGEST = 28
+_LONGEST = 36
 #: Entries of a legend in the axes, of a column of one beside them, and of any.
 _INSIDE, _COLUMN, MOST_NAMED = 10, 20, 60
 #: Share of the width of the axes that a legend in them takes at most.
