@@ -243,8 +243,8 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def to_sklearn(self) -> LogisticRegression | OneVsRestClassifier:
         """Return a fitted scikit-learn classifier that predicts the same.
 
-        It is what tools that know scikit-learn's classes by name need, such as converters to ONNX
-        and PMML.
+        It is what tools that know scikit-learn's classes by name need, such as eli5 and converters
+        to PMML.
 
         Returns
         -------

@@ -114,6 +114,9 @@ def test_mlflow_saves_a_model(mlflow, tmp_path):
     mlflow.sklearn.save_model(model, str(tmp_path / "own"), skops_trusted_types=trusted)
     same(mlflow.sklearn.load_model(str(tmp_path / "own")), model)
     mlflow.sklearn.save_model(model.to_sklearn(), str(tmp_path / "scikit-learn"))
+    with mlflow.start_run():
+        logged = mlflow.sklearn.log_model(model, name="own", skops_trusted_types=trusted)
+    same(mlflow.sklearn.load_model(logged.model_uri), model)
     loaded = mlflow.sklearn.load_model(str(tmp_path / "scikit-learn"))
     assert_allclose(loaded.predict_proba(X), model.predict_proba(X), rtol=1e-12)
 
@@ -196,8 +199,19 @@ def test_onnx_takes_the_options_of_skl2onnx():
     assert_allclose(run_onnx(model, X, raw_scores=True)[1], model.decision_function(X))
     by_name = skl2onnx.to_onnx(model, X[:1])
     assert "ZipMap" in [node.op_type for node in by_name.graph.node]
+    columns = run_onnx(model, X, zipmap="columns")
+    assert_allclose(np.column_stack(columns[1:]), model.predict_proba(X), atol=1e-14)
+    assert run_onnx(model, X, output_class_labels=True)[2].tolist() == model.classes_.tolist()
     whole = np.round(X).astype(np.int64)
     assert_allclose(run_onnx(model, whole)[1], model.predict_proba(whole), atol=1e-6)
+
+
+def test_onnx_of_a_fit_on_dask():
+    da = pytest.importorskip("dask.array")
+    from skce import dask
+
+    rows = da.from_array(X, chunks=(50, 4)), da.from_array(CODES, chunks=50)
+    agrees_in_onnx(dask.SoftmaxClassifier().fit(*rows).to_local(), X, 1e-14)
 
 
 def test_the_page_runs_as_printed():
