@@ -164,7 +164,7 @@ def as_text(name: Any) -> str:
         text = f"{text[:half]}\N{HORIZONTAL ELLIPSIS}{text[-half:]}"
     text = text.replace("$", r"\$")
     # Legends leave out labels that begin with an underscore.
-    return f"\N{WORD JOINER}{text}" if text.startswith("_") else text
+    return f" {text}" if text.startswith("_") else text
 
 
 def name_ticks(ax: Any, positions: NDArray, names: Sequence[Any]) -> None:
