@@ -501,9 +501,13 @@ def test_names_have_room(draw, names):
 def test_names_have_room_on_axes_of_the_user(draw, layout):
     _, ax = plt.subplots(layout=layout, figsize=(10, 5))
     assert is_in_order(draw(range(50), ax))
-    _, ax = plt.subplots(figsize=(3, 3))
+    _, ax = plt.subplots(figsize=(3, 3), layout=layout)
     display = draw(range(50), ax)
-    assert display.ax_.get_legend() is None  # there is no room for one
+    if draw is path_of:  # there is no room for names of classes
+        assert names_in_legend(display) == ["best: C = 1"]
+    else:
+        assert display.ax_.get_legend() is None
+    assert ax.get_window_extent().width > 3 * 100 / 2
 
 
 def test_curves_of_many_classes_look_different_and_are_named():

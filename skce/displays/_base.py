@@ -23,6 +23,8 @@ _LONGEST = 36
 _INSIDE, _COLUMN, MOST_NAMED = 10, 20, 60
 #: Share of the width of the axes that a legend in them takes at most.
 _NARROW = 0.55
+#: The same of a legend beside axes of the user's.
+_HALF = 0.5
 #: Points that a legend can look at to find the best place quickly.
 _LOOKED_AT = 10_000
 #: Height of a line of text in units of its font size, and the smallest size that can be read.
@@ -96,17 +98,21 @@ class Display:
         self.figure_ = self.ax_.figure
         return self.ax_
 
-    def _add_legend(self, title: str | None = None, n_points: int = 0) -> None:
-        """Add a legend of what has a label: in the axes, or beside them if it takes much room."""
+    def _add_legend(
+        self, title: str | None = None, n_points: int = 0, always: Sequence[Any] = ()
+    ) -> None:
+        """Add a legend of what has a label: in the axes, or beside them if it takes much room.
+
+        Axes of the user's keep more than half of their width: there a legend that would take more
+        is left out, but for the artists that are to be named `always`.
+        """
         ax = self.ax_
-        handles, labels = ax.get_legend_handles_labels()
-        if not handles:
-            return
+        labels = ax.get_legend_handles_labels()[1]
         fast = {"loc": "upper right"} if n_points > _LOOKED_AT else {}
         if len(labels) <= _INSIDE:
-            ax.apply_aspect()
-            legend = ax.legend(title=title, **fast)
-            if legend.get_window_extent().width < _NARROW * ax.get_window_extent().width:
+            if labels and self._fits(ax.legend(title=title, **fast), _NARROW):
+                return
+            if not labels or not self._own_figure:
                 return
         legend = ax.legend(
             title=title,
@@ -116,13 +122,21 @@ class Display:
             fontsize="small",
             ncols=-(-len(labels) // _COLUMN),
         )
-        self._make_room(legend)
+        if self._own_figure or self._fits(legend, _HALF):
+            self._make_room(legend)
+        else:
+            legend.remove()
+            if always:
+                ax.legend(handles=always)
+
+    def _fits(self, legend: Any, share: float) -> bool:
+        """Whether a legend takes no more than a share of the width of the axes."""
+        self.ax_.apply_aspect()
+        width = self.ax_.get_window_extent().width
+        return bool(legend.get_window_extent().width < share * width)
 
     def _make_room(self, legend: Any) -> None:
-        """Widen a figure of our own for a legend beside the axes, or else narrow the axes.
-
-        In a figure of the user's that is too narrow the curves have the room, and no legend.
-        """
+        """Widen a figure of our own for a legend beside the axes, or else narrow the axes."""
         ax, figure = self.ax_, self.figure_
         ax.set_anchor("E")  # where the aspect makes the axes narrower
         width = legend.get_window_extent().width / figure.dpi
@@ -132,10 +146,7 @@ class Display:
         elif figure.get_layout_engine() is None:
             box = ax.get_position()
             room = box.width - width / figure.get_figwidth() - 0.02 * box.width
-            if room < box.width / 2:
-                legend.remove()
-            else:
-                ax.set_position([box.x0, box.y0, room, box.height])
+            ax.set_position([box.x0, box.y0, room, box.height])
 
 
 def foreground(ax: Any) -> Any:

@@ -225,11 +225,18 @@ class RegularizationPathDisplay(Display):
             self._plot_coefficients(ax, kwargs)
         else:
             self._plot_scores(ax, kwargs)
-        for style, (name, C) in zip(("--", ":"), (self.marked or {}).items(), strict=False):
-            label = f"{as_text(name)}: C = {C:.3g}"
-            ax.axvline(C, color=foreground(ax), linestyle=style, linewidth=1, label=label)
+        marks = [
+            ax.axvline(
+                C,
+                color=foreground(ax),
+                linestyle=style,
+                linewidth=1,
+                label=f"{as_text(name)}: C = {C:.3g}",
+            )
+            for style, (name, C) in zip(("--", ":"), (self.marked or {}).items(), strict=False)
+        ]
         ax.set_xlabel("C (a weaker penalty to the right)")
-        self._add_legend()
+        self._add_legend(always=marks)
         return self
 
     def _plot_scores(self, ax: Any, kwargs: dict[str, Any]) -> None:
