@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from ._array_api import moved
 
@@ -82,6 +83,7 @@ def _infer(operator: Any) -> None:
     from skl2onnx.common.utils_classifier import get_label_classes
 
     model = operator.raw_operator
+    check_is_fitted(model)
     n_rows, n_classes = operator.inputs[0].get_first_dimension(), len(model.classes_)
     labels, probabilities = operator.outputs
     if model._form == "multilabel":

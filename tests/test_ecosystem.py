@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV, CalibrationDisplay
 from sklearn.datasets import load_iris
 from sklearn.ensemble import BaggingClassifier, StackingClassifier, VotingClassifier
+from sklearn.exceptions import NotFittedError
 from sklearn.inspection import partial_dependence, permutation_importance
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import RocCurveDisplay, log_loss
@@ -139,6 +140,14 @@ def test_mlflow_autolog_sees_fits_in_pipelines_and_searches(mlflow, model, name)
     assert logged.metrics["training_log_loss"] == pytest.approx(wanted)
 
 
+@OTHERS
+def test_mlflow_autolog_does_not_see_a_bare_fit(mlflow):
+    mlflow.sklearn.autolog(log_models=False)
+    with mlflow.start_run() as run:
+        SoftmaxClassifier().fit(X, CODES)
+    assert mlflow.get_run(run.info.run_id).data.params == {}  # as the page says
+
+
 # --------------------------------------------------------------------------------------- ONNX
 def run_onnx(model, X, **options):
     """Return what onnxruntime makes of X, by the default names of skl2onnx."""
@@ -223,6 +232,11 @@ def test_the_page_runs_as_printed():
     exec(code, names)
     assert_array_equal(names["label"], names["model"].predict(X))
     assert_allclose(names["probabilities"], names["model"].predict_proba(X), atol=1e-14)
+
+
+def test_onnx_needs_a_fit():
+    with pytest.raises(NotFittedError, match="This SoftmaxClassifier instance is not fitted yet"):
+        run_onnx(SoftmaxClassifier(), X)
 
 
 def test_onnx_refuses_labels_that_it_has_not():

@@ -883,3 +883,10 @@ def test_zeros_and_ones_in_place_of_probabilities_are_noticed():
     log_loss(y, p)
     log_loss(y, y)
     log_loss_from_logits(both, np.eye(2)[y])
+
+
+@pytest.mark.parametrize("function", [log_loss_from_logits, log_loss_samples_from_logits])
+@pytest.mark.parametrize("logits", [[[2.0, 4.5], [0.5, -1.0]], [2.5, -1.5]])
+def test_logits_in_place_of_targets_are_noticed(function, logits):
+    with pytest.raises(ValueError, match=r"logits, they come second: log_loss_from_logits\(y_tru"):
+        function(logits, [1, 0])

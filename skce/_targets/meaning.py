@@ -32,6 +32,9 @@ from .._rows import Rows, as_rows, check_finite
 #: real ones carry four to six digits.
 SUM_TOLERANCE = 1e-4
 
+#: What metrics say of targets that may be logits.
+LOGITS_SECOND = "If these are logits, they come second: log_loss_from_logits(y_true, logits)."
+
 #: What rounding to one or two digits, of a few classes, leaves of a sum at most.
 _ROUNDED = 0.05
 
@@ -457,6 +460,8 @@ def _way_from_logits(row: NDArray, distributions: bool, name: str) -> str:
     values = row.astype(np.float64)
     if (values <= 0).all() and (not distributions or abs(np.exp(values).sum() - 1) < _ROUNDED):
         return f"If these are logarithms of probabilities, pass numpy.exp({name})."
+    if name == "y_true":
+        return LOGITS_SECOND
     function = f"softmax({name}, axis=1)" if distributions else f"expit({name})"
     return f"If these are logits, pass scipy.special.{function}."
 

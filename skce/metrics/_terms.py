@@ -38,6 +38,7 @@ from .._targets.fold import (
 )
 from .._targets.mass import SoftBlock
 from .._targets.meaning import (
+    LOGITS_SECOND,
     check_probabilities,
     check_y,
     column_names,
@@ -683,7 +684,8 @@ def read_targets(
             row = int(bad.argmax())
             raise ValueError(
                 "Unknown label type: continuous. A 1-D y_true of floats is the probability of the "
-                f"second class and must lie in [0, 1], but row {row} of y_true is {y[row]:g}."
+                f"second class and must lie in [0, 1], but row {row} of y_true is {y[row]:g}. "
+                + LOGITS_SECOND
             )
         classes, columns = _columns(2, None, labels, predicted_names)
         return Distributions(classes, y, *options, columns)
