@@ -32,6 +32,6 @@ def outputs_of(problem: Problem) -> tuple[NDArray, NDArray]:
 
 def classes_of(targets: Any) -> NDArray:
     """Return the position of the class of each row, the most probable one."""
-    if isinstance(targets, OneVsRest):
+    if targets.values.ndim == 1 and targets.values.dtype.kind in "iu":  # positions already
         return targets.values
     return targets.distribution(slice(None)).argmax(axis=1)
