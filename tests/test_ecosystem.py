@@ -223,13 +223,15 @@ def test_onnx_of_a_fit_on_dask():
     agrees_in_onnx(dask.SoftmaxClassifier().fit(*rows).to_local(), X, 1e-14)
 
 
-def test_the_page_runs_as_printed():
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("skl2onnx")
+def test_the_page_runs_as_printed(tmp_path, monkeypatch):
+    for library in ("onnxruntime", "skl2onnx", "skops"):
+        pytest.importorskip(library)
+    monkeypatch.chdir(tmp_path)
     page = Path(__file__).parent.parent / "docs" / "guide" / "works_with.md"
-    (code,) = re.findall("```python\n(.*?)```", page.read_text(), re.DOTALL)
     names = {}
-    exec(code, names)
+    for code in re.findall("```python\n(.*?)```", page.read_text(), re.DOTALL):
+        exec(code, names)
+    same(names["model"], SoftmaxClassifier().fit(X, CODES))
     assert_array_equal(names["label"], names["model"].predict(X))
     assert_allclose(names["probabilities"], names["model"].predict_proba(X), atol=1e-14)
 
