@@ -8,6 +8,7 @@ scores probabilities against the same targets; it belongs to the module `metrics
 from . import metrics
 from ._classifier import SoftmaxClassifier
 from ._classifier_cv import SoftmaxClassifierCV
+from ._onnx import register_with_skl2onnx
 from ._path import SoftmaxPath, softmax_path
 from .metrics import log_loss
 
@@ -21,3 +22,5 @@ __all__ = [
     "softmax_path",
 ]
 __version__ = "0.1.0"
+
+register_with_skl2onnx(SoftmaxClassifier, SoftmaxClassifierCV)

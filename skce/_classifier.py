@@ -20,6 +20,7 @@ from ._checks import (
     check_numbers_or_none,
 )
 from ._data import Data, as_data, read_as
+from ._hints import with_hints
 from ._interrupts import unchanged_on_error
 from ._linear_model import LinearModel
 from ._losses import loss_of
@@ -192,6 +193,7 @@ class SoftmaxClassifier(LinearModel):
         "verbose": VERBOSE,
     }
 
+    @with_hints
     def __init__(
         self,
         C: float = 1.0,

@@ -25,6 +25,7 @@ from ._callbacks import Task, begin, given, with_callbacks
 from ._checks import N_JOBS, Number, check_folds, check_number, check_numbers
 from ._classifier import SoftmaxClassifier
 from ._data import Data, as_data, read_as
+from ._hints import with_hints
 from ._interrupts import unchanged_on_error
 from ._linear_model import LinearModel
 from ._losses import loss_of
@@ -182,6 +183,7 @@ class SoftmaxClassifierCV(LinearModel):
         "n_jobs": N_JOBS,
     }
 
+    @with_hints
     def __init__(
         self,
         *,

@@ -12,6 +12,7 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import OptimizeResult
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
@@ -271,8 +272,8 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def to_sklearn(self) -> LogisticRegression | OneVsRestClassifier:
         """Return a fitted scikit-learn classifier that predicts the same.
 
-        It is what tools that know scikit-learn's classes by name need, such as converters to ONNX
-        and PMML. It predicts without an offset: scikit-learn's classifiers take none.
+        It is what tools that know scikit-learn's classes by name need, such as eli5 and converters
+        to PMML. It predicts without an offset: scikit-learn's classifiers take none.
 
         Returns
         -------
@@ -377,6 +378,28 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """
         share = self._l1_share
         return "l1" if np.isclose(share, 1) else "elasticnet" if share > 0 else "l2"
+
+    @property
+    def optimize_result_(self) -> OptimizeResult:
+        """How the fit went, as :func:`scipy.optimize.minimize` returns it.
+
+        Returns
+        -------
+        OptimizeResult
+            It is made of what the estimator keeps as a dict of numbers, arrays and text, so that a
+            fitted estimator holds no object of SciPy: skops and mlflow load those on request only.
+        """
+        try:
+            return OptimizeResult(vars(self)["optimize_result_"])
+        except KeyError:
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute 'optimize_result_'"
+            ) from None
+
+    @optimize_result_.setter
+    def optimize_result_(self, result: dict[str, Any]) -> None:  # numpydoc ignore=GL08
+        plain = {key: _plain(value) for key, value in result.items()}
+        self.__dict__["optimize_result_"] = plain
 
     @property
     @abstractmethod
@@ -518,3 +541,8 @@ def _finite_logits(X: Any, W: Any, b: Any, offset: NDArray | None, first_row: in
             "too large for coef_. Check the units of X, or pass it as float64."
         )
     return z
+
+
+def _plain(value: Any) -> Any:
+    """Return a number of NumPy as one of Python; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value

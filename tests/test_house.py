@@ -12,9 +12,9 @@ ROOT = Path(skce.__file__).parent
 #: Rooms from the ground up. A module imports from rooms below it, and from its own package.
 ROOMS = [
     ["_warnings", "_sklearn", "_threads", "_costs", "_arrays"],
-    ["_checks", "_interrupts", "_callbacks", "_rows"],
+    ["_checks", "_interrupts", "_callbacks", "_rows", "_hints"],
     ["_array_api", "_to_sklearn", "_prior"],
-    ["_targets"],
+    ["_targets", "_onnx"],
     ["_losses", "_data"],
     ["_problem", "_outputs"],
     ["_solver"],

@@ -852,3 +852,41 @@ def test_logits_are_left_as_they_were(order):
     log_loss_gradient_from_logits(TARGETS, logits)
     log_loss_samples_from_logits(TARGETS, logits)
     assert_array_equal(logits, before)
+
+
+# ------------------------------------------------------------------------------ ways out
+@pytest.mark.parametrize("function", [log_loss, log_loss_samples, log_loss_gradient])
+def test_logits_are_sent_to_the_functions_for_logits(function):
+    with pytest.raises(ValueError, match=f"there are.*{function.__name__}_from_logits"):
+        function([0, 1], [[2.0, 4.0], [0.5, -1.0]])
+
+
+@pytest.mark.parametrize("labels", [["b", "a"] * 6, [0, 2, 1] * 4, [1.0, 2.0] * 6])
+@pytest.mark.parametrize("shape", [(12,), (12, 2)])
+def test_labels_in_place_of_probabilities_are_noticed(labels, shape):
+    p = np.random.default_rng(0).dirichlet([1, 1], size=12)
+    p = p if len(shape) == 2 else p[:, 0]
+    with pytest.raises(ValueError, match=r"y_proba labels: are they in each other's place\?"):
+        log_loss(p, labels)
+
+
+def test_zeros_and_ones_in_place_of_probabilities_are_noticed():
+    p, y = np.random.default_rng(0).uniform(size=12), np.array([0, 1] * 6)
+    both = np.column_stack([1 - p, p])
+    for targets, predicted, loss in (
+        (p, y, "categorical"),
+        (both, np.eye(2)[y], "categorical"),
+        (both, np.eye(2)[y], "binary"),
+    ):
+        with pytest.warns(UserWarning, match="only zeros and ones: are they in each other's place"):
+            log_loss(targets, predicted, loss=loss)
+    log_loss(y, p)
+    log_loss(y, y)
+    log_loss_from_logits(both, np.eye(2)[y])
+
+
+@pytest.mark.parametrize("function", [log_loss_from_logits, log_loss_samples_from_logits])
+@pytest.mark.parametrize("logits", [[[2.0, 4.5], [0.5, -1.0]], [2.5, -1.5]])
+def test_logits_in_place_of_targets_are_noticed(function, logits):
+    with pytest.raises(ValueError, match=r"logits, they come second: log_loss_from_logits\(y_tru"):
+        function(logits, [1, 0])

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import scipy.special
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.linear_model import LogisticRegression
@@ -238,7 +239,9 @@ def test_unknown_label_types_have_scikit_learns_words():
 
 def test_cross_val_predict_on_2d_targets_says_what_happened(problem):
     X, _, Y = problem
-    with pytest.raises(ValueError, match=r"cross_val_predict.*re-encodes.*cv\.split\(X\)"):
+    with pytest.raises(
+        ValueError, match=r"re-encodes.*skce\.model_selection\.cross_val_predict_proba\."
+    ):
         cross_val_predict(SoftmaxClassifier(), X, Y, method="predict_proba")
 
 
@@ -493,3 +496,32 @@ def test_tables_with_column_names_are_data_frames():
     assert raw.classes.tolist() == ["rain", "sun"]
     assert_array_equal(raw.values, [[1, 0], [0.5, 0.5]])
     assert read_targets(pa.array(["b", "a", "c"]), "auto").values.tolist() == [1, 0, 2]
+
+
+# ------------------------------------------------------------------------------ ways out
+@pytest.mark.parametrize(
+    ("row", "loss", "what", "way"),
+    [
+        ([0.333, 0.333, 0.33], "auto", "sums to 0.996", "y / y.sum(axis=1, keepdims=True)"),
+        ([0.35, 0.35, 0.34], "auto", "sums to 1.04", "y / y.sum(axis=1, keepdims=True)"),
+        ([2.0, 4.0, 0.5], "auto", "these are logits", "scipy.special.softmax(y, axis=1)"),
+        ([-2.0, 4.0, 0.5], "auto", "these are logits", "scipy.special.softmax(y, axis=1)"),
+        ([-2.0, 4.0, 0.5], "binary", "these are logits", "scipy.special.expit(y)"),
+        ([0.5, -1.5], "binary", "these are logits", "scipy.special.expit(y)"),
+        (np.log([0.2, 0.7, 0.1]), "auto", "logarithms of probabilities", "numpy.exp(y)"),
+        (np.log([0.9, 0.7, 0.1]), "binary", "logarithms of probabilities", "numpy.exp(y)"),
+    ],
+)
+def test_messages_say_the_way_out(row, loss, what, way):
+    X, y = np.eye(2), np.array(row) if len(row) == 2 else np.vstack([row, np.roll(row, 1)])
+    with pytest.raises(ValueError, match=f"{re.escape(what)}.*pass {re.escape(way)}"):
+        SoftmaxClassifier(loss=loss).fit(X, y)
+    y = eval(way, {"numpy": np, "scipy": scipy, "y": y})
+    assert SoftmaxClassifier(loss=loss).fit(X, y).coef_.shape == (3 if len(row) == 3 else 1, 2)
+
+
+def test_counts_are_not_called_logits():
+    with pytest.raises(ValueError) as caught:
+        SoftmaxClassifier().fit(np.eye(2), np.array([[2.0, 0, 1], [0, 3, 1]]))
+    assert "logits" not in str(caught.value)
+    assert "rounded" not in str(caught.value)

@@ -36,6 +36,12 @@ from .._rows import Rows, as_rows, check_finite, opened
 #: real ones carry four to six digits.
 SUM_TOLERANCE = 1e-4
 
+#: What metrics say of targets that may be logits.
+LOGITS_SECOND = "If these are logits, they come second: log_loss_from_logits(y_true, logits)."
+
+#: What rounding to one or two digits, of a few classes, leaves of a sum at most.
+_ROUNDED = 0.05
+
 #: Bytes of targets in a file or a store that are read at a time.
 _READ_AT_ONCE = 2**25
 
@@ -340,7 +346,7 @@ def check_unit_interval(y: NDArray) -> NDArray:
         raise ValueError(
             f"Unknown label type: continuous. With loss='binary' a 1-D y of floats is the "
             f"probability of class 1 and must lie in [0, 1], but row {row} of y is {y[row]:g}. "
-            "Pass class labels or probabilities."
+            "Pass class labels or probabilities. If these are logits, pass scipy.special.expit(y)."
         )
     return y
 
@@ -472,37 +478,60 @@ def _explain_row(
     """Say what is wrong with the first bad row of a matrix of probabilities, and the way out."""
     low, high = np.fmin.reduce(y[row]), np.fmax.reduce(y[row])
     under = "" if loss is None else f"with loss={loss!r} "
+    lines = []
     if low < 0:
-        lines = [
+        lines.append(
             f"Row {row} of {name} holds {low:g}: {under}target probabilities must be in [0, 1]."
-        ]
+        )
     elif not distributions:
-        lines = [
+        lines.append(
             f"Row {row} of {name} holds {high:g}: {under}each column of a 2-D {name} is the "
             "probability of a label and must be in [0, 1]."
-        ]
+        )
     else:
-        lines = [
+        lines.append(
             f"Row {row} of {name} sums to {total:g}: {under}each row of a 2-D {name} is a "
-            f"distribution over the classes and must sum to 1 (within {SUM_TOLERANCE:g}).",
-            "Drop rows without target mass."
-            if total == 0
-            else "Divide each row by its sum; if the rows are counts Y with sums m, pass Y / m "
-            "(m as a column) and sample_weight=m.",
-        ]
+            f"distribution over the classes and must sum to 1 (within {SUM_TOLERANCE:g})."
+        )
+        lines.append(_way_to_sum_to_one(total, high, name))
         if loss is not None and y.min() >= 0 and y.max() <= 1:
             lines.append(
                 "If the columns are labels that can hold together, set loss='binary' for a "
                 "probability per label."
             )
+    if (low < 0 or high > 1) and not (y[row] == np.floor(y[row])).all():
+        lines.append(_way_from_logits(y[row], distributions, name))
     if loss is not None and y.dtype.kind in "iu" and y.max() > 1:
         lines.append(
-            "If this call came from cross_val_predict(method='predict_proba'): it re-encodes a "
-            "2-D y column by column as integer codes before fit sees it. Loop over the splits "
-            "instead: for train, test in cv.split(X): "
-            "clone(model).fit(X[train], Y[train]).predict_proba(X[test])."
+            "If this call came from cross_val_predict(method='predict_proba'), which re-encodes a "
+            "2-D y column by column as integer codes before fit sees it: use "
+            "skce.model_selection.cross_val_predict_proba."
         )
     return " ".join(lines)
+
+
+def _way_to_sum_to_one(total: float, high: float, name: str) -> str:
+    """Say how to make a distribution of a row."""
+    if total == 0:
+        return "Drop rows without target mass."
+    divided = f"{name} / {name}.sum(axis=1, keepdims=True)"
+    if high <= 1 and abs(total - 1) <= _ROUNDED:
+        return f"If the probabilities were rounded, divide each row by its sum: pass {divided}."
+    return (
+        "Divide each row by its sum; if the rows are counts Y with sums m, pass Y / m (m as a "
+        "column) and sample_weight=m."
+    )
+
+
+def _way_from_logits(row: NDArray, distributions: bool, name: str) -> str:
+    """Say how to make probabilities of logits, or of logarithms."""
+    values = row.astype(np.float64)
+    if (values <= 0).all() and (not distributions or abs(np.exp(values).sum() - 1) < _ROUNDED):
+        return f"If these are logarithms of probabilities, pass numpy.exp({name})."
+    if name == "y_true":
+        return LOGITS_SECOND
+    function = f"softmax({name}, axis=1)" if distributions else f"expit({name})"
+    return f"If these are logits, pass scipy.special.{function}."
 
 
 # ------------------------------------------------------------------------- weights and accuracy

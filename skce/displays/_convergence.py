@@ -10,11 +10,16 @@ from numpy.typing import NDArray
 from .._checks import check_number
 from ._base import (
     Display,
+    as_text,
     check_choice,
     check_finite,
     check_fitted_with,
     check_text,
 )
+
+#: More marks than these would hide the curve.
+_MARKED = 100
+_WAY_OUT = " Pass a fitted SoftmaxClassifier, or a SoftmaxClassifierCV with refit=True."
 
 
 class ConvergenceDisplay(Display):
@@ -80,7 +85,7 @@ class ConvergenceDisplay(Display):
         Parameters
         ----------
         estimator : SoftmaxClassifier
-            A fitted estimator.
+            A fitted estimator, or a pipeline or a search whose last or best one it is.
         against : {"iteration", "time"}, default="iteration"
             What to draw the gap against.
         minimum : float, default=None
@@ -107,7 +112,7 @@ class ConvergenceDisplay(Display):
         check_choice("against", against, ("iteration", "time"))
         if minimum is not None:
             minimum = check_number(minimum, "minimum")
-        check_fitted_with(estimator, "loss_curve_")
+        estimator = check_fitted_with(estimator, "loss_curve_", _WAY_OUT)
         curve = np.asarray(estimator.loss_curve_)
         seconds = estimator.optimize_result_.seconds
         x = np.arange(1, len(curve) + 1) if against == "iteration" else seconds
@@ -144,7 +149,14 @@ class ConvergenceDisplay(Display):
         """
         ax = self._on(ax)
         (self.line_,) = ax.plot(
-            self.x, self.gap, **{"marker": "o", "markersize": 4, "label": self.name, **kwargs}
+            self.x,
+            self.gap,
+            **{
+                "marker": "o" if len(self.x) <= _MARKED else None,
+                "markersize": 4,
+                "label": None if self.name is None else as_text(self.name),
+                **kwargs,
+            },
         )
         ax.set_yscale("log")
         if self.against == "iteration":
@@ -153,6 +165,5 @@ class ConvergenceDisplay(Display):
             xlabel={"iteration": "iteration", "time": "seconds"}[self.against],
             ylabel="relative gap of the objective",
         )
-        if self.name is not None:
-            ax.legend()
+        self._add_legend(n_points=len(self.x))
         return self

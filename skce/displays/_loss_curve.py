@@ -21,6 +21,8 @@ from ._base import (
     check_choice,
     check_count,
     check_finite,
+    curve_styles,
+    foreground,
 )
 
 
@@ -179,24 +181,35 @@ class LossCurveDisplay(Display):
         ax = self._on(ax)
         losses = list(dict.fromkeys(loss for loss, _ in self.curves))
         targets = list(dict.fromkeys(y for _, y in self.curves))
+        styles = curve_styles(len(targets))
         self.lines_ = []
         for (loss, y), values in self.curves.items():
             style = {
-                "color": f"C{targets.index(y)}",
+                "color": styles[targets.index(y)]["color"],
                 "linestyle": _LINE_STYLES[losses.index(loss) % len(_LINE_STYLES)],
-                "label": f"{_CURVE_NAMES[loss]}, y = {y:g}",
+                "label": f"{_CURVE_NAMES[loss]}, y = {_short(y, targets)}",
             }
             self.lines_ += ax.plot(self.x, values, **{**style, **kwargs})
         name = {"proba": "predicted probability of class 1", "logit": "logit of class 1"}
         response = "loss (nats)" if losses == ["log_loss"] else "loss"
         if self.response == "gradient":
             response = f"gradient in the {'logit' if self.against == 'logit' else 'probability'}"
-            ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+            ax.axhline(0, color=foreground(ax), alpha=0.4, linewidth=0.8, zorder=0)
         ax.set(xlabel=name[self.against], ylabel=response)
         if self.response == "gradient" and self.against == "proba":
             ax.set_ylim(-_STEEPEST, _STEEPEST)
-        ax.legend()
+        self._add_legend(n_points=len(self.x))
         return self
+
+
+def _short(y: float, targets: list[float]) -> str:
+    """Return a target with as few digits, two at least, as tell it from the others."""
+    return next(
+        text
+        for digits in range(2, 18)
+        for text in [f"{y:.{digits}g}"]
+        if digits == 17 or sum(f"{other:.{digits}g}" == text for other in targets) == 1
+    )
 
 
 def _check_curves(curves: Any, n_points: int) -> dict[tuple[str, float], NDArray]:

@@ -10,16 +10,23 @@ from numpy.typing import NDArray
 
 from .._checks import check_number, check_numbers
 from ._base import (
+    MOST_NAMED,
     Display,
+    as_text,
     check_choice,
     check_finite,
     check_fitted_with,
     check_names,
     check_text,
+    curve_styles,
+    foreground,
 )
 
-#: Names in a legend at most.
-_NAMED = 10
+#: Coefficients that are drawn at most, give or take equal ones.
+_MOST_LINES = 1000
+#: Share of the largest coefficient that those of two classes differ by at most.
+_MIRRORED = 1e-6
+_WAY_OUT = " Pass a fitted SoftmaxClassifierCV, or what softmax_path returned to from_path."
 
 
 class RegularizationPathDisplay(Display):
@@ -47,8 +54,9 @@ class RegularizationPathDisplay(Display):
     figure_ : matplotlib Figure
         Figure of the axes.
     lines_ : list of matplotlib Line2D
-        A line for every coefficient that is not zero throughout, row by row of `coef_`; or the
-        mean of the scores.
+        A line for every coefficient that is not zero throughout, row by row of `coef_`, of the
+        1000 largest if there are more, and of the second class only if those of two classes are
+        mirror images; or the mean of the scores.
     band_ : matplotlib collection
         One standard error about the mean of the scores; None for coefficients.
 
@@ -97,7 +105,9 @@ class RegularizationPathDisplay(Display):
         self.names = names
         if names is not None and self.coefs is not None:
             n_outputs, n_features = self.coefs.shape[1:]
-            self.names = check_names("names", names, n_features if n_outputs == 1 else n_outputs)
+            one = n_outputs == 1
+            what = "features" if one else "outputs"
+            self.names = check_names("names", names, n_features if one else n_outputs, of=what)
 
     @classmethod
     def from_estimator(
@@ -114,7 +124,7 @@ class RegularizationPathDisplay(Display):
         Parameters
         ----------
         estimator : SoftmaxClassifierCV
-            A fitted estimator.
+            A fitted estimator, or a pipeline or a search whose last or best one it is.
         response : {"score", "coefficients"}, default="score"
             Draw the mean score over folds with one standard error about it, or the mean
             coefficients over folds. Without a `scoring` the score is drawn as a log-loss, less
@@ -138,7 +148,7 @@ class RegularizationPathDisplay(Display):
             If `l1_ratio` is none of the `l1_ratios_`.
         """
         check_choice("response", response, ("score", "coefficients"))
-        check_fitted_with(estimator, "coefs_paths_")
+        estimator = check_fitted_with(estimator, "coefs_paths_", _WAY_OUT)
         if l1_ratio is not None:
             l1_ratio = check_number(l1_ratio, "l1_ratio")
         share = estimator.l1_ratio_ if l1_ratio is None else l1_ratio
@@ -215,11 +225,18 @@ class RegularizationPathDisplay(Display):
             self._plot_coefficients(ax, kwargs)
         else:
             self._plot_scores(ax, kwargs)
-        for style, (name, C) in zip(("--", ":"), (self.marked or {}).items(), strict=False):
-            ax.axvline(C, color="0.3", linestyle=style, linewidth=1, label=f"{name}: C = {C:.3g}")
+        marks = [
+            ax.axvline(
+                C,
+                color=foreground(ax),
+                linestyle=style,
+                linewidth=1,
+                label=f"{as_text(name)}: C = {C:.3g}",
+            )
+            for style, (name, C) in zip(("--", ":"), (self.marked or {}).items(), strict=False)
+        ]
         ax.set_xlabel("C (a weaker penalty to the right)")
-        if ax.get_legend_handles_labels()[0]:
-            ax.legend()
+        self._add_legend(always=marks)
         return self
 
     def _plot_scores(self, ax: Any, kwargs: dict[str, Any]) -> None:
@@ -238,18 +255,29 @@ class RegularizationPathDisplay(Display):
 
     def _plot_coefficients(self, ax: Any, kwargs: dict[str, Any]) -> None:
         coefs = np.asarray(self.coefs)
-        n_outputs, n_features = coefs.shape[1:]
-        by_feature = n_outputs == 1
-        n_named = n_features if by_feature else n_outputs
-        names = self.names if self.names is not None and n_named <= _NAMED else None
-        self.lines_, self.band_, seen = [], None, set()
-        for k in range(n_outputs):
-            for j in range(n_features):
-                named = j if by_feature else k
-                if coefs[:, k, j].any():
-                    label = None if names is None or named in seen else names[named]
-                    style = {"color": f"C{named % 10}", "linewidth": 1, "label": label}
-                    self.lines_ += ax.plot(self.Cs, coefs[:, k, j], **style | kwargs)
-                    seen.add(named)
-        ax.axhline(0, color="0.7", linewidth=0.8, zorder=0)
+        by_feature = coefs.shape[1] == 1
+        drawn = _largest(coefs)
+        named = list(dict.fromkeys(j if by_feature else k for k, j in drawn))
+        styles = dict(zip(named, curve_styles(len(named)), strict=True))
+        labels = {}
+        if self.names is not None and len(named) <= MOST_NAMED:
+            labels = {i: as_text(self.names[i]) for i in named}
+        self.lines_, self.band_ = [], None
+        for k, j in drawn:
+            i = j if by_feature else k
+            style = styles[i] | {"linewidth": 1, "label": labels.pop(i, None)}
+            self.lines_ += ax.plot(self.Cs, coefs[:, k, j], **style | kwargs)
+        ax.axhline(0, color=foreground(ax), alpha=0.4, linewidth=0.8, zorder=0)
         ax.set_ylabel("coefficients")
+
+
+def _largest(coefs: NDArray) -> list[tuple[int, int]]:
+    """Return output and feature of the coefficients that are drawn, in their order.
+
+    Those of two classes that are mirror images are drawn once, of the second class.
+    """
+    size = np.abs(coefs).max(axis=0)
+    if coefs.shape[1] == 2 and np.allclose(coefs[:, 0], -coefs[:, 1], atol=_MIRRORED * size.max()):
+        size[0] = 0
+    least = np.sort(size, axis=None)[-_MOST_LINES:][0]
+    return [(int(k), int(j)) for k, j in np.argwhere((size > 0) & (size >= least))]

@@ -9,22 +9,30 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..metrics._problem import read
 from ._base import (
+    MOST_NAMED,
     Display,
+    as_text,
     check_classes,
     check_count,
     check_finite,
     check_fitted_with,
+    curve_styles,
+    foreground,
 )
+from ._outputs import is_multilabel, loss_of, outputs_of
 
 #: Points of the cloud at most.
 _CLOUD = 5000
+#: Probabilities of two classes that sum to 1 within this exclude each other.
+_OFF_ONE = 1e-3
 
 
 class TargetProbabilityDisplay(Display):
     """Target probabilities against predicted ones, class by class.
 
     A curve goes through the means of bins of predictions, each with as many rows. On the diagonal
-    the prediction is calibrated.
+    the prediction is calibrated. Of two classes that exclude each other only the second is drawn,
+    because the curve of the first is its mirror image.
 
     Parameters
     ----------
@@ -48,9 +56,9 @@ class TargetProbabilityDisplay(Display):
     figure_ : matplotlib Figure
         Figure of the axes.
     lines_ : list of matplotlib Line2D
-        A curve per class.
+        A curve per class that is drawn.
     clouds_ : list of matplotlib PathCollection
-        The rows of each class, 5000 of them at most.
+        The rows of each class that is drawn, 5000 of them at most.
 
     See Also
     --------
@@ -88,6 +96,7 @@ class TargetProbabilityDisplay(Display):
         X: Any,
         y: ArrayLike,
         *,
+        loss: str | None = None,
         n_bins: int = 10,
         ax: Any = None,
         **kwargs: Any,
@@ -97,11 +106,15 @@ class TargetProbabilityDisplay(Display):
         Parameters
         ----------
         estimator : fitted estimator with `predict_proba`
-            What predicts.
+            What predicts; a pipeline, too.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Labels or target probabilities.
+        loss : {"categorical", "binary"}, default=None
+            As in :func:`~skce.metrics.log_loss`: whether the classes exclude each other, or are
+            labels that can hold together. None is "binary" if the estimator was fitted to such
+            labels.
         n_bins : int, default=10
             Bins per class at most.
         ax : matplotlib Axes, default=None
@@ -114,11 +127,12 @@ class TargetProbabilityDisplay(Display):
         TargetProbabilityDisplay
             The display, drawn.
         """
-        check_fitted_with(estimator, "predict_proba")
+        final = check_fitted_with(estimator, "predict_proba")
         return cls.from_predictions(
             y,
             estimator.predict_proba(X),
             labels=getattr(estimator, "classes_", None),
+            loss=loss_of(final) if loss is None else loss,
             n_bins=n_bins,
             ax=ax,
             **kwargs,
@@ -131,6 +145,7 @@ class TargetProbabilityDisplay(Display):
         y_proba: ArrayLike,
         *,
         labels: ArrayLike | None = None,
+        loss: str = "categorical",
         n_bins: int = 10,
         ax: Any = None,
         **kwargs: Any,
@@ -145,6 +160,9 @@ class TargetProbabilityDisplay(Display):
             Predicted probabilities.
         labels : array-like of shape (n_classes,), default=None
             Names of the classes, in the order of the columns.
+        loss : {"categorical", "binary"}, default="categorical"
+            As in :func:`~skce.metrics.log_loss`: whether the classes exclude each other, or are
+            labels that can hold together.
         n_bins : int, default=10
             Bins per class at most.
         ax : matplotlib Axes, default=None
@@ -157,14 +175,16 @@ class TargetProbabilityDisplay(Display):
         TargetProbabilityDisplay
             The display, drawn.
         """
-        problem = read(y_true, y_proba, None, loss="categorical", labels=labels)
-        everything = slice(None)
-        display = cls(
-            y_true=problem.targets.distribution(everything),
-            y_proba=np.exp(problem.predictions.log(everything)),
-            classes=problem.targets.classes,
-            n_bins=n_bins,
-        )
+        problem = read(y_true, y_proba, None, loss=loss, labels=labels)
+        if is_multilabel(problem):
+            y, p = outputs_of(problem)
+        else:
+            everything = slice(None)
+            y, p = (
+                problem.targets.distribution(everything),
+                np.exp(problem.predictions.log(everything)),
+            )
+        display = cls(y_true=y, y_proba=p, classes=problem.targets.classes, n_bins=n_bins)
         return display.plot(ax=ax, **kwargs)
 
     def plot(self, ax: Any = None, **kwargs: Any) -> TargetProbabilityDisplay:
@@ -183,20 +203,22 @@ class TargetProbabilityDisplay(Display):
             The display itself.
         """
         ax = self._on(ax)
-        ax.plot([0, 1], [0, 1], color="0.7", linewidth=0.8, zorder=0)
+        ax.plot([0, 1], [0, 1], color=foreground(ax), alpha=0.4, linewidth=0.8, zorder=0)
         some = slice(None, None, -(-len(self.y_true) // _CLOUD))
+        drawn = [1] if self._is_mirrored() else range(len(self.classes))
         self.lines_, self.clouds_ = [], []
-        for k, label in enumerate(self.classes):
-            color = f"C{k % 10}"
+        for k, style in zip(drawn, curve_styles(len(drawn)), strict=True):
             cloud = ax.scatter(
                 self.y_proba[some, k],
                 self.y_true[some, k],
                 s=6,
                 alpha=0.2,
-                color=color,
+                color=style["color"],
                 linewidths=0,
             )
-            style = {"color": color, "marker": "o", "markersize": 4, "label": str(label)}
+            style |= {"marker": "o", "markersize": 4}
+            if len(drawn) <= MOST_NAMED:
+                style["label"] = as_text(self.classes[k])
             self.lines_ += ax.plot(self.predicted_[k], self.target_[k], **{**style, **kwargs})
             self.clouds_.append(cloud)
         ax.set(
@@ -206,8 +228,15 @@ class TargetProbabilityDisplay(Display):
             ylim=(-0.02, 1.02),
             aspect="equal",
         )
-        ax.legend(title="class")
+        self._add_legend("class")
         return self
+
+    def _is_mirrored(self) -> bool:
+        """Whether there are two classes, whose probabilities sum to 1."""
+        both = (self.y_true, self.y_proba)
+        return len(self.classes) == 2 and all(
+            np.allclose(values.sum(axis=1), 1, atol=_OFF_ONE) for values in both
+        )
 
 
 def _bins(p: NDArray, n_bins: int) -> NDArray:

@@ -15,6 +15,7 @@ from .._array_api import is_computed_with, place_of, to_numpy
 from .._arrays import beside, gathered, namespace, sum_of_all
 from .._checks import naming, refuse_sparse
 from .._targets.meaning import check_sample_weight, column_names
+from .._warnings import warn
 from ._terms import (
     MetricTargets,
     Outputs,
@@ -27,6 +28,9 @@ from ._terms import (
     spans_of,
     times,
 )
+
+#: Rows that tell whether all of them are worth a look; fewer than these tell nothing.
+_LOOKED_AT = 10
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,8 @@ def read(
     targets = read_targets(
         y_true, loss, labels, sample_weight=weights, predicted_names=names, **options
     )
+    if not (logits or there) and targets.values.dtype.kind == "f":
+        _check_order(targets.values, predicted)
     distributions = not isinstance(targets, Outputs)
     predictions: Predictions = (
         read_logits(predicted)
@@ -162,6 +168,33 @@ def n_rows(predicted: Any) -> int:
     """Return the number of rows of predictions."""
     shape = getattr(predicted, "shape", None)
     return int(shape[0]) if shape else len(predicted)
+
+
+def _check_order(y_true: NDArray, predicted: Any) -> None:
+    """Notice targets and predictions that are in each other's place, if they can be told."""
+    asked = (
+        "y_true holds probabilities and y_proba {}: are they in each other's place? It is "
+        "metric(y_true, y_proba)."
+    )
+    first = y_true[:_LOOKED_AT]
+    if not ((first > 0) & (first < 1)).any():
+        return
+    values = np.asarray(predicted)
+    if values.dtype.kind in "biuf":
+        if not _are_whole(values[:_LOOKED_AT]) or not _are_whole(values):
+            return
+        if (np.abs(values) <= 1).all():
+            if len(values) >= _LOOKED_AT and (values >= 0).all():
+                warn(asked.format("only zeros and ones"), UserWarning)
+            return
+    elif not all(isinstance(value, str) for value in values.flat):
+        return
+    raise ValueError(asked.format("labels"))
+
+
+def _are_whole(values: NDArray) -> bool:
+    """Whether these are whole numbers."""
+    return values.dtype.kind != "f" or bool((values == np.floor(values)).all())
 
 
 def _names(predicted: Any) -> NDArray | None:

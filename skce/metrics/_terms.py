@@ -59,6 +59,7 @@ from .._targets.fold import (
 )
 from .._targets.mass import SoftBlock
 from .._targets.meaning import (
+    LOGITS_SECOND,
     SUM_TOLERANCE,
     check_probabilities,
     check_y,
@@ -361,7 +362,8 @@ def _raise_no_probabilities(p: NDArray) -> NoReturn:
     words = f"greater than 1: {p.max()}" if high else f"lower than 0: {p.min()}"
     raise ValueError(
         f"y_prob contains values {words}. Row {row} of y_proba holds {value:g}: "
-        "pass probabilities, or logits to the functions for logits."
+        "pass probabilities. For logits there are log_loss_from_logits, "
+        "log_loss_samples_from_logits and log_loss_gradient_from_logits."
     )
 
 
@@ -805,7 +807,8 @@ def read_targets(
             row = int(bad.argmax())
             raise ValueError(
                 "Unknown label type: continuous. A 1-D y_true of floats is the probability of the "
-                f"second class and must lie in [0, 1], but row {row} of y_true is {y[row]:g}."
+                f"second class and must lie in [0, 1], but row {row} of y_true is {y[row]:g}. "
+                + LOGITS_SECOND
             )
         classes, columns = _columns(2, None, labels, predicted_names)
         return Distributions(classes, y, *options, columns)
