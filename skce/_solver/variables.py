@@ -31,6 +31,7 @@ Optimization*, 2006, section 7.1; Boyd and Vandenberghe, *Convex Optimization*, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -76,10 +77,7 @@ class Whitened:
         self.mean = mean
         self.Q = Q
         self.variance = variance
-        #: Sum of the variances of the columns, in units of the penalty: sum_j v_j / f_j.
-        self.spread = np.inf
-        if variance is not None and not objective.penalty.unpenalised:
-            self.spread = float((variance / objective.penalty.factors).sum())
+        self.spread = _spread(objective, variance)
         #: The columns whose mean is not zero, if these are few, as in sparse X.
         self._centred: NDArray | None = None
         if mean is not None and 2 * np.count_nonzero(mean) < len(mean):
@@ -101,6 +99,12 @@ class Whitened:
     def size(self) -> int:
         """Number of variables."""
         return self.layout.size
+
+    def of(self, objective: Objective) -> Whitened:
+        """Return the same variables of the same rows with another penalty, which bounds gaps."""
+        other = copy(self)
+        other.objective, other.spread = objective, _spread(objective, self.variance)
+        return other
 
     def to_user(self, v: NDArray) -> NDArray:
         """T v: a direction in the objective's variables, from the solver's."""
@@ -202,6 +206,10 @@ class ClassWhitened:
         """That of the variables inside."""
         return self.inner.white
 
+    def of(self, objective: Objective) -> ClassWhitened:
+        """Return the same variables of the same rows with another penalty, which bounds gaps."""
+        return ClassWhitened(self.inner.of(objective), self.T, self.shift_curvature, self.curvatures)
+
     def to_user(self, v: NDArray) -> NDArray:
         """T v: a direction in the objective's variables, from the solver's."""
         return self._split(v)[0]
@@ -247,6 +255,13 @@ class ClassWhitened:
         if self.T.ndim == 2:
             return (self.T * G).ravel()
         return (self.T @ G.reshape(len(self.T), -1, 1)).ravel()
+
+
+def _spread(objective: Objective, variance: NDArray | None) -> float:
+    """Sum of the variances of the columns, in units of the penalty: sum_j v_j / f_j."""
+    if variance is None or objective.penalty.unpenalised:
+        return np.inf
+    return float((variance / objective.penalty.factors).sum())
 
 
 def _transposed(Q: NDArray | float) -> NDArray | float:
