@@ -24,7 +24,7 @@ _LITTLE = 5e-3
 _MUCH = 2e-2
 #: Where the first values are: so far above the C at which the steepest direction has its say, next
 #: to which no score was best that had anything to say.
-_FIRST = 1.0
+_FIRST = 1.5
 #: Values of C over what matters, at most.
 _SPREAD = 5
 #: How far to go below, at a time, and above the span, at a time and at most.
@@ -61,13 +61,13 @@ def further(places: NDArray, scores: NDArray, span: Span) -> NDArray:
         begin = steepest + _FIRST
         end = max(every, begin + 1)
         return np.linspace(begin, end, min(int(np.ceil(end - begin)) + 1, _SPREAD))
-    i = int(scores.argmax())
+    i, n = int(scores.argmax()), len(places)
     if not np.isfinite(scores[i]):
         return np.zeros(0)
-    if i == len(places) - 1:
-        found = _above(places, _gain(scores, i, i - 1), every, last)
+    if i == n - 1:
+        found = _above(places, _gain(scores, i, i - 1), _is_flat(scores[-3:]), every, last)
     elif i == 0:
-        found = _below(places, _gain(scores, 0, 1), first, steepest)
+        found = _below(places, _is_flat(scores[:3]), first, steepest)
     else:
         found = _between(places[i - 1 : i + 2], scores[i - 1 : i + 2])
     return np.array(found, dtype=np.float64)
@@ -79,20 +79,25 @@ def _gain(scores: NDArray, i: int, j: int) -> float:
     return float(gain / size) if size > 0 else float(np.sign(gain))
 
 
-def _above(places: NDArray, gain: float, every: float, last: float) -> list[float]:
+def _is_flat(scores: NDArray) -> bool:
+    """Whether three scores in a row are about the same. Between two there may be a peak."""
+    return len(scores) == 3 and _gain(scores, int(scores.argmax()), int(scores.argmin())) <= _LITTLE
+
+
+def _above(places: NDArray, gain: float, flat: bool, every: float, last: float) -> list[float]:
     """Where to try above the largest, which is the best."""
     top = places[-1]
-    if top >= every + 2 and gain <= _LITTLE:
+    if flat and top >= every + 1:
         return []
     if top < last:
         return [top + 1]
     return [top + _UP] if gain > _MUCH and top < last + _FARTHEST else []
 
 
-def _below(places: NDArray, gain: float, first: float, steepest: float) -> list[float]:
+def _below(places: NDArray, flat: bool, first: float, steepest: float) -> list[float]:
     """Where to try below the smallest, which is the best."""
     bottom = places[0]
-    if bottom <= first or (bottom < steepest and gain <= _LITTLE):
+    if bottom <= first or (flat and bottom < steepest):
         return []
     return [max(bottom - (1 if bottom > steepest else _DOWN), first)]
 
@@ -100,7 +105,7 @@ def _below(places: NDArray, gain: float, first: float, steepest: float) -> list[
 def _between(places: NDArray, scores: NDArray) -> list[float]:
     """Where to try between the neighbours of the best."""
     (a, b, c), steps = places, np.diff(places)
-    if _gain(scores, 1, int(scores.argmin())) <= _LITTLE:
+    if _is_flat(scores):
         return []
     if (steps > _WIDE).any():
         return [place for place, step in zip(((a + b) / 2, (b + c) / 2), steps, strict=True)
@@ -234,8 +239,8 @@ def without_bad(scores: NDArray, Cs: NDArray, l1_ratios: NDArray) -> NDArray:
     return np.where(candidates, -np.inf, scores)
 
 
-def warn_at_an_edge(Cs: NDArray, scores: NDArray, zero: bool) -> None:
-    """Warn if the best of some values of C is the first or the last, and more is to be had there.
+def warn_at_an_edge(Cs: NDArray, scores: NDArray, nothing: bool) -> None:
+    """Warn if the best of some values of C is the first or the last, unless scores are flat there.
 
     Parameters
     ----------
@@ -243,21 +248,32 @@ def warn_at_an_edge(Cs: NDArray, scores: NDArray, zero: bool) -> None:
         Values of C, ascending.
     scores : ndarray of shape (n_Cs,)
         Their mean scores.
-    zero : bool
-        Whether all coefficients are zero at the first.
+    nothing : bool
+        Whether coefficients are zero, or next to nothing, at the first.
     """
     i, n = int(scores.argmax()), len(Cs)
-    if n < 2 or 0 < i < n - 1 or (i == 0 and zero) or np.isinf(Cs[i]):
+    if n < 2 or 0 < i < n - 1 or np.isinf(Cs[i]):
         return
     j = 1 if i == 0 else n - 2
-    step = abs(np.log10(Cs[i] / Cs[j]))
+    step = abs(np.log10(Cs[j] / Cs[i]))
     if not _gain(scores, i, j) > _LITTLE * min(step, 1.0):
         return
-    smallest = i == 0
+    end = "smallest" if i == 0 else "largest"
+    what = f"The best C, {Cs[i]:.3g}, is the {end} of the {n} values in Cs_"
+    if i == 0 and nothing:
+        warn(
+            f"{what}, where coefficients are next to zero: no penalty is too strong. On the rows "
+            "left out the features predict y no better than the shares of the classes do. Smaller "
+            "values in Cs would change nothing.",
+            UserWarning,
+        )
+        return
+    remedy = "smaller values as Cs." if i == 0 else (
+        "larger values as Cs. If the features separate the classes, there is no best C: the larger, "
+        "the surer the predictions."
+    )
     warn(
-        f"The best C, {Cs[i]:.3g}, is the {'smallest' if smallest else 'largest'} of the {n} values "
-        f"in Cs_, and the mean score still rises there, from {scores[j]:.4g} at C={Cs[j]:.3g} to "
-        f"{scores[i]:.4g}. Pass {'smaller' if smallest else 'larger'} values as Cs"
-        + ("." if smallest else "; if the features separate the classes there is no largest."),
+        f"{what}, and the mean score still rises there, from {scores[j]:.4g} at C={Cs[j]:.3g} to "
+        f"{scores[i]:.4g}. Pass {remedy}",
         UserWarning,
     )

@@ -283,7 +283,7 @@ class SoftmaxClassifierCV(LinearModel):
         tried = self._try(fold, folds, Cs, limits, task)
         self.Cs_, self.scores_, self.n_iter_ = tried.Cs, tried.scores, tried.n_iters
         self.coefs_paths_ = tried.paths
-        best = self._choose(objective)
+        best = self._choose(objective, limits)
         if not self.refit:
             mean = self._packed(objective, best)
             self.__dict__.update(self._attributes(objective, targets, mean))
@@ -440,7 +440,7 @@ class SoftmaxClassifierCV(LinearModel):
             scorer.set_score_request(sample_weight=True)
         return scorer
 
-    def _choose(self, objective: Objective) -> NDArray:
+    def _choose(self, objective: Objective, limits: Span | None) -> NDArray:
         """Set the best values, and the strongest penalty that is about as good.
 
         Return the coefficients that each fold has there.
@@ -450,7 +450,9 @@ class SoftmaxClassifierCV(LinearModel):
         j, i, error = best_of(scores)
         self.C_1se_ = float(self.Cs_[(mean[j] >= mean[j, i] - error).argmax()])
         penalised = np.flatnonzero(objective.penalty.factors)
-        warn_at_an_edge(self.Cs_, mean[j], not self.coefs_paths_[:, j, 0][..., penalised].any())
+        nothing = limits is not None and self.Cs_[0] <= 1.01 * limits.first
+        nothing = nothing or not self.coefs_paths_[:, j, 0][..., penalised].any()
+        warn_at_an_edge(self.Cs_, mean[j], nothing)
         if not self.refit:
             js, indices = np.unravel_index(scores.reshape(n_folds, -1).argmax(axis=1), mean.shape)
         else:

@@ -32,7 +32,7 @@ from ._targets.meaning import RawTargets
 from .metrics import LogLossScorer, make_log_loss_scorer
 
 #: `tol` of the fits that are only scored. The Newton step that ends a fit leaves a gap far below.
-_SCORED_TOL = 1e-3
+_SCORED_TOL = 1e-2
 #: How far the logit of a class without mass is put below the others. A probability of exp(-50) is
 #: below the epsilon that log-loss clips to, exp(-36).
 _NEVER = 50.0
