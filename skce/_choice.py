@@ -22,9 +22,6 @@ from ._warnings import warn
 _LITTLE = 5e-3
 #: The same for going on where the penalty should matter no more.
 _MUCH = 2e-2
-#: Where the first values are: so far above the C at which the steepest direction has its say, next
-#: to which no score was best that had anything to say.
-_FIRST = 1.5
 #: Values of C over what matters, at most.
 _SPREAD = 5
 #: How far to go below, at a time, and above the span, at a time and at most.
@@ -32,7 +29,7 @@ _DOWN, _UP, _FARTHEST = 2.0, 2.0, 6.0
 #: Steps that are looked into whatever the scores there.
 _WIDE = 1.05
 #: The nearest that two values of C are to each other.
-_NEAR = 0.05
+_NEAR = 0.1
 #: Of the distance to a neighbour, how near to it no parabola may lead.
 _INSIDE = 0.2
 #: A peak is sharp if a parabola falls by this share within a fifth of a decade.
@@ -56,9 +53,8 @@ def further(places: NDArray, scores: NDArray, span: Span) -> NDArray:
     ndarray
         More places; none if the search has ended.
     """
-    first, steepest, every, last = np.log10(span)
+    first, begin, every, last = np.log10(span)
     if not len(places):
-        begin = steepest + _FIRST
         end = max(every, begin + 1)
         return np.linspace(begin, end, min(int(np.ceil(end - begin)) + 1, _SPREAD))
     i, n = int(scores.argmax()), len(places)
@@ -67,7 +63,7 @@ def further(places: NDArray, scores: NDArray, span: Span) -> NDArray:
     if i == n - 1:
         found = _above(places, _gain(scores, i, i - 1), _is_flat(scores[-3:]), every, last)
     elif i == 0:
-        found = _below(places, _is_flat(scores[:3]), first, steepest)
+        found = _below(places, _is_flat(scores[:3]), first, begin)
     else:
         found = _between(places[i - 1 : i + 2], scores[i - 1 : i + 2])
     return np.array(found, dtype=np.float64)
@@ -94,12 +90,12 @@ def _above(places: NDArray, gain: float, flat: bool, every: float, last: float) 
     return [top + _UP] if gain > _MUCH and top < last + _FARTHEST else []
 
 
-def _below(places: NDArray, flat: bool, first: float, steepest: float) -> list[float]:
+def _below(places: NDArray, flat: bool, first: float, begin: float) -> list[float]:
     """Where to try below the smallest, which is the best."""
     bottom = places[0]
-    if bottom <= first or (flat and bottom < steepest):
+    if bottom <= first or (flat and bottom < begin):
         return []
-    return [max(bottom - (1 if bottom > steepest else _DOWN), first)]
+    return [max(bottom - (1 if bottom >= begin else _DOWN), first)]
 
 
 def _between(places: NDArray, scores: NDArray) -> list[float]:
@@ -118,7 +114,7 @@ def _between(places: NDArray, scores: NDArray) -> list[float]:
     bend = (down - up) / (c - a)
     peak = np.clip((a + b) / 2 - up / (2 * bend), a + _INSIDE * steps[0], c - _INSIDE * steps[1])
     rise = (peak - b) * (up + bend * (peak - a))
-    if rise > _LITTLE / 2 and abs(peak - b) > _NEAR:
+    if rise > _LITTLE and abs(peak - b) > _NEAR:
         return [float(peak)]
     # A parabola through places far apart may be wrong by more than a sharp peak allows.
     side = int(values[2] > values[0])

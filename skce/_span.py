@@ -11,6 +11,10 @@ column j has, with an L1 share rho and the factor f_j of the penalty,
 H_jj is the sum of the weights times the variance of the column times p (1 - p), so that all of these
 are in the units of the column: one in large units has its say at a small C, one in small units at a
 large C. What matters lies between the first and the last of them.
+
+If y had nothing to do with X, |G|^2 would be tr H on average. The ratio r of the two says how far
+above the noise the slope is, and so how much C may be above the second of these values: for a ridge
+penalty 1/C is the variance of coefficients that explains |G|^2, by the method of moments.
 """
 
 from __future__ import annotations
@@ -34,6 +38,8 @@ _ZERO_TOL = 1e-12
 _JUST_BELOW = 1 - 1e-9
 #: A span begins at this share of the C that halves the way along the steepest direction.
 _NEXT_TO_NOTHING = 1e-2
+#: The largest ratio of slope to noise that counts.
+_LOUDEST = 300.0
 #: It ends at this multiple of the C at which the flattest column has its say, for L2 and for L1.
 #: Where classes are next to separated the curvature at the optimum is that much less than at zero.
 _BEYOND = 1e4
@@ -51,8 +57,9 @@ class Span(NamedTuple):
     ----------
     first : float
         All penalised coefficients are zero, or next to nothing, up to here.
-    steepest : float
-        The direction in which the losses fall most steeply has its say.
+    begin : float
+        Where the best is to be looked for first, by the ratio of slope to noise in the direction in
+        which the losses fall most steeply.
     every : float
         Every column has.
     last : float
@@ -60,7 +67,7 @@ class Span(NamedTuple):
     """
 
     first: float
-    steepest: float
+    begin: float
     every: float
     last: float
 
@@ -79,7 +86,7 @@ def span(objective: Objective, l1_ratios: NDArray) -> Span:
     -------
     Span
     """
-    slope, steepest, flattest = _at_zero(objective)
+    slope, steepest, flattest, loudness = _at_zero(objective)
     found = []
     for rho in l1_ratios.tolist():
         by_ridge = (1 - rho) / np.array([steepest, flattest])
@@ -87,11 +94,11 @@ def span(objective: Objective, l1_ratios: NDArray) -> Span:
         of_noise = rho / np.sqrt(flattest)
         first = leaves * _JUST_BELOW if rho >= _LEAST_L1 else _NEXT_TO_NOTHING * by_ridge[0]
         last = max(_BEYOND * by_ridge[1], _BEYOND_L1 * of_noise)
-        found.append(
-            (first, max(by_ridge[0], leaves), max(by_ridge[1], of_noise, leaves), max(last, leaves))
-        )
-    first, begin, every, last = np.clip(np.array(found), _LEAST_C, _MOST_C).T
-    return Span(float(first.min()), float(begin.min()), float(every.max()), float(last.max()))
+        begin = max(by_ridge[0] * loudness, leaves * np.sqrt(loudness))
+        every = max(by_ridge[1], of_noise, leaves)
+        found.append((first, begin, every, max(last, leaves)))
+    firsts, begins, everys, lasts = np.clip(np.array(found), _LEAST_C, _MOST_C).T
+    return Span(float(firsts.min()), float(begins.min()), float(everys.max()), float(lasts.max()))
 
 
 def grid(Cs: Any, objective: Objective, l1_ratios: NDArray) -> NDArray:
@@ -130,7 +137,7 @@ def grid(Cs: Any, objective: Objective, l1_ratios: NDArray) -> NDArray:
     return np.geomspace(first, last, count) if count > 1 else np.array([first])
 
 
-def _at_zero(objective: Objective) -> tuple[float, float, float]:
+def _at_zero(objective: Objective) -> tuple[float, float, float, float]:
     """Slope and curvatures of the sum of the losses where penalised coefficients are zero.
 
     Returns
@@ -141,6 +148,8 @@ def _at_zero(objective: Objective) -> tuple[float, float, float]:
         Curvature along the direction in which the losses fall most steeply.
     flattest : float
         The least curvature along a coefficient, over its factor, of a column that is not constant.
+    loudness : float
+        Ratio of the square of the slope to what noise would make of it; 1 if it is less.
     """
     free = objective.penalised(np.inf, 0.0)
     theta, factors = free.from_user(_zero_fit(objective)), objective.penalty.factors
@@ -153,7 +162,7 @@ def _at_zero(objective: Objective) -> tuple[float, float, float]:
     varies = penalised & (spread > _CONSTANT * square)
     curvature = S * H.trace() / len(H) * spread[varies] / factors[varies]
     if not varies.any() or not curvature.min() > 0:
-        return 1.0, 1.0, 1.0
+        return 1.0, 1.0, 1.0, 1.0
     slopes = np.abs(G[:, penalised]) / factors[penalised]
     slope = S * float(slopes.max())
     direction = np.zeros_like(G)
@@ -163,7 +172,9 @@ def _at_zero(objective: Objective) -> tuple[float, float, float]:
     if not (slope > 0 and 0 < steepest < np.inf):  # y says nothing
         steepest = float(curvature.max())
         slope = float(np.sqrt(steepest))
-    return slope, steepest, float(curvature.min())
+    noise = len(H) * float(curvature.sum())
+    loudness = float(np.clip(S**2 * length / noise, 1.0, _LOUDEST))
+    return slope, steepest, float(curvature.min()), loudness
 
 
 def _zero_fit(objective: Objective) -> NDArray:
