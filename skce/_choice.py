@@ -1,16 +1,16 @@
 """Which values of C to try, one after the other, and which of them to take.
 
 Scores are means over folds, greater being better, and smooth in log C if they are log-losses. The
-search goes over what matters (`_span`) from strong to weak penalties, in steps of a factor of ten or
-more, until every column has had its say and the score falls; then on beyond the ends while it rises
-there; then between, by parabolas through the best three (Brent, *Algorithms for minimization without
-derivatives*, 1973, chapter 5). Places are decimal logarithms of C.
+search goes over what matters (`_span`) from strong to weak penalties, in steps of a factor of ten
+or more, until every column has had its say and the score falls; then on beyond the ends while it
+rises there; then between, by parabolas through the best three (Brent, *Algorithms for minimization
+without derivatives*, 1973, chapter 5). Places are decimal logarithms of C.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,9 @@ _WIDE = 1.05
 _NEAR = 0.1
 #: Of the distance to a neighbour, how near to it no parabola may lead.
 _INSIDE = 0.2
+#: What rounding adds to a C on its way through a logarithm.
+_ROUNDING = 1e-9
+_NONE = np.zeros(0)
 #: A peak is sharp if a parabola falls by this share within a fifth of a decade.
 _SHARP = 1e-2
 
@@ -59,7 +62,7 @@ def further(places: NDArray, scores: NDArray, span: Span) -> NDArray:
         return np.linspace(begin, end, min(int(np.ceil(end - begin)) + 1, _SPREAD))
     i, n = int(scores.argmax()), len(places)
     if not np.isfinite(scores[i]):
-        return np.zeros(0)
+        return _NONE
     if i == n - 1:
         found = _above(places, _gain(scores, i, i - 1), _is_flat(scores[-3:]), every, last)
     elif i == 0:
@@ -104,8 +107,11 @@ def _between(places: NDArray, scores: NDArray) -> list[float]:
     if _is_flat(scores):
         return []
     if (steps > _WIDE).any():
-        return [place for place, step in zip(((a + b) / 2, (b + c) / 2), steps, strict=True)
-                if step > _WIDE]
+        return [
+            place
+            for place, step in zip(((a + b) / 2, (b + c) / 2), steps, strict=True)
+            if step > _WIDE
+        ]
     smooth = np.isfinite(scores).all() and (scores < 0).all()
     values = -np.log(-scores) if smooth else scores / (abs(scores[1]) or 1.0)
     if not np.isfinite(values).all():
@@ -155,39 +161,54 @@ class Tried:
     complete : ndarray of bool, shape (n_folds,)
         Folds whose training rows lack no class.
     n_rounds : int
+    bottom : float
+        The C at which the search ends below; 0 if values of C were given.
+
+    Parameters
+    ----------
+    Cs : ndarray of shape (n_Cs,), or Span
+        Values of C, or where to search for them.
     """
 
-    def __init__(self) -> None:
-        self.Cs: NDArray = np.zeros(0)
+    def __init__(self, Cs: NDArray | Span) -> None:
+        self.span = Cs if isinstance(Cs, Span) else None
+        self.bottom = 0.0 if self.span is None else self.span.first * (1 + _ROUNDING)
+        #: The values of C to try next; none if all are done.
+        self.to_come = _powers(further(_NONE, _NONE, Cs)) if isinstance(Cs, Span) else Cs
+        self.Cs: NDArray = _NONE
+        self.scores: NDArray
+        self.paths: NDArray
+        self.n_iters: NDArray
         self.n_rounds = 0
-        self._last: Sequence[Found] = ()
+        self._ways: list[list | None] = []
 
     def ways(self, fold: int) -> list | None:
         """Return where the paths of a fold led, if that is known."""
-        return self._last[fold].ways if self._last else None
+        return self._ways[fold] if self._ways else None
 
-    def add(self, Cs: NDArray, found: Sequence[Found]) -> None:
-        """Take note of a round."""
+    def add(self, found: Sequence[Found]) -> None:
+        """Take note of a round, of the values of C that were to come."""
         new = [np.array([one[part] for one in found]) for part in range(3)]
         if self.n_rounds:
             old = (self.scores, self.paths, self.n_iters)
             new = [np.concatenate(both, axis=2) for both in zip(old, new, strict=True)]
-        Cs = np.concatenate([self.Cs, Cs])
+        Cs = np.concatenate([self.Cs, self.to_come])
         order = np.argsort(Cs)
         self.Cs = Cs[order]
         self.scores, self.paths, self.n_iters = (part[:, :, order] for part in new)
         self.complete = np.array([one.complete for one in found])
-        self.n_rounds, self._last = self.n_rounds + 1, found
+        self.n_rounds, self._ways = self.n_rounds + 1, [one.ways for one in found]
+        self.to_come = _NONE if self.span is None else self._next(self.span)
 
-    def next(self, span: Span | None) -> NDArray:
-        """Return more values of C to try, by the best l1_ratio at each; none without a span."""
-        if span is None:
-            return np.zeros(0)
-        if not self.n_rounds:
-            return np.power(10.0, further(np.zeros(0), np.zeros(0), span))
+    def _next(self, span: Span) -> NDArray:
+        """Return more values of C to try, by the best l1_ratio at each."""
         finite = np.isfinite(self.scores).all(axis=0)
-        mean = np.where(finite, self.scores.mean(axis=0, where=finite), -np.inf).max(axis=0)
-        return np.power(10.0, further(np.log10(self.Cs), mean, span))
+        mean = np.where(finite, self.scores, -np.inf).mean(axis=0).max(axis=0)
+        return _powers(further(np.log10(self.Cs), mean, span))
+
+
+def _powers(places: NDArray) -> NDArray:
+    return np.asarray(np.power(10.0, places))
 
 
 def best_of(scores: NDArray) -> tuple[int, int, float]:
@@ -251,25 +272,21 @@ def warn_at_an_edge(Cs: NDArray, scores: NDArray, nothing: bool) -> None:
     if n < 2 or 0 < i < n - 1 or np.isinf(Cs[i]):
         return
     j = 1 if i == 0 else n - 2
+    if not np.isfinite(scores[j]):
+        return
     step = abs(np.log10(Cs[j] / Cs[i]))
     if not _gain(scores, i, j) > _LITTLE * min(step, 1.0):
         return
-    end = "smallest" if i == 0 else "largest"
-    what = f"The best C, {Cs[i]:.3g}, is the {end} of the {n} values in Cs_"
-    if i == 0 and nothing:
-        warn(
-            f"{what}, where coefficients are next to zero: no penalty is too strong. On the rows "
-            "left out the features predict y no better than the shares of the classes do. Smaller "
-            "values in Cs would change nothing.",
-            UserWarning,
-        )
-        return
-    remedy = "smaller values as Cs." if i == 0 else (
-        "larger values as Cs. If the features separate the classes, there is no best C: the larger, "
-        "the surer the predictions."
-    )
-    warn(
-        f"{what}, and the mean score still rises there, from {scores[j]:.4g} at C={Cs[j]:.3g} to "
-        f"{scores[i]:.4g}. Pass {remedy}",
-        UserWarning,
-    )
+    what = f"The best C, {Cs[i]:.3g}, is the {'largest' if i else 'smallest'} of the {n} in Cs_"
+    rises = f"and the mean score still rises there, from {scores[j]:.4g} at C={Cs[j]:.3g} to "
+    rises += f"{scores[i]:.4g}."
+    if i:
+        message = f"{what}, {rises} Pass larger values as Cs. If the features separate the classes "
+        message += "there is no best C: the larger it is, the surer are the predictions."
+    elif nothing:
+        message = f"{what}, where coefficients are next to zero: on the rows left out the features "
+        message += "predict y no better than the shares of the classes do. Smaller values in Cs "
+        message += "would change nothing."
+    else:
+        message = f"{what}, {rises} Pass smaller values as Cs."
+    warn(message, UserWarning)

@@ -7,21 +7,19 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn import get_config
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.parallel import Parallel, delayed
 
 from . import _path
 from ._array_api import computes_in_numpy, fits_in_numpy
 from ._callbacks import Task, begin, with_callbacks
 from ._checks import N_JOBS, Number, check_folds, check_number, check_numbers
-from ._choice import Tried, best_of, warn_at_an_edge, without_bad
+from ._choice import best_of, warn_at_an_edge, without_bad
 from ._classifier import SoftmaxClassifier
-from ._fold import Fold, Prepared, knowing, refuse_labels_only
+from ._fold import Fold, knowing, refuse_labels_only, tried_on
 from ._interrupts import unchanged_on_error
 from ._linear_model import LinearModel
 from ._problem.objective import Objective
@@ -29,7 +27,7 @@ from ._rows import unless_mapped
 from ._sklearn import StrOptions, fit_context
 from ._solver.minimize import minimize
 from ._solver.stop import Report, warn_if_not_converged
-from ._span import MOST_CS, Span, grid, span
+from ._span import MOST_CS, grid, span
 from ._targets.mass import Targets
 from ._targets.meaning import RawTargets, check_y, column_names
 from .metrics import make_log_loss_scorer
@@ -272,18 +270,18 @@ class SoftmaxClassifierCV(LinearModel):
         objective = model._objective(X, targets)
         self.l1_ratios_ = _shares(self.l1_ratios)
         searches = isinstance(self.Cs, str)
-        limits = span(objective, self.l1_ratios_) if searches else None
-        Cs = None if searches else grid(self.Cs, objective, self.l1_ratios_)
+        which = span if searches else partial(grid, self.Cs)
+        Cs = which(objective, self.l1_ratios_)
         for_split, for_score = self._routed(weights, params)
         folds = self._folds(X, y, raw, for_split)
         X = unless_mapped(X, model._costs.part_bytes)
         fold = self._fold_class(
             model, X, y, raw, weights, self.l1_ratios_, scorer, for_score, searches
         )
-        tried = self._try(fold, folds, Cs, limits, task)
+        tried = tried_on(fold, folds, Cs, task, self.n_jobs)
         self.Cs_, self.scores_, self.n_iter_ = tried.Cs, tried.scores, tried.n_iters
         self.coefs_paths_ = tried.paths
-        best = self._choose(objective, limits)
+        best = self._choose(objective, tried.bottom)
         if not self.refit:
             mean = self._packed(objective, best)
             self.__dict__.update(self._attributes(objective, targets, mean))
@@ -299,34 +297,6 @@ class SoftmaxClassifierCV(LinearModel):
             classes=raw.classes,
             features=getattr(self, "feature_names_in_", None),
         )
-
-    def _try(
-        self, fold: Fold, folds: list, Cs: NDArray | None, limits: Span | None, task: Task
-    ) -> Tried:
-        """Fit and score values of C on all folds: those given, or one round after the other."""
-        n_jobs = None if self.n_jobs is None else int(self.n_jobs)
-        keeps = limits is not None and effective_n_jobs(n_jobs) == 1 and fold.is_small
-        kept: dict[int, Prepared] | None = {} if keeps else None
-        tried = Tried()
-        Cs = tried.next(limits) if Cs is None else Cs
-        with Parallel(n_jobs=n_jobs) as parallel:
-            while len(Cs):
-                first, n_fits = tried.n_rounds * len(folds), len(Cs) * len(self.l1_ratios_)
-                found = parallel(
-                    delayed(fold)(
-                        i,
-                        train,
-                        test,
-                        Cs,
-                        tried.ways(i),
-                        task.subtask("fold", first + i, n_fits),
-                        kept,
-                    )
-                    for i, (train, test) in enumerate(folds)
-                )
-                tried.add(Cs, found)
-                Cs = tried.next(limits)
-        return tried
 
     @property
     def _fold_class(self) -> type[Fold]:
@@ -440,7 +410,7 @@ class SoftmaxClassifierCV(LinearModel):
             scorer.set_score_request(sample_weight=True)
         return scorer
 
-    def _choose(self, objective: Objective, limits: Span | None) -> NDArray:
+    def _choose(self, objective: Objective, bottom: float) -> NDArray:
         """Set the best values, and the strongest penalty that is about as good.
 
         Return the coefficients that each fold has there.
@@ -450,8 +420,7 @@ class SoftmaxClassifierCV(LinearModel):
         j, i, error = best_of(scores)
         self.C_1se_ = float(self.Cs_[(mean[j] >= mean[j, i] - error).argmax()])
         penalised = np.flatnonzero(objective.penalty.factors)
-        nothing = limits is not None and self.Cs_[0] <= 1.01 * limits.first
-        nothing = nothing or not self.coefs_paths_[:, j, 0][..., penalised].any()
+        nothing = not self.coefs_paths_[:, j, 0][..., penalised].any() or self.Cs_[0] <= bottom
         warn_at_an_edge(self.Cs_, mean[j], nothing)
         if not self.refit:
             js, indices = np.unravel_index(scores.reshape(n_folds, -1).argmax(axis=1), mean.shape)

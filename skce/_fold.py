@@ -10,13 +10,15 @@ from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.metrics import log_loss as sklearn_log_loss
+from sklearn.utils.parallel import Parallel, delayed
 
 from ._callbacks import Task
 from ._checks import check_number
-from ._choice import Found
+from ._choice import Found, Tried
 from ._classifier import SoftmaxClassifier
 from ._data import Data, as_data, read_as
 from ._losses import LOSSES
@@ -27,12 +29,14 @@ from ._problem.penalty import Penalty
 from ._rows import Rows, opened
 from ._sklearn import safe_indexing
 from ._solver.stop import Report
+from ._span import Span
 from ._targets.mass import Targets, fold_weights
 from ._targets.meaning import RawTargets
 from .metrics import LogLossScorer, make_log_loss_scorer
 
-#: `tol` of the fits that are only scored. The Newton step that ends a fit leaves a gap far below.
-_SCORED_TOL = 1e-2
+#: `tol` of the fits that are only scored, and of those of a search. The Newton step that ends a fit
+#: leaves a gap far below.
+_SCORED_TOL, _SEARCHED_TOL = 1e-3, 1e-2
 #: How far the logit of a class without mass is put below the others. A probability of exp(-50) is
 #: below the epsilon that log-loss clips to, exp(-36).
 _NEVER = 50.0
@@ -164,7 +168,8 @@ class Fold:
             raise ValueError(
                 f"sample_weight is zero in all training rows of fold {number}. {way_out}"
             )
-        model._costs = replace(model._costs, missing=model._costs.missing_scored)
+        costs = model._costs
+        model._costs = replace(costs, missing=max(costs.missing, costs.missing_scored))
         objective = model._objective(X, targets)
         never, always = certain(objective)
         complete = not (never.any() or always.any())
@@ -190,7 +195,7 @@ class Fold:
     ) -> Found:
         """Fit candidates on the training rows, and score them on the others."""
         model, objective, targets, score, never, always, _ = prepared
-        tol = max(float(model.tol), _SCORED_TOL)
+        tol = max(float(model.tol), _SEARCHED_TOL if self.returns else _SCORED_TOL)
         if ways is None:
             start, most = model._start(objective, targets), objective.costs.path_fits
             ways = [Way(start, most, all_fits=self.returns) for _ in self.l1_ratios]
@@ -261,6 +266,48 @@ class Fold:
         return score
 
 
+def tried_on(fold: Fold, folds: list, Cs: NDArray | Span, task: Task, n_jobs: int | None) -> Tried:
+    """Fit and score values of C on all folds: those given, or one round of a search after another.
+
+    Parameters
+    ----------
+    fold : Fold
+    folds : list of pairs
+        Training and test rows of each fold.
+    Cs : ndarray of shape (n_Cs,), or Span
+        Values of C, or where to search for them.
+    task : Task
+        The fit, of which folds are subtasks.
+    n_jobs : int, or None
+        Processes, one fold each.
+
+    Returns
+    -------
+    Tried
+    """
+    n_jobs = None if n_jobs is None else int(n_jobs)
+    tried = Tried(Cs)
+    keeps = tried.span is not None and fold.is_small and effective_n_jobs(n_jobs) == 1
+    kept: dict[int, Prepared] | None = {} if keeps else None
+    with Parallel(n_jobs=n_jobs) as parallel:
+        while len(tried.to_come):
+            first, n_fits = tried.n_rounds * len(folds), len(tried.to_come) * len(fold.l1_ratios)
+            found = parallel(
+                delayed(fold)(
+                    i,
+                    train,
+                    test,
+                    tried.to_come,
+                    tried.ways(i),
+                    task.subtask("fold", first + i, n_fits),
+                    kept,
+                )
+                for i, (train, test) in enumerate(folds)
+            )
+            tried.add(found)
+    return tried
+
+
 def refuse_labels_only(scorer: Any, raw: Any) -> None:
     """Refuse the log-loss of scikit-learn for targets that it does not take, or takes for others.
 
@@ -272,21 +319,14 @@ def refuse_labels_only(scorer: Any, raw: Any) -> None:
     """
     if getattr(scorer, "_score_func", None) is not sklearn_log_loss:
         return
-    values = getattr(raw, "values", None)
-    if raw.form == "multilabel":
-        what = "several labels per row"
-    elif raw.form != "softmax" or getattr(raw, "kind", "codes") == "codes":
-        if getattr(raw, "kind", "codes") != "outputs":
-            return
-        what = "probabilities of a class"
-    elif ((values == 0) | (values == 1)).all():  # one-hot
+    hard = getattr(raw, "kind", "codes") == "codes" or np.isin(raw.values, (0, 1)).all()
+    if hard and raw.form != "multilabel":
         return
-    else:
-        what = "probabilities of classes"
+    what = "several labels per row" if hard else "probabilities"
     raise ValueError(
-        f"scoring='neg_log_loss' is the log-loss of scikit-learn, which is for labels, but y holds "
-        f"{what}. scoring=None is the log-loss of any y; as a scorer for other tools it is "
-        "skce.metrics.neg_log_loss_scorer."
+        "scoring='neg_log_loss' is the log-loss of scikit-learn, which is for one label per row, "
+        f"but y holds {what}. scoring=None is the log-loss of any y. As a scorer for other tools "
+        "it is skce.metrics.neg_log_loss_scorer."
     )
 
 

@@ -204,9 +204,9 @@ def fits(
 
 
 class _Known(NamedTuple):
-    """A fit on a path: log C, theta, and F without its penalty."""
+    """A fit on a path: the logarithm of its C, theta, and F without its penalty."""
 
-    log_C: float
+    place: float
     theta: NDArray
     loss: float
 
@@ -244,7 +244,8 @@ class Way:
         """Return where to begin with an objective: by the degree that was best for the last."""
         log_C = np.log(objective.penalty.C)
         far = min(log_C, np.finfo(float).max)  # without a penalty the largest C is nearest
-        self.near = sorted(self.fits[::-1], key=lambda fit: abs(fit.log_C - far))[: self.most]
+        latest_first = self.fits[::-1]
+        self.near = sorted(latest_first, key=lambda fit: abs(fit.place - far))[: self.most]
         self.guesses = [self.near[0].theta if self.near else self.first]
         if objective.nonsmooth is None and np.isfinite(log_C):
             self.guesses += [
@@ -275,9 +276,9 @@ class Way:
 
 def _polynomial(fits: list[_Known], x: float) -> NDArray:
     """Value at x of the polynomial through some points, by Lagrange's formula."""
-    places = np.array([fit.log_C for fit in fits])
+    places = np.array([fit.place for fit in fits])
     guess = np.zeros_like(fits[0].theta)
     for i, fit in enumerate(fits):
         others = np.delete(places, i)
-        guess += np.prod((x - others) / (fit.log_C - others)) * fit.theta
+        guess += np.prod((x - others) / (fit.place - others)) * fit.theta
     return guess

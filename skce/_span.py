@@ -8,9 +8,9 @@ column j has, with an L1 share rho and the factor f_j of the penalty,
     C H_jj = (1 - rho) f_j          where the L2 penalty has as much curvature as the losses
     C sqrt(H_jj) = rho f_j          where a column without any meaning leaves zero
 
-H_jj is the sum of the weights times the variance of the column times p (1 - p), so that all of these
-are in the units of the column: one in large units has its say at a small C, one in small units at a
-large C. What matters lies between the first and the last of them.
+H_jj is the sum of the weights times the variance of the column times p (1 - p), so that all of
+these are in the units of the column: one in large units has its say at a small C, one in small
+units at a large C. What matters lies between the first and the last of them.
 
 If y had nothing to do with X, |G|^2 would be tr H on average. The ratio r of the two says how far
 above the noise the slope is, and so how much C may be above the second of these values: for a ridge
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._checks import check_numbers
+from ._problem import kernels
 from ._problem.objective import Objective
 from ._solver.minimize import minimize
 
@@ -156,7 +157,7 @@ def _at_zero(objective: Objective) -> tuple[float, float, float, float]:
     penalised, S = factors > 0, objective.data.total_weight
     _, gradient = free.value_gradient(theta)
     G, _ = free.layout.unpack(gradient)
-    H = free.intercept_hessian(theta)
+    H = _intercept_hessian(free, theta)
     mean, square = free.moments()
     spread = square - mean**2 if free.layout.fit_intercept else square
     varies = penalised & (spread > _CONSTANT * square)
@@ -193,9 +194,16 @@ def _zero_fit(objective: Objective) -> NDArray:
     return objective.layout.pack(W, b)
 
 
-def _curvature_along(
-    objective: Objective, theta: NDArray, direction: NDArray, H: NDArray
-) -> float:
+def _intercept_hessian(objective: Objective, theta: NDArray) -> NDArray:
+    """Hessian for intercepts, whether there are any or not."""
+    sent = objective.data.coefficients(*objective.layout.unpack(theta))
+    width = 2 * objective.layout.n_outputs
+    H: NDArray
+    (H,) = objective.data.sum(kernels.intercept_hessian, objective.loss, *sent, width=width)
+    return H / objective.data.total_weight
+
+
+def _curvature_along(objective: Objective, theta: NDArray, direction: NDArray, H: NDArray) -> float:
     """Curvature along a direction of W, less what the intercepts make up for.
 
     H is the Hessian for the intercepts.

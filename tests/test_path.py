@@ -30,6 +30,10 @@ from skce._path import Way, fits
 from skce.metrics import log_loss, make_log_loss_scorer, neg_log_loss_scorer
 from skce.model_selection import StratifiedProbabilityKFold
 
+# Most grids here have few values, of which the best is an end. What is said of that has tests of
+# its own in test_choice.py.
+pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
+
 
 @pytest.fixture
 def iris():

@@ -195,27 +195,20 @@ class Objective:
 
         return product
 
-    def intercept_hessian(self, theta: NDArray) -> NDArray:
-        """Hessian at theta for the intercepts alone, whether there are any or not."""
-        sent = self.data.coefficients(*self.layout.unpack(theta))
-        width = 2 * self.layout.n_outputs
-        H: NDArray
-        (H,) = self.data.sum(kernels.intercept_hessian, self.loss, *sent, width=width)
-        return H / self.data.total_weight
-
     def intercept_inverse(self, theta: NDArray, n_rows: int | None = None) -> NDArray:
         """Inverse of the Hessian at theta for the intercepts alone.
 
         That of some rows, as part of the sum over all, is no smaller.
         """
+        sent = self.data.coefficients(*self.layout.unpack(theta))
         if n_rows is None:
-            H = self.intercept_hessian(theta)
+            width = 2 * self.layout.n_outputs
+            (H,) = self.data.sum(kernels.intercept_hessian, self.loss, *sent, width=width)
         else:
-            sent = self.data.coefficients(*self.layout.unpack(theta))
             H = np.zeros((self.layout.n_outputs,) * 2)
             for block, _ in self.data.chunks(self.costs.matrix_rows, n_rows):
                 H += kernels.intercept_hessian(block, self.loss, *sent)[0]
-            H /= self.data.total_weight
+        H /= self.data.total_weight
         if self.loss.shift_invariant:
             H += H.trace() / len(H)  # along a shift there is neither curvature nor slope
         values, U = np.linalg.eigh(H)

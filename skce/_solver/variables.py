@@ -208,7 +208,9 @@ class ClassWhitened:
 
     def of(self, objective: Objective) -> ClassWhitened:
         """Return the same variables of the same rows with another penalty, which bounds gaps."""
-        return ClassWhitened(self.inner.of(objective), self.T, self.shift_curvature, self.curvatures)
+        return ClassWhitened(
+            self.inner.of(objective), self.T, self.shift_curvature, self.curvatures
+        )
 
     def to_user(self, v: NDArray) -> NDArray:
         """T v: a direction in the objective's variables, from the solver's."""
