@@ -32,10 +32,8 @@ _WIDE = 1.05
 _NEAR = 0.1
 #: Of the distance to a neighbour, how near to it no parabola may lead.
 _INSIDE = 0.2
-#: What rounding adds to a C on its way through a logarithm.
-_ROUNDING = 1e-9
 _NONE = np.zeros(0)
-#: A peak is sharp if a parabola falls by this share within a fifth of a decade.
+#: A peak is sharp if a parabola falls by this share within a quarter of a step.
 _SHARP = 1e-2
 
 
@@ -96,7 +94,7 @@ def _above(places: NDArray, gain: float, flat: bool, every: float, last: float) 
 def _below(places: NDArray, flat: bool, first: float, begin: float) -> list[float]:
     """Where to try below the smallest, which is the best."""
     bottom = places[0]
-    if bottom <= first or (flat and bottom < begin):
+    if bottom - first < _NEAR or (flat and bottom < begin):
         return []
     return [max(bottom - (1 if bottom >= begin else _DOWN), first)]
 
@@ -124,7 +122,8 @@ def _between(places: NDArray, scores: NDArray) -> list[float]:
         return [float(peak)]
     # A parabola through places far apart may be wrong by more than a sharp peak allows.
     side = int(values[2] > values[0])
-    if -bend * 0.2**2 > _SHARP and steps[side] > 0.8:
+    step = float(steps[side])
+    if -bend * (step / 4) ** 2 > _SHARP and step > 2 * _NEAR:
         return [float(places[side] + places[side + 1]) / 2]
     return []
 
@@ -172,7 +171,7 @@ class Tried:
 
     def __init__(self, Cs: NDArray | Span) -> None:
         self.span = Cs if isinstance(Cs, Span) else None
-        self.bottom = 0.0 if self.span is None else self.span.first * (1 + _ROUNDING)
+        self.bottom = 0.0 if self.span is None else self.span.first * 10**_NEAR
         #: The values of C to try next; none if all are done.
         self.to_come = _powers(further(_NONE, _NONE, Cs)) if isinstance(Cs, Span) else Cs
         self.Cs: NDArray = _NONE

@@ -56,8 +56,9 @@ class SoftmaxClassifierCV(LinearModel):
 
     Parameters
     ----------
-    Cs : int or array-like of shape (n_Cs,), default=10
-        Values of C, or how many to take from the data, as in :func:`softmax_path`.
+    Cs : {"auto"}, int or array-like of shape (n_Cs,), default="auto"
+        Values of C, or how many to take from the data, as in :func:`softmax_path`. "auto" searches
+        for the best: see the notes.
     l1_ratios : array-like of shape (n_l1_ratios,), default=(0.0,)
         Shares of the L1 penalty to try.
     cv : int, splitter or iterable, default=None
@@ -65,8 +66,8 @@ class SoftmaxClassifierCV(LinearModel):
         :class:`~skce.model_selection.StratifiedProbabilityKFold`. An iterable gives pairs
         (train, test) of row numbers, or of masks of all rows.
     scoring : str or callable, default=None
-        Score to choose by, greater being better; None for the negative log-loss, taken from the
-        logits, which needs no clipping (for one-vs-rest, and where the training rows of a fold lack
+        Score to choose by, greater being better; None for the negative log-loss of any y, taken from
+        the logits, which needs no clipping (for one-vs-rest, and where the training rows of a fold lack
         a class, from the probabilities). A metric that takes `labels` gets all classes, as in
         :class:`~sklearn.linear_model.LogisticRegressionCV`, since test rows may lack some.
     refit : bool, default=True
@@ -89,7 +90,8 @@ class SoftmaxClassifierCV(LinearModel):
     solver : {"auto", "newton-cg", "lbfgs"} or callable, default="auto"
         As in :class:`SoftmaxClassifier`.
     tol : float, default=1e-9
-        Accuracy of the last fit; those that are only scored have 1e-3, or `tol` if that is more.
+        Accuracy of the last fit; those that are only scored have 1e-3, and in a search 1e-2, or `tol`
+        if that is more.
     max_iter : int, default=1000
         Iterations of the solver at most, for each value of C.
     verbose : int, default=0
@@ -105,7 +107,7 @@ class SoftmaxClassifierCV(LinearModel):
         The smallest C, at the best l1_ratio, whose mean score is within one standard error of the
         best: the simplest model that is about as good.
     Cs_ : ndarray of shape (n_Cs,)
-        Values of C, ascending.
+        Values of C that were tried, ascending.
     l1_ratios_ : ndarray of shape (n_l1_ratios,)
         Values of l1_ratio.
     scores_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
@@ -136,6 +138,18 @@ class SoftmaxClassifierCV(LinearModel):
 
     Notes
     -----
+    The search goes from strong to weak penalties, by the mean score over folds, and for several
+    `l1_ratios` by the best of them. It begins where the slope of the losses, with all coefficients
+    at zero, and its ratio to what noise would make of it, say that the best may be; goes on in steps
+    of a factor of ten or more until every column has had its say, whatever its units, and the score
+    falls; and then tries values between, where parabolas through the best three have their peak.
+    As a rule it takes four to eight values.
+
+    If the best C is the first or the last that was tried, or given, and the score still rises there,
+    by more than half a percent for a factor of ten, a warning says so. With the search that is where
+    the features separate the classes, so that no C is too large, or where they say nothing of y, so
+    that none is too small. It is silent if the scores there are flat.
+
     A class that has no mass in the training rows of a fold gets probability zero there: its
     coefficients are zero, and its intercept is 50 below those of the other classes. Its rows then
     cost the same for every C, and the others choose. Without an intercept, or with label smoothing,
@@ -146,7 +160,10 @@ class SoftmaxClassifierCV(LinearModel):
     >>> from sklearn.datasets import load_iris
     >>> from skce import SoftmaxClassifierCV
     >>> X, y = load_iris(return_X_y=True)
-    >>> clf = SoftmaxClassifierCV(Cs=[0.1, 1, 10, 100]).fit(X, y)
+    >>> clf = SoftmaxClassifierCV().fit(X, y)
+    >>> bool(clf.Cs_[0] < clf.C_ < clf.Cs_[-1])
+    True
+    >>> clf = SoftmaxClassifierCV(Cs=[1, 10, 100, 1000]).fit(X, y)
     >>> clf.C_
     100.0
     >>> clf.scores_.shape
@@ -234,14 +251,17 @@ class SoftmaxClassifierCV(LinearModel):
         ------
         ValueError
             If a parameter, X, y or `sample_weight` is not as described, all training rows of a fold
-            weigh zero, or no candidate has a score that is finite in every fold.
+            weigh zero, no candidate has a score that is finite in every fold, or `scoring` is the
+            log-loss of scikit-learn and y holds probabilities or several labels per row, for which
+            ``scoring=None`` is.
 
         Warns
         -----
         ConvergenceWarning
             If `tol` was not reached.
         UserWarning
-            If some candidates have scores that are not finite; they are not chosen.
+            If some candidates have scores that are not finite; they are not chosen. If the best C is
+            the first or the last in `Cs_`, and the score still rises there.
         """
         context = begin(self, self._n_tasks, sequential=False)
         X, raw, weights = self._read_raw(X, y, sample_weight)

@@ -70,9 +70,9 @@ def softmax_path(
     Cs : int or array-like of shape (n_Cs,), default=10
         Values of C, or how many to take: then they are spaced evenly on a logarithmic scale over
         what matters. With L1 the first is the largest C that leaves all coefficients zero; with
-        ``l1_ratio=0`` it leaves 99 % of the way along the steepest direction. The last is far
-        beyond where the column in the smallest units has its say, unless `penalty_weights` are
-        zero there.
+        ``l1_ratio=0`` coefficients are next to zero there, a hundredth of the way along the
+        steepest direction. The last is far beyond where the column in the smallest units has its
+        say.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights of the rows.
     **params : dict

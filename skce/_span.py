@@ -10,7 +10,9 @@ column j has, with an L1 share rho and the factor f_j of the penalty,
 
 H_jj is the sum of the weights times the variance of the column times p (1 - p), so that all of
 these are in the units of the column: one in large units has its say at a small C, one in small
-units at a large C. What matters lies between the first and the last of them.
+units at a large C. What matters lies between the first and the last of them. Where columns are
+few, directions of next to no variance count too, as the difference of two columns that are about
+the same: then the least eigenvalue of H takes the place of the least H_jj.
 
 If y had nothing to do with X, |G|^2 would be tr H on average. The ratio r of the two says how far
 above the noise the slope is, and so how much C may be above the second of these values: for a ridge
@@ -29,6 +31,7 @@ from ._checks import check_numbers
 from ._problem import kernels
 from ._problem.objective import Objective
 from ._solver.minimize import minimize
+from ._solver.variables import moments
 
 #: Values of C at most, so that a value of C in place of their number is found out.
 MOST_CS = 100_000
@@ -47,6 +50,8 @@ _BEYOND = 1e4
 _BEYOND_L1 = 1e2
 #: A column is constant if its variance is a smaller share of its mean square, which is rounding.
 _CONSTANT = 1e-13
+#: A variance that is a smaller share of the largest, times the number of columns, is rounding.
+_COLLINEAR = 1e-14
 #: Values of C are kept within these.
 _LEAST_C, _MOST_C = 1e-100, 1e100
 
@@ -148,7 +153,8 @@ def _at_zero(objective: Objective) -> tuple[float, float, float, float]:
     steepest : float
         Curvature along the direction in which the losses fall most steeply.
     flattest : float
-        The least curvature along a coefficient, over its factor, of a column that is not constant.
+        The least curvature along a coefficient or, where columns are few, along any direction, over
+        the factors, of what is not constant.
     loudness : float
         Ratio of the square of the slope to what noise would make of it; 1 if it is less.
     """
@@ -175,7 +181,26 @@ def _at_zero(objective: Objective) -> tuple[float, float, float, float]:
         slope = float(np.sqrt(steepest))
     noise = len(H) * float(curvature.sum())
     loudness = float(np.clip(S**2 * length / noise, 1.0, _LOUDEST))
-    return slope, steepest, float(curvature.min()), loudness
+    flattest = float(curvature.min()) * _least_share(free, varies, factors)
+    return slope, steepest, flattest, loudness
+
+
+def _least_share(objective: Objective, varies: NDArray, factors: NDArray) -> float:
+    """Return the least variance along a direction as a share of that along a column.
+
+    In the units of the penalty. It is not looked for, and 1, if columns are many, or more than
+    rows.
+    """
+    data = objective.data
+    few = data.n_columns <= min(data.n_rows, objective.costs.whiten_up_to)
+    if not few or data.distance or not objective.layout.fit_intercept:
+        return 1.0
+    _, covariance = moments(objective)
+    scale = np.sqrt(factors[varies])
+    covariance = covariance[np.ix_(varies, varies)] / np.multiply.outer(scale, scale)
+    values = np.linalg.eigvalsh(covariance)
+    told = values[values > _COLLINEAR * len(values) * values[-1]]
+    return float(min(1.0, told[0] / covariance.diagonal().min())) if len(told) else 1.0
 
 
 def _zero_fit(objective: Objective) -> NDArray:

@@ -379,8 +379,8 @@ class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
     >>> from skce.dask import SoftmaxClassifierCV
     >>> X, y = load_iris(return_X_y=True)
     >>> X, y = da.from_array(X, chunks=(50, 4)), da.from_array(y, chunks=50)
-    >>> SoftmaxClassifierCV(Cs=[0.1, 1, 10], cv=3).fit(X, y).C_
-    10.0
+    >>> SoftmaxClassifierCV(Cs=[1, 10, 100, 1000], cv=3).fit(X, y).C_
+    100.0
     """
 
     _in_memory = _InMemoryCV

@@ -300,7 +300,7 @@ def _has_few_rows(objective: Objective) -> bool:
     return n < p and n <= costs.whiten_up_to and n * p <= costs.row_numbers
 
 
-def _moments(objective: Objective) -> tuple[NDArray, NDArray]:
+def moments(objective: Objective) -> tuple[NDArray, NDArray]:
     """Mean and covariance of the columns, by a sample of the rows."""
     if "moments" not in objective.shared:
         rows = objective.costs.moment_rows
@@ -314,7 +314,7 @@ def _moments(objective: Objective) -> tuple[NDArray, NDArray]:
 
 def _typical_hessian(objective: Objective) -> tuple[NDArray, NDArray, NDArray]:
     """Mean and covariance of the columns, and h * Sigma + ridge * F."""
-    mean, covariance = _moments(objective)
+    mean, covariance = moments(objective)
     M = objective.loss.curvature_bound(objective.layout.n_outputs) * covariance
     M[np.diag_indices(len(M))] += objective.penalty.curvature
     return mean, covariance, M
@@ -895,7 +895,7 @@ def whiten_along_penalty(objective: Objective) -> Whitened:
     """
     penalty = objective.penalty.curvature
     if not objective.data.distance and not np.ptp(penalty):
-        mean, covariance = _moments(objective)
+        mean, covariance = moments(objective)
         h = objective.loss.curvature_bound(objective.layout.n_outputs)
         diagonal = h * covariance.diagonal() + penalty
         if diagonal.max() <= objective.costs.common * diagonal.min():
