@@ -66,9 +66,9 @@ class SoftmaxClassifierCV(LinearModel):
         :class:`~skce.model_selection.StratifiedProbabilityKFold`. An iterable gives pairs
         (train, test) of row numbers, or of masks of all rows.
     scoring : str or callable, default=None
-        Score to choose by, greater being better; None for the negative log-loss of any y, taken from
-        the logits, which needs no clipping (for one-vs-rest, and where the training rows of a fold lack
-        a class, from the probabilities). A metric that takes `labels` gets all classes, as in
+        Score to choose by, greater being better; None for the negative log-loss of any y, taken
+        from the logits, which needs no clipping (for one-vs-rest, and where the training rows of a
+        fold lack a class, from the probabilities). A metric that takes `labels` gets all classes, as in
         :class:`~sklearn.linear_model.LogisticRegressionCV`, since test rows may lack some.
     refit : bool, default=True
         Whether to fit the best to all rows. If False, `coef_`, `intercept_`, `C_` and `l1_ratio_`
@@ -90,8 +90,8 @@ class SoftmaxClassifierCV(LinearModel):
     solver : {"auto", "newton-cg", "lbfgs"} or callable, default="auto"
         As in :class:`SoftmaxClassifier`.
     tol : float, default=1e-9
-        Accuracy of the last fit; those that are only scored have 1e-3, and in a search 1e-2, or `tol`
-        if that is more.
+        Accuracy of the last fit; those that are only scored have 1e-3, and in a search 1e-2, or
+        `tol` if that is more.
     max_iter : int, default=1000
         Iterations of the solver at most, for each value of C.
     verbose : int, default=0
@@ -139,16 +139,16 @@ class SoftmaxClassifierCV(LinearModel):
     Notes
     -----
     The search goes from strong to weak penalties, by the mean score over folds, and for several
-    `l1_ratios` by the best of them. It begins where the slope of the losses, with all coefficients
-    at zero, and its ratio to what noise would make of it, say that the best may be; goes on in steps
-    of a factor of ten or more until every column has had its say, whatever its units, and the score
+    `l1_ratios` by the best of them. It begins where the slope of the losses at zero coefficients,
+    and its ratio to what noise would make of it, say that the best may be; goes on in steps of a
+    factor of ten or more until every column has had its say, whatever its units, and the score
     falls; and then tries values between, where parabolas through the best three have their peak.
     As a rule it takes four to eight values.
 
-    If the best C is the first or the last that was tried, or given, and the score still rises there,
-    by more than half a percent for a factor of ten, a warning says so. With the search that is where
-    the features separate the classes, so that no C is too large, or where they say nothing of y, so
-    that none is too small. It is silent if the scores there are flat.
+    If the best C is the first or the last that was tried, or given, and the score still rises
+    there, by more than half a percent for a factor of ten, a warning says so. After a search that
+    is where the features separate the classes, so that no C is too large, or where they say nothing
+    of y, so that none is too small. There is none where scores are flat.
 
     A class that has no mass in the training rows of a fold gets probability zero there: its
     coefficients are zero, and its intercept is 50 below those of the other classes. Its rows then
@@ -260,8 +260,8 @@ class SoftmaxClassifierCV(LinearModel):
         ConvergenceWarning
             If `tol` was not reached.
         UserWarning
-            If some candidates have scores that are not finite; they are not chosen. If the best C is
-            the first or the last in `Cs_`, and the score still rises there.
+            If some candidates have scores that are not finite; they are not chosen. If the best C
+            is the first or the last in `Cs_`, and the score still rises there.
         """
         context = begin(self, self._n_tasks, sequential=False)
         X, raw, weights = self._read_raw(X, y, sample_weight)
