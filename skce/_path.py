@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,23 +12,13 @@ from scipy.optimize import OptimizeResult
 from sklearn import config_context
 
 from ._array_api import on_host, place_of
-from ._checks import check_numbers
 from ._classifier import SoftmaxClassifier
 from ._interrupts import restored_on_error
 from ._problem.objective import Objective
 from ._solver.minimize import Known, minimize
 from ._solver.stop import Report, warn_if_not_converged
+from ._span import grid
 from ._targets.mass import Targets
-
-#: The weakest penalty of a path that is made from a number, as a multiple of the strongest.
-_RANGE = 1e4
-#: Values of C at most, so that a value of C in place of their number is found out.
-MOST_CS = 100_000
-#: With less L1 than this no C makes all coefficients zero; that of this share is taken instead.
-_LEAST_L1 = 1e-3
-#: Accuracy of the fit that says where the first coefficient leaves zero, and a step below that.
-_ZERO_TOL = 1e-12
-_JUST_BELOW = 1 - 1e-9
 
 
 class SoftmaxPath(NamedTuple):
@@ -81,9 +70,11 @@ def softmax_path(
     y : array-like of shape (n_samples,) or (n_samples, n_classes)
         Labels or target probabilities.
     Cs : int or array-like of shape (n_Cs,), default=10
-        Values of C, or how many to take: then they are spaced evenly on a logarithmic scale from
-        the largest C that leaves all coefficients zero to 10 000 times that. Where there is no
-        such C, with ``l1_ratio=0``, that of ``l1_ratio=0.001`` is taken.
+        Values of C, or how many to take: then they are spaced evenly on a logarithmic scale over
+        what matters. With L1 the first is the largest C that leaves all coefficients zero; with
+        ``l1_ratio=0`` coefficients are next to zero there, a hundredth of the way along the
+        steepest direction. The last is far beyond where the column in the smallest units has its
+        say.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights of the rows.
     offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
@@ -135,10 +126,10 @@ def _path(model: SoftmaxClassifier, read: tuple[Any, Targets], Cs: int | ArrayLi
     """Fit a model for each of many values of C to rows that were read."""
     X, targets = read
     objective = model._objective(X, targets)
-    values = grid(Cs, objective, model.l1_ratio)
-    start = model._start(objective, targets)
+    values = grid(Cs, objective, np.array([model.l1_ratio], dtype=np.float64))
+    way = Way(model._start(objective, targets), objective.costs.path_fits)
     l1_ratio, tol = float(model.l1_ratio), float(model.tol)
-    reports = list(fits(model, objective, start, values, l1_ratio, tol))
+    reports = list(fits(model, objective, way, values, l1_ratio, tol))
     for C, report in zip(values, reports, strict=True):
         warn_if_not_converged(
             report,
@@ -160,13 +151,15 @@ def _path(model: SoftmaxClassifier, read: tuple[Any, Targets], Cs: int | ArrayLi
 def fits(
     model: SoftmaxClassifier,
     objective: Objective,
-    theta: NDArray,
+    way: Way,
     Cs: NDArray,
     l1_ratio: float,
     tol: float,
     label: str = "",
+    *,
+    whole: bool = True,
 ) -> Iterator[Report]:
-    """Fit ascending values of C, the first from theta, each from those before.
+    """Fit ascending values of C, each from those before.
 
     Parameters
     ----------
@@ -174,8 +167,8 @@ def fits(
         With the parameters of the solver.
     objective : Objective
         With any penalty.
-    theta : ndarray
-        Start, in the user's variables.
+    way : Way
+        Where to begin; it learns from every fit.
     Cs : ndarray of shape (n_Cs,)
         Values of C.
     l1_ratio : float
@@ -184,13 +177,15 @@ def fits(
         Accuracy of every fit.
     label : str, default=""
         What lines on iterations begin with.
+    whole : bool, default=True
+        Whether coefficients that grow without bound matter.
 
     Yields
     ------
     Report
         Of each fit.
     """
-    variables, way = None, _Way(theta, objective.costs.path_fits)
+    variables = None
     for C in Cs:
         own = objective.penalised(float(C), l1_ratio)
         report = minimize(
@@ -203,14 +198,23 @@ def fits(
             label=f"{label}C={C:g}  ",
             variables=variables,
             known=way.known(own),
+            whole=whole,
         )
         variables = report.variables
         way.learn(own, report.result)
         yield report
 
 
-class _Way:
-    """Where a path leads: the polynomial in log C through the last fits.
+class _Known(NamedTuple):
+    """A fit on a path: the logarithm of its C, theta, and F without its penalty."""
+
+    place: float
+    theta: NDArray
+    loss: float
+
+
+class Way:
+    """Where a path leads: the polynomial in log C through the nearest fits.
 
     With an L2 penalty coefficients change smoothly with log C. Where that grows by 0.27 from one
     fit to the next, as in 45 values from 1e-6 to 1e6, the last coefficients were 3e-2 above the
@@ -218,108 +222,65 @@ class _Way:
 
     Source: predictors of continuation methods (Allgower and Georg, *Introduction to numerical
     continuation methods*, 2003, chapter 6).
+
+    Parameters
+    ----------
+    theta : ndarray
+        Where the first fit begins, in the user's variables.
+    most : int
+        Fits that tell where it leads, at most.
+    all_fits : bool, default=False
+        Whether to keep all fits, since values of C will not ascend; else the last ones.
     """
 
-    def __init__(self, theta: NDArray, most: int):
-        self.theta, self.most = theta, most
-        #: The last fits: log C and coefficients.
-        self.fits: list[tuple[float, NDArray]] = []
+    def __init__(self, theta: NDArray, most: int, *, all_fits: bool = False):
+        self.first, self.most, self.all_fits = theta, most, all_fits
+        self.fits: list[_Known] = []
+        #: Those that are nearest to the next fit, the nearest one first.
+        self.near: list[_Known] = []
         #: Guesses for the next fit by polynomials of degree 0, 1 and so on, and the best degree.
         self.guesses: list[NDArray] = []
         self.degree = 1
-        #: F of the last fit without its penalty.
-        self.loss = np.inf
 
     def start(self, objective: Objective) -> NDArray:
         """Return where to begin with an objective: by the degree that was best for the last."""
-        self.guesses = [self.theta]
-        smooth = objective.nonsmooth is None and np.isfinite(objective.penalty.C)
-        if smooth and len(self.fits) > 1:
-            log_C = np.log(objective.penalty.C)
+        log_C = np.log(objective.penalty.C)
+        far = min(log_C, np.finfo(float).max)  # without a penalty the largest C is nearest
+        latest_first = self.fits[::-1]
+        self.near = sorted(latest_first, key=lambda fit: abs(fit.place - far))[: self.most]
+        self.guesses = [self.near[0].theta if self.near else self.first]
+        if objective.nonsmooth is None and np.isfinite(log_C):
             self.guesses += [
-                _extrapolated(self.fits[-n:], log_C) for n in range(2, len(self.fits) + 1)
+                _polynomial(self.near[:n], log_C) for n in range(2, len(self.near) + 1)
             ]
         return self.guesses[min(self.degree, len(self.guesses) - 1)]
 
     def known(self, objective: Objective) -> Known | None:
-        """Return the last fit, and what it is worth to an objective, if the start is another."""
+        """Return the nearest fit, and what it is worth to an objective, if the start is another."""
         if len(self.guesses) < 2:
             return None
-        W, _ = objective.layout.unpack(self.theta)
-        return Known(self.theta, self.loss + objective.penalty.value(W))
+        _, theta, loss = self.near[0]
+        W, _ = objective.layout.unpack(theta)
+        return Known(theta, loss + objective.penalty.value(W))
 
     def learn(self, objective: Objective, result: OptimizeResult) -> None:
         """Take note of a fit."""
         if len(self.guesses) > 1:
             self.degree = int(np.argmin([norm(guess - result.x) for guess in self.guesses]))
-        self.theta = result.x
-        W, _ = objective.layout.unpack(self.theta)
-        self.loss = result.fun / objective.scale - objective.penalty.value(W)
-        if objective.nonsmooth is None and np.isfinite(objective.penalty.C):
-            fit = float(np.log(objective.penalty.C)), self.theta
-            self.fits = [*self.fits, fit][-self.most :]
+        theta, C = result.x, objective.penalty.C
+        W, _ = objective.layout.unpack(theta)
+        loss = result.fun / objective.scale - objective.penalty.value(W)
+        if np.isfinite(C):
+            self.fits.append(_Known(float(np.log(C)), theta, loss))
+        if not self.all_fits:
+            self.fits = self.fits[-self.most :]
 
 
-def _extrapolated(fits: list[tuple[float, NDArray]], x: float) -> NDArray:
+def _polynomial(fits: list[_Known], x: float) -> NDArray:
     """Value at x of the polynomial through some points, by Lagrange's formula."""
-    places = np.array([place for place, _ in fits])
-    guess = np.zeros_like(fits[0][1])
-    for i, (place, value) in enumerate(fits):
+    places = np.array([fit.place for fit in fits])
+    guess = np.zeros_like(fits[0].theta)
+    for i, fit in enumerate(fits):
         others = np.delete(places, i)
-        guess += np.prod((x - others) / (place - others)) * value
+        guess += np.prod((x - others) / (fit.place - others)) * fit.theta
     return guess
-
-
-def grid(Cs: Any, objective: Objective, l1_ratio: float) -> NDArray:
-    """Return sorted values of C.
-
-    Parameters
-    ----------
-    Cs : int or array-like
-        Their number, or values.
-    objective : Objective
-        From which the first value is taken, if their number is given.
-    l1_ratio : float
-        Share of the L1 penalty.
-
-    Returns
-    -------
-    ndarray of shape (n_Cs,)
-        Values of C.
-    """
-    if not isinstance(Cs, Integral):
-        numbers = np.zeros(0) if isinstance(Cs, str) else check_numbers(Cs, "Cs")
-        if numbers.ndim != 1 or not len(numbers) or not (numbers > 0).all():
-            raise ValueError(
-                f"Cs must be a number of values or hold positive ones, got {Cs!r:.100}."
-            )
-        return np.unique(numbers.astype(np.float64))
-    count = int(Cs)
-    if count < 1:
-        raise ValueError(f"Cs must be at least 1, got {count}.")
-    if count > MOST_CS:
-        raise ValueError(
-            f"Cs is the number of values, which is at most {MOST_CS}, got {count}. Pass values "
-            "of C as a list."
-        )
-    least = _zero_until(objective, max(l1_ratio, _LEAST_L1))
-    return np.geomspace(least, _RANGE * least, count) if count > 1 else np.array([least])
-
-
-def _zero_until(objective: Objective, l1_ratio: float) -> float:
-    """Return the largest C that leaves all penalised coefficients zero.
-
-    With these at zero, and the intercepts and all others where they are best, C times the largest
-    gradient of the losses, relative to the weight of its feature in the penalty, is `l1_ratio`.
-    """
-    edge = np.where(objective.penalty.factors > 0, 0, np.inf)
-    free = objective.penalised(np.inf, 0.0, bounds=(-edge, edge))
-    theta = minimize(
-        free, np.zeros(objective.layout.size), solver="auto", tol=_ZERO_TOL, max_iter=100
-    ).result.x
-    _, gradient = free.value_gradient(free.from_user(theta))
-    G, _ = objective.layout.unpack(np.abs(gradient))
-    penalised = objective.penalty.factors > 0
-    steepest = (G[:, penalised] / objective.penalty.factors[penalised]).max(initial=0)
-    scale = objective.data.total_weight
-    return float(_JUST_BELOW * l1_ratio / (steepest * scale)) if steepest > 0 else 1.0

@@ -26,8 +26,8 @@ from ._callbacks import Task
 from ._checks import Number, check_folds, check_numbers, numbered_from, to_numpy
 from ._classifier import SoftmaxClassifier as _InMemory
 from ._classifier_cv import SoftmaxClassifierCV as _InMemoryCV
-from ._classifier_cv import _Fold as Fold
 from ._costs import Costs
+from ._fold import Fold, Prepared
 from ._linear_model import LinearModel
 from ._rows import check_finite, number_type
 from ._sklearn import StrOptions, safe_indexing, validate_params
@@ -420,8 +420,8 @@ class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
     >>> from skce.dask import SoftmaxClassifierCV
     >>> X, y = load_iris(return_X_y=True)
     >>> X, y = da.from_array(X, chunks=(50, 4)), da.from_array(y, chunks=50)
-    >>> SoftmaxClassifierCV(Cs=[0.1, 1, 10], cv=3).fit(X, y).C_
-    10.0
+    >>> SoftmaxClassifierCV(Cs=[1, 10, 100, 1000], cv=3).fit(X, y).C_
+    100.0
     """
 
     _in_memory = _InMemoryCV
@@ -525,11 +525,15 @@ class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
 class _Fold(Fold):
     """A fold of masks."""
 
-    def __call__(self, number: int, train: Any, test: Any, task: Task) -> Any:
-        """Fit and score all candidates."""
+    @property
+    def is_small(self) -> bool:
+        """Whether all folds may be kept: what they have of their own is where the chunks are."""
+        return True
+
+    def _prepared(self, number: int, train: Any, test: Any, task: Task) -> Prepared:
         model = clone(self.model)._computing()
-        with task:
-            return self._fit(number, model, self.X, self._targets(model, self.X, train), test, task)
+        data = task.data if task.is_told else {}
+        return self._ready(number, model, self.X, self._targets(model, self.X, train), test, data)
 
     def _targets(self, model: Any, X: Any, train: Any) -> Any:
         return self._masked(train, model.class_weight, float(model.label_smoothing))

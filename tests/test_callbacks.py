@@ -11,6 +11,9 @@ from skce import SoftmaxClassifier, SoftmaxClassifierCV, log_loss
 from skce._threads import threads
 from skce.metrics import d2_log_loss_scorer, neg_log_loss_scorer
 
+#: Some grids here have few values, of which the best is an end.
+pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
+
 X, y = load_wine(return_X_y=True)
 NEW = find_spec("sklearn.callback") is not None
 new = pytest.mark.skipif(not NEW, reason="callbacks came with scikit-learn 1.9")

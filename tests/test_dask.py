@@ -27,6 +27,9 @@ from skce._data.chunks import ChunkedData, is_aligned
 from skce.dask import SoftmaxClassifier, SoftmaxClassifierCV, log_loss
 from skce.metrics import make_log_loss_scorer
 
+#: Some grids here have few values, of which the best is an end.
+pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
+
 
 @pytest.fixture(autouse=True)
 def scheduler():

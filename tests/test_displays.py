@@ -28,6 +28,9 @@ from skce.displays import (  # noqa: E402
     TargetProbabilityDisplay,
 )
 
+#: Some grids here have few values, of which the best is an end.
+pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
+
 
 @pytest.fixture(autouse=True)
 def close():

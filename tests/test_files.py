@@ -27,6 +27,9 @@ from skce._rows import Rows
 from skce._targets import meaning
 from skce.data import from_parquet
 
+#: Some grids here have few values, of which the best is an end.
+pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
+
 DTYPES = ["float64", "float32", "float16", "int8", "uint8", "int32", "bool", ">f4"]
 
 

@@ -24,6 +24,9 @@ import skce
 from skce import SoftmaxClassifier, SoftmaxClassifierCV, _threads, log_loss, softmax_path
 from skce._threads import Machine, threads
 
+#: Some grids here have few values, of which the best is an end.
+pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
+
 BLAS = ThreadpoolController().select(user_api="blas").lib_controllers
 PACKAGE = str(Path(skce.__file__).parent)
 OURS = tuple(f"{PACKAGE}/_{name}.py" for name in ("threads", "interrupts", "callbacks"))

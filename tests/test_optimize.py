@@ -19,6 +19,9 @@ import skce
 from skce import SoftmaxClassifier, SoftmaxClassifierCV, softmax_path
 from skce.optimize import newton_cg
 
+#: Some grids here have few values, of which the best is an end.
+pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
+
 
 class Poisson:
     """Poisson regression with an L2 penalty, as functions that SciPy takes."""

@@ -35,6 +35,9 @@ from sklearn.utils.fixes import parse_version
 import skce
 from skce import SoftmaxClassifier, SoftmaxClassifierCV
 
+#: Some grids here have few values, of which the best is an end.
+pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
+
 ESTIMATORS = [
     SoftmaxClassifier(),
     SoftmaxClassifier(loss="categorical"),

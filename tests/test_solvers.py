@@ -28,6 +28,9 @@ from skce._solver.stop import Stop
 from skce._solver.variables import precondition
 from skce._threads import threads
 
+#: Some grids here have few values, of which the best is an end.
+pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
+
 SOLVERS = ["newton-cg", "lbfgs"]
 
 

@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Callable
 
 from .choice import choice
+from .choose import choose
 from .cluster import cluster
 from .coverage import coverage
 from .device import device
@@ -30,6 +31,7 @@ CLAIMS: dict[str, tuple[str, Callable[[argparse.Namespace], str]]] = {
     "memory": ("Memory and passes", memory),
     "scoring": ("Scoring ten million rows", scoring),
     "choice": ("C by cross-validation", choice),
+    "choose": ("C as typed", choose),
     "growth": ("Growth with the rows", growth),
     "leaders": ("Who is first on linear probes", leaders),
     "units": ("Units of the columns", units),

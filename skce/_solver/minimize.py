@@ -118,8 +118,8 @@ def minimize(
     known : Known, default=None
         Another start, which is taken if the objective is known to be lower there.
     whole : bool, default=True
-        Whether the objective is that of all rows, so that coefficients that grow without bound
-        matter.
+        Whether the fit is for its own sake, and not a start for another or one that is only scored:
+        then coefficients that grow without bound matter, and a small gap is looked at twice.
 
     Returns
     -------
@@ -281,7 +281,7 @@ def _smooth_method(
         truncation=truncation,
         objective=objective,
         base=base,
-        variables=base if variables is None or jointly else variables,
+        variables=base if variables is None or jointly else variables.of(objective),
         jointly=Jointly(base, objective) if jointly else None,
     )
     return method.with_curvature_of(objective.rounded())

@@ -31,6 +31,7 @@ Optimization*, 2006, section 7.1; Boyd and Vandenberghe, *Convex Optimization*, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -79,10 +80,7 @@ class Whitened:
         if isinstance(Q, np.ndarray) and Q.ndim == 2:
             self._Q = objective.data.matrix(Q)
         self.variance = variance
-        #: Sum of the variances of the columns, in units of the penalty: sum_j v_j / f_j.
-        self.spread = np.inf
-        if variance is not None and not objective.penalty.unpenalised:
-            self.spread = float((variance / objective.penalty.factors).sum())
+        self.spread = _spread(objective, variance)
         #: The columns whose mean is not zero, if these are few, as in sparse X.
         self._centred: NDArray | None = None
         if mean is not None and 2 * np.count_nonzero(mean) < len(mean):
@@ -104,6 +102,12 @@ class Whitened:
     def size(self) -> int:
         """Number of variables."""
         return self.layout.size
+
+    def of(self, objective: Objective) -> Whitened:
+        """Return the same variables of the same rows with another penalty, which bounds gaps."""
+        other = copy(self)
+        other.objective, other.spread = objective, _spread(objective, self.variance)
+        return other
 
     def to_user(self, v: NDArray) -> NDArray:
         """T v: a direction in the objective's variables, from the solver's."""
@@ -206,6 +210,12 @@ class ClassWhitened:
         """That of the variables inside."""
         return self.inner.white
 
+    def of(self, objective: Objective) -> ClassWhitened:
+        """Return the same variables of the same rows with another penalty, which bounds gaps."""
+        return ClassWhitened(
+            self.inner.of(objective), self.T, self.shift_curvature, self.curvatures
+        )
+
     def to_user(self, v: NDArray) -> NDArray:
         """T v: a direction in the objective's variables, from the solver's."""
         return self._split(v)[0]
@@ -253,6 +263,13 @@ class ClassWhitened:
         return (self._T @ G.reshape(len(self.T), -1, 1)).ravel()
 
 
+def _spread(objective: Objective, variance: NDArray | None) -> float:
+    """Sum of the variances of the columns, in units of the penalty: sum_j v_j / f_j."""
+    if variance is None or objective.penalty.unpenalised:
+        return np.inf
+    return float((variance / objective.penalty.factors).sum())
+
+
 def _transposed(Q: Any) -> Any:
     return Q.T if np.ndim(Q) == 2 else Q
 
@@ -289,7 +306,7 @@ def _has_few_rows(objective: Objective) -> bool:
     return n < p and n <= costs.whiten_up_to and n * p <= costs.row_numbers
 
 
-def _moments(objective: Objective) -> tuple[NDArray, NDArray]:
+def moments(objective: Objective) -> tuple[NDArray, NDArray]:
     """Mean and covariance of the columns, by a sample of the rows."""
     if "moments" not in objective.shared:
         rows = objective.costs.moment_rows
@@ -303,7 +320,7 @@ def _moments(objective: Objective) -> tuple[NDArray, NDArray]:
 
 def _typical_hessian(objective: Objective) -> tuple[NDArray, NDArray, NDArray]:
     """Mean and covariance of the columns, and h * Sigma + ridge * F."""
-    mean, covariance = _moments(objective)
+    mean, covariance = moments(objective)
     M = objective.loss.curvature_bound(objective.layout.n_outputs) * covariance
     M[np.diag_indices(len(M))] += objective.penalty.curvature
     return mean, covariance, M
@@ -900,7 +917,7 @@ def whiten_along_penalty(objective: Objective) -> Whitened:
     """
     penalty = objective.penalty.curvature
     if not objective.data.distance and not np.ptp(penalty):
-        mean, covariance = _moments(objective)
+        mean, covariance = moments(objective)
         h = objective.loss.curvature_bound(objective.layout.n_outputs)
         diagonal = h * covariance.diagonal() + penalty
         if diagonal.max() <= objective.costs.common * diagonal.min():
