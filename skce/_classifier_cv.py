@@ -68,8 +68,8 @@ class SoftmaxClassifierCV(LinearModel):
     scoring : str or callable, default=None
         Score to choose by, greater being better; None for the negative log-loss of any y, taken
         from the logits, which needs no clipping (for one-vs-rest, and where the training rows of a
-        fold lack a class, from the probabilities). A metric that takes `labels` gets all classes, as in
-        :class:`~sklearn.linear_model.LogisticRegressionCV`, since test rows may lack some.
+        fold lack a class, from the probabilities). A metric that takes `labels` gets all classes,
+        as in :class:`~sklearn.linear_model.LogisticRegressionCV`, since test rows may lack some.
     refit : bool, default=True
         Whether to fit the best to all rows. If False, `coef_`, `intercept_`, `C_` and `l1_ratio_`
         are means over folds of each fold's best.
