@@ -29,7 +29,7 @@ _DOWN, _UP, _FARTHEST = 2.0, 2.0, 6.0
 #: Steps that are looked into whatever the scores there.
 _WIDE = 1.05
 #: The nearest that two values of C are to each other.
-_NEAR = 0.1
+_NEAR = 0.05
 #: Of the distance to a neighbour, how near to it no parabola may lead.
 _INSIDE = 0.2
 _NONE = np.zeros(0)
@@ -123,7 +123,7 @@ def _between(places: NDArray, scores: NDArray) -> list[float]:
     # A parabola through places far apart may be wrong by more than a sharp peak allows.
     side = int(values[2] > values[0])
     step = float(steps[side])
-    if -bend * (step / 4) ** 2 > _SHARP and step > 2 * _NEAR:
+    if -bend * (step / 4) ** 2 > _SHARP and step > 4 * _NEAR:
         return [float(places[side] + places[side + 1]) / 2]
     return []
 

@@ -243,7 +243,18 @@ class Way:
         self.degree = 1
 
     def start(self, objective: Objective) -> NDArray:
-        """Return where to begin with an objective: by the degree that was best for the last."""
+        """Return where to begin with an objective: by the degree that was best for the last.
+
+        Parameters
+        ----------
+        objective : Objective
+            With its penalty.
+
+        Returns
+        -------
+        ndarray
+            In the user's variables.
+        """
         log_C = np.log(objective.penalty.C)
         far = min(log_C, np.finfo(float).max)  # without a penalty the largest C is nearest
         latest_first = self.fits[::-1]
@@ -256,7 +267,18 @@ class Way:
         return self.guesses[min(self.degree, len(self.guesses) - 1)]
 
     def known(self, objective: Objective) -> Known | None:
-        """Return the nearest fit, and what it is worth to an objective, if the start is another."""
+        """Return the nearest fit, and what it is worth to an objective, if the start is another.
+
+        Parameters
+        ----------
+        objective : Objective
+            That of the last call of `start`.
+
+        Returns
+        -------
+        Known or None
+            None if the start is that fit, or there is none.
+        """
         if len(self.guesses) < 2:
             return None
         _, theta, loss = self.near[0]
@@ -264,7 +286,15 @@ class Way:
         return Known(theta, loss + objective.penalty.value(W))
 
     def learn(self, objective: Objective, result: OptimizeResult) -> None:
-        """Take note of a fit."""
+        """Take note of a fit.
+
+        Parameters
+        ----------
+        objective : Objective
+            That of the last call of `start`.
+        result : OptimizeResult
+            What was found.
+        """
         if len(self.guesses) > 1:
             self.degree = int(np.argmin([norm(guess - result.x) for guess in self.guesses]))
         theta, C = result.x, objective.penalty.C

@@ -329,7 +329,7 @@ def test_the_search_finds_the_peak_of_any_smooth_curve(seed):
     begin, every = np.sort(rng.uniform(-6, 6, size=2))
     limits = Span(*np.power(10.0, [begin - 2, begin, every, every + 4]))
     peak = rng.uniform(begin - 1, every + 5)
-    left, right = rng.uniform(0.5, 2, size=2)  # how steep it is on either side
+    left, right = rng.uniform(0.3, 1, size=2)  # as steep as on digits on either side, or less
 
     def score(x):
         return -0.5 - np.log1p(np.where(x < peak, left, right) * (x - peak) ** 2)
@@ -338,7 +338,7 @@ def test_the_search_finds_the_peak_of_any_smooth_curve(seed):
     while len(new := further(x, score(x), limits)):
         x = np.sort(np.concatenate([x, new]))
         assert len(x) <= 20
-    assert (np.diff(x) > 0.05).all()
+    assert (np.diff(x) > 0.04).all()
     assert score(x).max() >= 1.02 * score(peak)
 
 

@@ -210,6 +210,19 @@ def test_c_is_chosen_as_in_memory_on_the_same_folds(kind, problem):
     assert_allclose(clf.predict_proba(in_chunks(X)).compute(), clf.to_local().predict_proba(X))
 
 
+@pytest.mark.parametrize("kind", ["labels", "soft", "multilabel"])
+def test_c_is_searched_for_as_in_memory(kind, problem):
+    X, y = problem[0], targets(kind, problem[1])
+    params = {"cv": KFold(3), "loss": "binary" if kind == "multilabel" else "auto"}
+    same = skce.SoftmaxClassifierCV(**params).fit(X, y)
+    clf = SoftmaxClassifierCV(**params).fit(in_chunks(X), in_chunks(y))
+    assert_allclose(clf.Cs_, same.Cs_, rtol=2e-2)
+    assert_allclose(clf.scores_, same.scores_, rtol=2e-2)
+    path = skce.softmax_path(X, y, Cs=2, loss=params["loss"])
+    ends = SoftmaxClassifierCV(Cs=2, **params).fit(in_chunks(X), in_chunks(y)).Cs_
+    assert_allclose(ends, path.Cs, rtol=1e-6)
+
+
 def test_rows_are_dealt_out_to_folds(problem):
     X, y = problem
     clf, again = (

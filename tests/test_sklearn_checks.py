@@ -52,6 +52,7 @@ ESTIMATORS = [
     SoftmaxClassifier(l1_ratio=0.5),
     SoftmaxClassifier(coef_bounds=(-2, 2)),
     SoftmaxClassifier(l1_ratio=0.5, coef_bounds=(-2, 2)),
+    SoftmaxClassifierCV(cv=3),
     SoftmaxClassifierCV(Cs=3, cv=3),
     SoftmaxClassifierCV(Cs=3, cv=3, l1_ratios=[0.0, 1.0]),
 ]
