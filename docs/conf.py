@@ -121,6 +121,7 @@ html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_domain_indices = False
 html_context = {"default_mode": "auto"}
 #: A link to the repository, once pyproject.toml has its address.
 _SOURCE = next((_PROJECT["urls"][n] for n in ("Repository", "Source") if n in _PROJECT["urls"]), "")
@@ -188,7 +189,18 @@ def _end_code_at_its_last_line(app: Sphinx, document: nodes.document) -> None:
         block.rawsource, block.children = text, [nodes.Text(text)]
 
 
+def _describe_thumbnails(app: Sphinx, document: nodes.document) -> None:
+    """Give the thumbnails of examples an alternative text: what the example is about."""
+    for image in document.findall(nodes.image):
+        found = re.search(r"thumb/sphx_glr_(\w+)_thumb", image["uri"])
+        if found:
+            example = HERE.parent / "examples" / f"{found[1]}.py"
+            text = ast.get_docstring(ast.parse(example.read_text(encoding="utf-8"))) or ""
+            image["alt"] = f"A picture of the example: {text.splitlines()[0]}"
+
+
 def setup(app: Sphinx) -> None:
     """Let warnings in examples and pictures be errors, as in the tests."""
     warnings.simplefilter("error", category=UserWarning)
     app.connect("doctree-read", _end_code_at_its_last_line)
+    app.connect("doctree-read", _describe_thumbnails)

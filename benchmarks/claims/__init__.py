@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from .choice import choice
 from .cluster import cluster
+from .comparison import comparison
 from .device import device
 from .files import files
 from .growth import growth
@@ -29,6 +30,7 @@ CLAIMS: dict[str, tuple[str, Callable[[argparse.Namespace], str]]] = {
     "memory": ("Memory and passes", memory),
     "scoring": ("Scoring ten million rows", scoring),
     "choice": ("C by cross-validation", choice),
+    "comparison": ("What people use instead", comparison),
     "growth": ("Growth with the rows", growth),
     "leaders": ("Who is first on linear probes", leaders),
     "units": ("Units of the columns", units),

@@ -1,4 +1,4 @@
-"""Cross-validated log-loss of the breast cancer data against C, with a band of one standard error."""
+"""Cross-validated log-loss against C, with a band of one standard error."""
 
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_breast_cancer
