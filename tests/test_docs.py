@@ -292,7 +292,7 @@ MISFITS = """() => {
     for (const e of document.querySelectorAll('header *, main *, footer *')) {
         const box = e.getBoundingClientRect(), style = getComputedStyle(e);
         if (!box.width || !e.checkVisibility({visibilityProperty: true, opacityProperty: true})) continue;
-        if (e.closest('mjx-container > *, span.math, svg, dialog, .visually-hidden, .sr-only, .headerlink')) continue;
+        if (e.closest('mjx-container > *, span.math, svg, .sk-top-container, dialog, .visually-hidden, .sr-only, .headerlink')) continue;
         let inside = e.parentElement;
         while (inside !== document.body && !scrolls(inside)) inside = inside.parentElement;
         if (inside === document.body && box.right > innerWidth + 1) wrong.push('wide ' + name(e));
@@ -307,7 +307,7 @@ MISFITS = """() => {
     return wrong;
 }"""
 SCROLLING = """() => [...document.querySelectorAll('table')]
-    .filter(t => t.scrollWidth > t.clientWidth + 1).map(t => t.textContent.trim().slice(0, 60))"""
+    .filter(t => t.scrollWidth > t.clientWidth + 1 && !t.closest('.sk-top-container')).map(t => t.textContent.trim().slice(0, 60))"""
 #: How high the middles of what the header holds are.
 HEADER = """() => [...document.querySelectorAll(
         'header .navbar-nav > li, header .search-button-field, header .theme-switch-button')]
