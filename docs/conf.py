@@ -140,7 +140,9 @@ html_theme_options = {
     "pygments_light_style": "default",
     "pygments_dark_style": "github-dark",
 }
-html_sidebars = {"index": [], "getting_started": [], "changelog": [], "contributing": []}
+#: Pages without pages below them.
+_ALONE = ("index", "getting_started", "how_it_works", "benchmarks", "changelog", "contributing")
+html_sidebars = {page: [] for page in _ALONE}
 
 # Links to other projects: from their sites or, where there is no network, from the names below.
 _PAGES = {

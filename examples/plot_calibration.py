@@ -34,9 +34,10 @@ for C, clf in fits.items():
     )
 
 # %%
-# A temperature above 1 makes probabilities more cautious, one below 1 makes them more certain.
-# After recalibration the three fits would have nearly the same loss: they tell the digits apart
-# equally well, and differ in how certain they are.
+# A temperature above 1 means too certain, one below 1 too cautious. After recalibration the
+# last two fits would have nearly the same loss: they tell the digits apart equally well, and
+# differ in how certain they are. The first one, with the strongest penalty, also tells them
+# apart less well.
 #
 # Calibration curves
 # ------------------

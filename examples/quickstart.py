@@ -6,7 +6,7 @@ Labels, then probabilities, then a grid search, on the wine data that scikit-lea
 with ``python examples/quickstart.py``. It takes a few seconds.
 """
 
-# sphinx_gallery_thumbnail_path = "_static/logo.svg"
+# sphinx_gallery_thumbnail_path = "_static/quickstart.png"
 
 import warnings
 

@@ -10,6 +10,7 @@ import os
 import pkgutil
 import re
 import shutil
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -108,6 +109,29 @@ def test_examples_in_pages(path):
         if all(map(importlib.util.find_spec, used)):
             assert runner.run(found, clear_globs=False).failed == 0
             names = found.globs
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_snippets_without_prompts_run(path):
+    for title, text in sections(path):
+        for code in re.findall(r"^```python\n((?!>>>).*?)^```", text, re.MULTILINE | re.DOTALL):
+            if "torch" in code:
+                pytest.importorskip("torch")
+                pytest.importorskip("array_api_compat")
+                pytest.importorskip("sklearn", minversion="1.9")
+            environment = (
+                os.environ | {"SCIPY_ARRAY_API": "1"} if "SCIPY_ARRAY_API" in text else None
+            )
+            command = [sys.executable, "-W", "error::UserWarning", "-c", code]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            assert done.returncode == 0, f"{path.name}, {title}: {done.stderr}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_code_in_pages_fits_beside_the_navigation(path):
+    for code in re.findall(r"^```python\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL):
+        long = [line for line in code.splitlines() if len(line) > 92]
+        assert not long
 
 
 @pytest.mark.parametrize(("module", "name"), NAMES)
@@ -299,6 +323,7 @@ MISFITS = """() => {
         const over = e.scrollWidth > e.clientWidth + 1;
         const hides = ['hidden', 'clip'].includes(style.overflowX) || style.textOverflow === 'ellipsis';
         if (over && hides && e.clientWidth) wrong.push('cut ' + name(e));
+        if (over && e.matches('.bd-sidebar')) wrong.push('scrolls ' + name(e));
         if (over && (e.tagName === 'PRE' || e.tagName === 'MJX-CONTAINER')) wrong.push('scrolls ' + name(e));
         if (e.tagName === 'IMG' && box.width < 0.9 * Math.min(e.naturalWidth, innerWidth - 80)
             && !e.srcset && innerWidth > 400 && !e.closest('.sphx-glr-thumbcontainer, .navbar-brand, .navbar-header-items__start'))
