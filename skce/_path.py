@@ -79,9 +79,9 @@ def softmax_path(
     y : array-like of shape (n_samples,) or (n_samples, n_classes)
         Labels or target probabilities.
     Cs : int or array-like of shape (n_Cs,), default=10
-        Values of C, or their number. In the latter case they are spaced evenly on a logarithmic
-        scale from the largest C that leaves all coefficients zero to 10 000 times that. With
-        ``l1_ratio=0`` there is no such C, and that of ``l1_ratio=0.001`` is used.
+        Values of C, or how many to take: then they are spaced evenly on a logarithmic scale from
+        the largest C that leaves all coefficients zero to 10 000 times that. Where there is no
+        such C, with ``l1_ratio=0``, that of ``l1_ratio=0.001`` is taken.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights of the rows.
     **params : dict
