@@ -212,6 +212,15 @@ PICTURES = [(path.name, path.read_text()) for path in SCRIPTS] + [
 ]
 
 
+#: What examples print if they show what their text says.
+PRINTED = {
+    "plot_alligators.py": "largest difference from the published ones: 0.00",
+    "plot_annotators.py": "shares    log-loss 0.9",
+    "plot_calibration.py": "best temperature 2.",
+    "plot_unscaled_columns.py": "LogisticRegression() stopped 90% above the optimum",
+}
+
+
 @pytest.mark.parametrize(("name", "source"), PICTURES, ids=[name for name, _ in PICTURES])
 def test_labels_in_pictures_do_not_overlap(name, source, monkeypatch, capsys):
     plt = pytest.importorskip("matplotlib.pyplot")
@@ -231,6 +240,7 @@ def test_labels_in_pictures_do_not_overlap(name, source, monkeypatch, capsys):
         exec(compile(source, name, "exec"), {"__name__": "__main__"})
         show()
     assert not wrong
+    assert PRINTED.get(name, "") in capsys.readouterr().out
 
 
 def test_labels_that_overlap_are_found():
