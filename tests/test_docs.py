@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,14 @@ def test_diagram_of_an_estimator_links_to_its_page(estimator):
 
 
 # ------------------------------------------------------------------------------ pictures
+@pytest.mark.parametrize("name", PUBLIC["skce.displays"].__all__)
+def test_displays_have_a_picture_on_their_page(name):
+    script = CHECKOUT / "docs" / "pictures" / f"{name}.py"
+    assert len(ast.get_docstring(ast.parse(script.read_text())).split()) >= 5
+    if SITE.exists():
+        assert f"{name}.png" in (SITE / "generated" / f"skce.displays.{name}.html").read_text()
+
+
 def labels_of(figure):
     """Texts of a figure that are drawn, and its legends, with the boxes they take."""
     figure.canvas.draw()
@@ -393,6 +402,14 @@ def test_pictures_have_alternative_texts(page):
         alt = re.search(r'alt="([^"]*)"', image)
         assert alt, image
         assert len(alt[1].split()) >= 5, image
+
+
+def test_every_page_links_to_the_repository_once_it_has_an_address():
+    urls = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]["urls"]
+    addresses = [urls[name] for name in ("Repository", "Source") if name in urls]
+    if not addresses:
+        pytest.skip("pyproject.toml has no address of a repository")
+    assert addresses[0] in (SITE / "index.html").read_text()
 
 
 GUIDE = [page for page in SITE_PAGES if page.startswith("guide/")]
