@@ -445,7 +445,7 @@ SEARCHES = {
     "temperature": "guide/scoring.html",
     "linear probe": "guide/linear_probes.html",
     "annotators": "guide/annotators.html",
-    "separation": "guide/diagnosis.html",
+    "separation": "guide/convergence.html",
     "XGBoost": "guide/comparison.html",
 }
 

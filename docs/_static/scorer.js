@@ -1,9 +1,13 @@
-// How the search ranks what it finds: Sphinx's own numbers, and the classes for Dask below those for arrays.
+// How the search ranks what it finds. As in Sphinx, but a page of the guide comes before other pages with the same
+// words, a heading before the name of an attribute, and the classes for arrays before those for Dask.
+const places = { "guide/": 1, "generated/skce.dask.": -20 };
+
 var Scorer = {
-  score: ([docname, , , , score]) => (docname.startsWith("generated/skce.dask.") ? score - 20 : score),
+  score: ([docname, , , , score]) =>
+    Object.entries(places).reduce((sum, [start, more]) => sum + (docname.startsWith(start) ? more : 0), score),
   objNameMatch: 11,
   objPartialMatch: 6,
-  objPrio: { 0: 15, 1: 5, 2: -5 },
+  objPrio: { 0: 15, 1: 0, 2: -5 },
   objPrioDefault: 0,
   title: 15,
   partialTitle: 7,
