@@ -78,7 +78,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Logits; for two classes the log-odds of ``classes_[1]``, positive if it is predicted.
+            Logits; for two classes the log-odds of ``classes_[1]``, positive where it is predicted.
             For multilabel targets the log-odds of each label.
 
         Raises

@@ -30,7 +30,7 @@ class LogLossScorer(BaseEstimator, BaseScorer):
     """Callable ``(estimator, X, y, sample_weight=None)`` that scores `predict_proba`.
 
     Made by :func:`make_log_loss_scorer`. Ask for sample weights with
-    ``set_score_request(sample_weight=True)`` if metadata routing is enabled.
+    ``set_score_request(sample_weight=True)`` where metadata routing is enabled.
 
     Columns of probabilities and classes are matched by name. A class that only `y` has, because the
     estimator was fitted on rows without it, has probability zero, which the metric clips.
