@@ -135,7 +135,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     @computes_in_numpy
     def predict_log_proba(self, X: Any) -> NDArray:
-        """Logarithms of the probabilities, finite even if `predict_proba` rounds to zero.
+        """Logarithms of the probabilities, finite where `predict_proba` rounds to zero.
 
         Parameters
         ----------
@@ -213,7 +213,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def to_namespace(self, xp: Any, device: Any = None) -> Self:
         """Return the same estimator for arrays of another library, or on another device.
 
-        It predicts for such arrays if scikit-learn's `array_api_dispatch` is on.
+        It predicts for such arrays where scikit-learn's `array_api_dispatch` is on.
 
         Parameters
         ----------
@@ -249,10 +249,10 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         -------
         LogisticRegression or OneVsRestClassifier
             A :class:`~sklearn.linear_model.LogisticRegression`; a
-            :class:`~sklearn.multiclass.OneVsRestClassifier` of them for one-vs-rest and for
-            multilabel targets, for which no single one is equal. With multilabel targets it numbers
-            the labels. `C`, `l1_ratio`, `fit_intercept` and `class_weight` are kept as parameters,
-            except the class weights of one-vs-rest, which its classifiers cannot have.
+            :class:`~sklearn.multiclass.OneVsRestClassifier` of them where no single one is equal,
+            which is for one-vs-rest and for multilabel targets. The latter numbers its labels.
+            `C`, `l1_ratio`, `fit_intercept` and `class_weight` are kept as parameters, but for the
+            class weights of one-vs-rest, which one of its classifiers cannot have.
 
         Examples
         --------
@@ -279,8 +279,8 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def penalty(self) -> str:
         """Kind of the penalty: "l1" if `l1_ratio` is 1, "l2" if it is 0, "elasticnet" between.
 
-        It is not a parameter. :class:`~sklearn.feature_selection.SelectFromModel` reads it: with
-        "l1" it keeps every feature that has a coefficient above 1e-5.
+        It is no parameter. :class:`~sklearn.feature_selection.SelectFromModel` asks for it, and
+        with "l1" keeps every feature that has a coefficient above 1e-5.
 
         Returns
         -------
