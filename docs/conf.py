@@ -1,18 +1,25 @@
 """Configuration of the site: ``sphinx-build -W -n docs docs/_build/html``."""
 
+import ast
 import re
 import sys
+import tomllib
 import warnings
 import zlib
 from pathlib import Path
 from pydoc import locate
 from types import ModuleType
 
+from docutils import nodes
+from sphinx.application import Sphinx
+
 import skce
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # the gallery imports `in_order` from here
 BUILT = HERE / "generated"
+
+_PROJECT = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 project = "skce"
 author = "the skce developers"
@@ -39,7 +46,7 @@ nitpicky = True
 # The text
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-mathjax3_config = {"chtml": {"displayAlign": "left", "displayIndent": "2em"}}
+mathjax3_config = {"chtml": {"displayAlign": "left", "displayIndent": "1em"}}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
@@ -49,11 +56,24 @@ autodoc_typehints = "none"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
+#: Pictures of classes, for their pages: a script for each, whose docstring is the alternative text.
+autosummary_context = {
+    "pictures": {
+        file.stem: " ".join((ast.get_docstring(ast.parse(file.read_text())) or "").split())
+        for file in (HERE / "pictures").glob("*.py")
+    }
+}
+
 # Pictures in pages
 plot_html_show_formats = False
 plot_html_show_source_link = False
 plot_formats = [("png", 120)]
-plot_rcparams = {"figure.constrained_layout.use": True, "savefig.facecolor": "white"}
+plot_rcparams = {
+    "figure.constrained_layout.use": True,
+    "figure.figsize": (6, 4),
+    "font.size": 11,
+    "savefig.facecolor": "white",
+}
 
 # The gallery
 _ORDER = (
@@ -89,6 +109,8 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "abort_on_example_error": True,
     "capture_repr": ("_repr_html_", "__repr__"),
+    "thumbnail_size": (600, 400),
+    "image_srcset": ["2x"],
     "write_computation_times": False,  # a page with scripts from elsewhere
 }
 # How the site looks
@@ -98,20 +120,29 @@ html_logo = "_static/logo.svg"
 html_favicon = "_static/logo.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_search_scorer = str(HERE / "_static" / "scorer.js")
 html_show_sourcelink = False
+html_domain_indices = False
 html_context = {"default_mode": "auto"}
+#: A link to the repository, once pyproject.toml has its address.
+_SOURCE = next((_PROJECT["urls"][n] for n in ("Repository", "Source") if n in _PROJECT["urls"]), "")
 html_theme_options = {
     "logo": {"text": "skce", "alt_text": "skce, to the front page"},
     "header_links_before_dropdown": 6,
-    "navbar_end": ["theme-switcher"],
-    "show_prev_next": False,
+    "navbar_align": "left",
+    "navbar_end": ["theme-switcher", "navbar-icon-links"],
+    "icon_links": [{"name": "Source code", "url": _SOURCE, "icon": "fa-solid fa-code-branch"}]
+    if _SOURCE
+    else [],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],
     "pygments_light_style": "default",
     "pygments_dark_style": "github-dark",
 }
-html_sidebars = {"index": [], "getting_started": [], "changelog": [], "contributing": []}
+#: Pages without pages below them.
+_ALONE = ("index", "getting_started", "how_it_works", "benchmarks", "changelog", "contributing")
+html_sidebars = {page: [] for page in _ALONE}
 
 # Links to other projects: from their sites or, where there is no network, from the names below.
 _PAGES = {
@@ -154,6 +185,25 @@ intersphinx_mapping = {
 intersphinx_timeout = 5
 
 
-def setup(app: object) -> None:
+def _end_code_at_its_last_line(app: Sphinx, document: nodes.document) -> None:
+    """Leave out the empty line that ends the output of an example in a page."""
+    for block in document.findall(nodes.literal_block):
+        text = block.astext().rstrip()
+        block.rawsource, block.children = text, [nodes.Text(text)]
+
+
+def _describe_thumbnails(app: Sphinx, document: nodes.document) -> None:
+    """Give the thumbnails of examples an alternative text: what the example is about."""
+    for image in document.findall(nodes.image):
+        found = re.search(r"thumb/sphx_glr_(\w+)_thumb", image["uri"])
+        if found:
+            example = HERE.parent / "examples" / f"{found[1]}.py"
+            text = ast.get_docstring(ast.parse(example.read_text(encoding="utf-8"))) or ""
+            image["alt"] = f"A picture of the example: {text.splitlines()[0]}"
+
+
+def setup(app: Sphinx) -> None:
     """Let warnings in examples and pictures be errors, as in the tests."""
     warnings.simplefilter("error", category=UserWarning)
+    app.connect("doctree-read", _end_code_at_its_last_line)
+    app.connect("doctree-read", _describe_thumbnails)

@@ -2,10 +2,10 @@
 Grouped counts: what alligators eat
 ===================================
 
-The classic of multinomial regression: the primary food of 219 alligators in four lakes of Florida,
-by lake and length (Agresti, *Categorical Data Analysis*, 2nd ed., 2002, table 7.1). The data are
-*counts*: there are eight groups, not 219 rows. They are passed as shares, weighted by the size of
-the group, which is the same likelihood.
+The classic of multinomial regression: the primary food of 219 alligators in four lakes of
+Florida, by lake and size (Agresti, *Categorical Data Analysis*, 2nd ed., 2002, table 7.1). The
+data are *counts* in eight groups, not 219 rows. Each group becomes one row: its shares are the
+target, and its size is the weight. The likelihood is the same.
 """
 
 # %%
@@ -36,7 +36,7 @@ table
 # %%
 # The fit
 # -------
-# Dummies for small animals and for three of the lakes, no penalty, shares as targets.
+# The features are dummies for small animals and for three of the lakes. There is no penalty.
 lake, size = (table.index.get_level_values(level) for level in (0, 1))
 X = pd.DataFrame(
     {
@@ -53,31 +53,51 @@ print(clf.optimize_result_.message)
 # The published coefficients
 # --------------------------
 # Agresti reports logits against fish (table 7.3). A softmax model has a row of coefficients for
-# every class, of which only differences matter: those to the row of fish.
-W = np.column_stack([clf.intercept_, clf.coef_])
-logits = pd.DataFrame((W - W[0])[1:], index=foods[1:], columns=["intercept", *X.columns]).round(2)
-published = [
-    [-1.55, 1.46, -1.66, 0.94, 1.12],
-    [-3.31, -0.35, 1.24, 2.46, 2.94],
-    [-2.09, -0.63, 0.70, -0.65, 1.09],
-    [-1.90, 0.33, 0.83, 0.01, 1.52],
-]
-print(f"equal to the published ones: {np.array_equal(logits, published)}")
+# every class, and only their differences matter. Here are the differences from the row of fish.
+W = pd.DataFrame(clf.coef_, index=clf.classes_, columns=X.columns)
+W.insert(0, "intercept", clf.intercept_)
+logits = (W.loc[foods[1:]] - W.loc["fish"]).round(2)
+published = np.array(
+    [
+        [-1.55, 1.46, -1.66, 0.94, 1.12],
+        [-3.31, -0.35, 1.24, 2.46, 2.94],
+        [-2.09, -0.63, 0.70, -0.65, 1.09],
+        [-1.90, 0.33, 0.83, 0.01, 1.52],
+    ]
+)
+difference = np.abs(logits.to_numpy() - published).max()
+print(f"largest difference from the published ones: {difference:.2f}")
 logits
 
 # %%
 # The picture
 # -----------
-# Small alligators eat invertebrates, large ones fish; in lakes Trafford and Oklawaha reptiles too.
+# Small alligators eat invertebrates, large ones fish. In the lakes Trafford and Oklawaha they eat
+# reptiles too.
 proba = pd.DataFrame(clf.predict_proba(X), columns=clf.classes_)
-labels = [f"{a}, {b}" for a, b in table.index]
-figure, axes = plt.subplots(1, 2, figsize=(10, 4), sharey=True, layout="constrained")
-for ax, values, title in zip(axes, (shares, proba), ("observed shares", "fitted"), strict=True):
+groups = np.arange(len(table))
+figure, ax = plt.subplots(figsize=(6.6, 5.2), layout="constrained")
+for values, shift, alpha in ((shares, -0.2, 1.0), (proba, 0.2, 0.5)):
     left = np.zeros(len(values))
-    for food in foods:
-        ax.barh(labels, values[food], left=left, label=food)
+    for k, food in enumerate(foods):
+        name = food if values is shares else None
+        ax.barh(
+            groups + shift,
+            values[food],
+            0.36,
+            left=left,
+            color=f"C{k}",
+            alpha=alpha,
+            label=name,
+        )
         left += values[food].to_numpy()
-    ax.set(title=title, xlim=(0, 1))
-axes[0].invert_yaxis()
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+ax.set(
+    title="shares of foods in each group: observed above, fitted below",
+    yticks=groups,
+    yticklabels=[f"{a}, {b}" for a, b in table.index],
+    xlabel="share",
+    xlim=(0, 1),
+)
+ax.invert_yaxis()
+figure.legend(loc="outside lower center", ncols=5)
 plt.show()

@@ -2,18 +2,18 @@
 Soft labels from several annotators
 ===================================
 
-Five people look at each digit and write down what they see. Their votes do not agree, and most of
-the time the majority is taken for the truth. That loses how sure they were; the shares of the votes
+Five people look at each digit and write down what they see. Their votes do not agree. Usually the
+majority is taken for the truth, and how certain the five were is lost. The shares of the votes
 keep it.
 
-The annotators here are simulated: each of them mistakes a digit for the ones that look like it,
-more often where the digit is hard to read.
+The annotators here are simulated: each of them mistakes a digit for one that looks like it, more
+often if the digit is hard to read. :doc:`/guide/annotators` starts from a table of votes.
 """
 
 # %%
 # The votes
 # ---------
-# A model of the digits says how alike they look; annotators draw from its blurred probabilities.
+# A model of the digits says how alike they look. Annotators draw from its probabilities.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
@@ -36,30 +36,41 @@ print(f"the majority is wrong on {(majority != y).mean():.1%}")
 # %%
 # Two fits
 # --------
-# Both see a quarter of the digits; both are scored on the others, against what their five
+# Both are fitted to a quarter of the digits, and scored on the others against what their five
 # annotators said.
 train, test = train_test_split(np.arange(len(y)), train_size=0.25, random_state=0, stratify=y)
-fits = {}
+proba = {}
 for name, target in {"majority": majority, "shares": Y}.items():
-    fits[name] = SoftmaxClassifier(C=1e-2).fit(X[train], target[train])
-    proba = fits[name].predict_proba(X[test])
-    accuracy = (proba.argmax(axis=1) == y[test]).mean()
-    print(f"{name:9} log-loss {log_loss(Y[test], proba):.3f}, accuracy {accuracy:.3f}")
-print(f"entropy of the votes, which no model gets below: {entropy(Y[test]):.3f}")
+    proba[name] = SoftmaxClassifier(C=1e-2).fit(X[train], target[train]).predict_proba(X[test])
+    accuracy = (proba[name].argmax(axis=1) == y[test]).mean()
+    print(f"{name:9} log-loss {log_loss(Y[test], proba[name]):.3f}, accuracy {accuracy:.3f}")
+print(f"entropy of the votes, the least possible log-loss: {entropy(Y[test]):.3f}")
+
 
 # %%
 # What the probabilities mean
 # ---------------------------
-# The fit to the majority is too sure of itself. The one to the shares predicts 0.6 where, on
-# average, three of five annotators agree.
-figure, axes = plt.subplots(1, 2, figsize=(10, 4.6), sharey=True, layout="constrained")
-for ax, (name, clf) in zip(axes, fits.items(), strict=True):
-    proba = clf.predict_proba(X[test])
-    # Three digits, and all the others together.
-    kept = [1, 8, 9]
-    merged = [
-        np.column_stack([P[:, kept], 1 - P[:, kept].sum(axis=1)]).clip(0) for P in (Y[test], proba)
-    ]
-    TargetProbabilityDisplay.from_predictions(*merged, labels=["1", "8", "9", "other"], ax=ax)
-    ax.set_title(f"fitted to the {name}")
-plt.show()
+# A calibrated prediction lies on the diagonal. The fit to the majority is too certain: where it
+# says 0.9, fewer than nine of ten votes agree.
+def merged(P):
+    """Probabilities of three digits, and of all others together."""
+    kept = P[:, [1, 8, 9]]
+    return np.column_stack([kept, 1 - kept.sum(axis=1)]).clip(0)
+
+
+def draw(name):
+    """Draw the votes against the predictions of a fit."""
+    _, ax = plt.subplots(figsize=(6, 5), layout="constrained")
+    labels = ["1", "8", "9", "other"]
+    TargetProbabilityDisplay.from_predictions(
+        merged(Y[test]), merged(proba[name]), labels=labels, ax=ax
+    )
+    ax.set_title(f"votes against predictions, fitted to the {name}")
+    plt.show()
+
+
+draw("majority")
+
+# %%
+# The fit to the shares predicts 0.6 where, on average, three of five annotators agree.
+draw("shares")

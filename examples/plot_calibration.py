@@ -2,23 +2,24 @@
 Calibration, and what log-loss is made of
 =========================================
 
-Log-loss punishes two things: probabilities that are wrong as probabilities, which recalibration can
-repair, and classes that are not told apart, which it cannot. The decomposition says how much is
-which; the losses of single rows say where.
+Log-loss punishes two things. Probabilities may be too high or too low: recalibration can repair
+that. And classes may not be told apart: recalibration cannot repair that. The decomposition
+says how much of a loss is which, and the losses of single rows say where it comes from.
 """
 
 # %%
-# Two fits to few digits
-# ----------------------
-# One has hardly any penalty and is too sure of itself, the other has much of it and is too
-# cautious.
+# Three fits to few digits
+# ------------------------
+# One has hardly any penalty and is too certain, one has much of it and is too cautious, and one is
+# in between.
 import matplotlib.pyplot as plt
+from sklearn.calibration import calibration_curve
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from skce import SoftmaxClassifier
 from skce.displays import SampleLossDisplay
-from skce.metrics import log_loss, log_loss_decomposition
+from skce.metrics import log_loss_decomposition
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
@@ -33,24 +34,46 @@ for C, clf in fits.items():
     )
 
 # %%
-# Temperatures above 1 make probabilities more cautious, those below 1 surer. Recalibrated, all
-# three would lose about the same: what they know is alike, and how sure they are is not.
+# A temperature above 1 means too certain, one below 1 too cautious. After recalibration the
+# last two fits would have nearly the same loss: they tell the digits apart equally well, and
+# differ in how certain they are. The first one, with the strongest penalty, also tells them
+# apart less well.
 #
-# The rows that cost most
-# -----------------------
-clf = fits[1e-3]
-display = SampleLossDisplay.from_estimator(clf, X_test, y_test)
+# Calibration curves
+# ------------------
+# If a fit says 0.8 for the digit that it predicts, is it right in 80 % of such rows? Bins hold
+# equal numbers of rows.
+figure, ax = plt.subplots(figsize=(6.2, 4.8), layout="constrained")
+ax.plot([0, 1], [0, 1], color="0.6", linestyle="--", label="perfectly calibrated")
+for (C, clf), marker in zip(fits.items(), "os^", strict=True):
+    proba = clf.predict_proba(X_test)
+    right = proba.argmax(axis=1) == y_test
+    observed, said = calibration_curve(right, proba.max(axis=1), n_bins=8, strategy="quantile")
+    ax.plot(said, observed, marker=marker, label=f"C = {C:g}")
+ax.set(
+    title="how often a prediction is right",
+    xlabel="predicted probability of the predicted digit",
+    ylabel="share of rows where it is right",
+)
+ax.legend()
 plt.show()
 
 # %%
-# Looked at
-# ---------
-figure, axes = plt.subplots(1, 5, figsize=(10, 2.6), layout="constrained")
+# The rows that cost most
+# -----------------------
+clf = fits[1e-3]
+figure, ax = plt.subplots(figsize=(6.6, 4.4), layout="constrained")
+display = SampleLossDisplay.from_estimator(clf, X_test, y_test, ax=ax)
+ax.set_title("log-loss of single digits, by class")
+plt.show()
+
+# %%
+# The five worst of them
+# ----------------------
+figure, axes = plt.subplots(1, 5, figsize=(7.4, 2.4), layout="constrained")
 for ax, i in zip(axes, display.worst_, strict=True):
     p = clf.predict_proba(X_test[i : i + 1])[0]
     ax.imshow(X_test[i].reshape(8, 8), cmap="gray_r")
-    ax.set(
-        xticks=[], yticks=[], title=f"a {y_test[i]}, taken for {p.argmax()}\np = {p[y_test[i]]:.3f}"
-    )
+    ax.set(xticks=[], yticks=[], xlabel=f"{y_test[i]}, said {p.argmax()}\np = {p[y_test[i]]:.3f}")
+figure.suptitle("the five digits with the highest loss")
 plt.show()
-print(f"mean log-loss {log_loss(y_test, clf.predict_proba(X_test)):.3f}")

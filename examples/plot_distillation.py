@@ -2,9 +2,9 @@
 Distilling a network into a linear model
 ========================================
 
-A large model is accurate and slow; a linear one is small, fast and can be read. Fitted to the
-*probabilities* of the large one, rather than to labels, it learns from each row how alike all the
-classes are, not only which one is right. It therefore needs fewer rows.
+A large model is accurate and slow. A linear model is small and fast, and people can read it. If
+it is fitted to the *probabilities* of the large model rather than to labels, it learns from
+each row how alike all classes are, not only which one is right. It therefore needs fewer rows.
 
 Source: Hinton, Vinyals and Dean, *Distilling the knowledge in a neural network*, 2015.
 """
@@ -36,8 +36,8 @@ print(f"entropy of what it says, per digit: {entropy(proba):.2f} (a label has no
 # %%
 # Two students, and few rows
 # --------------------------
-# Both see the same few digits: one with their labels, one with the teacher's probabilities. Means
-# over ten draws of the rows.
+# Both see the same few digits, one with their labels and one with the teacher's probabilities. The
+# results are means over ten draws of the rows.
 sizes = [20, 40, 80, 160, 320, 640]
 accuracy = {"labels": [], "the teacher's probabilities": []}
 for n in sizes:
@@ -55,13 +55,17 @@ for n in sizes:
 # %%
 # Accuracy against rows
 # ---------------------
-figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+figure, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
 for (name, values), marker in zip(accuracy.items(), "so", strict=True):
     ax.semilogx(sizes, values, marker=marker, label=f"student, from {name}")
 ax.axhline(teacher.score(X_test, y_test), color="0.3", linestyle="--", label="teacher")
 ax.set_xticks(sizes, [str(n) for n in sizes])
 ax.minorticks_off()
-ax.set(xlabel="rows that the student sees", ylabel="accuracy on unseen digits")
+ax.set(
+    title="accuracy of the students against the rows they see",
+    xlabel="rows that the student sees",
+    ylabel="accuracy on unseen digits",
+)
 ax.legend()
 plt.show()
 

@@ -2,16 +2,16 @@
 Data frames, pipelines, grid search
 ===================================
 
-``SoftmaxClassifier`` is a scikit-learn estimator: it goes where ``LogisticRegression`` goes. Here a
-data frame of numbers and categories goes through a pipeline, a grid search chooses C by log-loss,
-and the targets are distributions with named classes.
+``SoftmaxClassifier`` is a scikit-learn estimator and works wherever ``LogisticRegression``
+does. Here a pipeline turns a data frame of numbers and categories into features, a grid search
+chooses C by log-loss, and the targets are distributions with named classes.
 """
 
 # %%
 # Trips, and how they were made
 # -----------------------------
-# A made-up survey: for each district, distance to the centre, income and kind of area, and the
-# shares of trips by foot, bicycle, bus and car, from as many trips as were counted there.
+# The survey is made up. Each row is a district with its distance to the centre, its income and its
+# kind of area. The target is the shares of trips by foot, bicycle, bus and car.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -48,7 +48,7 @@ X.join(Y.round(2)).head(3)
 # %%
 # A pipeline, and a search by log-loss
 # ------------------------------------
-# Folds are stratified on the distributions. Numbers of trips are the weights of the rows.
+# Folds are stratified on the distributions. The numbers of trips are the weights of the rows.
 features = make_column_transformer(
     (SplineTransformer(5), ["distance", "income"]), (OneHotEncoder(), ["area"])
 )
@@ -63,7 +63,7 @@ search.best_estimator_
 
 # %%
 print(f"C = {search.best_params_['softmaxclassifier__C']:g}, log-loss {-search.best_score_:.4f}")
-print(f"entropy of the shares, which no model gets below: {entropy(Y):.4f}")
+print(f"entropy of the shares, the least possible log-loss: {entropy(Y):.4f}")
 print(f"classes: {', '.join(search.classes_)}")
 
 # %%
@@ -72,14 +72,25 @@ print(f"classes: {', '.join(search.classes_)}")
 importance = permutation_importance(
     search.best_estimator_, X, Y, scoring=neg_log_loss_scorer, n_repeats=10, random_state=0
 )
-figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
-axes[0].barh(X.columns, importance.importances_mean, xerr=importance.importances_std)
-axes[0].set_xlabel("log-loss added where a column is shuffled")
+figure, ax = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
+ax.barh(X.columns, importance.importances_mean, xerr=importance.importances_std)
+ax.set(title="how much each column matters", xlabel="log-loss added if the column is shuffled")
+plt.show()
+
+# %%
+# Predicted shares by distance, for a suburb with a middle income:
 grid = pd.DataFrame({"distance": np.linspace(0, 15, 100), "income": np.exp(10), "area": "suburb"})
 proba = search.predict_proba(grid)
-axes[1].stackplot(grid["distance"], proba.T, labels=search.classes_)
-axes[1].set(xlabel="distance to the centre", ylabel="share of trips", xlim=(0, 15), ylim=(0, 1))
-axes[1].legend(loc="lower right")
+figure, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+ax.stackplot(grid["distance"], proba.T, labels=search.classes_)
+ax.set(
+    title="predicted shares of trips by distance",
+    xlabel="distance to the centre",
+    ylabel="share of trips",
+    xlim=(0, 15),
+    ylim=(0, 1),
+)
+ax.legend(loc="lower right")
 plt.show()
 loss = log_loss(Y, search.predict_proba(X), sample_weight=trips)
-print(f"log-loss of the best on all trips: {loss:.4f}")
+print(f"log-loss of the best model on all trips: {loss:.4f}")

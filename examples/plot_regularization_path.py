@@ -2,16 +2,16 @@
 A regularisation path
 =====================
 
-How many features does a model need? With an L1 penalty the answer changes with C, from none to all.
-The path shows coefficients entering one after the other, and cross-validation says from where on
-they no longer help.
+How many features does a model need? With an L1 penalty the answer depends on C, from none to
+all. The path shows the coefficients that enter one after the other. Cross-validation says from
+which C on they no longer help.
 """
 
 # %%
 # Thirty measurements of cell nuclei
 # ----------------------------------
-# Each is divided by its standard deviation, because the penalty is on coefficients in the units of
-# the columns.
+# Each column is divided by its standard deviation, because the penalty is on coefficients in
+# the units of the columns.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_breast_cancer
@@ -24,13 +24,21 @@ X = X / X.std()
 clf = SoftmaxClassifierCV(Cs=25, l1_ratios=[1.0]).fit(X, y)
 
 # %%
-# Loss and coefficients
-# ---------------------
-# The band is one standard error over the folds. The smallest C whose loss is inside it around the
-# best is the simplest model that is about as good.
-figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-for ax, response in zip(axes, ("score", "coefficients"), strict=True):
-    RegularizationPathDisplay.from_estimator(clf, response=response, ax=ax)
+# The loss
+# --------
+# The band is one standard error over the folds. The smallest C whose loss is within one
+# standard error of the best gives the simplest model that is about as good.
+figure, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
+RegularizationPathDisplay.from_estimator(clf, ax=ax)
+ax.set_title("cross-validated log-loss along the path of C")
+plt.show()
+
+# %%
+# The coefficients
+# ----------------
+figure, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
+RegularizationPathDisplay.from_estimator(clf, response="coefficients", ax=ax)
+ax.set_title("coefficients that enter along the path of C")
 plt.show()
 
 # %%
@@ -46,8 +54,8 @@ for j in order[: np.count_nonzero(weights)]:
 # %%
 # Signs that must make sense
 # --------------------------
-# Class 0 is malignant. Where no measurement should ever speak *for* a benign tumour by growing,
-# bounds keep coefficients from being positive.
+# Class 0 is malignant. If no measurement should make a benign tumour more likely by growing, bounds
+# keep the coefficients from being positive.
 bounded = SoftmaxClassifierCV(Cs=25, l1_ratios=[1.0], coef_bounds=(None, 0)).fit(X, y)
 best, best_bounded = (-model.scores_.mean(axis=0).max() for model in (clf, bounded))
 print(f"cross-validated log-loss {best:.4f}, with the bound {best_bounded:.4f}")

@@ -2,15 +2,16 @@
 Sparse text with L1
 ===================
 
-Which library is a function from? The texts are docstrings of NumPy, SciPy and scikit-learn; the
-features are tf-idf weights of thousands of words, in a sparse matrix. An L1 penalty picks the few
-words that tell, and sets the coefficients of all others to zero exactly.
+Which library does a docstring come from? The texts are docstrings of NumPy, SciPy and
+scikit-learn. The features are tf-idf weights of thousands of words, in a sparse matrix. An L1
+penalty selects the few words that matter and sets the coefficients of all others exactly to
+zero.
 """
 
 # %%
 # Docstrings as texts
 # -------------------
-# Names of the libraries themselves are left out: that would be too easy.
+# The names of the libraries are left out, because they would make it too easy.
 import inspect
 import re
 from importlib import import_module
@@ -50,7 +51,9 @@ for library, docstrings in sources.items():
 y = np.array([*texts.values()])
 vectorizer = TfidfVectorizer(min_df=3, sublinear_tf=True, token_pattern=r"[A-Za-z_]{3,}")
 X = vectorizer.fit_transform(texts)
-print(f"{X.shape[0]} docstrings, {X.shape[1]} words, {X.nnz / X.shape[0]:.0f} of them in a text")
+print(
+    f"{X.shape[0]} docstrings, {X.shape[1]} words, {X.nnz / X.shape[0]:.0f} of them in a docstring"
+)
 
 # %%
 # C by cross-validation
@@ -61,23 +64,36 @@ clf = SoftmaxClassifierCV(Cs=12, l1_ratios=[1.0], cv=cv).fit(X, y)
 used = (clf.coef_ != 0).any(axis=0).sum()
 print(f"C = {clf.C_:.3g} uses {used} of {X.shape[1]} words")
 proba_right = np.exp(clf.scores_[:, 0, clf.Cs_ == clf.C_].mean())
-print(f"the geometric mean of the probability of the right library, unseen: {proba_right:.2f}")
+print(f"geometric mean of the probability of the right library, unseen texts: {proba_right:.2f}")
 
 # %%
-# The path, and the words
-# -----------------------
-figure, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
-RegularizationPathDisplay.from_estimator(clf, ax=axes[0])
+# The path
+# --------
+figure, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
+RegularizationPathDisplay.from_estimator(clf, ax=ax)
+ax.set_title("cross-validated log-loss of the docstrings against C")
+plt.show()
+
+# %%
+# The words
+# ---------
+# The seven words with the largest coefficients for each library:
+figure, ax = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
 words = vectorizer.get_feature_names_out()
 position = 0
 for k, library in enumerate(clf.classes_):
     top = np.argsort(-clf.coef_[k])[:7]
     places = position + np.arange(len(top))
-    axes[1].barh(places, clf.coef_[k, top], label=library)
+    ax.barh(places, clf.coef_[k, top], label=library)
     for place, j in zip(places, top, strict=True):
-        axes[1].text(clf.coef_[k, j] + 0.1, place, words[j], va="center", fontsize=8)
+        ax.text(clf.coef_[k, j] + 0.1, place, words[j], va="center", fontsize=9)
     position += len(top) + 1
-axes[1].set(yticks=[], xlabel="coefficient", xlim=(0, 1.35 * clf.coef_.max()))
-axes[1].invert_yaxis()
-axes[1].legend(loc="lower right")
+ax.set(
+    title="words that speak most for each library",
+    yticks=[],
+    xlabel="coefficient",
+    xlim=(0, 1.35 * clf.coef_.max()),
+)
+ax.invert_yaxis()
+ax.legend(loc="lower right")
 plt.show()

@@ -3,8 +3,10 @@ Quickstart
 ==========
 
 Labels, then probabilities, then a grid search, on the wine data that scikit-learn ships. Run it
-with ``python examples/quickstart.py``; it takes a few seconds.
+with ``python examples/quickstart.py``. It takes a few seconds.
 """
+
+# sphinx_gallery_thumbnail_path = "_static/quickstart.png"
 
 import warnings
 

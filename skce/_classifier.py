@@ -85,13 +85,13 @@ class SoftmaxClassifier(LinearModel):
     penalty_weights : array-like of shape (n_features,), default=None
         Non-negative factors f of the penalty, one for each feature; 0 for no penalty.
     solver : {"auto", "newton-cg", "lbfgs"} or callable, default="auto"
-        "newton-cg" is Newton's method, with conjugate gradients on exact Hessian products
-        or, where there are many more rows than parameters, on those of a fixed sample of rows;
-        "lbfgs" is L-BFGS-B of :func:`scipy.optimize.minimize`. "auto" is "newton-cg"; with
-        89 to 1000 columns, and not many more rows than parameters, it begins with L-BFGS, which is
-        as far in half of the passes. With an L1 penalty or bounds all of them
-        are Newton's method on a working set of coefficients. A callable is a `method` as
-        :func:`scipy.optimize.minimize` takes it; it gets value, gradient and Hessian products of
+        "newton-cg" is Newton's method, with conjugate gradients on exact Hessian products. With
+        many more rows than parameters it uses the Hessian products of a fixed sample of rows.
+        "lbfgs" is L-BFGS-B of :func:`scipy.optimize.minimize`. "auto" is "newton-cg". With
+        89 to 1000 columns, and not many more rows than parameters, "auto" begins with L-BFGS, which
+        needs half of the passes there. With an L1 penalty or bounds all three are Newton's method
+        on a working set of coefficients. A callable is a `method` as
+        :func:`scipy.optimize.minimize` takes it. It gets value, gradient and Hessian products of
         the objective in whitened variables, and ends when the estimated gap is at most `tol`.
     tol : float, default=1e-9
         Accuracy: fitting stops once the estimated gap to the optimal objective, relative to it,
@@ -100,8 +100,8 @@ class SoftmaxClassifier(LinearModel):
     max_iter : int, default=1000
         Iterations of the solver at most.
     warm_start : bool, default=False
-        Whether to start from the coefficients of the previous fit. Where these are worse than
-        zeros, because they were set to something far off, the fit starts as without it.
+        Whether to start from the coefficients of the previous fit. If these are worse than zeros,
+        because somebody has changed them, the fit starts from zeros.
     verbose : int, default=0
         Whether to print a line per iteration: objective, estimated relative gap, passes over the
         data, seconds. With 2 a pass over X in a file tells how far it is, too.
@@ -138,25 +138,28 @@ class SoftmaxClassifier(LinearModel):
 
     Notes
     -----
-    The solver works on centred and whitened features, implicitly and without a copy of X, where X
-    has at most 1000 columns or at most 1000 rows; else on centred and scaled ones, until whitening
-    pays. Columns whose means are far from zero, by a thousand standard deviations (a hundred in
-    float32), are centred when they are read. Then the curvature that each class has at the current
-    point is whitened too (Newton's method with a block preconditioner; Nocedal and Wright,
-    *Numerical Optimization*, 2006, chapter 7), and where rows are plenty that of a sample of them
-    is used (Roosta-Khorasani and Mahoney, *Sub-sampled Newton methods*, 2019). With an L1 penalty
-    or bounds each step is the minimum of a quadratic model, penalty and bounds included, over the
-    coefficients that are not at zero or a bound, or would leave it (a proximal Newton method: Lee,
-    Sun and Saunders, 2014); what the model gains is the estimate of the gap. The penalty applies
-    to the coefficients of the original features, and the optimum is that of all rows, in every
-    case.
+    If X has at most 1000 columns or at most 1000 rows, the solver works on centred and whitened
+    features, implicitly and without a copy of X. Otherwise it works on centred and scaled features,
+    until whitening pays. Columns whose means are a thousand standard deviations from zero (a
+    hundred in float32) are centred when they are read. The curvature of each class at the current
+    point is then whitened, too (Newton's method with a block preconditioner; Nocedal and Wright,
+    *Numerical Optimization*, 2006, chapter 7). With many rows the curvature is that of a sample of
+    them (Roosta-Khorasani and Mahoney, *Sub-sampled Newton methods*, 2019).
 
-    X is read by as many threads as BLAS would use, shared by the fits that run at the same time;
-    equal input gives equal bits. BLAS is held to one thread until the last of these fits ends. A
-    fit that is interrupted leaves the estimator, and the process, as they were.
+    With an L1 penalty or bounds each step is the minimum of a quadratic model that includes them,
+    over the coefficients that are not at zero or a bound, or would leave it (a proximal Newton
+    method: Lee, Sun and Saunders, 2014). The decrease that the quadratic model predicts estimates
+    the gap. In every case the penalty applies to the coefficients of the original features, and the
+    optimum is that of all rows.
 
-    With a categorical loss the same vector can be added to every row of `coef_` without changing a
-    probability. The penalty, and without one the start at zero, choose rows that sum to zero.
+    X is read by as many threads as BLAS would use. Fits that run at the same time share them. BLAS
+    has one thread until the last of these fits ends. The same input gives the same bits. A fit that
+    is interrupted leaves the estimator, and the process, as they were.
+
+    With a categorical loss you can add the same vector to every row of `coef_`, and no probability
+    changes. The penalty, or without one the start at zero, makes the rows sum to zero.
+
+    With two classes a categorical fit with half of the `C` has the probabilities of a binary fit.
 
     Examples
     --------

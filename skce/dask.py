@@ -1,9 +1,9 @@
 """The same estimators, and log-loss, on Dask collections.
 
-Chunks stay where Dask keeps them, in threads of this process or on workers of a cluster, and are
-computed by the scheduler of the moment: threads without a client, `distributed` with one. What
-comes here are sums over all rows, and samples of them. If X is not in memory yet it is read in
-every pass: ``X = X.persist()`` keeps it if the workers have room for it.
+Chunks stay where Dask keeps them, in threads of this process or on workers of a cluster. The
+current scheduler computes them: threads without a client, `distributed` with one. Only sums over
+all rows, and samples of the rows, come to the client. If X is not in memory yet, every pass reads
+it. ``X = X.persist()`` keeps it in memory, if the workers have room for it.
 
 It needs the extra ``dask``.
 """

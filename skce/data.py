@@ -1,8 +1,8 @@
 """Data that are larger than memory, as estimators read them.
 
-Whatever has a shape, a dtype and gives arrays for slices of rows is read some rows at a time, and
-can be passed as X as it is: :class:`numpy.memmap`, datasets of h5py, arrays of Zarr. Files that are
-stored by columns are opened here.
+Any object that has a shape and a dtype, and returns arrays for slices of its rows, can be passed as
+X: :class:`numpy.memmap`, datasets of h5py, arrays of Zarr. It is read some rows at a time. This
+module opens files that are stored by columns.
 """
 
 from __future__ import annotations

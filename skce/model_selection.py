@@ -1,4 +1,4 @@
-"""Cross-validation with probability targets, where scikit-learn's tools need labels."""
+"""Cross-validation with probability targets, for which scikit-learn's tools need labels."""
 
 from __future__ import annotations
 

@@ -55,8 +55,8 @@ def newton_cg(
     """Newton's method with conjugate gradients, as a `method` of `scipy.optimize.minimize`.
 
     It minimises smooth, convex functions, and fits :class:`~skce.SoftmaxClassifier`.
-    Other than SciPy's own "Newton-CG" it ends by the gap to the minimum, which is estimated by the
-    Newton decrement g' H^-1 g / 2, and not by a gradient or a step, whose sizes depend on units.
+    It stops by the gap to the minimum, which the Newton decrement g' H^-1 g / 2 estimates. SciPy's
+    own "Newton-CG" stops by the size of a step, which depends on the units.
 
     Parameters
     ----------
@@ -86,8 +86,9 @@ def newton_cg(
     disp : bool, default=False
         Whether to print a line per iteration.
     least_curvature : float, default=0.0
-        No eigenvalue of any Hessian is below this: the strength of an L2 penalty on all x, say.
-        What conjugate gradients miss of the gap is then bounded, and they can end earlier.
+        A lower bound of the eigenvalues of all Hessians, for example the strength of an L2 penalty
+        on all x. It bounds the error of conjugate gradients in the gap, so that they can end
+        earlier.
     **unknown : dict
         Other options are an error.
 

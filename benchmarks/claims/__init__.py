@@ -13,6 +13,7 @@ from collections.abc import Callable
 from .choice import choice
 from .choose import choose
 from .cluster import cluster
+from .comparison import comparison
 from .coverage import coverage
 from .device import device
 from .files import files
@@ -32,6 +33,7 @@ CLAIMS: dict[str, tuple[str, Callable[[argparse.Namespace], str]]] = {
     "scoring": ("Scoring ten million rows", scoring),
     "choice": ("C by cross-validation", choice),
     "choose": ("C as typed", choose),
+    "comparison": ("What people use instead", comparison),
     "growth": ("Growth with the rows", growth),
     "leaders": ("Who is first on linear probes", leaders),
     "units": ("Units of the columns", units),

@@ -29,12 +29,12 @@ class Stop(Enum):
         'Increase tol, or use solver="auto".',
     )
     SLOW = (
-        "iterations gain next to nothing for the work that they take",
+        "iterations gain almost nothing for their work",
         "Increase tol, decrease C, bring the columns of X to a common scale, or widen coef_bounds "
         "if there are any.",
     )
     STORED = (
-        "the intercepts that go with columns far from zero have no more digits",
+        "columns far from zero leave too few digits for their intercepts",
         "Increase tol, or subtract their means from the columns of X first.",
     )
     RANGE = (
@@ -42,16 +42,16 @@ class Stop(Enum):
         "Pass X as float64, or multiply its smallest columns by a power of ten.",
     )
     FAR = (
-        "columns far from zero leave no more digits without an intercept",
+        "columns far from zero leave too few digits without an intercept",
         "Increase tol, set fit_intercept=True, or subtract their means from the columns of X.",
     )
     SEPARABLE = (
         "the classes are separable and the loss goes to zero as the coefficients grow",
-        "There is no optimum where these features are not penalised: set no weight to zero.",
+        "Without a penalty on these features there is no optimum: set no weight to zero.",
     )
     QUASI_SEPARABLE = (
         "some coefficients grow without bound, while the loss hardly changes",
-        "There is no optimum where these features are not penalised: set no weight to zero.",
+        "Without a penalty on these features there is no optimum: set no weight to zero.",
     )
 
     @property

@@ -94,8 +94,8 @@ def log_loss_decomposition(
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights of the rows.
     labels : array-like of shape (n_classes,), default=None
-        Names of the columns of predictions, in their order; for labels in `y_true` all of them,
-        if some may be missing from it. Not needed where the columns have names or are sorted.
+        Names of the columns of predictions, in their order. Give all labels if `y_true` may lack
+        some. Not needed if the columns have names or are sorted.
 
     Returns
     -------
@@ -120,7 +120,7 @@ def log_loss_decomposition(
 
     Examples
     --------
-    An overconfident prediction: it says 0.99 where 3 of 4 hold.
+    An overconfident prediction: it says 0.99, and three of four hold.
 
     >>> from skce.metrics import log_loss_decomposition
     >>> parts = log_loss_decomposition([1, 1, 1, 0], [0.99, 0.99, 0.99, 0.99])

@@ -85,11 +85,11 @@ def log_loss(
         floats in [0, 1] that are no labels holds the probability of the second of two classes.
         With ``loss="binary"`` a matrix holds the probability of each label.
     y_proba : array-like of shape (n_samples,) or (n_samples, n_classes)
-        Predicted probabilities, as `predict_proba` returns them: columns in the order of the
-        sorted labels, or of the sorted column names where `y_true` is a data frame; in that of
-        the columns of `y_true` where it is an array, or with ``loss="binary"``. Another order is
-        said by `labels`, or by the column names of a data frame. One column stands for the second
-        of two classes.
+        Predicted probabilities, as `predict_proba` returns them. Columns have the order of the
+        sorted labels. If `y_true` is a data frame they have the order of its sorted column names;
+        if it is a 2-D array, or with ``loss="binary"``, the order of its columns. `labels`, or the
+        column names of a data frame, name another order. A single column stands for the second of
+        two classes.
     loss : {"categorical", "binary"}, default="categorical"
         Whether the classes exclude each other, or each column is an output of its own
         (multilabel; for labels of three or more classes, one against the rest).
@@ -98,8 +98,8 @@ def log_loss(
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights of the rows.
     labels : array-like of shape (n_classes,), default=None
-        Names of the columns of predictions, in their order; for labels in `y_true` all of them,
-        if some may be missing from it. Not needed where the columns have names or are sorted.
+        Names of the columns of predictions, in their order. Give all labels if `y_true` may lack
+        some. Not needed if the columns have names or are sorted.
     class_weight : dict or "balanced", default=None
         Factors ``{class: weight}`` on the target mass of classes, as
         :class:`~skce.SoftmaxClassifier` has it. The mean is over what they leave of the mass, as
@@ -143,9 +143,8 @@ def log_loss(
 
     Notes
     -----
-    Computed in float64 by blocks of rows, in which columns are put in order; nothing is copied as a
-    whole. scikit-learn also clips ones, so that a perfect
-    prediction has a loss of epsilon there and of 0 here.
+    The loss is computed in float64 by blocks of rows, and no array is copied as a whole.
+    scikit-learn also clips ones: a perfect prediction has a loss of epsilon there and of 0 here.
 
     Examples
     --------
@@ -206,8 +205,8 @@ def log_loss_samples(
     loss : {"categorical", "binary"}, default="categorical"
         Whether the classes exclude each other, or each column is an output of its own.
     labels : array-like of shape (n_classes,), default=None
-        Names of the columns of predictions, in their order; for labels in `y_true` all of them,
-        if some may be missing from it. Not needed where the columns have names or are sorted.
+        Names of the columns of predictions, in their order. Give all labels if `y_true` may lack
+        some. Not needed if the columns have names or are sorted.
     class_weight : dict or "balanced", default=None
         Factors on the target mass of classes.
     label_smoothing : float, default=0.0
@@ -256,9 +255,9 @@ def log_loss_gradient(
 ) -> Any:
     """Gradient of the log-loss of each row with respect to the predicted probabilities.
 
-    It is ``-t / p``, where every probability counts as free. With one column p for two classes it
-    is ``(1 - t) / (1 - p) - t / p``, and with ``loss="binary"`` the same for each column, divided
-    by their number.
+    It is ``-t / p``, if every probability is a variable of its own. With one column p for two
+    classes it is ``(1 - t) / (1 - p) - t / p``. With ``loss="binary"`` it is the same for each
+    column, divided by the number of columns.
 
     Parameters
     ----------
@@ -269,15 +268,15 @@ def log_loss_gradient(
     loss : {"categorical", "binary"}, default="categorical"
         Whether the classes exclude each other, or each column is an output of its own.
     labels : array-like of shape (n_classes,), default=None
-        Names of the columns of predictions, in their order; for labels in `y_true` all of them,
-        if some may be missing from it. Not needed where the columns have names or are sorted.
+        Names of the columns of predictions, in their order. Give all labels if `y_true` may lack
+        some. Not needed if the columns have names or are sorted.
     class_weight : dict or "balanced", default=None
         Factors on the target mass of classes.
     label_smoothing : float, default=0.0
         Share of the target mass, in [0, 1), that is spread evenly over the classes.
     clip : bool, default=True
-        Divide by the epsilon of the dtype where a probability is zero; otherwise the gradient is
-        infinite there. It is zero in any case where the target mass is.
+        If a probability is zero, divide by the epsilon of the dtype. With False the gradient is
+        infinite there. It is always zero where the target mass is zero.
 
     Returns
     -------
@@ -338,8 +337,8 @@ def log_loss_from_logits(
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights of the rows.
     labels : array-like of shape (n_classes,), default=None
-        Names of the columns of predictions, in their order; for labels in `y_true` all of them,
-        if some may be missing from it. Not needed where the columns have names or are sorted.
+        Names of the columns of predictions, in their order. Give all labels if `y_true` may lack
+        some. Not needed if the columns have names or are sorted.
     class_weight : dict or "balanced", default=None
         Factors on the target mass of classes.
     label_smoothing : float, default=0.0
@@ -398,8 +397,8 @@ def log_loss_samples_from_logits(
     loss : {"categorical", "binary"}, default="categorical"
         Whether the classes exclude each other, or each column is an output of its own.
     labels : array-like of shape (n_classes,), default=None
-        Names of the columns of predictions, in their order; for labels in `y_true` all of them,
-        if some may be missing from it. Not needed where the columns have names or are sorted.
+        Names of the columns of predictions, in their order. Give all labels if `y_true` may lack
+        some. Not needed if the columns have names or are sorted.
     class_weight : dict or "balanced", default=None
         Factors on the target mass of classes.
     label_smoothing : float, default=0.0
@@ -457,8 +456,8 @@ def log_loss_gradient_from_logits(
     loss : {"categorical", "binary"}, default="categorical"
         Whether the classes exclude each other, or each column is an output of its own.
     labels : array-like of shape (n_classes,), default=None
-        Names of the columns of predictions, in their order; for labels in `y_true` all of them,
-        if some may be missing from it. Not needed where the columns have names or are sorted.
+        Names of the columns of predictions, in their order. Give all labels if `y_true` may lack
+        some. Not needed if the columns have names or are sorted.
     class_weight : dict or "balanced", default=None
         Factors on the target mass of classes.
     label_smoothing : float, default=0.0
@@ -557,7 +556,7 @@ def kl_divergence(
     """Kullback-Leibler divergence of predicted from target probabilities.
 
     The divergence of a row is ``sum_k t_k * log(t_k / p_k)``. It is the log-loss less the entropy
-    of the targets, so that what minimises one minimises the other; for labels the two are equal.
+    of the targets, so that minimising one minimises the other. For labels the two are equal.
 
     Parameters
     ----------
@@ -572,8 +571,8 @@ def kl_divergence(
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights of the rows.
     labels : array-like of shape (n_classes,), default=None
-        Names of the columns of predictions, in their order; for labels in `y_true` all of them,
-        if some may be missing from it. Not needed where the columns have names or are sorted.
+        Names of the columns of predictions, in their order. Give all labels if `y_true` may lack
+        some. Not needed if the columns have names or are sorted.
     clip : bool, default=True
         Take a predicted zero for the epsilon of the dtype; otherwise the divergence is infinite
         where target mass meets probability zero.
@@ -640,8 +639,8 @@ def d2_log_loss_score(
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights of the rows.
     labels : array-like of shape (n_classes,), default=None
-        Names of the columns of predictions, in their order; for labels in `y_true` all of them,
-        if some may be missing from it. Not needed where the columns have names or are sorted.
+        Names of the columns of predictions, in their order. Give all labels if `y_true` may lack
+        some. Not needed if the columns have names or are sorted.
     y_pred : array-like of shape (n_samples,) or (n_samples, n_classes)
         Old name of `y_proba`.
 

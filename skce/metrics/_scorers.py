@@ -1,4 +1,4 @@
-"""Scorers for `scoring=`, where scikit-learn's own refuse probability targets."""
+"""Scorers for `scoring=` that take probability targets, unlike those of scikit-learn."""
 
 from __future__ import annotations
 
