@@ -18,6 +18,9 @@ from skce._array_api import Elsewhere, Place, exact_products, place_of, to_numpy
 from skce._costs import DEFAULT
 from skce._linear_model import LinearModel
 
+#: Some grids here have few values, of which the best is an end.
+pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
+
 pytest.importorskip("scipy", minversion="1.14")  # scikit-learn dispatches from there on
 
 #: Names of libraries and devices.

@@ -25,6 +25,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skce import SoftmaxClassifier, SoftmaxClassifierCV
 
+#: Some grids here have few values, of which the best is an end.
+pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
+
 X, CODES = load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])[CODES]
 SOFT = 0.5 * np.eye(3)[CODES] + 0.5 * np.random.default_rng(0).dirichlet([1, 1, 1], size=150)

@@ -33,6 +33,9 @@ from skce.inference import (
     wald_test,
 )
 
+#: Some grids here have few values, of which the best is an end.
+pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
+
 pd = pytest.importorskip("pandas")
 
 

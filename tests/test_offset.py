@@ -20,6 +20,9 @@ from skce._costs import DEFAULT
 from skce.metrics import log_loss, make_log_loss_scorer, neg_log_loss_scorer
 from skce.model_selection import cross_val_predict_proba
 
+#: Some grids here have few values, of which the best is an end.
+pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
+
 rng = np.random.default_rng(0)
 N, P, K = 200, 4, 3
 X = rng.normal(size=(N, P))

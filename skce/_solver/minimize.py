@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
 from .._callbacks import OnIteration
-from .._losses import without_offset
+from .._losses import AtTemperature, without_offset
 from .._problem.objective import Objective
 from .._threads import threads
 from .iterate import State
@@ -143,7 +143,7 @@ def minimize(
         if whole and log.keeps_moves and _is_out_of_sight(run, theta):
             theta = np.zeros_like(theta)
         if objective.nonsmooth is None:
-            theta = _within_reach(run, theta) if whole else theta
+            theta = _within_reach(run, theta)
             state, at_least = _start(run, theta, solver, variables, known), 0.0
             log.on_iteration = on_iteration
         else:
@@ -379,7 +379,8 @@ def _within_reach(run: Fit, theta: NDArray) -> NDArray:
     is smooth at their size is a start for one that is less so.
     """
     objective, costs, log = run.objective, run.costs, run.log
-    if without_offset(objective.loss) is objective.loss:
+    plain = without_offset(objective.loss)
+    if plain is objective.loss or isinstance(plain, AtTemperature):
         return theta
     value, _ = objective.value_gradient(objective.from_user(theta))
     log.passes += 1
