@@ -273,8 +273,11 @@ def warn_at_an_edge(Cs: NDArray, scores: NDArray, nothing: bool) -> None:
     j = 1 if i == 0 else n - 2
     if not np.isfinite(scores[j]):
         return
-    step = abs(np.log10(Cs[j] / Cs[i]))
-    if not _gain(scores, i, j) > _LITTLE * min(step, 1.0):
+    empty = i == 0 and nothing
+    # Where nothing is left to shrink scores are flat: those farther away say what that is worth.
+    worst = int(np.where(np.isfinite(scores), scores, scores[i]).argmin()) if empty else j
+    step = 1.0 if empty else min(1.0, float(abs(np.log10(Cs[j] / Cs[i]))))
+    if not _gain(scores, i, worst) > _LITTLE * step:
         return
     what = f"The best C, {Cs[i]:.3g}, is the {'largest' if i else 'smallest'} of the {n} in Cs_"
     rises = f"and the mean score still rises there, from {scores[j]:.4g} at C={Cs[j]:.3g} to "
@@ -282,7 +285,7 @@ def warn_at_an_edge(Cs: NDArray, scores: NDArray, nothing: bool) -> None:
     if i:
         message = f"{what}, {rises} Pass larger values as Cs. If the features separate the classes "
         message += "there is no best C: the larger it is, the surer are the predictions."
-    elif nothing:
+    elif empty:
         message = f"{what}, where coefficients are next to zero: on the rows left out the features "
         message += "predict y no better than the shares of the classes do. Smaller values in Cs "
         message += "would change nothing."

@@ -150,7 +150,7 @@ class SoftmaxClassifierCV(LinearModel):
     If the best C is the first or the last that was tried, or given, and the score still rises
     there, by more than half a percent for a factor of ten, a warning says so. After a search that
     is where the features separate the classes, so that no C is too large, or where they say nothing
-    of y, so that none is too small. There is none where scores are flat.
+    of y, so that none is too small. There is no warning where scores are flat.
 
     A class that has no mass in the training rows of a fold gets probability zero there: its
     coefficients are zero, and its intercept is 50 below those of the other classes. Its rows then

@@ -309,6 +309,8 @@ def test_an_edge_is_that_of_the_best_l1_ratio():
         warn_at_an_edge(Cs, np.array([-1.0, -2.0, -3.0]), zero)
     with pytest.warns(UserWarning, match="would change nothing"):
         warn_at_an_edge(Cs, np.array([-1.0, -2.0, -3.0]), True)
+    with pytest.warns(UserWarning, match="would change nothing"):
+        warn_at_an_edge(Cs, np.array([-1.0, -1.001, -3.0]), True)
     for scores in ([-3.0, -1.0, -2.0], [-1.0, -1.001, -3.0], [-1.0, -np.inf, -2.0]):
         warn_at_an_edge(Cs, np.array(scores), zero)
 
