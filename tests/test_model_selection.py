@@ -97,7 +97,8 @@ def test_weights_are_routed(soft):
         train, test = next(CV.split(X))
         want = SoftmaxClassifier().fit(X[train], Y[train], w[train]).predict_proba(X[test])
         assert_allclose(p[test], want, rtol=1e-12)
-    assert neg_log_loss_scorer.get_metadata_routing().score.requests == {"sample_weight": None}
+    requests = neg_log_loss_scorer.get_metadata_routing().score.requests
+    assert requests == {"sample_weight": None, "offset": None}
 
 
 def test_multilabel_and_two_columns_are_scored_as_they_are(soft):
