@@ -79,7 +79,8 @@ class StratifiedProbabilityKFold(StratifiedKFold):
         X : array-like of shape (n_samples, n_features)
             Only its length matters.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
-            Labels, probabilities of class 1, or a distribution per row.
+            Labels, probabilities of class 1, or a distribution per row. In a multilabel `y` what
+            is missing counts as absent.
         groups : object
             Ignored, as scikit-learn's splitters have it.
 

@@ -119,6 +119,18 @@ def test_scoring_monitor_takes_our_scorers(kind, weighted):
     assert np.isfinite(row["d2"])
 
 
+@new
+def test_scoring_monitor_scores_with_the_offset():
+    from sklearn.callback import ScoringMonitor
+
+    offset = 3 * np.random.default_rng(0).normal(size=(len(y), 3))
+    monitor = ScoringMonitor(scoring=neg_log_loss_scorer)
+    clf = SoftmaxClassifier().set_callbacks(monitor).fit(X, y, offset=offset)
+    scores = [row["score"] for row in monitor.get_logs().data if "score" in row]
+    assert_allclose(max(scores), neg_log_loss_scorer(clf, X, y, offset=offset), rtol=1e-3)
+    assert abs(max(scores) - neg_log_loss_scorer(clf, X, y)) > 0.1
+
+
 class Raises:
     """Raises an error where it is told to, the n-th time that it gets there."""
 

@@ -125,7 +125,8 @@ def test_it_is_a_column_whose_coefficient_is_one(form, params):
     y, offset, loss = FORMS[form]
     clf = fit(y, offset, WEIGHTS, loss=loss, **{"tol": 1e-13, **params})
     same = with_columns(y, offset, WEIGHTS, loss=loss, **params)
-    assert_allclose(clf.coef_, same.coef_[:, :P], atol=3e-7)
+    if params.get("l1_ratio") != 1:  # where the optimum is one point
+        assert_allclose(clf.coef_, same.coef_[:, :P], atol=3e-7)
     wide = np.hstack([X, offset.reshape(N, -1)])
     assert_allclose(clf.predict_proba(X, offset=offset), same.predict_proba(wide), atol=3e-7)
     assert_allclose(clf.optimize_result_.fun, same.optimize_result_.fun, rtol=1e-12)
