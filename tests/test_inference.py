@@ -913,3 +913,57 @@ def test_intervals_cover_as_often_as_they_say():
         table = coef_summary(SoftmaxClassifier(C=np.inf).fit(X, y), X, y)
         hits.append((table["lower"] < truth) & (truth < table["upper"]))
     assert_allclose(np.mean(hits, axis=0), 0.95, atol=3.3 * np.sqrt(0.95 * 0.05 / 400))
+
+
+# ------------------------------------------------------------------------------------ offsets
+def test_an_offset_is_that_of_statsmodels(rng):
+    sm = pytest.importorskip("statsmodels.api")
+    X, offset = rng.normal(size=(300, 3)), rng.normal(size=300)
+    y = (X[:, 0] - 0.5 + offset + rng.logistic(size=300) > 0).astype(int)
+    clf = SoftmaxClassifier(C=np.inf, tol=1e-14).fit(X, y, offset=offset)
+    Z = np.column_stack([X, np.ones(300)])
+    for kind, cov in (("nonrobust", "model"), ("HC0", "robust")):
+        want = sm.GLM(y, Z, sm.families.Binomial(), offset=offset).fit(tol=1e-13, cov_type=kind)
+        table = coef_summary(clf, X, y, offset=offset, cov=cov)
+        assert_allclose(table["estimate"], want.params, rtol=1e-8)
+        assert_allclose(table["std_error"], want.bse, rtol=1e-7)
+    assert_allclose(
+        np.sqrt(np.diag(coef_cov(clf, X, y, offset=offset, cov="robust"))), want.bse, rtol=1e-7
+    )
+    statistics = fit_statistics(clf, X, y, offset=offset)
+    assert statistics.log_likelihood == pytest.approx(want.llf, rel=1e-10)
+    assert statistics.null_log_likelihood == pytest.approx(want.llnull, rel=1e-8)
+    assert statistics.aic == pytest.approx(want.aic, rel=1e-10)
+    fewer = SoftmaxClassifier(C=np.inf, tol=1e-14).fit(X[:, :1], y, offset=offset)
+    own = sm.GLM(y, Z[:, [0, 3]], sm.families.Binomial(), offset=offset).fit(tol=1e-13)
+    ratio = likelihood_ratio_test(clf, fewer, X, y, offset=offset, X_restricted=X[:, :1])
+    assert ratio.statistic == pytest.approx(2 * (want.llf - own.llf), rel=1e-7)
+    wald = wald_test(clf, X, y, offset=offset, features=[1, 2], cov="robust")
+    R = np.eye(4)[1:3]
+    assert wald.statistic == pytest.approx(
+        float(np.squeeze(want.wald_test(R, scalar=False).statistic)), rel=1e-6
+    )
+    with pytest.warns(InferenceWarning, match="optimum"):
+        coef_summary(clf, X, y)
+
+
+def test_effects_and_resamples_with_an_offset(rng):
+    """One more column, held at 1, is an offset."""
+    X, offset = rng.normal(size=(400, 2)), rng.normal(size=400)
+    y = (X[:, 0] + offset + rng.logistic(size=400) > 0).astype(int)
+    clf = SoftmaxClassifier(C=np.inf, tol=1e-13).fit(X, y, offset=offset)
+    table = average_marginal_effects(clf, X, y, offset=offset)
+
+    def mean(column, by):
+        moved = X.copy()
+        moved[:, column] += by
+        return clf.predict_proba(moved, offset=offset)[:, 1].mean()
+
+    slopes = [(mean(j, 1e-5) - mean(j, -1e-5)) / 2e-5 for j in range(2)]
+    assert_allclose(table["estimate"], slopes, rtol=1e-7)
+    found = bootstrap(clf, X, y, offset=offset, n_resamples=100, random_state=0)
+    assert_allclose(found.std_error, coef_summary(clf, X, y, offset=offset)["std_error"], rtol=0.4)
+    assert_allclose(found.estimate, np.append(clf.coef_, clf.intercept_))
+    firth = FirthClassifier().fit(X, y)
+    with pytest.raises(ValueError, match="offset is given, but FirthClassifier"):
+        coef_summary(firth, X, y, offset=offset)

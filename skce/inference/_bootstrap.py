@@ -139,6 +139,7 @@ class BootstrapResult:
 @validate_params(
     {
         "sample_weight": ["array-like", None],
+        "offset": ["array-like", None],
         "groups": ["array-like", None],
         "statistic": [callable, None],
         "n_resamples": [Number(Integral, 2, None, closed="left")],
@@ -153,6 +154,7 @@ def bootstrap(
     y: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
+    offset: ArrayLike | None = None,
     groups: ArrayLike | None = None,
     statistic: Callable[[Any], Any] | None = None,
     reference: Any = None,
@@ -179,6 +181,8 @@ def bootstrap(
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the fit. A row is one observation, whatever its weight; rows that stand for
         counts must be repeated first.
+    offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+        Offset of the fit, if it had one.
     groups : array-like of shape (n_samples,), default=None
         The group of each row; if given, groups are drawn.
     statistic : callable, default=None
@@ -235,11 +239,11 @@ def bootstrap(
           x1            -0.72       0.34  -1.38  -0.04        0.49
           intercept      1.49       1.12  -0.55   3.80        4.46
     """
-    fit = read_fit(estimator, X, y, sample_weight)
+    fit = read_fit(estimator, X, y, sample_weight, offset)
     refuse_without_optimum(fit)
     if hasattr(estimator, "steps"):
         X = through_steps(estimator, X)[0]
-    X, y = on_host(X), on_host(y)
+    X, y, offset = map(on_host, (X, y, offset))
     L, classes, _ = contrast_matrix(fit, reference)
     index = None
     if statistic is None:
@@ -249,7 +253,7 @@ def bootstrap(
         rng = check_random_state(random_state)
     data: Any = fit.objective.data
     draw = _Draw(data.targets.weights, groups)
-    resample = _Resample(fit, L, statistic, X, y, data.targets)
+    resample = _Resample(fit, L, statistic, X, y, offset, data.targets)
     seeds = rng.randint(np.iinfo(np.int32).max, size=int(n_resamples))
     found = Parallel(n_jobs=None if n_jobs is None else int(n_jobs), verbose=int(verbose))(
         delayed(resample)(draw, seed) for seed in seeds
@@ -297,9 +301,11 @@ class _Resample:
         statistic: Callable[[Any], Any] | None,
         X: Any,
         y: Any,
+        offset: Any,
         targets: Targets,
     ):
         self._L, self._statistic, self._X, self._y = L, statistic, X, y
+        self._metadata = {} if offset is None else {"offset": offset}
         self._targets = targets
         self._model = _startable(fit)
         self._intercept = fit.objective.layout.fit_intercept
@@ -313,7 +319,7 @@ class _Resample:
         model.__dict__.update(self._model.__dict__)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(self._X, self._y, sample_weight=weights)
+            model.fit(self._X, self._y, sample_weight=weights, **self._metadata)
         return self.value(model) if model.optimize_result_["success"] else None
 
     def value(self, model: Any) -> NDArray:

@@ -16,7 +16,7 @@ from ._table import as_table, wald_columns
 
 
 @validate_params(
-    {"sample_weight": ["array-like", None], **COVARIANCE, **LEVEL},
+    {"sample_weight": ["array-like", None], "offset": ["array-like", None], **COVARIANCE, **LEVEL},
     prefer_skip_nested_validation=True,
 )
 def average_marginal_effects(
@@ -25,6 +25,7 @@ def average_marginal_effects(
     y: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
+    offset: ArrayLike | None = None,
     cov: str = "auto",
     groups: ArrayLike | None = None,
     level: float = 0.95,
@@ -45,6 +46,8 @@ def average_marginal_effects(
         Targets of the fit.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the fit, by which rows are averaged too.
+    offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+        Offset of the fit, if it had one.
     cov : {"auto", "model", "robust", "cluster"}, default="auto"
         Which covariance of the coefficients, as in :func:`coef_summary`.
     groups : array-like of shape (n_samples,), default=None
@@ -102,7 +105,7 @@ def average_marginal_effects(
     2     x0          0.053      0.018
           x1         -0.961      0.063
     """
-    fit = read_fit(estimator, X, y, sample_weight)
+    fit = read_fit(estimator, X, y, sample_weight, offset)
     covariance = covariance_of(fit, cov, groups)
     (K, d), (W, _) = fit.theta.shape, fit.parts
     first, second = fit.sum(effects, fit.in_variables, fit.form, width=K**3)

@@ -7,7 +7,7 @@ rows as they are read, which may be less a centre; `in_user` takes them to the u
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from .._problem.certain import certain
 from .._problem.objective import Objective
 from .._solver.stop import Stop
 from .._targets.meaning import check_lengths, check_sample_weight, read_targets
+from .._targets.offset import check_offset
 from .._warnings import warn
 from ._sums import (
     as_they_are,
@@ -190,7 +191,13 @@ class Fit:
         return float(data.total_weight if is_counts else np.count_nonzero(data.targets.weights))
 
 
-def read_fit(estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | None) -> Fit:
+def read_fit(
+    estimator: Any,
+    X: Any,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None,
+    offset: ArrayLike | None = None,
+) -> Fit:
     """Put a fitted estimator and the rows of its fit side by side.
 
     Parameters
@@ -200,6 +207,7 @@ def read_fit(estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | No
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
     y : array-like of shape (n_samples,) or (n_samples, n_classes)
     sample_weight : array-like of shape (n_samples,), or None
+    offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
 
     Returns
     -------
@@ -215,18 +223,26 @@ def read_fit(estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | No
         )
     check_is_fitted(estimator)
     estimator = moved(estimator, np)
-    X, y, sample_weight = (on_host(array) for array in (X, y, sample_weight))
+    if offset is not None and estimator.penalty == "firth":
+        raise ValueError("offset is given, but FirthClassifier fits without one: leave it out.")
+    X, y, sample_weight, offset = map(on_host, (X, y, sample_weight, offset))
     with config_context(array_api_dispatch=False):
-        return _read(estimator, X, y, sample_weight, names)
+        return _read(estimator, X, y, sample_weight, offset, names)
 
 
 def _read(
-    estimator: LinearModel, X: Any, y: Any, sample_weight: ArrayLike | None, names: Any
+    estimator: LinearModel,
+    X: Any,
+    y: Any,
+    sample_weight: ArrayLike | None,
+    offset: ArrayLike | None,
+    names: Any,
 ) -> Fit:
     """Return a fit and its rows, all in host memory or read from elsewhere by blocks."""
     X = estimator._check_features(X)
     raw = read_targets(y, estimator.loss)
     check_lengths(X.shape[0], len(raw.values))
+    raw = replace(raw, offset=check_offset(offset, X.shape[0], raw.form, raw.classes))
     weights = check_sample_weight(sample_weight, X.shape[0])
     if raw.form != estimator._form or raw.classes.tolist() != estimator.classes_.tolist():
         raise ValueError(

@@ -11,6 +11,7 @@ from scipy.stats import chi2
 
 from .._checks import check_numbers, naming, to_numpy
 from .._sklearn import validate_params
+from .._solver.minimize import minimize
 from .._warnings import warn
 from ._fit import Fit, InferenceWarning, at_bounds, factorise, read_fit
 from ._penalised import maximise, problem_of, relative_to
@@ -19,6 +20,8 @@ from ._sums import masses, value_gradient
 
 #: A step of a maximisation that ends it, in standard errors, and steps at most.
 _TOL, _STEPS = 1e-9, 200
+#: Accuracy of the fit of intercepts alone.
+_NULL_TOL = 1e-12
 #: What rounding may make of the gain of a restricted fit.
 _ROUNDED = 1e-6
 
@@ -96,7 +99,16 @@ def _log_likelihood(fit: Fit) -> float:
 
 
 def _null_log_likelihood(fit: Fit) -> float:
-    """Return the log-likelihood of the shares of the target mass."""
+    """Return the log-likelihood of the shares of the target mass; with an offset of intercepts."""
+    data: Any = fit.objective.data
+    if data.targets.has_offset:
+        zero = np.zeros(1)
+        few = fit.objective.columns(np.zeros(1, dtype=int))
+        few = few.penalised(np.inf, 0.0, bounds=(zero, zero))
+        start = np.zeros(few.layout.size)
+        found = minimize(few, start, solver="auto", tol=_NULL_TOL, max_iter=_STEPS, whole=False)
+        value, _ = few.value_gradient(few.from_user(found.result.x))
+        return -value * few.data.total_weight
     t, total = fit.objective.data.sum(masses, len(fit.theta), rows=fit.block_rows())
     value = xlogy(t, t / total).sum()
     if not fit.objective.loss.shift_invariant:
@@ -127,9 +139,17 @@ def _is_free(fit: Fit) -> NDArray:
     return free.ravel()
 
 
-@validate_params({"sample_weight": ["array-like", None]}, prefer_skip_nested_validation=True)
+@validate_params(
+    {"sample_weight": ["array-like", None], "offset": ["array-like", None]},
+    prefer_skip_nested_validation=True,
+)
 def fit_statistics(
-    estimator: Any, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
+    estimator: Any,
+    X: Any,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    offset: ArrayLike | None = None,
 ) -> FitStatistics:
     r"""Log-likelihood, AIC, BIC, McFadden's R2 and effective degrees of freedom of a fit.
 
@@ -147,6 +167,8 @@ def fit_statistics(
         Targets of the fit.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the fit.
+    offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+        Offset of the fit, if it had one.
 
     Returns
     -------
@@ -186,7 +208,7 @@ def fit_statistics(
     >>> round(fit_statistics(clf, X, y).effective_df, 3)
     2.577
     """
-    fit = read_fit(estimator, X, y, sample_weight)
+    fit = read_fit(estimator, X, y, sample_weight, offset)
     value, null, df = _log_likelihood(fit), _null_log_likelihood(fit), _effective_df(fit)
     n = fit.n_observations(fit.is_counts())
     return FitStatistics(
@@ -201,7 +223,11 @@ def fit_statistics(
 
 
 @validate_params(
-    {"sample_weight": ["array-like", None], "X_restricted": "no_validation"},
+    {
+        "sample_weight": ["array-like", None],
+        "offset": ["array-like", None],
+        "X_restricted": "no_validation",
+    },
     prefer_skip_nested_validation=True,
 )
 def likelihood_ratio_test(
@@ -211,6 +237,7 @@ def likelihood_ratio_test(
     y: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
+    offset: ArrayLike | None = None,
     X_restricted: Any = None,
 ) -> ChiSquareResult:
     """Test a fit against one that is a special case of it.
@@ -229,6 +256,8 @@ def likelihood_ratio_test(
         Targets of both fits.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of both fits, counts of equal rows.
+    offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+        Offset of the fit, if it had one.
     X_restricted : {array-like, sparse matrix} of shape (n_samples, n_fewer), default=None
         Features of `restricted`; None to take its columns from a data frame X by their names.
 
@@ -267,7 +296,7 @@ def likelihood_ratio_test(
     >>> f"{test.statistic:.2f} on {test.df} degree of freedom, p = {test.p_value:.1e}"
     '38.36 on 1 degree of freedom, p = 5.9e-10'
     """
-    full = read_fit(estimator, X, y, sample_weight)
+    full = read_fit(estimator, X, y, sample_weight, offset)
     if full.is_firth:
         return _penalised_ratio(full, restricted)
     _check_maximum(full, "estimator")
@@ -277,7 +306,7 @@ def likelihood_ratio_test(
     else:
         if X_restricted is None:
             X_restricted = _columns_of(restricted, X, len(full.features))
-        fewer = read_fit(restricted, X_restricted, y, sample_weight)
+        fewer = read_fit(restricted, X_restricted, y, sample_weight, offset)
         _check_maximum(fewer, "restricted")
         if fewer.form != full.form:
             raise ValueError(f"restricted is a {fewer.form} fit, but estimator a {full.form} one.")
@@ -350,6 +379,7 @@ def _columns_of(estimator: Any, X: Any, n_features: int) -> Any:
 @validate_params(
     {
         "sample_weight": ["array-like", None],
+        "offset": ["array-like", None],
         "features": ["array-like", str, None],
         "contrasts": ["array-like", None],
         **COVARIANCE,
@@ -362,6 +392,7 @@ def wald_test(
     y: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
+    offset: ArrayLike | None = None,
     features: ArrayLike | str | None = None,
     contrasts: ArrayLike | None = None,
     cov: str = "auto",
@@ -380,6 +411,8 @@ def wald_test(
         Targets of the fit.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the fit.
+    offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+        Offset of the fit, if it had one.
     features : str, array-like of str or of int, default=None
         Names or positions of features whose coefficients are tested, for all classes together;
         None for all features.
@@ -421,7 +454,7 @@ def wald_test(
     >>> f"{test.statistic:.3f} on {test.df} degree of freedom, p = {test.p_value:.3f}"
     '0.275 on 1 degree of freedom, p = 0.600'
     """
-    fit = read_fit(estimator, X, y, sample_weight)
+    fit = read_fit(estimator, X, y, sample_weight, offset)
     if features is not None and contrasts is not None:
         raise ValueError("features and contrasts are two ways to say what is tested: pass one.")
     if contrasts is None and fit.form == "softmax":

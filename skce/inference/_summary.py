@@ -18,7 +18,7 @@ LEVEL = {"level": [Number(Real, 0, 1, closed="neither")]}
 
 
 @validate_params(
-    {"sample_weight": ["array-like", None], **COVARIANCE, **LEVEL},
+    {"sample_weight": ["array-like", None], "offset": ["array-like", None], **COVARIANCE, **LEVEL},
     prefer_skip_nested_validation=True,
 )
 def coef_summary(
@@ -27,6 +27,7 @@ def coef_summary(
     y: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
+    offset: ArrayLike | None = None,
     cov: str = "auto",
     groups: ArrayLike | None = None,
     level: float = 0.95,
@@ -45,6 +46,8 @@ def coef_summary(
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the fit. For ``cov="model"`` they are counts of equal rows; for the others
         a row is one observation, whatever its weight.
+    offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+        Offset of the fit, if it had one.
     cov : {"auto", "model", "robust", "cluster"}, default="auto"
         Which covariance. "model" is the inverse of the Fisher information, which holds if the
         targets are counts that the model draws; "robust" is the sandwich (White, 1982; Huber,
@@ -121,7 +124,7 @@ def coef_summary(
           width        -3.213      0.638 -5.032       0.040
           intercept     8.093      2.389  3.387    3270.758
     """
-    fit = read_fit(estimator, X, y, sample_weight)
+    fit = read_fit(estimator, X, y, sample_weight, offset)
     L, classes, reference = contrast_matrix(fit, reference)
     covariance = covariance_of(fit, cov, groups)
     estimates, matrix = covariance.contrasts(L)
@@ -142,7 +145,8 @@ def coef_summary(
 
 
 @validate_params(
-    {"sample_weight": ["array-like", None], **COVARIANCE}, prefer_skip_nested_validation=True
+    {"sample_weight": ["array-like", None], "offset": ["array-like", None], **COVARIANCE},
+    prefer_skip_nested_validation=True,
 )
 def coef_cov(
     estimator: Any,
@@ -150,6 +154,7 @@ def coef_cov(
     y: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
+    offset: ArrayLike | None = None,
     cov: str = "auto",
     groups: ArrayLike | None = None,
     reference: Any = None,
@@ -171,6 +176,8 @@ def coef_cov(
         Targets of the fit.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the fit.
+    offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+        Offset of the fit, if it had one.
     cov : {"auto", "model", "robust", "cluster"}, default="auto"
         Which covariance. "auto" is "cluster" if there are groups; else "model" if all target mass,
         weights included, is whole numbers, which is so for labels and for counts passed as
@@ -207,6 +214,6 @@ def coef_cov(
     >>> np.sqrt(np.diag(coef_cov(clf, X, y))).round(3)
     array([0.247, 0.638, 2.389])
     """
-    fit = read_fit(estimator, X, y, sample_weight)
+    fit = read_fit(estimator, X, y, sample_weight, offset)
     L, _, _ = contrast_matrix(fit, reference)
     return covariance_of(fit, cov, groups).contrasts(L)[1]

@@ -188,5 +188,7 @@ def effects(
     """Sum the first derivatives of weighted rows, and the second ones times each variable."""
     del loss
     X, s = block.X.dense(), block.weights.astype(np.float64)
-    first, second = derivatives(W @ X.T + b[:, None], form)
+    z = W @ X.T + b[:, None]
+    z = z if block.t.offset is None else z + block.t.offset
+    first, second = derivatives(z, form)
     return (first * s).sum(axis=-1), (second * s) @ in_variables(X)
