@@ -60,7 +60,7 @@ print(
 # ---------------------
 # The path starts where the first word gets a coefficient; each fit starts from the one before.
 cv = StratifiedKFold(5, shuffle=True, random_state=0)
-clf = SoftmaxClassifierCV(Cs=12, l1_ratios=[1.0], cv=cv).fit(X, y)
+clf = SoftmaxClassifierCV(Cs=12, l1_ratios=[1.0], cv=cv, tol=1e-6).fit(X, y)
 used = (clf.coef_ != 0).any(axis=0).sum()
 print(f"C = {clf.C_:.3g} uses {used} of {X.shape[1]} words")
 proba_right = np.exp(clf.scores_[:, 0, clf.Cs_ == clf.C_].mean())

