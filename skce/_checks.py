@@ -1,6 +1,6 @@
-"""Arrays at the door: containers become NumPy arrays, and what no part behind can read is refused.
+"""Validation of arrays: containers become NumPy arrays, and unreadable input is refused.
 
-Nothing here knows what the numbers mean. Every error names the argument, and what can be done.
+Nothing here knows what the numbers mean. Every error names the argument and the way out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sklearn.utils import check_array
 
 from ._sklearn import Interval
 
-#: The largest number that arithmetic can hold.
+#: The largest number of float64.
 LARGEST = float(np.finfo(np.float64).max)
 
 
@@ -32,7 +32,7 @@ def naming(name: str, values: Any) -> Iterator[None]:
     ----------
     name : str
     values : object
-        What the caller passed; where it holds what is not finite, the first row of it is told.
+        What the caller passed. If it holds NaN or infinity, the message names the first such row.
     """
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # finiteness is checked
@@ -41,7 +41,7 @@ def naming(name: str, values: Any) -> Iterator[None]:
         raise_with_first_bad_row(error, values, name)
     except OverflowError:
         raise ValueError(f"{name} holds a number outside the range of float64.") from None
-    except Exception as error:  # whatever __array__ and its like of a foreign container raise
+    except Exception as error:  # __array__ of another library's container may raise anything
         raise TypeError(
             f"{name} cannot be read as an array: {type(error).__name__}: {error}"
         ) from error
@@ -49,7 +49,7 @@ def naming(name: str, values: Any) -> Iterator[None]:
 
 @contextmanager
 def numbered_from(first_row: int) -> Iterator[None]:
-    """Make errors of the block, which sees a part of the rows, number rows as the whole does."""
+    """Add `first_row` to row numbers in errors of the block, which sees a part of the rows."""
     try:
         yield
     except (ValueError, TypeError) as error:
@@ -62,7 +62,10 @@ def numbered_from(first_row: int) -> Iterator[None]:
 
 
 def raise_with_first_bad_row(error: Exception, values: Any, name: str) -> NoReturn:
-    """Raise an error again, with the argument and its first row that is not finite, if any."""
+    """Raise an error again, with the name of the argument and its first row with NaN or infinity.
+
+    The row is left out if all rows are finite, or if they cannot be read.
+    """
     kind = TypeError if isinstance(error, TypeError) else ValueError
     message = str(error)
     if not re.search(rf"\b{re.escape(name)}\b", message):
@@ -77,7 +80,7 @@ def raise_with_first_bad_row(error: Exception, values: Any, name: str) -> NoRetu
 
 
 def _first_not_finite(values: Any) -> int | None:
-    """First row with a number that is not finite; None where there is none, or none can be read."""
+    """First row with a number that is not finite; None if there is none, or it is not readable."""
     try:
         array = check_array(
             values, accept_sparse="csr", dtype="numeric", ensure_2d=False, ensure_all_finite=False
@@ -93,35 +96,35 @@ def _first_not_finite(values: Any) -> int | None:
     return first // max(finite[0].size, 1)
 
 
-#: What DLPack calls the memory of the host.
+#: DLPack's codes of memory of the host.
 _HOST = (1, 3, 11)
 
 
 def is_on_host(array: Any) -> bool:
-    """Whether an array is in the memory of the host, as far as it says."""
+    """Whether an array is in the memory of the host. True if the array does not tell."""
     where = getattr(array, "__dlpack_device__", None)
     try:
         return where is None or int(where()[0]) in _HOST
-    except Exception:  # as arrays of Arrow raise that hold no numbers
+    except Exception:  # arrays of Arrow raise if they do not hold numbers
         return True
 
 
 def refuse_misread(values: Any, name: str) -> None:
-    """Refuse what NumPy reads without a word, and otherwise than it was meant."""
+    """Refuse containers that NumPy reads without an error, but with another meaning."""
     _refuse_masked(values, name)
     _refuse_dask(values, name)
     _refuse_elsewhere(values, name)
 
 
 def _refuse_masked(values: Any, name: str) -> None:
-    """Refuse a masked array, or a sequence of them, whose mask hides something."""
+    """Refuse a masked array that hides an element, or a sequence with such an array."""
     parts = values if isinstance(values, (list, tuple)) else [values]
     for part in parts:
         if isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part):
             raise ValueError(
                 f"{name} is a masked array that hides {int(np.ma.getmaskarray(part).sum())} of its "
-                "elements, and masks are not read. Drop or fill them: "
-                f"{name}.filled(value), or {name}.data to use what lies under the mask."
+                "elements, and masks are not supported. Drop the hidden elements, fill them with "
+                f"{name}.filled(value), or pass {name}.data to use the values under the mask."
             )
 
 
@@ -132,46 +135,46 @@ def _refuse_elsewhere(values: Any, name: str) -> None:
     if not is_on_host(values):
         library = type(values).__module__.partition(".")[0]
         raise TypeError(
-            f"{name} is an array of {library} on another device, which is taken if scikit-learn's "
-            "array_api_dispatch is on: sklearn.set_config(array_api_dispatch=True), with "
-            f"SCIPY_ARRAY_API=1 in the environment before SciPy is imported. Or copy {name} to the "
-            "host."
+            f"{name} is an array of {library} on another device. Such arrays are accepted if "
+            "scikit-learn's array_api_dispatch is on: sklearn.set_config(array_api_dispatch=True), "
+            "with SCIPY_ARRAY_API=1 in the environment before SciPy is imported. Otherwise copy "
+            f"{name} to the host."
         )
     if getattr(values, "requires_grad", False) is True:
         raise ValueError(
-            f"{name} requires gradients, which are not tracked here: pass {name}.detach()."
+            f"{name} requires gradients, but gradients are not tracked: pass {name}.detach()."
         )
 
 
 def _refuse_dask(values: Any, name: str) -> None:
-    """Refuse a collection of Dask, which NumPy would compute without a word."""
+    """Refuse a collection of Dask, which NumPy would compute silently."""
     graph = getattr(values, "__dask_graph__", None)
     if callable(graph) and graph() is not None:  # xarray has one if there is Dask inside
         raise TypeError(
-            f"{name} is a Dask collection ({type(values).__name__}), and would be computed in this "
-            "process. skce.dask has the same estimators and metrics for such collections; if it "
-            f"fits into memory, pass {name}.compute()."
+            f"{name} is a Dask collection ({type(values).__name__}), which would be computed in "
+            "this process. Use the estimators and metrics of skce.dask for it. If it fits into "
+            f"memory, you can pass {name}.compute()."
         )
 
 
 def refuse_dates(values: Any, name: str) -> None:
-    """Refuse an array or data frame of dates or durations, which are numbers in no known unit."""
+    """Refuse an array or data frame of dates or durations, whose unit is not known."""
     dtypes = _dtypes(values)
     for j, dtype in enumerate(dtypes):
         if str(dtype).lower().startswith(_DATES):
             where = f"column {j} of {name}" if len(dtypes) > 1 else name
             raise TypeError(
-                f"{where} has dtype {dtype}: dates and durations are not numbers. Convert it, for "
-                "example to days: (dates - dates.min()) / numpy.timedelta64(1, 'D')."
+                f"{where} has dtype {dtype}: dates and durations are not numbers. Convert them to "
+                "numbers, for example days: (dates - dates.min()) / numpy.timedelta64(1, 'D')."
             )
 
 
-#: How NumPy, pandas, polars and Arrow begin the names of types of dates and durations.
+#: Beginnings of the names of date and duration types in NumPy, pandas, polars and Arrow.
 _DATES = ("date", "time", "duration", "period", "interval")
 
 
 def _dtypes(values: Any) -> list:
-    """Types of the columns of any container, or of the objects in an array."""
+    """Return the types of the columns of any container, or of the objects in an array."""
     if np.iterable(getattr(values, "dtypes", None)):  # data frames
         return list(values.dtypes)
     if hasattr(values, "itercolumns"):  # tables of Arrow
@@ -184,7 +187,7 @@ def _dtypes(values: Any) -> list:
 
 
 def refuse_sparse(values: Any, name: str) -> None:
-    """Refuse a sparse matrix where only dense arrays make sense."""
+    """Refuse a sparse matrix if only a dense array is supported."""
     if sp.issparse(values):
         raise TypeError(
             f"{name} is a sparse matrix, but sparse {name} is not supported: pass {name}.toarray()."
@@ -192,15 +195,15 @@ def refuse_sparse(values: Any, name: str) -> None:
 
 
 def is_date(value: Any) -> bool:
-    """Whether a scalar is a date or a duration of NumPy, which count as integers for Python."""
+    """Whether a scalar is a date or a duration of NumPy. For Python, durations are integers."""
     return isinstance(value, (np.datetime64, np.timedelta64))
 
 
 class Number(Interval):
-    """Interval of the numbers that arithmetic takes, which exact fractions are not."""
+    """Interval of integers and floats. Fractions and decimals are refused."""
 
     def is_satisfied_by(self, val: Any) -> bool:
-        """Whether a value is one of them."""
+        """Whether a value is such a number within the interval."""
         if isinstance(val, np.floating):
             val = float(val)  # comparisons in float16 overflow
         return (
@@ -208,7 +211,7 @@ class Number(Interval):
         )
 
 
-#: Constraints of parameters that several functions share; `n_jobs` is what joblib can count.
+#: Constraints of parameters that several functions share. joblib counts jobs in 32 bits.
 N_JOBS = [
     Number(Integral, 1, 2**31 - 1, closed="both"),
     Number(Integral, -(2**31), -1, closed="both"),
@@ -219,14 +222,14 @@ VERBOSE = [Number(Integral, 0, None, closed="left"), "boolean"]
 
 # -------------------------------------------------------------------------------- sparse matrices
 def check_sparse(X: Any, name: str) -> None:
-    """Check that the index arrays of a sparse matrix fit its shape, before compiled code does not.
+    """Check that the index arrays of a sparse matrix fit its shape, before compiled code uses them.
 
-    SciPy's `check_format` does this for some formats, but edits the matrix while it does.
+    SciPy's `check_format` does this for some formats, but changes the matrix.
 
     Parameters
     ----------
     X : object
-        Anything; only sparse matrices are looked at.
+        Any object. Only sparse matrices are checked.
     name : str
     """
     if not sp.issparse(X):
@@ -249,7 +252,7 @@ def check_sparse(X: Any, name: str) -> None:
     if fault:
         raise ValueError(
             f"{name} is a sparse {X.format.upper()} matrix of shape {X.shape} that is not "
-            f"consistent: it has {fault}. Check how its arrays were made."
+            f"consistent: it has {fault}. Check the code that makes its arrays."
         )
 
 
@@ -300,7 +303,7 @@ def _fault_of_coordinates(X: Any) -> str | None:
 
 
 def _fault_of_indices(indices: NDArray, size: int, what: str) -> str | None:
-    """Read the indices once: seen without their sign, negative ones are beyond every size."""
+    """Read the indices once, as unsigned integers: negative ones are then larger than any size."""
     unsigned = indices.view(f"u{indices.dtype.itemsize}") if indices.dtype.isnative else indices
     if not len(indices) or (unsigned.max() < size and indices.dtype.isnative):
         return None
@@ -312,10 +315,10 @@ def _fault_of_indices(indices: NDArray, size: int, what: str) -> str | None:
 
 # -------------------------------------------------------------------------------------- numbers
 def check_numbers(values: Any, name: str) -> NDArray:
-    """Return real numbers as an array of float64, or of float32 if that is what they are.
+    """Return real numbers as an array of float64, or of float32 if they are float32.
 
-    Strings, dates, complex numbers, masks, and what is missing are refused; NaN and infinities are
-    left to the caller.
+    Strings, dates, complex numbers, masks and missing values are refused. The caller checks for NaN
+    and infinity.
 
     Parameters
     ----------
@@ -342,12 +345,12 @@ def check_numbers(values: Any, name: str) -> NDArray:
 
 
 def check_numbers_or_none(values: Any, name: str) -> NDArray | None:
-    """Return None for None, else what `check_numbers` returns."""
+    """Return None for None, and otherwise the result of `check_numbers`."""
     return None if values is None else check_numbers(values, name)
 
 
 def check_number(value: Any, name: str) -> float:
-    """Return a real number as a float; for what is refused see `check_numbers`."""
+    """Return a real number as a float. What `check_numbers` refuses is refused here too."""
     if not isinstance(value, (Real, Decimal, np.bool_)) or is_date(value):
         raise ValueError(f"{name} must be a number, got {_short(value)}.")
     try:
@@ -370,7 +373,7 @@ def _short(value: Any) -> str:
 
 # ------------------------------------------------------------------------------------- containers
 def unmasked(values: Any) -> Any:
-    """Return a masked matrix with NaN for what its mask hides, and anything else as it is."""
+    """Return a masked matrix with NaN for the hidden elements, and anything else unchanged."""
     if not isinstance(values, np.ma.MaskedArray) or values.ndim != 2 or values.shape[1] < 2:
         return values
     if not np.ma.is_masked(values):
@@ -390,16 +393,16 @@ def is_missing(value: Any) -> bool:
 
 
 def to_numpy(values: Any, name: str, what: str = "label", *, missing: bool = False) -> Any:
-    """Return what pandas, polars and Arrow hold as a NumPy array, and anything else as it is.
+    """Return data of pandas, polars and Arrow as a NumPy array, and anything else unchanged.
 
-    Nullable integers and bools stay what they are, which NumPy's own conversion turns into floats.
+    Nullable integers and bools keep their type. NumPy's own conversion turns them into floats.
 
     Parameters
     ----------
     values : object
     name : str
     what : str
-        What the message calls an element that is missing.
+        The name of a missing element in the message.
     missing : bool, default=False
         Whether elements of a matrix may be missing. They become NaN, or stay objects.
 
@@ -410,7 +413,7 @@ def to_numpy(values: Any, name: str, what: str = "label", *, missing: bool = Fal
     Raises
     ------
     ValueError
-        If something is missing, naming the first row.
+        If an element is missing. The message names the first such row.
     """
     if isinstance(values, (np.ndarray, list, tuple)) or sp.issparse(values):
         return values
@@ -418,7 +421,7 @@ def to_numpy(values: Any, name: str, what: str = "label", *, missing: bool = Fal
     if columns is None:
         return _column_to_numpy(values, name, what)
     if all(isinstance(getattr(column, "dtype", None), np.dtype) for column in columns):
-        return np.asarray(values)  # pandas with NumPy inside, in one piece
+        return np.asarray(values)  # pandas with NumPy arrays is converted as a whole
     missing = missing and len(columns) > 1
     arrays = [np.asarray(_column_to_numpy(column, name, what, missing)) for column in columns]
     if not arrays:
@@ -429,7 +432,7 @@ def to_numpy(values: Any, name: str, what: str = "label", *, missing: bool = Fal
 
 
 def _columns(values: Any) -> list | None:
-    """Columns of a data frame or table, else None."""
+    """Return the columns of a data frame or table, or None for anything else."""
     if hasattr(values, "itercolumns"):  # Arrow
         return list(values.itercolumns())
     if hasattr(values, "get_columns"):  # polars
@@ -458,18 +461,18 @@ def _column_to_numpy(values: Any, name: str, what: str, missing: bool = False) -
         return values.to_numpy(dtype=numpy_dtype)
     try:
         return values.to_numpy()
-    except (TypeError, ValueError):  # Arrow's, where it cannot lend its own memory
+    except (TypeError, ValueError):  # Arrow refuses if it has to copy
         return values.to_numpy(zero_copy_only=False)
 
 
 def raise_missing(name: str, row: int, what: str = "label") -> NoReturn:
-    """Refuse an argument in which something is missing."""
+    """Refuse an argument with a missing element."""
     raise ValueError(f"Input {name} has no {what} in row {row}: drop such rows.")
 
 
 # ------------------------------------------------------------------------------------------ folds
 def check_folds(folds: Any, n_rows: int) -> list[tuple[NDArray, NDArray]]:
-    """Check what a splitter or an iterable gives as folds: pairs of row numbers, or of masks."""
+    """Check the folds of a splitter or an iterable: pairs of row numbers, or of masks."""
     if isinstance(folds, (str, bytes)) or sp.issparse(folds) or not isinstance(folds, Iterable):
         raise ValueError(f"cv must give pairs (train, test) of row numbers, got {folds!r:.100}.")
     with naming("cv", None):
@@ -492,7 +495,7 @@ def check_folds(folds: Any, n_rows: int) -> list[tuple[NDArray, NDArray]]:
 
 
 def _check_rows(rows: Any, n_rows: int, name: str) -> NDArray:
-    """Return row numbers, from themselves or from a mask of all rows."""
+    """Check row numbers, or a mask of all rows, and return row numbers."""
     if rows is None:
         raise ValueError(f"{name} are None.")
     numbers = np.asarray(rows) if isinstance(rows, range) else rows

@@ -1,10 +1,11 @@
-"""Which values of C to try, one after the other, and which of them to take.
+"""The search for the best C: which values to try next, and which one to choose.
 
-Scores are means over folds, greater being better, and smooth in log C if they are log-losses. The
-search goes over what matters (`_span`) from strong to weak penalties, in steps of a factor of ten
-or more, until every column has had its say and the score falls; then on beyond the ends while it
-rises there; then between, by parabolas through the best three (Brent, *Algorithms for minimization
-without derivatives*, 1973, chapter 5). Places are decimal logarithms of C.
+Scores are means over folds. Greater is better. Scores that are log-losses are smooth in log C. The
+search tries values in the range that matters (`_span`), from strong to weak penalties, in steps of
+a factor of ten or more, until C is large enough for every column and the score falls. It then goes
+beyond the ends of the range, while the score rises there. Then it tries values in between, by
+parabolas through the best three (Brent, *Algorithms for minimization without derivatives*, 1973,
+chapter 5). A place is a decimal logarithm of C.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from numpy.typing import NDArray
 from ._span import Span
 from ._warnings import warn
 
-#: A share of the best score that is not worth another value of C.
+#: A gain of this share of the best score is not worth another value of C.
 _LITTLE = 5e-3
-#: The same for going on where the penalty should matter no more.
+#: The same above the range that matters, where the penalty should have little effect.
 _MUCH = 2e-2
-#: Values of C over what matters, at most.
+#: The largest number of values of C that are tried first.
 _SPREAD = 5
-#: How far to go below, at a time, and above the span, at a time and at most.
+#: Step below the start of the search; step above the range, and the largest distance above it.
 _DOWN, _UP, _FARTHEST = 2.0, 2.0, 6.0
-#: Steps that are looked into whatever the scores there.
+#: Steps larger than this are halved, whatever the scores.
 _WIDE = 1.05
-#: The nearest that two values of C are to each other.
+#: The smallest distance between two values of C.
 _NEAR = 0.05
-#: Of the distance to a neighbour, how near to it no parabola may lead.
+#: A parabola's peak keeps this share of the distance to a neighbour away from the neighbour.
 _INSIDE = 0.2
 _NONE = np.zeros(0)
 #: A peak is sharp if a parabola falls by this share within a quarter of a step.
@@ -38,21 +39,21 @@ _SHARP = 1e-2
 
 
 def further(places: NDArray, scores: NDArray, span: Span) -> NDArray:
-    """Return where to try next.
+    """Return the places to try next.
 
     Parameters
     ----------
     places : ndarray of shape (n_tried,)
-        Decimal logarithms of the values of C that were tried, ascending.
+        Decimal logarithms of the values of C that were tried, in ascending order.
     scores : ndarray of shape (n_tried,)
-        Their scores; minus infinity where there is none.
+        Their scores. Minus infinity if there is none.
     span : Span
-        The values of C that matter.
+        The range of C that matters.
 
     Returns
     -------
     ndarray
-        More places; none if the search has ended.
+        More places. It is empty if the search has ended.
     """
     first, begin, every, last = np.log10(span)
     if not len(places):
@@ -71,18 +72,18 @@ def further(places: NDArray, scores: NDArray, span: Span) -> NDArray:
 
 
 def _gain(scores: NDArray, i: int, j: int) -> float:
-    """How much better one is than another, as a share of its size."""
+    """Return by how much score i is better than score j, as a share of score i."""
     gain, size = scores[i] - scores[j], abs(scores[i])
     return float(gain / size) if size > 0 else float(np.sign(gain))
 
 
 def _is_flat(scores: NDArray) -> bool:
-    """Whether three scores in a row are about the same. Between two there may be a peak."""
+    """Whether three neighbouring scores are about the same. Two scores may have a peak between."""
     return len(scores) == 3 and _gain(scores, int(scores.argmax()), int(scores.argmin())) <= _LITTLE
 
 
 def _above(places: NDArray, gain: float, flat: bool, every: float, last: float) -> list[float]:
-    """Where to try above the largest, which is the best."""
+    """Return places above the largest one, if that is the best."""
     top = places[-1]
     if flat and top >= every + 1:
         return []
@@ -92,7 +93,7 @@ def _above(places: NDArray, gain: float, flat: bool, every: float, last: float) 
 
 
 def _below(places: NDArray, flat: bool, first: float, begin: float) -> list[float]:
-    """Where to try below the smallest, which is the best."""
+    """Return places below the smallest one, if that is the best."""
     bottom = places[0]
     if bottom - first < _NEAR or (flat and bottom < begin):
         return []
@@ -100,7 +101,7 @@ def _below(places: NDArray, flat: bool, first: float, begin: float) -> list[floa
 
 
 def _between(places: NDArray, scores: NDArray) -> list[float]:
-    """Where to try between the neighbours of the best."""
+    """Return places between the best one and its neighbours."""
     (a, b, c), steps = places, np.diff(places)
     if _is_flat(scores):
         return []
@@ -120,7 +121,7 @@ def _between(places: NDArray, scores: NDArray) -> list[float]:
     rise = (peak - b) * (up + bend * (peak - a))
     if rise > _LITTLE and abs(peak - b) > _NEAR:
         return [float(peak)]
-    # A parabola through places far apart may be wrong by more than a sharp peak allows.
+    # If places are far apart, a parabola may miss a sharp peak.
     side = int(values[2] > values[0])
     step = float(steps[side])
     if -bend * (step / 4) ** 2 > _SHARP and step > 4 * _NEAR:
@@ -129,16 +130,16 @@ def _between(places: NDArray, scores: NDArray) -> list[float]:
 
 
 class Found(NamedTuple):
-    """What a fold found for some values of C.
+    """Results of a fold for some values of C.
 
     Attributes
     ----------
     scores, paths, n_iters : list
         Scores, coefficients and iterations, by l1_ratio and C.
     complete : bool
-        Whether no class lacks mass in the training rows.
+        Whether every class has mass in the training rows.
     ways : list, or None
-        Where the paths led, for the values of C to come.
+        The fits of the paths, from which the next values of C start.
     """
 
     scores: list[list]
@@ -149,30 +150,30 @@ class Found(NamedTuple):
 
 
 class Tried:
-    """The values of C that were tried, in rounds, and what all folds found.
+    """The values of C that were tried, in rounds, and the results of all folds.
 
     Attributes
     ----------
     Cs : ndarray of shape (n_Cs,)
-        Values of C, ascending.
+        Values of C, in ascending order.
     scores, n_iters : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
     paths : ndarray of shape (n_folds, n_l1_ratios, n_Cs, n_outputs, n_columns)
     complete : ndarray of bool, shape (n_folds,)
-        Folds whose training rows lack no class.
+        Whether the training rows of each fold have all classes.
     n_rounds : int
     bottom : float
-        The C at which the search ends below; 0 if values of C were given.
+        A search that tried a C of at most this is at its lower end; 0 if values of C were given.
 
     Parameters
     ----------
     Cs : ndarray of shape (n_Cs,), or Span
-        Values of C, or where to search for them.
+        Values of C, or the range to search.
     """
 
     def __init__(self, Cs: NDArray | Span) -> None:
         self.span = Cs if isinstance(Cs, Span) else None
         self.bottom = 0.0 if self.span is None else self.span.first * 10**_NEAR
-        #: The values of C to try next; none if all are done.
+        #: The values of C to try next. It is empty at the end.
         self.to_come = _powers(further(_NONE, _NONE, Cs)) if isinstance(Cs, Span) else Cs
         self.Cs: NDArray = _NONE
         self.scores: NDArray
@@ -182,11 +183,11 @@ class Tried:
         self._ways: list[list | None] = []
 
     def ways(self, fold: int) -> list | None:
-        """Return where the paths of a fold led, if that is known."""
+        """Return the fits of the paths of a fold, if they are known."""
         return self._ways[fold] if self._ways else None
 
     def add(self, found: Sequence[Found]) -> None:
-        """Take note of a round, of the values of C that were to come."""
+        """Add the results of a round, for the values in `to_come`."""
         new = [np.array([one[part] for one in found]) for part in range(3)]
         if self.n_rounds:
             old = (self.scores, self.paths, self.n_iters)
@@ -200,7 +201,7 @@ class Tried:
         self.to_come = _NONE if self.span is None else self._next(self.span)
 
     def _next(self, span: Span) -> NDArray:
-        """Return more values of C to try, by the best l1_ratio at each."""
+        """Return more values of C to try, by the best l1_ratio for each value."""
         finite = np.isfinite(self.scores).all(axis=0)
         mean = np.where(finite, self.scores, -np.inf).mean(axis=0).max(axis=0)
         return _powers(further(np.log10(self.Cs), mean, span))
@@ -220,9 +221,9 @@ def best_of(scores: NDArray) -> tuple[int, int, float]:
     Returns
     -------
     j, i : int
-        Position of its l1_ratio, and of its C.
+        Position of the best l1_ratio, and of the best C.
     error : float
-        Standard error of the mean over folds; 0 for one fold.
+        Standard error of the mean over folds. It is 0 for one fold.
     """
     n_folds, mean = len(scores), scores.mean(axis=0)
     j, i = np.unravel_index(int(mean.argmax()), mean.shape)
@@ -231,7 +232,7 @@ def best_of(scores: NDArray) -> tuple[int, int, float]:
 
 
 def without_bad(scores: NDArray, Cs: NDArray, l1_ratios: NDArray) -> NDArray:
-    """Scores, minus infinity in all folds of a candidate that has none in some fold."""
+    """Return scores, with minus infinity for candidates that have no finite score in some fold."""
     bad = ~np.isfinite(scores)
     if not bad.any():
         return scores
@@ -244,8 +245,8 @@ def without_bad(scores: NDArray, Cs: NDArray, l1_ratios: NDArray) -> NDArray:
     if candidates.all():
         raise ValueError(
             f"No C can be chosen: {what}, and no candidate has a finite score in every fold. "
-            "Pass folds in which the score exists as cv, stratified ones say, or another "
-            "scoring."
+            "Pass another cv, for example stratified folds, in which the score exists, or pass "
+            "another scoring."
         )
     warn(
         f"{what}, and {candidates.sum()} of {candidates.size} candidates have such a score in "
@@ -261,11 +262,11 @@ def warn_at_an_edge(Cs: NDArray, scores: NDArray, nothing: bool) -> None:
     Parameters
     ----------
     Cs : ndarray of shape (n_Cs,)
-        Values of C, ascending.
+        Values of C, in ascending order.
     scores : ndarray of shape (n_Cs,)
         Their mean scores.
     nothing : bool
-        Whether coefficients are zero, or next to nothing, at the first.
+        Whether coefficients are zero, or nearly zero, for the first value.
     """
     i, n = int(scores.argmax()), len(Cs)
     if n < 2 or 0 < i < n - 1 or np.isinf(Cs[i]):
@@ -274,7 +275,7 @@ def warn_at_an_edge(Cs: NDArray, scores: NDArray, nothing: bool) -> None:
     if not np.isfinite(scores[j]):
         return
     empty = i == 0 and nothing
-    # Where nothing is left to shrink scores are flat: those farther away say what that is worth.
+    # Scores are flat if coefficients are already zero, so compare with the worst score of all.
     worst = int(np.where(np.isfinite(scores), scores, scores[i]).argmin()) if empty else j
     step = 1.0 if empty else min(1.0, float(abs(np.log10(Cs[j] / Cs[i]))))
     if not _gain(scores, i, worst) > _LITTLE * step:
@@ -284,9 +285,9 @@ def warn_at_an_edge(Cs: NDArray, scores: NDArray, nothing: bool) -> None:
     rises += f"{scores[i]:.4g}."
     if i:
         message = f"{what}, {rises} Pass larger values as Cs. If the features separate the classes "
-        message += "there is no best C: the larger it is, the surer are the predictions."
+        message += "there is no best C: predictions become more certain as C grows."
     elif empty:
-        message = f"{what}, where coefficients are next to zero: on the rows left out the features "
+        message = f"{what}, where coefficients are next to zero. On the test rows, the features "
         message += "predict y no better than the shares of the classes do. Smaller values in Cs "
         message += "would change nothing."
     else:

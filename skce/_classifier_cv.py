@@ -1,4 +1,4 @@
-"""The choice of C by cross-validation."""
+"""The estimator that chooses C by cross-validation."""
 
 from __future__ import annotations
 
@@ -53,30 +53,32 @@ _SHARED = (
 class SoftmaxClassifierCV(LinearModel):
     """A :class:`SoftmaxClassifier` with C, and l1_ratio, chosen by cross-validation.
 
-    For every fold the whole path of C is fitted, each fit from the one before, and scored on the
-    rows that were left out; then the best is fitted to all rows.
+    For each fold, all values of C are fitted to the training rows, and scored on the test rows.
+    Each fit starts from those before. The best C is then fitted to all rows.
 
     Parameters
     ----------
     Cs : {"auto"}, int or array-like of shape (n_Cs,), default="auto"
-        Values of C, or how many to take from the data, as in :func:`softmax_path`. "auto" searches
-        for the best: see the notes.
+        Values of C, or their number: the values are then computed from the data, as in
+        :func:`softmax_path`. "auto" searches for the best C: see the notes.
     l1_ratios : array-like of shape (n_l1_ratios,), default=(0.0,)
         Shares of the L1 penalty to try.
     cv : int, splitter or iterable, default=None
-        Folds; None means 5. An int makes stratified ones: for probability targets those of
+        Folds. None means 5. A number makes that many stratified folds, for probability targets with
         :class:`~skce.model_selection.StratifiedProbabilityKFold`. An iterable gives pairs
         (train, test) of row numbers, or of masks of all rows.
     scoring : str or callable, default=None
-        Score to choose by, greater being better; None for the negative log-loss of any y, taken
-        from the logits, which needs no clipping (for one-vs-rest, and where the training rows of a
-        fold lack a class, from the probabilities). A metric that takes `labels` gets all classes,
-        as in :class:`~sklearn.linear_model.LogisticRegressionCV`, since test rows may lack some.
+        Score to choose by; greater is better. None is the negative log-loss, for every kind of y.
+        It is computed from the logits, which needs no clipping. For one-vs-rest, and if the
+        training rows of a fold lack a class, it is computed from the probabilities. A metric that
+        takes `labels` gets all classes, as in
+        :class:`~sklearn.linear_model.LogisticRegressionCV`, because test rows may lack some.
     refit : bool, default=True
-        Whether to fit the best to all rows. If False, `coef_`, `intercept_`, `C_` and `l1_ratio_`
-        are means over folds of each fold's best.
+        Whether to fit the best C and l1_ratio to all rows. If False, each fold has a best of its
+        own, and `coef_`, `intercept_`, `C_` and `l1_ratio_` are means of these over folds.
     n_jobs : int, default=None
-        Number of processes, one fold each; None means 1. One fit uses all threads.
+        Number of processes. Each process fits one fold at a time. None means 1. A single process
+        already uses all threads.
     loss : {"auto", "categorical", "binary"}, default="auto"
         What the targets mean.
     fit_intercept : bool, default=True
@@ -84,7 +86,7 @@ class SoftmaxClassifierCV(LinearModel):
     class_weight : dict or "balanced", default=None
         Factors on the target mass of classes.
     label_smoothing : float, default=0.0
-        Share of the target mass that is spread evenly over the classes.
+        Share of the target mass, in [0, 1), that is spread evenly over the classes.
     coef_bounds : tuple (low, high), default=None
         Bounds of the coefficients.
     penalty_weights : array-like of shape (n_features,), default=None
@@ -92,10 +94,10 @@ class SoftmaxClassifierCV(LinearModel):
     solver : {"auto", "newton-cg", "lbfgs"} or callable, default="auto"
         As in :class:`SoftmaxClassifier`.
     tol : float, default=1e-9
-        Accuracy of the last fit; those that are only scored have 1e-3, and in a search 1e-2, or
-        `tol` if that is more.
+        Accuracy of the last fit. Fits that are only scored have an accuracy of 1e-3, or 1e-2 in a
+        search, or `tol` if it is larger.
     max_iter : int, default=1000
-        Iterations of the solver at most, for each value of C.
+        The largest number of iterations of the solver, for each value of C.
     verbose : int, default=0
         Whether to print a line per iteration.
 
@@ -107,15 +109,16 @@ class SoftmaxClassifierCV(LinearModel):
         The best l1_ratio.
     C_1se_ : float
         The smallest C, at the best l1_ratio, whose mean score is within one standard error of the
-        best: the simplest model that is about as good.
+        best mean score. It gives the simplest model that is about as good.
     Cs_ : ndarray of shape (n_Cs,)
-        Values of C that were tried, ascending.
+        Values of C that were tried, in ascending order.
     l1_ratios_ : ndarray of shape (n_l1_ratios,)
-        Values of l1_ratio.
+        Values of l1_ratio that were tried.
     scores_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
-        Scores on the rows left out.
+        Scores on the test rows of each fold.
     coefs_paths_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs, n_outputs, n_features + 1)
-        Coefficients of all fits, the intercept last (without one if ``fit_intercept=False``).
+        Coefficients of all fits. The last column is the intercept. With ``fit_intercept=False``
+        there is no such column.
     n_iter_ : ndarray of shape (n_folds, n_l1_ratios, n_Cs)
         Iterations of all fits.
     classes_ : ndarray of shape (n_classes,)
@@ -135,27 +138,29 @@ class SoftmaxClassifierCV(LinearModel):
 
     See Also
     --------
-    SoftmaxClassifier : With a given C.
-    sklearn.linear_model.LogisticRegressionCV : For labels only.
+    SoftmaxClassifier : The same model, with a given C.
+    sklearn.linear_model.LogisticRegressionCV : The same choice, for labels only.
 
     Notes
     -----
-    The search goes from strong to weak penalties, by the mean score over folds, and for several
-    `l1_ratios` by the best of them. It begins where the slope of the losses at zero coefficients,
-    and its ratio to what noise would make of it, say that the best may be; goes on in steps of a
-    factor of ten or more until every column has had its say, whatever its units, and the score
-    falls; and then tries values between, where parabolas through the best three have their peak.
-    As a rule it takes four to eight values.
+    The search goes from strong to weak penalties. It compares mean scores over folds; if there are
+    several `l1_ratios`, it takes the best of them for each C. The first C is an estimate of the
+    best one, from the slope of the losses at zero coefficients and the ratio of the slope to what
+    noise would give. The search continues in steps of a factor of ten or more, until C is large
+    enough for every column, whatever its units, and the score falls. It then tries values in
+    between, at the peaks of parabolas through the best three. A search usually takes four to eight
+    values.
 
-    If the best C is the first or the last that was tried, or given, and the score still rises
-    there, by more than half a percent for a factor of ten, a warning says so. After a search that
-    is where the features separate the classes, so that no C is too large, or where they say nothing
-    of y, so that none is too small. There is no warning where scores are flat.
+    A warning is given if the best C is the first or the last of those tried or given, and the score
+    still rises there by more than half a percent for a factor of ten. After a search this happens
+    if the features separate the classes (no C is too large), or if the features do not predict y
+    (no C is too small). There is no warning if the scores are flat.
 
     A class that has no mass in the training rows of a fold gets probability zero there: its
-    coefficients are zero, and its intercept is 50 below those of the other classes. Its rows then
-    cost the same for every C, and the others choose. Without an intercept, or with label smoothing,
-    such a class has a probability that depends on C, and is fitted as any other.
+    coefficients are zero, and its intercept is 50 below those of the other classes. The loss of its
+    test rows is then the same for every C, so that only the other rows decide. Without an
+    intercept, or with label smoothing, such a class has a probability that depends on C, and is
+    fitted like any other class.
 
     Examples
     --------
@@ -172,7 +177,7 @@ class SoftmaxClassifierCV(LinearModel):
     (5, 1, 4)
     """
 
-    #: Of which the candidates are.
+    #: The class of the candidates.
     _classifier = SoftmaxClassifier
 
     _parameter_constraints: dict = {  # noqa: RUF012
@@ -245,14 +250,13 @@ class SoftmaxClassifierCV(LinearModel):
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Labels or target probabilities, as in :meth:`SoftmaxClassifier.fit`.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights of the rows, in fits and in scores. With metadata routing the
-            scorer decides whether it takes them, unless ``scoring=None``.
+            Non-negative weights of the rows, for fits and for scores. With metadata routing, the
+            scorer gets them only if it requests them, unless ``scoring=None``.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
-            Known parts of the logits, as :meth:`SoftmaxClassifier.fit` takes them, in fits and in
-            scores.
+            Known parts of the logits, as in :meth:`SoftmaxClassifier.fit`, for fits and for scores.
         **params : dict
-            Metadata for the splitter and the scorer, such as `groups`. Metadata routing must be
-            enabled for it.
+            Metadata for the splitter and the scorer, such as `groups`. They need metadata routing
+            to be enabled.
 
         Returns
         -------
@@ -262,18 +266,18 @@ class SoftmaxClassifierCV(LinearModel):
         Raises
         ------
         ValueError
-            If a parameter, X, y or `sample_weight` is not as described, all training rows of a fold
-            weigh zero, no candidate has a score that is finite in every fold, or `scoring` is the
-            log-loss of scikit-learn and y holds probabilities or several labels per row, for which
-            ``scoring=None`` is.
+            If a parameter, X, y or `sample_weight` is not as described; if all training rows of a
+            fold have weight zero; if no candidate has a finite score in every fold; or if `scoring`
+            is the log-loss of scikit-learn and y holds probabilities or several labels per row. Use
+            ``scoring=None`` for these.
 
         Warns
         -----
         ConvergenceWarning
             If `tol` was not reached.
         UserWarning
-            If some candidates have scores that are not finite; they are not chosen. If the best C
-            is the first or the last in `Cs_`, and the score still rises there.
+            If some candidates have scores that are not finite. They are not chosen. Also if the
+            best C is the first or the last in `Cs_` and the score still rises there.
         """
         context = begin(self, self._n_tasks, sequential=False)
         X, raw, weights = self._read_raw(X, y, sample_weight, offset)
@@ -294,7 +298,7 @@ class SoftmaxClassifierCV(LinearModel):
         weights: NDArray | None,
         params: dict[str, Any],
     ) -> None:
-        """Fit all candidates on all folds, and the best one on all rows."""
+        """Fit all candidates to all folds, and the best one to all rows."""
         model = self._classifier(**{name: getattr(self, name) for name in _SHARED})
         by_logits = self.scoring is None and raw.form != "one-vs-rest"
         scorer = None if by_logits else self._scorer()
@@ -336,7 +340,7 @@ class SoftmaxClassifierCV(LinearModel):
         return Fold
 
     def _y_for_scores(self, y: Any) -> Any:
-        """Return y as scorers and splitters get it."""
+        """Return y in the form that scorers and splitters get."""
         return check_y(y, missing=True) if column_names(y) is None else y
 
     def _folds(self, X: Any, y: Any, raw: RawTargets, for_split: dict[str, Any]) -> list:
@@ -345,7 +349,7 @@ class SoftmaxClassifierCV(LinearModel):
         return check_folds(cv, len(raw.values))
 
     def _n_tasks(self) -> int | None:
-        """Folds, and the last fit, if their number does not depend on the data."""
+        """Return the number of folds, plus one for the last fit; None if it is not known yet."""
         if isinstance(self.Cs, str):
             return None
         try:
@@ -364,7 +368,9 @@ class SoftmaxClassifierCV(LinearModel):
         offset: ArrayLike | None = None,
         **params: Any,
     ) -> float:
-        """Score by `scoring`; without one as :meth:`SoftmaxClassifier.score` does, by accuracy.
+        """Return the score of `scoring`, or the accuracy if `scoring` is None.
+
+        The accuracy is that of :meth:`SoftmaxClassifier.score`.
 
         Parameters
         ----------
@@ -375,14 +381,14 @@ class SoftmaxClassifierCV(LinearModel):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
-            Known parts of the logits, as :meth:`SoftmaxClassifier.fit` takes them.
+            Known parts of the logits, as in :meth:`SoftmaxClassifier.fit`.
         **params : dict
-            Metadata for the scorer. Metadata routing must be enabled for it.
+            Metadata for the scorer. They need metadata routing to be enabled.
 
         Returns
         -------
         float
-            The score, greater being better.
+            The score. Greater is better.
         """
         if self.scoring is None:
             return super().score(X, y, sample_weight, offset=offset)
@@ -394,12 +400,13 @@ class SoftmaxClassifierCV(LinearModel):
         return check_number(scorer(self, X, y, **for_score), "the score of scoring")
 
     def get_metadata_routing(self) -> MetadataRouter:
-        """Return what metadata goes where, as scikit-learn asks for it.
+        """Return the routes of metadata, for scikit-learn's metadata routing.
 
         Returns
         -------
         MetadataRouter
-            From `fit` to this estimator, to the splitter's `split` and to the scorer's `score`.
+            Routes from `fit` to this estimator, to the splitter's `split` and to the scorer's
+            `score`.
         """
         to_split = MethodMapping().add(caller="fit", callee="split")
         to_score = MethodMapping().add(caller="fit", callee="score")
@@ -414,21 +421,21 @@ class SoftmaxClassifierCV(LinearModel):
 
     @property
     def _l1_share(self) -> float:
-        """l1_ratio of the fit, or of all fits to come if there is only one to choose from."""
+        """l1_ratio of the fit. Before the fit, the only value of `l1_ratios`, if there is one."""
         if not hasattr(self, "l1_ratio_") and len(set(_shares(self.l1_ratios))) == 1:
             return float(_shares(self.l1_ratios)[0])
         return self.l1_ratio_
 
     @property
     def _cv_splits(self) -> bool:
-        """Whether `cv` makes folds, or else is an iterable of them."""
+        """Whether `cv` makes folds. If not, it is an iterable of folds."""
         is_number = isinstance(self.cv, Integral) or self.cv is None
         return is_number or hasattr(self.cv, "get_n_splits")
 
     def _splitter(self) -> Any:
         if isinstance(self.cv, Integral) or self.cv is None:
             return StratifiedProbabilityKFold(5 if self.cv is None else int(self.cv))
-        return self.cv if self._cv_splits else check_cv(())  # which routes nothing
+        return self.cv if self._cv_splits else check_cv(())  # a splitter that routes nothing
 
     def _scorer(self) -> Any:
         if self.scoring is not None:
@@ -439,9 +446,9 @@ class SoftmaxClassifierCV(LinearModel):
         return scorer
 
     def _choose(self, objective: Objective, bottom: float) -> NDArray:
-        """Set the best values, and the strongest penalty that is about as good.
+        """Set the best C and l1_ratio, and the smallest C that is about as good.
 
-        Return the coefficients that each fold has there.
+        Return the coefficients of each fold at the best values.
         """
         scores = without_bad(self.scores_, self.Cs_, self.l1_ratios_)
         n_folds, mean = len(scores), scores.mean(axis=0)
@@ -460,9 +467,9 @@ class SoftmaxClassifierCV(LinearModel):
     def _refit(
         self, objective: Objective, targets: Targets, best: NDArray, complete: NDArray
     ) -> Report:
-        """Fit the best to all rows.
+        """Fit the best C and l1_ratio to all rows.
 
-        It starts from the mean of the folds whose training rows have all classes.
+        The fit starts from the mean coefficients of the folds whose training rows have all classes.
         """
         start = best[complete] if complete.any() else np.zeros_like(best)
         report = minimize(
@@ -488,7 +495,7 @@ class SoftmaxClassifierCV(LinearModel):
 def _routed(
     cv: SoftmaxClassifierCV, weights: ArrayLike | None, params: dict[str, Any], caller: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Metadata for the splitter and for the scorer."""
+    """Return the metadata for the splitter and those for the scorer."""
     if "offset" in params and not _takes_offset(cv._scorer()):
         raise ValueError(
             f"scoring={cv.scoring!r:.100} predicts without the offset. Use scoring=None or "
@@ -500,8 +507,8 @@ def _routed(
     others = ", ".join(sorted(params.keys() - {"offset"}))
     if others:
         raise ValueError(
-            f"SoftmaxClassifierCV.{caller} got {others}, which it can pass on only with metadata "
-            "routing: sklearn.set_config(enable_metadata_routing=True)."
+            f"SoftmaxClassifierCV.{caller} got {others}, and can pass metadata on only if metadata "
+            "routing is enabled: sklearn.set_config(enable_metadata_routing=True)."
         )
     return {}, given(sample_weight=weights, **params) or {}
 
@@ -512,7 +519,7 @@ def _takes_offset(scorer: Any) -> bool:
 
 
 def _shares(l1_ratios: ArrayLike) -> NDArray:
-    """Values of l1_ratio, checked."""
+    """Check `l1_ratios`, and return them as an array."""
     shares = np.atleast_1d(check_numbers(l1_ratios, "l1_ratios").astype(np.float64))
     bad = ~((shares >= 0) & (shares <= 1))
     if shares.ndim != 1 or not len(shares) or bad.any():
@@ -521,5 +528,5 @@ def _shares(l1_ratios: ArrayLike) -> NDArray:
     return shares
 
 
-#: Where estimators look for their class that were pickled when it was there.
+#: Estimators that were pickled by earlier versions look for their class in this module.
 setattr(_path, SoftmaxClassifierCV.__name__, SoftmaxClassifierCV)

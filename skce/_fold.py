@@ -1,4 +1,4 @@
-"""One fold of a cross-validation: candidates fitted on its training rows, scored on the others."""
+"""One fold of a cross-validation: candidates are fitted to its training rows, and scored."""
 
 from __future__ import annotations
 
@@ -35,31 +35,31 @@ from ._targets.mass import Targets, fold_weights
 from ._targets.meaning import RawTargets
 from .metrics import LogLossScorer, make_log_loss_scorer
 
-#: `tol` of the fits that are only scored, and of those of a search. The Newton step that ends a fit
-#: leaves a gap far below.
+#: `tol` of fits that are only scored, and of fits of a search. The gap after the last Newton step
+#: is far smaller.
 _SCORED_TOL, _SEARCHED_TOL = 1e-3, 1e-2
-#: How far the logit of a class without mass is put below the others. A probability of exp(-50) is
-#: below the epsilon that log-loss clips to, exp(-36).
+#: The logit of a class without mass is below the others by this much. A probability of exp(-50) is
+#: below exp(-36), the epsilon to which log-loss clips.
 _NEVER = 50.0
 
-#: Takes a fit to its score.
+#: A function that returns the score of a fit.
 Score = Callable[[Objective, Report], float]
 
 
 class Prepared(NamedTuple):
-    """A fold that is ready for fits.
+    """A fold whose rows are read.
 
     Attributes
     ----------
     model : SoftmaxClassifier
     objective : Objective
-        Of the training rows.
+        Objective of the training rows.
     targets : Targets
     score : callable
     never, always : ndarray of bool
-        Outputs without mass, and with all of it.
+        Whether each output has no mass, and whether it has all mass, in the training rows.
     data : dict
-        X, y and metadata of the training rows, as callbacks take them; empty if there are none.
+        X, y and metadata of the training rows, for callbacks. It is empty if there are none.
     """
 
     model: SoftmaxClassifier
@@ -72,25 +72,25 @@ class Prepared(NamedTuple):
 
     @property
     def complete(self) -> bool:
-        """Whether no class lacks mass."""
+        """Whether every class has mass."""
         return not (self.never.any() or self.always.any())
 
 
 @dataclass
 class Fold:
-    """Fits and scores candidates on a fold.
+    """Fits candidates to the training rows of a fold, and scores them on the test rows.
 
     Attributes
     ----------
     model : SoftmaxClassifier
     X, y, raw, weights
-        All rows.
+        The data of all rows.
     l1_ratios : ndarray
     scorer : callable, or None for the loss of the logits
     metadata : dict
-        For the scorer, of all rows.
+        Metadata of all rows for the scorer.
     returns : bool
-        Whether more values of C may follow.
+        Whether more values of C may follow, as in a search.
     """
 
     model: SoftmaxClassifier
@@ -105,7 +105,7 @@ class Fold:
 
     @property
     def is_small(self) -> bool:
-        """Whether the training rows of all folds may be in memory at a time."""
+        """Whether the training rows of all folds may be in memory at the same time."""
         n_bytes = getattr(self.X, "nbytes", None)
         n_bytes = self.X.data.nbytes if n_bytes is None else n_bytes
         return not isinstance(self.X, Rows) and n_bytes <= self.model._costs.few_bytes
@@ -125,16 +125,16 @@ class Fold:
         Parameters
         ----------
         number : int
-            Of the fold.
+            Number of the fold.
         train, test : ndarray
-            Its rows.
+            Training and test rows of the fold.
         Cs : ndarray of shape (n_Cs,)
             Values of C.
         ways : list of Way, or None
-            Where paths led before, for each l1_ratio.
+            The fits of earlier rounds, for each l1_ratio.
         task : Task
         kept : dict, or None
-            Folds that are ready; this one is put there if it is not.
+            Folds that are prepared. This fold is added if it is not in it.
         """
         prepared = (kept or {}).get(number) or self._prepared(number, train, test, task)
         if kept is not None:
@@ -145,7 +145,7 @@ class Fold:
 
     def _prepared(self, number: int, train: Any, test: Any, task: Task) -> Prepared:
         """Read the rows of a fold."""
-        if isinstance(self.X, Rows):  # which are read in their order
+        if isinstance(self.X, Rows):  # rows of a file are read in ascending order
             train, test = np.sort(train), np.sort(test)
         X = opened(self.X[train], self.model._costs.part_bytes)
         data = {}
@@ -163,7 +163,7 @@ class Fold:
         test: Any,
         data: dict[str, Any],
     ) -> Prepared:
-        """Make what is minimised, and what scores it."""
+        """Make the objective of the training rows, and the function that scores fits."""
         way_out = "Drop rows without weight, or pass other folds as cv."
         if targets is None:
             raise ValueError(
@@ -181,20 +181,20 @@ class Fold:
         return Prepared(model, objective, targets, score, never, always, data)
 
     def _targets(self, model: SoftmaxClassifier, X: Any, train: Any) -> Any:
-        """Return the targets of the training rows; None if these weigh nothing."""
+        """Return the targets of the training rows. None if all of them have weight zero."""
         weights = None if self.weights is None else self.weights[train]
         if weights is not None and not weights.any():
             return None
         return model._fold_weights(self.raw.take(train), weights, X)
 
     def _weigh_nothing(self, test: Any) -> bool:
-        """Whether no test row has weight."""
+        """Whether all test rows have weight zero."""
         return self.weights is not None and not self.weights[test].any()
 
     def _fit(
         self, prepared: Prepared, number: int, Cs: NDArray, ways: list[Way] | None, task: Task
     ) -> Found:
-        """Fit candidates on the training rows, and score them on the others."""
+        """Fit candidates to the training rows, and score them on the test rows."""
         model, objective, targets, score, never, always, _ = prepared
         far = _NEVER + 2 * self.raw.largest_offset
         tol = max(float(model.tol), _SEARCHED_TOL if self.returns else _SCORED_TOL)
@@ -222,7 +222,7 @@ class Fold:
         return found
 
     def _loss(self, test: Any) -> Score:
-        """Return the function that takes a fit to its negative log-loss, averaged over labels."""
+        """Return a function that returns the negative log-loss of a fit, averaged over labels."""
         fit_intercept = self.model.fit_intercept
         data = self._test_data(test)
         nothing = Penalty(n_columns=data.n_columns, total_weight=data.total_weight, C=np.inf)
@@ -236,7 +236,7 @@ class Fold:
         return score
 
     def _outputs_of_a_row(self, data: Data) -> float:
-        """Return over how many outputs the loss of a row is averaged: those that are known."""
+        """Return the mean number of known outputs of a row, over which its loss is averaged."""
         if self.raw.form != "multilabel":
             return 1
         if not self.raw.has_missing:
@@ -256,7 +256,7 @@ class Fold:
         return as_data(X, targets, centred=self.model.fit_intercept, costs=costs)
 
     def _test_rows(self, test: Any) -> tuple[Any, Any, dict[str, Any]]:
-        """Return the test rows, their y, and what a scorer gets beside."""
+        """Return the test rows, their y, and their metadata for the scorer."""
         metadata = {
             name: value if np.ndim(value) == 0 else safe_indexing(value, test)
             for name, value in self.metadata.items()
@@ -265,7 +265,7 @@ class Fold:
         return X, safe_indexing(self.y, test), metadata
 
     def _score(self, model: SoftmaxClassifier, targets: Targets, test: Any) -> Score:
-        """Return the function that takes a fit to what the scorer says of it."""
+        """Return a function that returns the scorer's score of a fit."""
         X, y, metadata = self._test_rows(test)
         multilabel = self.raw.form == "multilabel"
         scorer = self.scorer
@@ -282,7 +282,7 @@ class Fold:
 
 
 def tried_on(fold: Fold, folds: list, Cs: NDArray | Span, task: Task, n_jobs: int | None) -> Tried:
-    """Fit and score values of C on all folds: those given, or one round of a search after another.
+    """Fit and score values of C on all folds. The values are given, or come from a search.
 
     Parameters
     ----------
@@ -290,11 +290,11 @@ def tried_on(fold: Fold, folds: list, Cs: NDArray | Span, task: Task, n_jobs: in
     folds : list of pairs
         Training and test rows of each fold.
     Cs : ndarray of shape (n_Cs,), or Span
-        Values of C, or where to search for them.
+        Values of C, or the range to search.
     task : Task
-        The fit, of which folds are subtasks.
+        The task of the fit. Folds are its subtasks.
     n_jobs : int, or None
-        Processes, one fold each.
+        Number of processes. Each process fits one fold at a time.
 
     Returns
     -------
@@ -324,13 +324,13 @@ def tried_on(fold: Fold, folds: list, Cs: NDArray | Span, task: Task, n_jobs: in
 
 
 def refuse_labels_only(scorer: Any, raw: Any) -> None:
-    """Refuse the log-loss of scikit-learn for targets that it does not take, or takes for others.
+    """Refuse the log-loss of scikit-learn for targets that it refuses or would misread.
 
     Parameters
     ----------
     scorer : callable, or None
     raw : RawTargets
-        What y means, in this process or not.
+        The meaning of y. It may be that of targets in parts.
     """
     if getattr(scorer, "_score_func", None) is not sklearn_log_loss:
         return
@@ -340,16 +340,16 @@ def refuse_labels_only(scorer: Any, raw: Any) -> None:
     what = "several labels per row" if hard else "probabilities"
     raise ValueError(
         "scoring='neg_log_loss' is the log-loss of scikit-learn, which is for one label per row, "
-        f"but y holds {what}. scoring=None is the log-loss of any y. As a scorer for other tools "
-        "it is skce.metrics.neg_log_loss_scorer."
+        f"but y holds {what}. scoring=None is the log-loss of any y. Other tools can use the same "
+        "score as skce.metrics.neg_log_loss_scorer."
     )
 
 
 def knowing(scorer: Any, classes: NDArray) -> Any:
-    """Return a scorer of scikit-learn that passes all classes to its metric, if it asks for them.
+    """Return a scorer of scikit-learn that passes all classes to a metric with `labels`.
 
-    Test rows may lack some. This is what LogisticRegressionCV does. A metric for one class of two
-    that would not find its own among them gets the second.
+    Test rows may lack some classes. LogisticRegressionCV does the same. A metric that scores one
+    class of two gets the second class, if its default `pos_label` is not a class.
     """
     metric = getattr(scorer, "_score_func", None)
     if metric is None or isinstance(scorer, LogLossScorer):

@@ -1,4 +1,4 @@
-"""Arguments that other libraries have, and what says the same here."""
+"""Hints for arguments of other libraries: which argument to use instead."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _BY_VALUE: dict[str, dict[str | None, str]] = {
         None: "Type C=np.inf.",
     },
     "multi_class": {
-        "multinomial": "Type loss='categorical'; for three classes or more that is the default.",
+        "multinomial": "Type loss='categorical', which is the default for three or more classes.",
         "ovr": "Type loss='binary'.",
         "auto": "Leave it out.",
     },
 }
 _HINTS = {
-    "penalty": "Type l1_ratio: 0 is L2, 1 is L1, C=np.inf is no penalty.",
-    "multi_class": "Type loss='categorical' for softmax, loss='binary' for one-vs-rest.",
+    "penalty": "Type l1_ratio: 0 is L2 and 1 is L1. For no penalty type C=np.inf.",
+    "multi_class": "Type loss='categorical' for softmax, or loss='binary' for one-vs-rest.",
     "random_state": f"{_LEAVE_OUT}the same input gives the same coefficients.",
-    "n_jobs": f"{_LEAVE_OUT}a fit uses the threads that BLAS may use; set OMP_NUM_THREADS, or use "
-    "threadpoolctl, for fewer.",
+    "n_jobs": f"{_LEAVE_OUT}a fit uses the threads that BLAS may use. For fewer threads set "
+    "OMP_NUM_THREADS, or use threadpoolctl.",
     "dual": f"{_LEAVE_OUT}the solver finds the same optimum.",
     "intercept_scaling": f"{_LEAVE_OUT}intercepts are never penalised.",
     "alpha": "Type C, which is its inverse: C = 1 / (n_samples * alpha) for the alpha of "
@@ -47,9 +47,9 @@ _HINTS = {
 
 
 def with_hints(init: Init) -> Init:
-    """Make `__init__` say what to type in place of a parameter that other libraries have.
+    """Make `__init__` name the argument to use in place of a parameter of other libraries.
 
-    Its signature stays as it is, so that scikit-learn finds the parameters.
+    The signature is kept, so that scikit-learn finds the parameters.
 
     Parameters
     ----------
@@ -77,6 +77,6 @@ def with_hints(init: Init) -> Init:
 
 
 def _hint(name: str, value: Any) -> str:
-    """Return what to type, for this very value if that is known."""
+    """Return the hint for a parameter: for this value if there is one, else for any value."""
     by_value = _BY_VALUE.get(name, {})
     return by_value[value] if isinstance(value, str | None) and value in by_value else _HINTS[name]

@@ -1,4 +1,4 @@
-"""What estimators share: coefficients, predictions, reading X and y. It holds no arithmetic."""
+"""What all estimators share: coefficients, predictions, and the reading of X and y."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ from ._to_sklearn import as_sklearn
 class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Coefficients and intercepts, and what follows from them.
 
-    A subclass has the parameters `loss`, `fit_intercept`, `class_weight` and `max_iter`, sets the
-    attributes below in `fit`, and says how much penalty of which kind they had.
+    A subclass has the parameters `loss`, `fit_intercept`, `class_weight` and `max_iter`. It sets
+    the attributes below in `fit`, and has two properties that return C and l1_ratio of the fit.
     """
 
     classes_: NDArray
@@ -65,10 +65,10 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     intercept_: NDArray
     _form: str
 
-    #: What is worth its cost; a subclass may have others.
+    #: Constants that decide what is worth its cost. A subclass may have others.
     _costs = DEFAULT
 
-    # Where scikit-learn's diagram of an estimator links to.
+    # The page that scikit-learn's diagram of an estimator links to.
     _doc_link_module = "skce"
     _doc_link_template = (
         "https://skce.readthedocs.io/en/stable/generated/{estimator_module}.{estimator_name}.html"
@@ -83,18 +83,18 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
-            Known parts of the logits, as `fit` takes them; zero if not given.
+            Known parts of the logits, as in `fit`. The default is zero.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Logits; for two classes the log-odds of ``classes_[1]``, positive where it is predicted.
-            For multilabel targets the log-odds of each label.
+            Logits. With two classes these are the log-odds of ``classes_[1]``, which is predicted
+            if they are positive. With multilabel targets they are the log-odds of each label.
 
         Raises
         ------
         ValueError
-            If X is not as described, or so large that its logits are out of range.
+            If X is not as described, or if its values are so large that logits are out of range.
         """
         return self._of_logits(X, self._output.decision, offset)
 
@@ -107,18 +107,18 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
-            Known parts of the logits, as `fit` takes them; zero if not given.
+            Known parts of the logits, as in `fit`. The default is zero.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes)
-            Class labels; for multilabel targets an indicator matrix with 1 where the probability
+            Class labels. With multilabel targets, an indicator matrix that is 1 if the probability
             of a label is above 1/2.
 
         Raises
         ------
         ValueError
-            If X is not as described, or so large that its logits are out of range.
+            If X is not as described, or if its values are so large that logits are out of range.
         """
         codes = self._predict_codes(X, offset)
         if codes.ndim == 2:
@@ -136,31 +136,31 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
-            Known parts of the logits, as `fit` takes them; zero if not given.
+            Known parts of the logits, as in `fit`. The default is zero.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            Probabilities in the order of `classes_`. Rows sum to 1, except that for multilabel
-            targets each element is the probability of a label.
+            Probabilities in the order of `classes_`. Rows sum to 1. With multilabel targets they
+            need not: each element is the probability of a label.
 
         Raises
         ------
         ValueError
-            If X is not as described, or so large that its logits are out of range.
+            If X is not as described, or if its values are so large that logits are out of range.
         """
         return self._of_logits(X, self._output.proba, offset)
 
     @computes_in_numpy
     def predict_log_proba(self, X: Any, *, offset: ArrayLike | None = None) -> NDArray:
-        """Logarithms of the probabilities, finite where `predict_proba` rounds to zero.
+        """Logarithms of the probabilities, finite even if `predict_proba` rounds to zero.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
-            Known parts of the logits, as `fit` takes them; zero if not given.
+            Known parts of the logits, as in `fit`. The default is zero.
 
         Returns
         -------
@@ -170,7 +170,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X is not as described, or so large that its logits are out of range.
+            If X is not as described, or if its values are so large that logits are out of range.
         """
         return self._of_logits(X, self._output.log_proba, offset)
 
@@ -183,28 +183,28 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         *,
         offset: ArrayLike | None = None,
     ) -> float:
-        """Mean accuracy; for probability targets its expectation under the targets.
+        """Mean accuracy, or for probability targets the expected accuracy under the targets.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
-            Labels, or probability targets as `fit` takes them. Columns of a data frame are matched
-            with `classes_` by name.
+            Labels, or probability targets as in `fit`. The columns of a data frame are matched with
+            `classes_` by name.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
-            Known parts of the logits, as `fit` takes them; zero if not given.
+            Known parts of the logits, as in `fit`. The default is zero.
 
         Returns
         -------
         float
-            For labels the share of rows predicted right. For probabilities the mean target mass on
-            the predicted class, which for one-hot targets is accuracy again. For multilabel
-            targets the mean probability that all labels of a row are as predicted, if they are
-            independent; for 0/1 indicators this is scikit-learn's subset accuracy. Rows are
-            compared on the labels that are known, and left out if none is.
+            For labels, the share of rows that are predicted correctly. For probabilities, the mean
+            target mass on the predicted class; for one-hot targets this is the accuracy. For
+            multilabel targets, the mean probability that all labels of a row are as predicted, if
+            the labels are independent; for 0/1 indicators this is scikit-learn's subset accuracy.
+            Only known labels are compared. A row without a known label is left out.
         """
         codes = in_host_memory(self._predict_codes(X, offset))
         weights = check_sample_weight(sample_weight, len(codes))
@@ -222,14 +222,14 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         self
-            The estimator itself, which predicts as before.
+            The estimator itself. Its predictions do not change.
         """
         check_is_fitted(self)
         self.coef_ = sp.csr_matrix(self.coef_)
         return self
 
     def densify(self) -> Self:
-        """Turn `coef_` back into an array; the inverse of `sparsify`.
+        """Turn `coef_` back into an array. This is the inverse of `sparsify`.
 
         Returns
         -------
@@ -243,19 +243,19 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def to_namespace(self, xp: Any, device: Any = None) -> Self:
         """Return the same estimator for arrays of another library, or on another device.
 
-        It predicts for such arrays where scikit-learn's `array_api_dispatch` is on.
+        The estimator predicts for such arrays if scikit-learn's `array_api_dispatch` is on.
 
         Parameters
         ----------
         xp : module
-            The namespace of the library, as `torch` or `numpy`.
+            The namespace of the library, for example `torch` or `numpy`.
         device : object, default=None
-            The device, as the library names it; None for its default.
+            The device, as the library names it. None is the default device of the library.
 
         Returns
         -------
         self
-            Another estimator, with the fitted arrays there.
+            Another estimator, whose fitted arrays are of that library and on that device.
 
         Examples
         --------
@@ -272,17 +272,17 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def to_sklearn(self) -> LogisticRegression | OneVsRestClassifier:
         """Return a fitted scikit-learn classifier that predicts the same.
 
-        It is what tools that know scikit-learn's classes by name need, such as eli5 and converters
-        to PMML. It predicts without an offset: scikit-learn's classifiers take none.
+        Use it for tools that know scikit-learn's classes by name, such as eli5 and converters to
+        PMML. It predicts without an offset, because scikit-learn's classifiers do not take one.
 
         Returns
         -------
         LogisticRegression or OneVsRestClassifier
-            A :class:`~sklearn.linear_model.LogisticRegression`; a
-            :class:`~sklearn.multiclass.OneVsRestClassifier` of them where no single one is equal,
-            which is for one-vs-rest and for multilabel targets. The latter numbers its labels.
-            `C`, `l1_ratio`, `fit_intercept` and `class_weight` are kept as parameters, but for the
-            class weights of one-vs-rest, which one of its classifiers cannot have.
+            A :class:`~sklearn.linear_model.LogisticRegression`. For one-vs-rest and for multilabel
+            targets no single one predicts the same, and the result is a
+            :class:`~sklearn.multiclass.OneVsRestClassifier` of several. With multilabel targets its
+            labels are numbers. `C`, `l1_ratio`, `fit_intercept` and `class_weight` are kept as
+            parameters, except the class weights of one-vs-rest, which its classifiers cannot have.
 
         Examples
         --------
@@ -297,39 +297,42 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return as_sklearn(moved(self, np))
 
     def with_class_prior(self, class_prior: ArrayLike, *, training_prior: ArrayLike) -> Self:
-        r"""Return the same estimator for rows in which classes have other shares.
+        r"""Return the same estimator for rows in which the classes have other shares.
 
-        Where rows were chosen by their class, as all cases and as many controls, or classes were
-        weighted, the coefficients are right and the intercepts are not. With :math:`\pi_k` the
-        share of class k where the classifier is used, and :math:`\tau_k` that of training, ::
+        If the training rows were chosen by their class (for example all cases and as many
+        controls), or if classes were weighted, the coefficients are right and the intercepts are
+        not. Let :math:`\pi_k` be the share of class k in the rows to predict, and :math:`\tau_k`
+        its share in training. The intercepts become ::
 
             b_k <- b_k + log(pi_k / tau_k)
 
-        which is a constant for all rows; for two classes with one log-odds, and for each label of a
-        multilabel `y`, the difference of that for yes and for no.
+        The change is the same for all rows. With two classes and one log-odds, the intercept
+        changes by the difference of this term between the two classes. For a label of a multilabel
+        `y` it changes by the difference between yes and no.
 
         Parameters
         ----------
         class_prior : array-like of shape (n_classes,)
-            Shares of the classes where the classifier is used, in the order of `classes_`, each
-            above 0 and below 1; they sum to 1, except for labels that can hold together.
+            Shares of the classes in the rows to predict, in the order of `classes_`. Each is above
+            0 and below 1. They sum to 1, except for multilabel targets.
         training_prior : array-like of shape (n_classes,)
-            Shares of the target mass that the fit has seen, sample weights and class weights
-            included: with ``class_weight="balanced"`` all are equal.
+            Shares of the classes in the target mass of the fit, which includes sample weights and
+            class weights: with ``class_weight="balanced"`` all shares are equal.
 
         Returns
         -------
         self
-            Another estimator, with other intercepts. The report of the fit stays as it was.
+            Another estimator, with other intercepts. Its report of the fit is unchanged.
 
         Raises
         ------
         ValueError
-            If a share is not as described, or the fit is one-vs-rest.
+            If a share is not as described, or if the fit is one-vs-rest.
 
         Notes
         -----
-        It holds if only the shares of the classes differ, and not what rows of a class are like.
+        The correction is right if only the shares of the classes differ, and the features of the
+        rows of each class have the same distribution.
 
         Sources: G. King and L. Zeng, *Logistic regression in rare events data*, 2001 (prior
         correction); M. Saerens, P. Latinne and C. Decaestecker, *Adjusting the outputs of a
@@ -337,7 +340,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
         Examples
         --------
-        Every second row of the training data was a case, of the population one in a hundred is:
+        Half of the training rows are cases. In the population one row in a hundred is a case:
 
         >>> import numpy as np
         >>> from skce import SoftmaxClassifier
@@ -356,7 +359,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return other
 
     def __sklearn_tags__(self) -> Any:
-        """Sparse X is accepted, and with a binary loss several labels per row."""
+        """Sparse X is accepted. With a binary loss, several labels per row are accepted too."""
         tags = super().__sklearn_tags__()
         tags.array_api_support = True
         tags.input_tags.sparse = True
@@ -368,13 +371,13 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def penalty(self) -> str:
         """Kind of the penalty: "l1" if `l1_ratio` is 1, "l2" if it is 0, "elasticnet" between.
 
-        It is no parameter. :class:`~sklearn.feature_selection.SelectFromModel` asks for it, and
-        with "l1" keeps every feature that has a coefficient above 1e-5.
+        It is not a parameter. :class:`~sklearn.feature_selection.SelectFromModel` reads it: with
+        "l1" it keeps every feature that has a coefficient above 1e-5.
 
         Returns
         -------
         {"l1", "l2", "elasticnet"}
-            The kind.
+            The kind of the penalty.
         """
         share = self._l1_share
         return "l1" if np.isclose(share, 1) else "elasticnet" if share > 0 else "l2"
@@ -386,8 +389,9 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Returns
         -------
         OptimizeResult
-            It is made of what the estimator keeps as a dict of numbers, arrays and text, so that a
-            fitted estimator holds no object of SciPy: skops and mlflow load those on request only.
+            The report. The estimator keeps it as a dict of numbers, arrays and text, and makes the
+            object on each access. A fitted estimator therefore holds no object of SciPy, which
+            skops and mlflow load on request only.
         """
         try:
             return OptimizeResult(vars(self)["optimize_result_"])
@@ -419,7 +423,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _read_raw(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None, offset: ArrayLike | None = None
     ) -> tuple[NDArray | sp.csr_array, RawTargets, NDArray | None]:
-        """Validate everything that fit was given."""
+        """Validate the data that were passed to `fit`."""
         X = self._check_features(X, reset=True, y=y)
         raw = read_targets(y, self.loss)
         check_lengths(X.shape[0], len(raw.values))
@@ -429,7 +433,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return X, raw, check_sample_weight(sample_weight, X.shape[0])
 
     def _check_features(self, X: Any, *, reset: bool = False, y: Any = "no_validation") -> Any:
-        """X as float64 or float32, dense or CSR; on the way in y is only asked to be there."""
+        """Return X as float64 or float32, dense or CSR. Of y only its presence is checked."""
         if not reset:
             check_is_fitted(self)
         if y is None:
@@ -437,7 +441,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target y is None."
             )
         if X is None:
-            raise ValueError("X must hold features, one column for each, but is None.")
+            raise ValueError("X must hold one column for each feature, but X is None.")
         check_sparse(X, "X")
         refuse_misread(X, "X")
         refuse_truncated(mapped(X), "X")
@@ -455,23 +459,23 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 is_single = getattr(stored, "kind", "") == "f" and number_type(stored) == np.float32
                 dtype = np.float32 if is_single else [np.float64, np.float32]
                 checked = validate_data(self, X, reset=reset, accept_sparse="csr", dtype=dtype)
-                # Sparse columns of pandas keep their dtype.
+                # Sparse columns of pandas keep their dtype, which may not be a float.
                 return checked if checked.dtype.kind == "f" else checked.astype(np.float64)
         check_finite(checked, "X", type(self).__name__, self._costs.part_bytes)
         return checked
 
     def _predict_codes(self, X: Any, offset: Any = None) -> Any:
-        """Positions in `classes_`, or an indicator matrix, block by block."""
+        """Return positions in `classes_`, or an indicator matrix, made block by block."""
         X = self._check_features(X)
         return self._by_block(X, self._output.predict, self._check_offset(X, offset))
 
     def _check_offset(self, X: Any, offset: Any) -> NDArray | None:
-        """Offsets of checked rows."""
+        """Check the offsets of rows that were checked before."""
         check_is_fitted(self)
         return check_offset(offset, X.shape[0], self._form, self.classes_)
 
     def _of_logits(self, X: Any, function: Callable[[Any], Any], offset: Any) -> Any:
-        """Return a function of the logits of each row."""
+        """Return what a function makes of the logits of all rows."""
         X = self._check_features(X)
         known = self._check_offset(X, offset)
         if (isinstance(X, np.ndarray) and X.dtype == number_type(X.dtype)) or sp.issparse(X):
@@ -479,12 +483,12 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         return self._by_block(X, function, known)
 
     def _by_block(self, X: Any, function: Callable[[Any], Any], offset: NDArray | None) -> Any:
-        """Return the same for validated X, some rows after the other."""
+        """Return what a function makes of the logits of validated X, block by block."""
         parts = ((span, function(z)) for span, z in self._blocks_of_logits(X, offset))
         return gathered(parts, X.shape[0])
 
     def _blocks_of_logits(self, X: Any, offset: NDArray | None) -> Iterator[tuple[Span, Any]]:
-        """Logits of some rows after the other, made where the rows are."""
+        """Logits of one block of rows after the other, computed on the device of the rows."""
         size = self._costs.predicted_block // len(self.intercept_)
         dtype, W, b, there = number_type(X.dtype), self.coef_, self.intercept_, elsewhere(X)
         if X.dtype != dtype or isinstance(X, Rows):
@@ -511,7 +515,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.optimize_result_ = report.result
 
     def _attributes(self, objective: Objective, targets: Targets, theta: NDArray) -> dict[str, Any]:
-        """Return what it takes to predict."""
+        """Return the attributes that predictions need."""
         W, b = objective.layout.unpack(objective.stored(theta, objective.data.stored_dtype))
         return {
             "classes_": targets.classes,
@@ -526,7 +530,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
 
 def _finite_logits(X: Any, W: Any, b: Any, offset: NDArray | None, first_row: int = 0) -> Any:
-    """Logits of rows, which fall out of the range of their dtype where X is far too large."""
+    """Logits of rows. They are refused if they are out of the range of their dtype."""
     with np.errstate(over="ignore", invalid="ignore"):
         z = safe_sparse_dot(X, W.T, dense_output=True)
         z += b
@@ -537,12 +541,12 @@ def _finite_logits(X: Any, W: Any, b: Any, offset: NDArray | None, first_row: in
     if not xp.all(within):
         row = first_row + int(xp.argmin(as_type(xp.all(within, axis=1), np.int8)))
         raise ValueError(
-            f"The logits of row {row} of X are outside the range of {z.dtype}: its values are "
-            "too large for coef_. Check the units of X, or pass it as float64."
+            f"The logits of row {row} of X are outside the range of {z.dtype}: the values of the "
+            "row are too large for coef_. Check the units of X, or pass X as float64."
         )
     return z
 
 
 def _plain(value: Any) -> Any:
-    """Return a number of NumPy as one of Python; anything else as it is."""
+    """Return a number of NumPy as a number of Python, and anything else unchanged."""
     return value.item() if isinstance(value, np.generic) else value

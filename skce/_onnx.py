@@ -1,8 +1,8 @@
-"""The estimators in ONNX: converters that skl2onnx finds.
+"""Converters of the estimators to ONNX, for skl2onnx.
 
-skl2onnx looks up the class of an estimator in a table of its own, which other packages add to. So
-that nobody has to import a module of this package first, the table is filled once skl2onnx has been
-imported, before or after this package.
+skl2onnx looks up the class of an estimator in a table, to which other packages can add. The
+converters are added once both skl2onnx and this package are imported, in whichever order. Users do
+not have to import another module.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ._array_api import moved
 
 _LIBRARY = "skl2onnx"
 
-#: What users can ask for, by the names that skl2onnx's own classifiers have for it.
+#: Options that users can set. Names and values are those of skl2onnx's own classifiers.
 _OPTIONS = {
     "zipmap": [True, False, "columns"],
     "nocl": [True, False],
@@ -32,7 +32,7 @@ _OPTIONS = {
 
 
 class _Registration(MetaPathFinder):
-    """Finds skl2onnx as Python does, and registers the converters after its import."""
+    """Finder that finds skl2onnx as Python does, and registers the converters after its import."""
 
     def __init__(self, classes: Sequence[type]) -> None:
         self._classes = tuple(classes)
@@ -40,7 +40,7 @@ class _Registration(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Return the specification of skl2onnx, None for every other module."""
+        """Return the specification of skl2onnx, and None for every other module."""
         if fullname != _LIBRARY:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
@@ -57,7 +57,7 @@ class _Registration(MetaPathFinder):
 
 
 def register_with_skl2onnx(*classes: type) -> None:
-    """Make skl2onnx convert estimators of these classes, as soon as it is imported.
+    """Register the converters of these classes, now or as soon as skl2onnx is imported.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def _register(classes: Sequence[type]) -> None:
 
 
 def _infer(operator: Any) -> None:
-    """Set the types and shapes of the outputs: labels, and probabilities."""
+    """Set the types and shapes of the outputs: labels and probabilities."""
     from skl2onnx.common.data_types import Int64TensorType, StringTensorType
     from skl2onnx.common.utils_classifier import get_label_classes
 
@@ -96,7 +96,7 @@ def _infer(operator: Any) -> None:
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
-    """Add the nodes that make labels and probabilities of a matrix of features."""
+    """Add the nodes that compute labels and probabilities from a matrix of features."""
     from skl2onnx.algebra import onnx_ops as ops
     from skl2onnx.common.data_types import guess_proto_type
     from skl2onnx.common.utils_classifier import get_label_classes
@@ -129,7 +129,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     elif model._form in ("sigmoid", "multilabel"):
         scores = ops.OnnxSigmoid(z, **out)
     else:
-        if model._form == "one-vs-rest":  # whose probabilities are sigmoids, normalised
+        if model._form == "one-vs-rest":  # its probabilities are normalised sigmoids
             z = _log_sigmoid(ops, z, np.ones(1, dtype), version)
         scores = ops.OnnxSoftmax(z, axis=1, **out)
     for node in (to_labels, scores):
@@ -137,7 +137,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _log_sigmoid(ops: Any, z: Any, one: NDArray, version: dict[str, int]) -> Any:
-    """Return -max(-z, 0) - log(1 + exp(-|z|)), of operators that onnxruntime has in float64."""
+    """Return -max(-z, 0) - log(1 + exp(-|z|)), by operators that onnxruntime has in float64."""
     far = ops.OnnxRelu(ops.OnnxNeg(z, **version), **version)
     small = ops.OnnxExp(ops.OnnxNeg(ops.OnnxAbs(z, **version), **version), **version)
     near = ops.OnnxLog(ops.OnnxAdd(small, one, **version), **version)
@@ -154,6 +154,6 @@ def _labels_of(classes: NDArray) -> NDArray:
     ):
         return np.array(values, dtype=np.int64)
     raise TypeError(
-        f"Labels in ONNX are whole numbers or strings, but classes_ are {values!r:.100}. Fit on "
-        "strings, or on positions in a list of classes, or pass the option nocl=True."
+        f"Labels in ONNX are whole numbers or strings, but classes_ are {values!r:.100}. Fit with "
+        "strings or whole numbers as labels, or pass the option nocl=True."
     )

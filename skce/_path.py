@@ -1,4 +1,4 @@
-"""The whole path of C."""
+"""Fits for many values of C, from the strongest penalty to the weakest."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class SoftmaxPath(NamedTuple):
     Cs : ndarray of shape (n_Cs,)
         Values of C, from the strongest penalty to the weakest.
     coefs : ndarray of shape (n_Cs, n_outputs, n_features)
-        Coefficients at each of them, outputs in the order that `classes_` of a
-        :class:`SoftmaxClassifier` has.
+        Coefficients for each value of C. The outputs have the order of `classes_` of a
+        :class:`SoftmaxClassifier`.
     intercepts : ndarray of shape (n_Cs, n_outputs)
-        Intercepts at each of them.
+        Intercepts for each value of C.
     n_iters : ndarray of int, shape (n_Cs,)
-        Iterations of the solver.
+        Iterations of the solver for each value of C.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def softmax_path(
     offset: ArrayLike | None = None,
     **params: Any,
 ) -> SoftmaxPath:
-    """Fit a :class:`SoftmaxClassifier` for each of many values of C, each from the one before.
+    """Fit a :class:`SoftmaxClassifier` for many values of C. Each fit starts from those before.
 
     Parameters
     ----------
@@ -70,15 +70,16 @@ def softmax_path(
     y : array-like of shape (n_samples,) or (n_samples, n_classes)
         Labels or target probabilities.
     Cs : int or array-like of shape (n_Cs,), default=10
-        Values of C, or how many to take: then they are spaced evenly on a logarithmic scale over
-        what matters. With L1 the first is the largest C that leaves all coefficients zero; with
-        ``l1_ratio=0`` coefficients are next to zero there, a hundredth of the way along the
-        steepest direction. The last is far beyond where the column in the smallest units has its
-        say.
+        Values of C, or their number. If it is a number, the values are spaced evenly on a
+        logarithmic scale, over the range that matters. With an L1 penalty the first value is the
+        largest C that leaves all coefficients zero. With ``l1_ratio=0`` the coefficients are nearly
+        zero at the first value: they go a hundredth of the way along the steepest direction. The
+        last value is so large that the penalty matters little, even for the column in the smallest
+        units.
     sample_weight : array-like of shape (n_samples,), default=None
         Non-negative weights of the rows.
     offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
-        Known parts of the logits, as :meth:`SoftmaxClassifier.fit` takes them.
+        Known parts of the logits, as in :meth:`SoftmaxClassifier.fit`.
     **params : dict
         Other parameters of :class:`SoftmaxClassifier`.
 
@@ -95,7 +96,7 @@ def softmax_path(
     Warns
     -----
     ConvergenceWarning
-        If `tol` was not reached somewhere.
+        If `tol` was not reached for some value of C.
 
     See Also
     --------
@@ -123,7 +124,7 @@ def softmax_path(
 
 
 def _path(model: SoftmaxClassifier, read: tuple[Any, Targets], Cs: int | ArrayLike) -> SoftmaxPath:
-    """Fit a model for each of many values of C to rows that were read."""
+    """Fit a model to validated rows, for many values of C."""
     X, targets = read
     objective = model._objective(X, targets)
     values = grid(Cs, objective, np.array([model.l1_ratio], dtype=np.float64))
@@ -159,16 +160,16 @@ def fits(
     *,
     whole: bool = True,
 ) -> Iterator[Report]:
-    """Fit ascending values of C, each from those before.
+    """Fit a model for ascending values of C. Each fit starts from those before.
 
     Parameters
     ----------
     model : SoftmaxClassifier
-        With the parameters of the solver.
+        A model with the parameters of the solver.
     objective : Objective
-        With any penalty.
+        The objective, with any penalty.
     way : Way
-        Where to begin; it learns from every fit.
+        It returns the start of each fit, and learns from the result.
     Cs : ndarray of shape (n_Cs,)
         Values of C.
     l1_ratio : float
@@ -176,14 +177,14 @@ def fits(
     tol : float
         Accuracy of every fit.
     label : str, default=""
-        What lines on iterations begin with.
+        Text at the beginning of each line that is printed.
     whole : bool, default=True
-        Whether coefficients that grow without bound matter.
+        Whether to look for coefficients that grow without bound.
 
     Yields
     ------
     Report
-        Of each fit.
+        The report of each fit.
     """
     variables = None
     for C in Cs:
@@ -206,7 +207,7 @@ def fits(
 
 
 class _Known(NamedTuple):
-    """A fit on a path: the logarithm of its C, theta, and F without its penalty."""
+    """A fit on a path: the logarithm of its C, theta, and the objective without the penalty."""
 
     place: float
     theta: NDArray
@@ -214,11 +215,12 @@ class _Known(NamedTuple):
 
 
 class Way:
-    """Where a path leads: the polynomial in log C through the nearest fits.
+    """Starts of the fits on a path: values of the polynomial in log C through the nearest fits.
 
-    With an L2 penalty coefficients change smoothly with log C. Where that grows by 0.27 from one
-    fit to the next, as in 45 values from 1e-6 to 1e6, the last coefficients were 3e-2 above the
-    optimum, and these guesses 1e-5 and 1e-6, for a line and a parabola.
+    With an L2 penalty the coefficients change smoothly with log C. In a path of 45 values from 1e-6
+    to 1e6, log10 C grows by 0.27 from one fit to the next. The objective at the last coefficients
+    was then 3e-2 above the optimum; at the value of a line it was 1e-5 above, and at the value of
+    a parabola 1e-6.
 
     Source: predictors of continuation methods (Allgower and Georg, *Introduction to numerical
     continuation methods*, 2003, chapter 6).
@@ -226,34 +228,35 @@ class Way:
     Parameters
     ----------
     theta : ndarray
-        Where the first fit begins, in the user's variables.
+        Start of the first fit, in the user's variables.
     most : int
-        Fits that tell where it leads, at most.
+        The largest number of fits that a polynomial goes through.
     all_fits : bool, default=False
-        Whether to keep all fits, since values of C will not ascend; else the last ones.
+        Whether to keep all fits, for values of C that do not ascend. If False, only the last
+        `most` fits are kept.
     """
 
     def __init__(self, theta: NDArray, most: int, *, all_fits: bool = False):
         self.first, self.most, self.all_fits = theta, most, all_fits
         self.fits: list[_Known] = []
-        #: Those that are nearest to the next fit, the nearest one first.
+        #: The fits that are nearest to the next one. The nearest comes first.
         self.near: list[_Known] = []
-        #: Guesses for the next fit by polynomials of degree 0, 1 and so on, and the best degree.
+        #: Guesses for the next fit, by polynomials of degree 0, 1 and so on.
         self.guesses: list[NDArray] = []
         self.degree = 1
 
     def start(self, objective: Objective) -> NDArray:
-        """Return where to begin with an objective: by the degree that was best for the last.
+        """Return the start for an objective, by the degree that was best for the last fit.
 
         Parameters
         ----------
         objective : Objective
-            With its penalty.
+            The objective, with its penalty.
 
         Returns
         -------
         ndarray
-            In the user's variables.
+            The start, in the user's variables.
         """
         log_C = np.log(objective.penalty.C)
         far = min(log_C, np.finfo(float).max)  # without a penalty the largest C is nearest
@@ -267,17 +270,17 @@ class Way:
         return self.guesses[min(self.degree, len(self.guesses) - 1)]
 
     def known(self, objective: Objective) -> Known | None:
-        """Return the nearest fit, and what it is worth to an objective, if the start is another.
+        """Return the nearest fit and the value of an objective there, to compare with the start.
 
         Parameters
         ----------
         objective : Objective
-            That of the last call of `start`.
+            The objective of the last call of `start`.
 
         Returns
         -------
         Known or None
-            None if the start is that fit, or there is none.
+            None if there is one guess only: the start is then the nearest fit, or there is no fit.
         """
         if len(self.guesses) < 2:
             return None
@@ -286,14 +289,14 @@ class Way:
         return Known(theta, loss + objective.penalty.value(W))
 
     def learn(self, objective: Objective, result: OptimizeResult) -> None:
-        """Take note of a fit.
+        """Keep a fit, and find the degree that predicts it best.
 
         Parameters
         ----------
         objective : Objective
-            That of the last call of `start`.
+            The objective of the last call of `start`.
         result : OptimizeResult
-            What was found.
+            The result of the fit.
         """
         if len(self.guesses) > 1:
             self.degree = int(np.argmin([norm(guess - result.x) for guess in self.guesses]))

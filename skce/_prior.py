@@ -1,4 +1,4 @@
-"""Shares of classes: what other ones than those of the training rows change in the intercepts."""
+"""The change of the intercepts if classes have other shares than in the training rows."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 
 from ._checks import check_numbers
 
-#: How far from 1 shares of classes that exclude each other may sum.
+#: The largest difference from 1 of the sum of shares of classes that exclude each other.
 _SUM_TOLERANCE = 1e-4
 
 
 def prior_shift(form: str, class_prior: Any, training_prior: Any, classes: NDArray) -> NDArray:
-    """Return what to add to the intercepts, log(pi_k / tau_k) for classes of a softmax.
+    """Return the change of the intercepts: log(pi_k / tau_k) for classes of a softmax.
 
     Parameters
     ----------
     form : {"softmax", "sigmoid", "one-vs-rest", "multilabel"}
         How logits become probabilities.
     class_prior, training_prior : array-like of shape (n_classes,)
-        Shares pi where the classifier is used, and tau that it was trained with.
+        Shares pi of the classes in the rows to predict, and tau in training.
     classes : ndarray of shape (n_classes,)
 
     Returns
@@ -30,8 +30,8 @@ def prior_shift(form: str, class_prior: Any, training_prior: Any, classes: NDArr
     """
     if form == "one-vs-rest":
         raise ValueError(
-            "Probabilities of one-vs-rest are normalised sigmoids, which no shift of intercepts "
-            "takes to other shares of the classes. Fit with loss='categorical'."
+            "Probabilities of one-vs-rest are normalised sigmoids. No change of the intercepts "
+            "adapts them to other shares of the classes. Fit with loss='categorical'."
         )
     exclusive = form != "multilabel"
     pi, tau = (
@@ -45,11 +45,11 @@ def prior_shift(form: str, class_prior: Any, training_prior: Any, classes: NDArr
 
 
 def _check_shares(name: str, values: Any, classes: NDArray, *, exclusive: bool) -> NDArray:
-    """Check shares of classes, or of labels that can hold together."""
+    """Check shares of classes, which sum to 1 if they are exclusive, or of multilabel targets."""
     shares = check_numbers(values, name).astype(np.float64)
     if shares.shape != classes.shape:
         raise ValueError(
-            f"{name} must have shape {classes.shape}, one share for each of classes_, but has "
+            f"{name} must have shape {classes.shape}, one share for each of classes_, but it has "
             f"shape {shares.shape}."
         )
     bad = ~((shares > 0) & (shares < 1))

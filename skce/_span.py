@@ -1,22 +1,23 @@
-"""The values of C that matter, from the slope and the curvature of the losses at zero coefficients.
+"""The range of C that matters, from the slope and the curvature of the losses at zero coefficients.
 
-With all penalised coefficients at zero, and everything else where it is best, let G be the gradient
-of the sum of the losses and H its Hessian less what the intercepts make up for. A coefficient of
-column j has, with an L1 share rho and the factor f_j of the penalty,
+Set all penalised coefficients to zero, and fit the intercepts and the other coefficients. Let G be
+the gradient of the sum of the losses there, and H its Hessian, with the intercepts eliminated. Let
+rho be the L1 share, and f_j the factor of the penalty. For a coefficient of column j,
 
-    C |G_kj| = rho f_j              where it leaves zero
-    C H_jj = (1 - rho) f_j          where the L2 penalty has as much curvature as the losses
-    C sqrt(H_jj) = rho f_j          where a column without any meaning leaves zero
+    C |G_kj| = rho f_j              is the C at which the coefficient leaves zero
+    C H_jj = (1 - rho) f_j          is the C at which L2 penalty and losses have equal curvature
+    C sqrt(H_jj) = rho f_j          is the C at which the coefficient of pure noise leaves zero
 
-H_jj is the sum of the weights times the variance of the column times p (1 - p), so that all of
-these are in the units of the column: one in large units has its say at a small C, one in small
-units at a large C. What matters lies between the first and the last of them. Where columns are
-few, directions of next to no variance count too, as the difference of two columns that are about
-the same: then the least eigenvalue of H takes the place of the least H_jj.
+H_jj is the sum of the weights times the variance of the column times p (1 - p). All three values
+therefore depend on the units of the column: a column in large units matters at a small C, and a
+column in small units at a large C. The range of C that matters goes from the smallest of these
+values to the largest. If there are few columns, directions with almost no variance count too, such
+as the difference of two nearly equal columns: the smallest eigenvalue of H then replaces the
+smallest H_jj.
 
-If y had nothing to do with X, |G|^2 would be tr H on average. The ratio r of the two says how far
-above the noise the slope is, and so how much C may be above the second of these values: for a ridge
-penalty 1/C is the variance of coefficients that explains |G|^2, by the method of moments.
+If y did not depend on X, the mean of |G|^2 would be tr H. The ratio r of the two says how far the
+slope is above the noise, and so how far C may be above the second value: for a ridge penalty, C is
+the variance of the coefficients that explains |G|^2, by the method of moments.
 """
 
 from __future__ import annotations
@@ -33,43 +34,44 @@ from ._problem.objective import Objective
 from ._solver.minimize import minimize
 from ._solver.variables import moments
 
-#: Values of C at most, so that a value of C in place of their number is found out.
+#: The largest number of values of C. It detects a value of C that is passed as a number of values.
 MOST_CS = 100_000
-#: With less L1 than this the L2 penalty decides where a path begins.
+#: If the L1 share is less than this, the L2 penalty decides where a path begins.
 _LEAST_L1 = 1e-3
-#: Accuracy of the fit with all coefficients at zero, and a step below where the first one leaves.
+#: Accuracy of the fit with all penalised coefficients at zero, and the factor to stay just below
+#: the C at which the first coefficient leaves zero.
 _ZERO_TOL = 1e-12
 _JUST_BELOW = 1 - 1e-9
 #: A span begins at this share of the C that halves the way along the steepest direction.
 _NEXT_TO_NOTHING = 1e-2
-#: The largest ratio of slope to noise that counts.
+#: Larger ratios of slope to noise are replaced by this one.
 _LOUDEST = 300.0
-#: It ends at this multiple of the C at which the flattest column has its say, for L2 and for L1.
-#: Where classes are next to separated the curvature at the optimum is that much less than at zero.
+#: A span ends at this multiple of the C at which the flattest column matters, for L2 and for L1. If
+#: classes are nearly separated, the curvature at the optimum is that much smaller than at zero.
 _BEYOND = 1e4
 _BEYOND_L1 = 1e2
-#: A column is constant if its variance is a smaller share of its mean square, which is rounding.
+#: A column is constant if its variance is less than this share of its mean square, due to rounding.
 _CONSTANT = 1e-13
-#: A variance that is a smaller share of the largest, times the number of columns, is rounding.
+#: A variance below this share of the largest one, times the number of columns, is due to rounding.
 _COLLINEAR = 1e-14
-#: Values of C are kept within these.
+#: The smallest and the largest value of C.
 _LEAST_C, _MOST_C = 1e-100, 1e100
 
 
 class Span(NamedTuple):
-    """The values of C that matter to an objective.
+    """The range of C that matters to an objective.
 
     Attributes
     ----------
     first : float
-        All penalised coefficients are zero, or next to nothing, up to here.
+        Up to this C all penalised coefficients are zero, or nearly zero.
     begin : float
-        Where the best is to be looked for first, by the ratio of slope to noise in the direction in
-        which the losses fall most steeply.
+        The C at which a search begins, from the ratio of slope to noise in the direction in which
+        the losses decrease most steeply.
     every : float
-        Every column has.
+        The C at which every column matters.
     last : float
-        The penalty matters little beyond, unless classes are separated.
+        Above this C the penalty matters little, unless classes are separated.
     """
 
     first: float
@@ -79,12 +81,12 @@ class Span(NamedTuple):
 
 
 def span(objective: Objective, l1_ratios: NDArray) -> Span:
-    """Return the values of C that matter for any of some shares of the L1 penalty.
+    """Return the range of C that matters for at least one of the shares of the L1 penalty.
 
     Parameters
     ----------
     objective : Objective
-        With any penalty.
+        The objective, with any penalty.
     l1_ratios : ndarray of shape (n_l1_ratios,)
         Shares of the L1 penalty.
 
@@ -113,9 +115,9 @@ def grid(Cs: Any, objective: Objective, l1_ratios: NDArray) -> NDArray:
     Parameters
     ----------
     Cs : int or array-like
-        Their number, or values.
+        Number of values, or the values.
     objective : Objective
-        From which the first and the last value are taken, if their number is given.
+        The objective that gives the first and the last value, if `Cs` is a number of values.
     l1_ratios : ndarray of shape (n_l1_ratios,)
         Shares of the L1 penalty.
 
@@ -128,7 +130,7 @@ def grid(Cs: Any, objective: Objective, l1_ratios: NDArray) -> NDArray:
         numbers = np.zeros(0) if isinstance(Cs, str) else check_numbers(Cs, "Cs")
         if numbers.ndim != 1 or not len(numbers) or not (numbers > 0).all():
             raise ValueError(
-                f"Cs must be a number of values or hold positive ones, got {Cs!r:.100}."
+                f"Cs must be a number of values or a list of positive values, got {Cs!r:.100}."
             )
         return np.unique(numbers.astype(np.float64))
     count = int(Cs)
@@ -144,19 +146,19 @@ def grid(Cs: Any, objective: Objective, l1_ratios: NDArray) -> NDArray:
 
 
 def _at_zero(objective: Objective) -> tuple[float, float, float, float]:
-    """Slope and curvatures of the sum of the losses where penalised coefficients are zero.
+    """Slope and curvatures of the sum of the losses, with penalised coefficients at zero.
 
     Returns
     -------
     slope : float
-        The steepest along a coefficient, over the factor of its penalty.
+        The largest slope along a coefficient, divided by the factor of its penalty.
     steepest : float
-        Curvature along the direction in which the losses fall most steeply.
+        Curvature along the direction in which the losses decrease most steeply.
     flattest : float
-        The least curvature along a coefficient or, where columns are few, along any direction, over
-        the factors, of what is not constant.
+        The smallest curvature along the coefficient of a column that is not constant, divided by
+        the factor of its penalty. If there are few columns, the smallest along any direction.
     loudness : float
-        Ratio of the square of the slope to what noise would make of it; 1 if it is less.
+        Ratio of the square of the slope to its mean under noise, and at least 1.
     """
     free = objective.penalised(np.inf, 0.0)
     theta, factors = free.from_user(_zero_fit(objective)), objective.penalty.factors
@@ -176,7 +178,7 @@ def _at_zero(objective: Objective) -> tuple[float, float, float, float]:
     direction[:, varies] = G[:, varies] / factors[varies]
     length = float((factors * direction**2).sum())
     steepest = S * _curvature_along(free, theta, direction, H) / length if length > 0 else 0.0
-    if not (slope > 0 and 0 < steepest < np.inf):  # y says nothing
+    if not (slope > 0 and 0 < steepest < np.inf):  # y does not depend on X
         steepest = float(curvature.max())
         slope = float(np.sqrt(steepest))
     noise = len(H) * float(curvature.sum())
@@ -186,10 +188,10 @@ def _at_zero(objective: Objective) -> tuple[float, float, float, float]:
 
 
 def _least_share(objective: Objective, varies: NDArray, factors: NDArray) -> float:
-    """Return the least variance along a direction as a share of that along a column.
+    """Return the smallest variance along a direction, as a share of the smallest along a column.
 
-    In the units of the penalty. It is not looked for, and 1, if columns are many, or more than
-    rows.
+    Variances are in the units of the penalty. If there are many columns, or more columns than rows,
+    the share is not computed, and 1 is returned.
     """
     data = objective.data
     few = data.n_columns <= min(data.n_rows, objective.costs.whiten_up_to)
@@ -204,9 +206,9 @@ def _least_share(objective: Objective, varies: NDArray, factors: NDArray) -> flo
 
 
 def _zero_fit(objective: Objective) -> NDArray:
-    """Where the losses are least, in the user's variables, with penalised coefficients at zero."""
+    """Minimise the losses with penalised coefficients at zero. Return the user's variables."""
     free = np.flatnonzero(objective.penalty.factors == 0)
-    # All that are penalised are alike, and one stands for them.
+    # Without a free column, one penalised column is kept, and bounded to zero.
     some = free if len(free) else np.zeros(1, dtype=int)
     edge = np.full(len(some), np.inf if len(free) else 0.0)
     few = objective.columns(some).penalised(np.inf, 0.0, bounds=(-edge, edge))
@@ -220,7 +222,7 @@ def _zero_fit(objective: Objective) -> NDArray:
 
 
 def _intercept_hessian(objective: Objective, theta: NDArray) -> NDArray:
-    """Hessian for intercepts, whether there are any or not."""
+    """Hessian with respect to intercepts, even if the fit has none."""
     sent = objective.data.coefficients(*objective.layout.unpack(theta))
     width = 2 * objective.layout.n_outputs
     H: NDArray
@@ -229,9 +231,9 @@ def _intercept_hessian(objective: Objective, theta: NDArray) -> NDArray:
 
 
 def _curvature_along(objective: Objective, theta: NDArray, direction: NDArray, H: NDArray) -> float:
-    """Curvature along a direction of W, less what the intercepts make up for.
+    """Curvature along a direction of W, with the intercepts eliminated.
 
-    H is the Hessian for the intercepts.
+    H is the Hessian with respect to the intercepts.
     """
     layout = objective.layout
     product = objective.hessian(theta)(layout.pack(direction, np.zeros(layout.n_outputs)))

@@ -1,4 +1,4 @@
-"""A fitted estimator as scikit-learn's own: `LogisticRegression`, or some of them."""
+"""Conversion of a fitted estimator to one or several `LogisticRegression` of scikit-learn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sklearn.preprocessing import LabelBinarizer
 
 
 def as_sklearn(fitted: Any) -> LogisticRegression | OneVsRestClassifier:
-    """Return a classifier of scikit-learn that predicts as a fitted `LinearModel` does."""
+    """Return a classifier of scikit-learn with the predictions of a fitted `LinearModel`."""
     coef, intercept = fitted._dense_coef(), fitted.intercept_
     if fitted._form == "softmax" and len(intercept) == 2:
         coef, intercept = coef[1:] - coef[:1], intercept[1:] - intercept[:1]
@@ -33,7 +33,7 @@ def as_sklearn(fitted: Any) -> LogisticRegression | OneVsRestClassifier:
 
 
 def _class_weights_of_labels(fitted: Any) -> list[dict | str | None]:
-    """Return class weights of the classifier of each label."""
+    """Return the class weights of the classifier of each label."""
     if fitted._form != "multilabel":
         return [None] * len(fitted.classes_)
     if not isinstance(fitted.class_weight, dict):
@@ -42,7 +42,7 @@ def _class_weights_of_labels(fitted: Any) -> list[dict | str | None]:
 
 
 def _new_model(fitted: Any, class_weight: dict | str | None) -> LogisticRegression:
-    """Return an unfitted LogisticRegression with the parameters that both have."""
+    """Return an unfitted LogisticRegression with the parameters that both classes have."""
     params: dict[str, Any] = {
         "C": fitted._inverse_penalty,
         "fit_intercept": fitted.fit_intercept,

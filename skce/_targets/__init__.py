@@ -1,1 +1,1 @@
-"""What y means, and how the weights beside it become target mass."""
+"""The meaning of targets y, and their mass after weights are applied."""

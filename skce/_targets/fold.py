@@ -1,16 +1,18 @@
-"""Class weights and label smoothing, folded into target mass: for fits and metrics alike.
+"""Class weights and label smoothing, folded into target mass, for fits and for metrics.
 
-With s the weight of a row, w the class weights and eps the label smoothing, for K classes
+Let s be the weight of a row, w the class weights, eps the label smoothing and K the number of
+classes. The target mass t, the mass u of what does not hold, and the total mass m are
 
     categorical    t_k = s * w_k * ((1 - eps) * y_k + eps / K)     m = sum_k t_k
-    one-vs-rest    t_k = m * ((1 - eps) * y_k + eps / 2)           m = s * w_c in a row of class c
+    one-vs-rest    t_k = m * ((1 - eps) * y_k + eps / 2)           m = s * w_c for a row of class c
     binary         t_k = s * w_1k * y'_k                           m_k = t_k + u_k
                    u_k = s * w_0k * (1 - y'_k)                     y'_k = (1 - eps) * y_k + eps / 2
 
-An output that is missing (NaN) in a row has no mass there: t = u = 0.
+An output that is missing (NaN) in a row has no mass in this row: t = u = 0.
 
-A fold is what does not depend on the row, in float64; rows bring their own dtype. Fits fold sample
-weights in. In a metric a row weighs 1, and its sample weight counts in the mean.
+A fold holds the numbers that do not depend on the row, in float64. Blocks of rows keep their own
+dtype. In a fit, s is the sample weight. In a metric, s is 1, and the sample weight counts in the
+mean.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from .._checks import check_number, naming
 
 ClassWeight = dict | str | None
 
-#: Class weights at most; sums of their products with other weights are in range.
+#: The largest class weight. Sums of its products with sample weights are in the range of float64.
 _LARGEST_WEIGHT = 1e100
 
 
@@ -38,11 +40,11 @@ class ClassFold:
     Attributes
     ----------
     weights : ndarray of shape (K,)
-        Class weights w, ones without any.
+        Class weights w; ones if no class weights were given.
     on : ndarray of shape (K,)
-        What a class gets of its own target, w_k * (1 - eps).
+        The factor of the target of each class, w_k * (1 - eps).
     background : ndarray of shape (K,)
-        What it gets of every row, w_k * eps / K.
+        The mass that each class gets in every row, w_k * eps / K.
     """
 
     weights: NDArray
@@ -52,7 +54,7 @@ class ClassFold:
     def of_distributions(
         self, y: NDArray, s: NDArray | float = 1.0, row_scale: NDArray | None = None
     ) -> NDArray:
-        """Return t, shape (K, r), in place of the distributions y.
+        """Return t, shape (K, r). It overwrites the distributions y.
 
         Parameters
         ----------
@@ -60,7 +62,7 @@ class ClassFold:
         s : float or ndarray of shape (r,), default=1.0
             Weights of the rows.
         row_scale : ndarray of shape (r,), default=None
-            The same over what y sums to; None where s is 1 and rows sum to 1.
+            s divided by the sums of the rows of y. None if s is 1 and rows sum to 1.
         """
         y *= _matching(self.on, y)
         if row_scale is not None:
@@ -72,27 +74,30 @@ class ClassFold:
 
 @dataclass(frozen=True)
 class OutputFold:
-    """Fold of outputs that do not see each other.
+    """Fold of independent outputs, each a probability of its own.
 
     Attributes
     ----------
     smoothing : float
-        eps above.
+        Label smoothing eps.
     factors : pair of ndarray of shape (K,), or None
-        Class weights w_0 and w_1; None for ones.
+        Class weights w_0 and w_1. None if all are 1.
     """
 
     smoothing: float
     factors: tuple[NDArray, NDArray] | None = None
 
     def smooth(self, y: NDArray) -> NDArray:
-        """Return y', in place of y."""
+        """Return y'. It overwrites y."""
         y *= 1 - self.smoothing
         y += self.smoothing / 2
         return y
 
     def of_outputs(self, y: NDArray, s: NDArray | float) -> tuple[NDArray, NDArray]:
-        """Return t and u, in place of probabilities y, shape (K, r); s weighs rows or elements."""
+        """Return t and u for probabilities y, shape (K, r), with weights s of rows or elements.
+
+        y is overwritten.
+        """
         self.smooth(y)
         if self.factors is None:
             return y * s, (1 - y) * s
@@ -103,7 +108,7 @@ class OutputFold:
 
 
 def _matching(of_classes: NDArray, y: NDArray) -> NDArray:
-    """Return numbers of the classes to go with y, shape (K, r)."""
+    """Return numbers of the classes as a column that broadcasts to y, shape (K, r)."""
     if isinstance(y, np.ndarray):
         return of_classes.astype(y.dtype)[:, None]
     return as_type_of(beside(of_classes, y), y)[:, None]
@@ -116,7 +121,7 @@ def fold_classes(
     mass: Callable[[], NDArray],
     total: float | None = None,
 ) -> ClassFold:
-    """Fold of classes that exclude each other.
+    """Return the fold of classes that exclude each other.
 
     Parameters
     ----------
@@ -124,10 +129,10 @@ def fold_classes(
     smoothing : float
     classes : ndarray of shape (K,)
     mass : callable
-        Returns the target mass of each class, of weighted rows.
+        Returns the target mass of each class, with the weights of the rows.
     total : float, default=None
-        Sum of the weights of all rows. By default that of the mass, which is less or more where
-        rows of an indicator matrix do not sum to 1.
+        Sum of the weights of all rows. The default is the sum of the mass. The two differ if rows
+        of an indicator matrix do not sum to 1.
     """
     K = len(classes)
     w = np.ones(K)
@@ -148,7 +153,7 @@ def fold_outputs(
     *,
     of_two: bool = False,
 ) -> OutputFold:
-    """Fold of outputs that do not see each other.
+    """Return the fold of independent outputs.
 
     Parameters
     ----------
@@ -156,12 +161,13 @@ def fold_outputs(
     smoothing : float
     classes : ndarray of shape (K,), or of shape (2,) if `of_two`
     masses : callable
-        Returns the mass of 0 and that of 1 of each output. Neither is to be a difference, which
-        would round to more than nothing.
+        Returns the mass of 0 and the mass of 1 of each output. Neither may be computed as a
+        difference, which could be a small number instead of zero because of rounding.
     total : float, or None
-        Sum of the weights of all rows; None where some outputs are missing: then each has its own.
+        Sum of the weights of all rows. None if some outputs are missing: each output then has its
+        own sum.
     of_two : bool, default=False
-        Whether there is one output, the second of two classes, so that both have a weight.
+        Whether the single output is the second of two classes. Both classes then have a weight.
     """
     if class_weight is None:
         return OutputFold(smoothing)
@@ -175,7 +181,7 @@ def fold_outputs(
 
 
 def known_only(y: NDArray, s: NDArray | float) -> tuple[NDArray, NDArray]:
-    """Return y with 0 in place of NaN, and the weight of each output of each row, 0 there.
+    """Return y with 0 in place of NaN, and the weight of each output of each row: 0 if it is NaN.
 
     Parameters
     ----------
@@ -190,7 +196,7 @@ def known_only(y: NDArray, s: NDArray | float) -> tuple[NDArray, NDArray]:
 
 
 def without_missing(y: NDArray) -> NDArray:
-    """Return probabilities with 0 in place of NaN: themselves if there is none."""
+    """Return probabilities with 0 in place of NaN. Without NaN they are not copied."""
     if not y.shape[0] or not np.isnan(float(smallest(y))):
         return y
     xp = namespace(y)
@@ -199,29 +205,30 @@ def without_missing(y: NDArray) -> NDArray:
 
 
 def mass_of_labels(codes: NDArray, weights: NDArray | None, n_classes: int) -> NDArray:
-    """Mass of each class of labels, when rows weigh `weights`, or 1."""
+    """Mass of each class of labels. Rows have the given weights, or 1."""
     return np.bincount(codes, weights, n_classes).astype(np.float64, copy=False)
 
 
 def mass_of_columns(y: NDArray, weights: NDArray | None) -> NDArray:
-    """Mass of each column of probabilities, shape (r, K), when rows weigh `weights`, or 1."""
+    """Mass of each column of probabilities, shape (r, K). Rows have the given weights, or 1."""
     return sums(y, axis=0) if weights is None else beside(weights.astype(np.float64), y) @ y
 
 
 def _balanced_weights(mass: NDArray, total: NDArray | float, n_classes: int) -> NDArray:
-    """Weights total / (n_classes * mass_k); 1 for a class without mass, which weighs nothing."""
+    """Weights total / (n_classes * mass_k). They are 1 for a class without mass."""
     with np.errstate(over="ignore"):
         weights = np.divide(total / n_classes, mass, out=np.ones_like(mass), where=mass > 0)
     if weights.max() > _LARGEST_WEIGHT:
         raise ValueError(
             f"class_weight='balanced' gives the class at position {int(weights.argmax())} the "
-            f"weight {weights.max():g}: its rows weigh next to nothing. Give them weight zero."
+            f"weight {weights.max():g}, because the sample weights of its rows are nearly zero. "
+            "Give these rows weight zero."
         )
     return weights
 
 
 def _weights_from_dict(class_weight: dict, classes: NDArray) -> NDArray:
-    """Weights in the order of `classes`; 1 for a class that the dictionary leaves out."""
+    """Weights in the order of `classes`. They are 1 for a class that is not in the dictionary."""
     numbers = {
         label: check_number(weight, f"class_weight[{label!r}]")
         for label, weight in class_weight.items()
@@ -241,6 +248,6 @@ def _weights_from_dict(class_weight: dict, classes: NDArray) -> NDArray:
         k = int(weights.argmax())
         raise ValueError(
             f"class_weight[{classes.tolist()[k]!r}] is {weights[k]:g}: divide class weights by "
-            "their maximum, and multiply C by it."
+            "their maximum, and multiply C by this maximum."
         )
     return weights

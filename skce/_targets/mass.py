@@ -1,7 +1,7 @@
-"""Target mass of a fit: what `fold.py` makes of targets, and sample weights, by blocks of rows.
+"""Target mass of a fit, by blocks of rows: sample weights and the folds of `fold.py` applied to y.
 
-Nothing of shape (n_samples, n_classes) is made: hard labels stay integer codes, a matrix of
-probabilities stays the user's array, and a block of rows is weighted when it is read.
+No array of shape (n_samples, n_classes) is made. Hard labels are kept as integer codes, and a
+matrix of probabilities is not copied. A block of rows is weighted when it is read.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ from .fold import (
 )
 from .meaning import RawTargets, in_order
 
-#: Labels that a warning names at most.
+#: The largest number of labels that a warning names.
 _NAMED = 5
 
-#: Rows at a time where a weight needs a temporary as wide as y.
+#: Rows at a time in computations with a temporary array as wide as y.
 _CHUNK = 4096
 
 
 @dataclass(frozen=True)
 class TargetBlock:
-    """Target mass of r rows; what every form of target offers to a loss.
+    """Target mass of r rows: the interface of every form of target to a loss.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class TargetBlock:
     rest : ndarray of shape (r,)
         The mass of each row outside its reference class.
     offset : ndarray of shape (K, r), or None
-        Known parts of the logits.
+        Known parts of the logits of the rows.
     """
 
     mass: NDArray
@@ -73,7 +73,7 @@ class TargetBlock:
 
     @cached_property
     def at_reference(self) -> NDArray:
-        """Where the reference class of each row is in the memory of arrays of shape (K, r)."""
+        """Positions of the reference class of each row in flattened arrays of shape (K, r)."""
         return in_flat(self.reference)
 
     def dot(self, d: NDArray) -> NDArray:
@@ -81,7 +81,7 @@ class TargetBlock:
         raise NotImplementedError
 
     def subtract_others(self, g: NDArray) -> NDArray:
-        """Return g - t, in place of g; at the reference class it may hold anything."""
+        """Return g - t. It overwrites g, and is not specified at the reference class."""
         raise NotImplementedError
 
     def dense(self, n_outputs: int) -> NDArray:
@@ -105,7 +105,7 @@ class HardBlock(TargetBlock):
         )
 
     def subtract_others(self, g: NDArray) -> NDArray:
-        """Return g less what all classes get, in place of g."""
+        """Return g minus the mass that all classes get. It overwrites g."""
         if self.background is not None:
             g -= self.background[:, None] * self.weight
         return g
@@ -129,7 +129,7 @@ class SoftBlock(TargetBlock):
         return sum_of_products(self.t, d)
 
     def subtract_others(self, g: NDArray) -> NDArray:
-        """Return g - t, in place of g."""
+        """Return g - t. It overwrites g."""
         g -= self.t
         return g
 
@@ -145,26 +145,26 @@ class Targets:
     ----------
     raw : RawTargets
     sample_weight : ndarray of shape (n_samples,), or None
-        Non-negative, finite, not all zero unless these are a part of the rows.
+        Non-negative, finite weights. They are all zero only if the rows are a part of all rows.
     class_weight : dict, "balanced", None, ClassFold or OutputFold
-        A fold if these are a part of the rows: it is that of all of them.
+        Class weights; or the fold of all rows, if the rows are a part of them.
     label_smoothing : float in [0, 1)
     dtype : dtype
-        Of the blocks: that of X.
+        The dtype of the blocks, which is that of X.
 
     Attributes
     ----------
     weights : ndarray of shape (n_samples,)
         Weight of each row in the objective, before class weights.
     total_weight : float
-        Their sum, which scales the objective that solvers see.
+        Sum of `weights`. It scales the objective of the solvers.
     n_outputs : int
-        Number of coefficient vectors: 1 for "sigmoid", else the number of classes.
+        Number of coefficient vectors: 1 for "sigmoid", and otherwise the number of classes.
     offset : ndarray of shape (n_samples, n_outputs), or None
         Known parts of the logits.
     """
 
-    #: Arrays by row that a subclass adds to those of `_BY_ROW`.
+    #: Names of arrays with one entry per row that a subclass adds to those of `_BY_ROW`.
     _by_row: tuple[str, ...] = ()
 
     def __init__(
@@ -215,10 +215,10 @@ class Targets:
         raise NotImplementedError
 
     def check_some_known(self) -> None:
-        """Refuse targets of which nothing is known, and warn of labels of which nothing is."""
+        """Refuse targets without a known label, and warn of labels that are known in no row."""
 
     def take(self, indices: NDArray | slice) -> Targets:
-        """Return the targets of the given rows, with weights as they are here."""
+        """Return the targets of the given rows. Their weights are not computed again."""
         taken = copy(self)
         for name in (*_BY_ROW, *self._by_row):
             values = getattr(self, name)
@@ -228,7 +228,7 @@ class Targets:
         return taken
 
     def put(self, place: Callable[[Any], Any]) -> Self:
-        """Return the same targets, whose arrays by row are what `place` makes of each."""
+        """Return the same targets, with `place` applied to each array that has an entry per row."""
         there = copy(self)
         for name in (*_BY_ROW, *self._by_row):
             values = getattr(self, name)
@@ -237,7 +237,7 @@ class Targets:
 
     @classmethod
     def joined(cls, parts: list[Targets]) -> Targets:
-        """Return the targets of all parts of the same targets, one after the other."""
+        """Join parts of the same targets, in the given order."""
         joined = copy(parts[0])
         for name in (*_BY_ROW, *joined._by_row):
             values = [getattr(part, name) for part in parts]
@@ -246,19 +246,19 @@ class Targets:
         return joined
 
     def _prepare(self, class_weight: Any, eps: float) -> None:
-        """Prepare what `block` needs, in arrays of shape (n_samples,) and (K,) at most."""
+        """Compute the arrays that `block` needs. None is larger than (n_samples,) or (K,)."""
         raise NotImplementedError
 
     def _mass(self, weights: NDArray) -> NDArray:
-        """Target mass of each class when rows weigh `weights`."""
+        """Target mass of each class, if the rows have the given weights."""
         raise NotImplementedError
 
     def _matrix(self, rows: slice) -> NDArray:
-        """Rows of probabilities, columns in the order of the classes."""
+        """Rows of probabilities. Their columns are in the order of the classes."""
         return in_order(np.asarray(self._values[rows]), self._columns)
 
     def _by_class(self, rows: slice) -> NDArray:
-        """Return a copy of rows of probabilities, shape (K, r), where the weights are."""
+        """Return a copy of rows of probabilities, shape (K, r), on the device of the weights."""
         if isinstance(self.weights, np.ndarray):
             return np.array(self._matrix(rows).T, dtype=self.dtype, order="C")
         y = self._values[rows, ...]
@@ -268,7 +268,7 @@ class Targets:
         return in_memory_order(y.T)
 
     def _column_mass(self, weights: NDArray, *, complement: bool = False) -> NDArray:
-        """Sum of rows of probabilities y, or of 1 - y, that weigh `weights`."""
+        """Weighted sum of the rows of probabilities y, or of 1 - y."""
         mass = np.zeros(self._values.shape[1])
         for start, stop in blocks(len(self._values), _CHUNK):
             y = self._matrix(slice(start, stop))
@@ -277,7 +277,7 @@ class Targets:
         return mass
 
     def _check_some_mass(self, mass: NDArray) -> None:
-        """Check that there is mass in some row; of a part of the rows that is not asked."""
+        """Check that some row has mass. A part of the rows may have none."""
         if not self._is_part:
             check_some_mass(mass)
 
@@ -317,7 +317,10 @@ class LabelTargets(Targets):
         self._background = background.astype(self.dtype) if eps else None
 
     def _rest(self, fold: ClassFold, by_row: NDArray, eps: float) -> tuple[NDArray, ...]:
-        """Return the weights of what all classes get, the mass of each row, and what they get."""
+        """Return the weight of the background and the mass of each row, and the background.
+
+        The background is the mass that every class gets in a row of weight 1.
+        """
         total = self._on + self.weights * float(fold.background.sum())
         return self.weights, total, fold.background
 
@@ -326,7 +329,7 @@ class LabelTargets(Targets):
 
 
 class OneVsRestTargets(LabelTargets):
-    """Hard labels, each class against the others."""
+    """Hard labels, with each class against the others."""
 
     def _rest(self, fold: ClassFold, by_row: NDArray, eps: float) -> tuple[NDArray, ...]:
         background = OutputFold(eps).smooth(np.zeros(len(fold.on)))
@@ -402,7 +405,7 @@ class OutputTargets(Targets):
             check_some_mass(np.multiply(factors, masses()))
 
     def check_some_known(self) -> None:
-        """Refuse targets of which nothing is known, and warn of labels of which nothing is."""
+        """Refuse targets without a known label, and warn of labels that are known in no row."""
         if self._has_missing:
             fails = self._column_mass(self.weights, complement=True)
             check_some_known(fails + self._mass(self.weights), self.classes)
@@ -412,7 +415,7 @@ class OutputTargets(Targets):
 
 
 def check_some_known(known: NDArray, labels: NDArray) -> None:
-    """Refuse targets of which nothing is known, and warn of labels of which nothing is.
+    """Refuse targets without a known label, and warn of labels that are known in no row.
 
     Parameters
     ----------
@@ -429,16 +432,16 @@ def check_some_known(known: NDArray, labels: NDArray) -> None:
         more = ", ..." if len(names) > _NAMED else ""
         warn(
             f"Nothing is known of {len(names)} of {len(labels)} labels of y in rows of positive "
-            f"weight: {', '.join(map(repr, names[:_NAMED]))}{more}. Their coefficients stay zero, "
+            f"weight: {', '.join(map(repr, names[:_NAMED]))}{more}. Their coefficients are zero, "
             "and their probability is 1/2.",
             UserWarning,
         )
 
 
-#: Arrays by row that all targets have.
+#: Names of arrays with one entry per row that all targets have.
 _BY_ROW = ("weights", "_values", "offset")
 
-#: By what y holds, and how logits become probabilities.
+#: The class of the targets, by the kind of the values and the form of the probabilities.
 _FORMS: dict[tuple[str, str], type[Targets]] = {
     ("codes", "softmax"): LabelTargets,
     ("codes", "one-vs-rest"): OneVsRestTargets,
@@ -455,16 +458,16 @@ def fold_weights(
     label_smoothing: float,
     dtype: DTypeLike,
 ) -> Targets:
-    """Fold smoothing and weights into targets; for the parameters see `Targets`."""
+    """Fold smoothing and weights into targets. The parameters are those of `Targets`."""
     return _FORMS[raw.kind, raw.form](raw, sample_weight, class_weight, label_smoothing, dtype)
 
 
-#: Binary losses need no reference class.
+#: The reference class of binary losses, which do not need one.
 _NO_ROWS = np.empty(0, dtype=np.intp)
 
 
 def check_some_mass(mass: NDArray) -> None:
-    """Refuse class weights that leave nothing."""
+    """Refuse class weights that leave no target mass."""
     if not mass.any():
         raise ValueError(
             "class_weight is zero for every class with target mass in rows of positive weight: at "

@@ -1,7 +1,7 @@
-"""Targets: what a user's y, and the weights beside it, mean; all that is checked of them.
+"""Meaning and validation of the targets y, and of the weights that are passed with y.
 
-`read_targets` decides between the rows of the table in the user guide. What follows from smoothing
-and weights is `fold.py`.
+`read_targets` decides between the rows of the table in the user guide. Smoothing and weights are
+applied in `fold.py`.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ from .._checks import (
 )
 from .._rows import Rows, as_rows, check_finite, opened
 
-#: Rows of probabilities may miss a sum of 1 by this much, or by the epsilon of a coarser dtype;
-#: real ones carry four to six digits.
+#: The largest difference from 1 of the sum of a row of probabilities, unless the epsilon of the
+#: dtype is larger. Real data have four to six digits.
 SUM_TOLERANCE = 1e-4
 
-#: What metrics say of targets that may be logits.
+#: The message of metrics about targets that may be logits.
 LOGITS_SECOND = "If these are logits, they come second: log_loss_from_logits(y_true, logits)."
 
-#: What rounding to one or two digits, of a few classes, leaves of a sum at most.
+#: The largest error of a sum over a few classes, if they are rounded to one or two digits.
 _ROUNDED = 0.05
 
-#: Bytes of targets in a file or a store that are read at a time.
+#: Bytes of targets that are read at a time from a file or a store.
 _READ_AT_ONCE = 2**25
 
-#: Sum of sample weights at most; what class weights may make of it is in the range of float64.
+#: The largest sum of sample weights. Its products with class weights are in the range of float64.
 _LARGEST_TOTAL = 1e200
 
 
 @dataclass(frozen=True)
 class RawTargets:
-    """What y says, before any weight.
+    """What y means, before any weight is applied.
 
     Attributes
     ----------
@@ -59,18 +59,19 @@ class RawTargets:
     form : {"softmax", "sigmoid", "one-vs-rest", "multilabel"}
         How logits become probabilities.
     kind : {"codes", "distributions", "outputs"}
-        What `values` holds.
+        The kind of `values`.
     values : ndarray
         Hard labels as positions in `classes`, shape (n_samples,), in the smallest integer type; or
-        a distribution per row; or a probability per output (K = 1 for "sigmoid"), shape
-        (n_samples, K), the user's own array where it holds numbers.
+        a distribution per row, or a probability per output (K = 1 for "sigmoid"), shape
+        (n_samples, K). An array of numbers is not copied.
     row_sum : ndarray of shape (n_samples,), or None
-        What to divide the rows of distributions by; None where they sum to 1 to rounding.
+        Sums of the rows of distributions, by which rows are divided. None if all rows sum to 1
+        within rounding.
     columns : ndarray of int, shape (n_classes,), or None
-        The column of `values` that each class has; None where they are in order. `values` is not
+        The column of `values` for each class. None if the columns are in order. `values` is not
         copied to put them in order.
     has_missing : bool
-        Whether some of the outputs are NaN: nothing is known of them.
+        Whether some of the outputs are NaN, that is, not known.
     offset : ndarray of shape (n_samples, n_outputs), or None
         Known parts of the logits of each row.
     """
@@ -100,7 +101,7 @@ class RawTargets:
         return "categorical" if self.form == "softmax" else "binary"
 
     def take(self, indices: NDArray) -> RawTargets:
-        """Return what y says of the given rows."""
+        """Return the targets of the given rows."""
         row_sum, offset = (
             None if own is None else own[indices] for own in (self.row_sum, self.offset)
         )
@@ -108,8 +109,11 @@ class RawTargets:
 
 
 def column_names(y: Any) -> NDArray | None:
-    """Column names of a data frame with two columns or more, all different, else None."""
-    # A table of Arrow has column_names, and its columns are data.
+    """Return the column names of a data frame with two or more columns; None without names.
+
+    Names that are not all different are refused.
+    """
+    # A table of Arrow has its names in column_names, and data in columns.
     names = getattr(y, "column_names", None)
     names = list(getattr(y, "columns", ()) if names is None else names)
     if len(names) < 2:
@@ -120,7 +124,7 @@ def column_names(y: Any) -> NDArray | None:
 
 
 def as_names(names: list) -> NDArray:
-    """Turn names into an array, of objects unless all are strings or all are whole numbers."""
+    """Return names as an array: of strings or integers if all are, and otherwise of objects."""
     if len({type(name) for name in names}) == 1 and isinstance(names[0], (str, int)):
         return np.asarray(names)
     classes = np.empty(len(names), dtype=object)
@@ -129,7 +133,7 @@ def as_names(names: list) -> NDArray:
 
 
 def sorting(names: NDArray) -> NDArray | None:
-    """Positions that sort names; None where they are in order, or have none (1 and "a", NaN)."""
+    """Return positions that sort names; None if these are sorted or cannot be (1 and "a", NaN)."""
     values = names.tolist()
     try:
         order = sorted(range(len(values)), key=values.__getitem__)
@@ -140,7 +144,7 @@ def sorting(names: NDArray) -> NDArray | None:
 
 
 def _hashable(name: Any) -> Any:
-    """Return a name, or the spelling of what cannot be a key."""
+    """Return a name, or its representation if it cannot be the key of a dictionary."""
     try:
         hash(name)
     except TypeError:
@@ -156,10 +160,10 @@ def check_y(y: ArrayLike, name: str = "y", *, missing: bool = False) -> NDArray:
     y : array-like
         Labels or target probabilities in any container.
     name : str
-        What messages call it.
+        The name of y in messages.
     missing : bool, default=False
-        Whether elements of a matrix may be missing or masked, which become NaN; others are not
-        looked at then.
+        Whether elements of a matrix may be missing or masked. They become NaN, and the other
+        elements are not checked.
 
     Returns
     -------
@@ -189,7 +193,7 @@ def check_y(y: ArrayLike, name: str = "y", *, missing: bool = False) -> NDArray:
 
 
 def _read_y(y: Any, name: str, missing: bool) -> NDArray:
-    """Return y as an array of NumPy, finite but for what may be missing."""
+    """Return y as an array of NumPy. It is finite unless elements may be missing."""
     rows = as_rows(y)
     array = to_numpy(y if rows is None else np.asarray(rows), name, missing=missing)
     missing = missing and _has_columns(array)
@@ -204,7 +208,7 @@ def _read_y(y: Any, name: str, missing: bool) -> NDArray:
     dtype = getattr(array, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype == np.longdouble:
         array = np.asarray(array, dtype=np.float64)
-    # Infinities are no probabilities, and refused as such.
+    # If elements may be missing, infinities are refused later, because they are no probabilities.
     return check_array(
         array, ensure_2d=False, dtype=None, input_name=name, ensure_all_finite=not missing
     )
@@ -212,15 +216,15 @@ def _read_y(y: Any, name: str, missing: bool) -> NDArray:
 
 @contextmanager
 def _telling_what_may_be_missing(y: Any) -> Iterator[None]:
-    """Say of a matrix in which something is missing, and must not be, where it may be."""
+    """Add to errors about missing elements of a matrix that loss='binary' accepts them."""
     try:
         yield
     except ValueError as error:
         if not (re.search("NaN|no label|masked", str(error)) and _has_columns(y)):
             raise
         raise ValueError(
-            f"{error} If the columns are labels that can hold together, set loss='binary': there "
-            "NaN says that a label is not known."
+            f"{error} If a row can have several of these labels, set loss='binary': then NaN "
+            "stands for a label that is not known."
         ) from None
 
 
@@ -242,20 +246,21 @@ def _check_labels_are_keys(y: NDArray, name: str) -> None:
             hash(label)
         except TypeError:
             raise ValueError(
-                f"Unknown label type: row {row} of {name} holds {label!r:.100}, which is no label."
+                f"Unknown label type: row {row} of {name} holds {label!r:.100}, which cannot be a "
+                "label."
             ) from None
 
 
 def _array_of(values: Any, name: str, missing: bool = False) -> NDArray:
-    """Make an array of a sequence of labels, of which none is missing unless it may."""
+    """Return a sequence of labels as an array. Missing labels are refused unless `missing`."""
     array = np.asarray(values)
-    if array.dtype.kind in "US" and not missing:  # NumPy spells NaN as a string beside strings
+    if array.dtype.kind in "US" and not missing:  # NumPy turns NaN among strings into a string
         _check_no_label_is_missing(np.asarray(values, dtype=object), name)
     return array
 
 
 def read_targets(y: ArrayLike, loss: str) -> RawTargets:
-    """Decide what y means under `loss`, and check it.
+    """Check y, and decide what it means with `loss`.
 
     Parameters
     ----------
@@ -269,7 +274,7 @@ def read_targets(y: ArrayLike, loss: str) -> RawTargets:
     Raises
     ------
     ValueError
-        Naming the first bad row of y and the way out.
+        If y is not as described. The message names the first bad row and the way out.
     """
     rows = as_rows(y)
     if rows is not None and rows.shape[1] > 1:
@@ -287,12 +292,12 @@ def _read_labels(y: NDArray, loss: str) -> RawTargets:
     if kind == "continuous":
         return _read_probabilities(y, loss)
     if kind not in ("binary", "multiclass"):
-        check_classification_targets(y)  # says what is wrong
+        check_classification_targets(y)  # raises scikit-learn's error
     if y.dtype.kind in "biuf":
         classes, codes = np.unique(y, return_inverse=True)
     else:
         encoder = LabelEncoder()
-        with naming("y", None):  # what cannot be sorted
+        with naming("y", None):  # labels that cannot be sorted
             codes = encoder.fit_transform(y)
         classes = encoder.classes_
     n_classes = len(classes)
@@ -305,7 +310,7 @@ def _read_labels(y: NDArray, loss: str) -> RawTargets:
 
 
 def kind_of_labels(y: NDArray, name: str = "y") -> str:
-    """Return scikit-learn's type of target of a checked array."""
+    """Return the type of target of a checked array, as scikit-learn names it."""
     with naming(name, None):
         return type_of_target(y, input_name=name)
 
@@ -328,13 +333,13 @@ def _read_probabilities(y: NDArray, loss: str) -> RawTargets:
 
 
 def probabilities_of_one(y: NDArray, loss: str) -> NDArray:
-    """Check floats that are no labels, and return them as the probability of class 1, a column."""
+    """Check floats that are not labels, and return them as a column: probabilities of class 1."""
     if loss != "binary":
         row = int((y != np.floor(y)).argmax())
         raise ValueError(
             "Unknown label type: continuous. With loss="
             f"{loss!r} a 1-D y must hold class labels, but row {row} of y is {y[row]:g}. If y is "
-            "the probability of class 1, set loss='binary'; if it is a quantity, use a regressor."
+            "the probability of class 1, set loss='binary'. If y is a quantity, use a regressor."
         )
     return check_unit_interval(y).reshape(-1, 1)
 
@@ -376,18 +381,18 @@ def _read_matrix(y: NDArray | Rows, loss: str, names: NDArray | None) -> RawTarg
 
 
 def meaning_of_matrix(y: Any, present: NDArray, loss: str, names: NDArray | None) -> RawTargets:
-    """Decide what a checked matrix of probabilities means.
+    """Return the meaning of a checked matrix of probabilities.
 
     Parameters
     ----------
     y : ndarray or Rows of shape (n_samples, K)
     present : ndarray of bool, shape (K,)
-        Columns that have mass.
+        Whether each column has mass.
     loss : {"auto", "categorical", "binary"}
     names : ndarray of shape (K,), or None
     """
     classes = np.arange(y.shape[1]) if names is None else names
-    if loss == "binary":  # an indicator matrix has columns, not classes, for scikit-learn too
+    if loss == "binary":  # columns of an indicator matrix are not sorted, as in scikit-learn
         return RawTargets(classes, "multilabel", "outputs", y)
     if present.sum() < 2:
         raise_one_class(classes[present.argmax()])
@@ -398,10 +403,11 @@ def meaning_of_matrix(y: Any, present: NDArray, loss: str, names: NDArray | None
 
 
 def raise_one_class(label: Any) -> NoReturn:
-    """Refuse targets that have all their mass on one class."""
+    """Refuse targets with all mass on one class."""
     raise ValueError(
         "SoftmaxClassifier needs target mass on at least 2 classes, but y has one class: "
-        f"{getattr(label, 'item', lambda: label)()!r}. Check how y was made or split."
+        f"{getattr(label, 'item', lambda: label)()!r}. Check how y was made, or how rows were "
+        "split."
     )
 
 
@@ -413,26 +419,26 @@ def check_probabilities(
     name: str = "y",
     missing: bool = False,
 ) -> tuple[NDArray, NDArray]:
-    """Check a matrix of probabilities and return it as numbers, with the sums of its rows.
+    """Check a matrix of probabilities, and return it as numbers, with the sums of its rows.
 
     Parameters
     ----------
     y : ndarray of shape (n_samples, K)
     distributions : bool
-        Whether each row must sum to 1, or each element is a probability of its own.
+        Whether each row must sum to 1. If not, each element is a probability of its own.
     loss : str or None
-        The parameter that asked for it, if the message can name one.
+        The value of the parameter `loss`, if the message should name it.
     name : str
-        What the message calls the matrix.
+        The name of the matrix in the message.
     missing : bool, default=False
         Whether elements may be NaN.
 
     Returns
     -------
     y : ndarray of shape (n_samples, K)
-        `y` itself where it holds numbers or bools already. Rows are not renormalised here.
+        `y` itself, without a copy, if it holds numbers or bools. Rows are not renormalised here.
     total : ndarray of float64, shape (n_samples,)
-        NaN where something is missing.
+        Sums of the rows. NaN if an element of the row is missing.
     """
     if y.dtype.kind not in "biuf":
         try:
@@ -448,7 +454,7 @@ def check_probabilities(
             raise ValueError(f"Input {name} contains NaN or infinity in row {row}.")
     if y.dtype.kind == "b":
         y = y.view(np.uint8)
-    with np.errstate(over="ignore"):  # in rows that are refused
+    with np.errstate(over="ignore"):  # sums of rows that are refused below
         total = y.sum(axis=1, dtype=np.float64)
     least, most = (np.fmin, np.fmax) if missing else (np.minimum, np.maximum)
     bad = least.reduce(y, axis=1) < 0
@@ -463,19 +469,19 @@ def check_probabilities(
 
 
 def sum_tolerance(dtype: np.dtype) -> float:
-    """Return how far from 1 rows of probabilities of a dtype may sum."""
+    """Return the largest difference from 1 of the sum of a row of probabilities of a dtype."""
     return max(SUM_TOLERANCE, np.finfo(dtype).eps if dtype.kind == "f" else 0)
 
 
 def is_off_one(total: NDArray, n_classes: int) -> NDArray:
-    """Whether sums of distributions are off 1 by more than rounding, so that rows are divided."""
+    """Whether sums of distributions differ from 1 by more than rounding. Such rows are divided."""
     return abs(total - 1) > n_classes * float(np.finfo(np.float64).eps)
 
 
 def _explain_row(
     y: NDArray, row: int, total: float, distributions: bool, loss: str | None, name: str
 ) -> str:
-    """Say what is wrong with the first bad row of a matrix of probabilities, and the way out."""
+    """Return what is wrong with the first bad row of a matrix of probabilities, and the way out."""
     low, high = np.fmin.reduce(y[row]), np.fmax.reduce(y[row])
     under = "" if loss is None else f"with loss={loss!r} "
     lines = []
@@ -496,22 +502,22 @@ def _explain_row(
         lines.append(_way_to_sum_to_one(total, high, name))
         if loss is not None and y.min() >= 0 and y.max() <= 1:
             lines.append(
-                "If the columns are labels that can hold together, set loss='binary' for a "
-                "probability per label."
+                "If a row can have several of these labels, set loss='binary' for a probability "
+                "per label."
             )
     if (low < 0 or high > 1) and not (y[row] == np.floor(y[row])).all():
         lines.append(_way_from_logits(y[row], distributions, name))
     if loss is not None and y.dtype.kind in "iu" and y.max() > 1:
         lines.append(
             "If this call came from cross_val_predict(method='predict_proba'), which re-encodes a "
-            "2-D y column by column as integer codes before fit sees it: use "
+            "2-D y column by column as integer codes before it calls fit, use "
             "skce.model_selection.cross_val_predict_proba."
         )
     return " ".join(lines)
 
 
 def _way_to_sum_to_one(total: float, high: float, name: str) -> str:
-    """Say how to make a distribution of a row."""
+    """Return how to turn a row into a distribution."""
     if total == 0:
         return "Drop rows without target mass."
     divided = f"{name} / {name}.sum(axis=1, keepdims=True)"
@@ -524,7 +530,7 @@ def _way_to_sum_to_one(total: float, high: float, name: str) -> str:
 
 
 def _way_from_logits(row: NDArray, distributions: bool, name: str) -> str:
-    """Say how to make probabilities of logits, or of logarithms."""
+    """Return how to turn logits, or logarithms of probabilities, into probabilities."""
     values = row.astype(np.float64)
     if (values <= 0).all() and (not distributions or abs(np.exp(values).sum() - 1) < _ROUNDED):
         return f"If these are logarithms of probabilities, pass numpy.exp({name})."
@@ -538,14 +544,14 @@ def _way_from_logits(row: NDArray, distributions: bool, name: str) -> str:
 def check_sample_weight(
     sample_weight: ArrayLike | None, n_rows: int, *, whole: bool = True
 ) -> NDArray | None:
-    """Check sample weights; a number stands for that weight in every row.
+    """Check sample weights. A number is the weight of every row.
 
     Parameters
     ----------
     sample_weight : array-like of shape (n_samples,), number or None
     n_rows : int
     whole : bool, default=True
-        Whether these are the weights of all rows, so that one must be positive.
+        Whether these are the weights of all rows. At least one must then be positive.
 
     Returns
     -------
@@ -558,7 +564,7 @@ def check_sample_weight(
         weights = np.full(n_rows, weights)
     if weights.shape != (n_rows,):
         raise ValueError(
-            f"sample_weight must have shape ({n_rows},), one weight per row of X, but has shape "
+            f"sample_weight must have shape ({n_rows},), one weight per row of X, but it has shape "
             f"{weights.shape}."
         )
     if not np.isfinite(weights).all():
@@ -588,26 +594,26 @@ def check_total_weight(total: float) -> None:
     """Check that the sum of all weights is in the range of float64."""
     if not 1 / _LARGEST_TOTAL <= total <= _LARGEST_TOTAL:
         raise ValueError(
-            f"sample_weight sums to {total:g}, which leaves no room for products in float64: "
+            f"sample_weight sums to {total:g}, and its products are out of the range of float64: "
             "divide it by its maximum."
         )
 
 
 def expected_accuracy(y: ArrayLike, codes: NDArray, classes: NDArray, form: str) -> NDArray | None:
-    """Target mass on what was predicted, per row; None where y holds labels.
+    """Return the target mass of each row on what was predicted; None if y holds labels.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,) or (n_samples, n_classes)
     codes : ndarray of int, shape (n_samples,) or (n_samples, n_classes)
-        Predicted positions in `classes`, or for multilabel an indicator matrix.
+        Predicted positions in `classes`, or for multilabel targets an indicator matrix.
     classes : ndarray of shape (n_classes,)
     form : {"softmax", "sigmoid", "one-vs-rest", "multilabel"}
 
     Returns
     -------
     ndarray of shape (n_samples,) or None
-        NaN where no label of a row is known.
+        NaN for a row without a known label.
     """
     names = column_names(y)
     array = check_y(y, missing=form == "multilabel")
@@ -633,7 +639,7 @@ def expected_accuracy(y: ArrayLike, codes: NDArray, classes: NDArray, form: str)
 
 
 def mean_of_known(share: NDArray, weights: NDArray | None) -> float:
-    """Weighted mean of what `expected_accuracy` returns, over the rows of which something is known.
+    """Return the weighted mean of the result of `expected_accuracy`, over rows with a known label.
 
     Parameters
     ----------
@@ -651,9 +657,9 @@ def mean_of_known(share: NDArray, weights: NDArray | None) -> float:
 def columns_of_classes(
     names: NDArray | None, classes: NDArray, *, y: str = "y", known: str = "the classes of the fit"
 ) -> NDArray | None:
-    """Find the columns of y that hold the classes, by name.
+    """Find the column of y for each class, by name.
 
-    A fit on an array has no names, only numbers, which other names do not contradict.
+    A fit on an array knows no names: its classes are numbers. Columns of y may then have any names.
 
     Parameters
     ----------
@@ -661,12 +667,12 @@ def columns_of_classes(
         Names of the columns of y, if it has any.
     classes : ndarray of shape (n_classes,)
     y, known : str
-        What the message calls y and the classes.
+        The names of y and of the classes in the message.
 
     Returns
     -------
     ndarray of int, shape (n_classes,), or None
-        The column of each class; None where they are in order, or have no names.
+        The column of each class. None if the columns are in order or have no names.
     """
     if names is None or names.tolist() == classes.tolist():
         return None
@@ -682,7 +688,7 @@ def columns_of_classes(
 
 
 def in_order(y: NDArray, columns: NDArray | None) -> NDArray:
-    """Return y with the given columns, or as it is."""
+    """Return the given columns of y, or y itself."""
     return y if columns is None else y[:, columns]
 
 

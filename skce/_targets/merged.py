@@ -1,7 +1,8 @@
-"""Targets of which nobody has all rows: what parts of them say, put together.
+"""Targets in parts, if no process has all rows: the meaning of all parts together.
 
-`look` reads a part where it is, `merge` decides on the meaning of all parts, and `Merged.targets`
-turns a part into the target mass of its rows. The rules are those of `meaning.py` and `fold.py`.
+`look` reads each part in its own process. `merge` decides on the meaning of all parts.
+`Merged.targets` turns a part into the target mass of its rows. The rules are those of `meaning.py`
+and `fold.py`.
 """
 
 from __future__ import annotations
@@ -43,20 +44,20 @@ from .offset import check_offset
 
 @dataclass(frozen=True)
 class Seen:
-    """What y and the weights say in some rows.
+    """Summary of y and the weights of some rows.
 
     Attributes
     ----------
     n_rows : int
     total_weight : float
     labels : ndarray, or None
-        The labels that there are; None for a matrix, and for probabilities of one class.
+        The labels that occur. None for a matrix, and for probabilities of one class.
     mass, complement : ndarray
-        Mass of each label; of each column, and what is missing from 1 there.
+        Mass of each label. For a matrix, mass of each column, and mass of 1 minus the column.
     present : ndarray of bool
-        Columns that have mass, whatever the weights.
+        Whether each column has mass in any row, even in a row of weight zero.
     is_off_one : bool
-        Whether some row of distributions must be divided by its sum.
+        Whether the rows of distributions must be divided by their sums.
     has_missing : bool
         Whether some outputs are NaN.
     """
@@ -72,7 +73,7 @@ class Seen:
 
 
 def look(y: Any, sample_weight: Any, loss: str) -> Seen:
-    """Read the targets of some rows; for the parameters see `read_targets`."""
+    """Read the targets of some rows. The parameters are those of `read_targets`."""
     missing = loss == "binary"
     array = check_y(y, missing=missing)
     n = len(array)
@@ -104,22 +105,22 @@ def look(y: Any, sample_weight: Any, loss: str) -> Seen:
 
 @dataclass(frozen=True)
 class Merged:
-    """What all parts together say.
+    """Meaning of all parts together.
 
     Attributes
     ----------
     raw : RawTargets
-        Their meaning, without rows.
+        The meaning, without rows.
     fold : ClassFold or OutputFold
-        What smoothing and class weights make of a row.
+        Smoothing and class weights, computed from all rows.
     is_off_one : bool
         Whether rows of distributions are divided by their sums.
     asked : str
-        The parameter `loss`.
+        The value of the parameter `loss`.
     smoothing : float
     total_weight : float
     known : ndarray of shape (K,), or None
-        Sum of the weights of the rows in which each output is known; None if all are.
+        Sum of the weights of the rows in which each output is known. None if all are known.
     """
 
     raw: RawTargets
@@ -178,12 +179,12 @@ def merge(
     smoothing: float,
     names: NDArray | None,
 ) -> Merged:
-    """Decide what all parts mean together.
+    """Decide on the meaning of all parts together.
 
     Parameters
     ----------
     seen : list of Seen
-        What `look` found in each part.
+        The result of `look` for each part.
     loss : {"auto", "categorical", "binary"}
     class_weight : dict, "balanced" or None
     smoothing : float
@@ -234,8 +235,8 @@ def merge(
 def _merge_columns(
     seen: list[Seen], loss: str, names: NDArray | None
 ) -> tuple[RawTargets, NDArray, NDArray]:
-    """Return the meaning of matrices, or of probabilities of one class, and both masses."""
-    # Zeros and ones are labels in one part, and probabilities beside those of another.
+    """Return the meaning of matrices, or of probabilities of one class, with both masses."""
+    # A part with only zeros and ones looks like labels. They are probabilities if other parts are.
     parts = [part if part.labels is None else _as_probabilities(part) for part in seen]
     widths = {len(part.mass) for part in parts}
     if len(widths) > 1:
@@ -260,7 +261,7 @@ def _as_probabilities(part: Seen) -> Seen:
     of: Callable[[int], float] = lambda label: float(part.mass[part.labels == label].sum())  # noqa: E731
     if not set(np.asarray(part.labels).tolist()) <= {0, 1}:
         raise ValueError(
-            "Unknown label type: some chunks of y hold probabilities of class 1, and others the "
-            f"label {np.asarray(part.labels)[-1]!r}. Pass labels or probabilities."
+            "Unknown label type: some chunks of y hold probabilities of class 1, and others hold "
+            f"the label {np.asarray(part.labels)[-1]!r}. Pass either labels or probabilities."
         )
     return replace(part, labels=None, mass=np.array([of(1)]), complement=np.array([of(0)]))

@@ -1,4 +1,4 @@
-"""Offsets: parts of the logits of each row that are known beforehand."""
+"""Validation of offsets: parts of the logits of each row that are known before the fit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .._checks import check_numbers, naming
 from .meaning import column_names, columns_of_classes, in_order
 
-#: Offsets at most, so that sums with them are in the range of float32.
+#: The largest offset. Sums with it are in the range of float32.
 _LARGEST_OFFSET = 1e30
 
 
@@ -20,8 +20,8 @@ def check_offset(offset: Any, n_rows: int, form: str, classes: NDArray) -> NDArr
     Parameters
     ----------
     offset : array-like of shape (n_samples,) or (n_samples, n_classes), or None
-        Log-odds of the second of two classes, or one number for each class. For outputs that do
-        not see each other one number for each, or the same for all.
+        Log-odds of the second of two classes, or one number for each class. For one-vs-rest and
+        multilabel targets, one number for each output, or one for all outputs.
     n_rows : int
     form : {"softmax", "sigmoid", "one-vs-rest", "multilabel"}
         How logits become probabilities.
@@ -34,7 +34,7 @@ def check_offset(offset: Any, n_rows: int, form: str, classes: NDArray) -> NDArr
     Raises
     ------
     ValueError
-        If the shape does not fit, or something is not finite, naming the first row.
+        If the shape does not fit, or if a number is not finite. The message names the first row.
     """
     if offset is None:
         return None
@@ -43,8 +43,8 @@ def check_offset(offset: Any, n_rows: int, form: str, classes: NDArray) -> NDArr
     values: Any = check_numbers(offset, "offset")
     if values.shape not in ((n_rows,), (n_rows, 1), (n_rows, K)):
         raise ValueError(
-            f"offset must have shape ({n_rows},) or ({n_rows}, {K}), one row for each of X, but "
-            f"has shape {values.shape}."
+            f"offset must have shape ({n_rows},) or ({n_rows}, {K}), one row for each row of X, "
+            f"but has shape {values.shape}."
         )
     bad = ~(np.abs(values) <= _LARGEST_OFFSET).reshape(n_rows, -1).all(axis=1)
     if bad.any():
@@ -61,7 +61,7 @@ def check_offset(offset: Any, n_rows: int, form: str, classes: NDArray) -> NDArr
 
 
 def _of_one_column(values: NDArray, form: str, n_classes: int) -> NDArray:
-    """Return offsets of all outputs from those of one column."""
+    """Return the offsets of all outputs, from a single column of offsets."""
     if form == "sigmoid":
         return values
     if form != "softmax":
@@ -71,5 +71,5 @@ def _of_one_column(values: NDArray, form: str, n_classes: int) -> NDArray:
     raise ValueError(
         f"offset has one column, but there are {n_classes} classes: the same number added to the "
         "logits of all classes changes no probability. Pass one column for each class, in the "
-        "order of classes_; zeros for a class of reference."
+        "order of classes_, with zeros for a reference class."
     )

@@ -1,4 +1,4 @@
-"""Targets beside predictions, and sums over their rows."""
+"""Targets and predictions of a metric together, and sums over their rows."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from ._terms import (
     times,
 )
 
-#: Rows that tell whether all of them are worth a look; fewer than these tell nothing.
+#: Rows that are checked first. With fewer rows than these, zeros and ones give no warning.
 _LOOKED_AT = 10
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Targets beside predictions."""
+    """Validated targets and predictions of a metric."""
 
     targets: MetricTargets
     predictions: Predictions
@@ -44,20 +44,20 @@ class Problem:
     def average(
         self, of_rows: Callable[[Predictions, slice], NDArray], *, normalize: bool
     ) -> float:
-        """Weighted mean, or sum, of what a method of the targets returns for slices of rows."""
+        """Return the weighted mean, or sum, over rows of the results of a method of the targets."""
         total, mass = self.totals(of_rows)
         if not normalize:
             return total
         if not mass > 0:
             raise ValueError(
                 "class_weight, sample_weight and labels that are missing leave no row of y_true "
-                "any weight, so that there is no mean: give a class that is in y_true a weight "
-                "above zero, or set normalize=False."
+                "any weight, so that there is no mean. Give a positive weight to a class that is "
+                "in y_true, or set normalize=False."
             )
         return total / mass
 
     def totals(self, of_rows: Callable[[Predictions, slice], NDArray]) -> tuple[float, float]:
-        """Weighted sum of what a method of the targets returns, and what rows count in a mean."""
+        """Return the weighted sum of a method of the targets over rows, and the sum of weights."""
 
         def one(rows: slice) -> tuple[float, float]:
             values = of_rows(self.predictions, rows)
@@ -76,7 +76,7 @@ class Problem:
         return loss, mass
 
     def rows(self, of_rows: Callable[[Predictions, slice], NDArray], shape: tuple) -> Any:
-        """Return what a method of the targets returns for all rows, where the predictions are."""
+        """Return the results of a method of the targets for all rows, beside the predictions."""
         values = self.predictions.values
         if not isinstance(values, np.ndarray):
             xp = namespace(values)
@@ -106,7 +106,7 @@ class Problem:
 
 
 def _sum(parts: list[float]) -> float:
-    """Exact sum, infinite where it overflows."""
+    """Exact sum. It is infinite if it overflows."""
     try:
         return math.fsum(parts)
     except OverflowError:
@@ -114,7 +114,7 @@ def _sum(parts: list[float]) -> float:
 
 
 def check_lengths_of(**arrays: Any) -> None:
-    """Check that all arrays but for `sample_weight` are there, and have equally many rows."""
+    """Check that no array except `sample_weight` is None, and that all have as many rows."""
     for name, array in arrays.items():
         if array is None and name != "sample_weight":
             raise TypeError(f"{name} is missing.")
@@ -134,7 +134,7 @@ def read(
     clip: bool = True,
     **options: Any,
 ) -> Problem:
-    """Read and check what a metric is given; for the parameters see `log_loss`."""
+    """Read and check the arguments of a metric. The parameters are those of `log_loss`."""
     names = _names(predicted)
     there = is_computed_with(predicted)
     y_true = y_true if there and is_matrix_beside(y_true, predicted) else to_numpy(y_true)
@@ -159,7 +159,7 @@ def read(
 
 
 def is_matrix_beside(y_true: Any, predicted: Any) -> bool:
-    """Whether targets are a matrix on another device, where the predictions are."""
+    """Whether targets are a matrix on the device of the predictions, which is not the host."""
     is_there = is_computed_with(y_true) and y_true.ndim == 2
     return is_there and place_of(y_true) == place_of(predicted)
 
@@ -171,9 +171,9 @@ def n_rows(predicted: Any) -> int:
 
 
 def _check_order(y_true: NDArray, predicted: Any) -> None:
-    """Notice targets and predictions that are in each other's place, if they can be told."""
+    """Refuse, or warn of, targets and predictions that seem to be in each other's place."""
     asked = (
-        "y_true holds probabilities and y_proba {}: are they in each other's place? It is "
+        "y_true holds probabilities and y_proba {}: are they in each other's place? The order is "
         "metric(y_true, y_proba)."
     )
     first = y_true[:_LOOKED_AT]
@@ -193,12 +193,12 @@ def _check_order(y_true: NDArray, predicted: Any) -> None:
 
 
 def _are_whole(values: NDArray) -> bool:
-    """Whether these are whole numbers."""
+    """Whether all values are whole numbers."""
     return values.dtype.kind != "f" or bool((values == np.floor(values)).all())
 
 
 def _names(predicted: Any) -> NDArray | None:
-    """Names of the columns of predictions; numbers in order, and names that repeat, are none."""
+    """Names of the columns of predictions. Numbers 0, 1, ... and repeated names are ignored."""
     try:
         names = column_names(predicted)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Scorers for `scoring=` that take probability targets, unlike those of scikit-learn."""
+"""Scorers for `scoring=` that take probability targets, which scikit-learn's scorers do not."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ from .._targets.meaning import (
 )
 from ._log_loss import d2_log_loss_score, kl_divergence, log_loss
 
-#: The sign that makes greater better.
+#: The sign of each metric with which greater is better.
 _SIGNS: dict[Callable[..., float], int] = {log_loss: -1, kl_divergence: -1, d2_log_loss_score: 1}
 
 
 class LogLossScorer(BaseEstimator, BaseScorer):
     """Callable ``(estimator, X, y, sample_weight=None, offset=None)`` that scores `predict_proba`.
 
-    Made by :func:`make_log_loss_scorer`. Ask for sample weights and offsets with
-    ``set_score_request(sample_weight=True, offset=True)`` where metadata routing is enabled.
+    :func:`make_log_loss_scorer` makes such scorers. If metadata routing is enabled, request sample
+    weights and offsets with ``set_score_request(sample_weight=True, offset=True)``.
 
-    Columns of probabilities and classes are matched by name. A class that only `y` has, because the
-    estimator was fitted on rows without it, has probability zero, which the metric clips.
+    The columns of the probabilities and the classes of `y` are matched by name. If `y` has a class
+    that the estimator has not seen in `fit`, the probability of this class is zero, and the metric
+    clips it.
 
     Parameters
     ----------
@@ -53,9 +54,9 @@ class LogLossScorer(BaseEstimator, BaseScorer):
     -0.12
     """
 
-    #: `set_score_request` can ask for what `score` takes, but for the estimator.
+    #: `set_score_request` can request every argument of `score` except the estimator.
     __metadata_request__score = {"estimator": UNUSED}  # noqa: RUF012
-    # By the signature of `score`, and not as scikit-learn's scorers have it by that of the metric.
+    # Requests follow the signature of `score`. In scikit-learn they follow that of the metric.
     _get_metadata_request = BaseEstimator._get_metadata_request
 
     def __init__(self, metric: Callable[..., float], options: dict[str, Any] | None = None):
@@ -72,7 +73,7 @@ class LogLossScorer(BaseEstimator, BaseScorer):
         Returns
         -------
         str
-            Such as "neg_log_loss".
+            The name, for example "neg_log_loss".
         """
         return ("neg_" if self._sign < 0 else "") + getattr(self.metric, "__name__", "score")
 
@@ -84,7 +85,7 @@ class LogLossScorer(BaseEstimator, BaseScorer):
         sample_weight: ArrayLike | None = None,
         offset: ArrayLike | None = None,
     ) -> float:
-        """Score the probabilities that a fitted estimator predicts; greater is better.
+        """Score the probabilities that a fitted estimator predicts. Greater is better.
 
         Parameters
         ----------
@@ -97,12 +98,12 @@ class LogLossScorer(BaseEstimator, BaseScorer):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
-            Known parts of the logits, for an estimator whose `predict_proba` takes them.
+            Known parts of the logits, if `predict_proba` of the estimator takes them.
 
         Returns
         -------
         float
-            The metric, with the sign that makes greater better.
+            The metric, negated if it is a loss, so that greater is better.
         """
         _check_metric(self.metric)
         options = {} if self.options is None else self.options
@@ -115,7 +116,7 @@ class LogLossScorer(BaseEstimator, BaseScorer):
         y = _as_targets(y)
         known = {} if offset is None else {"offset": offset}
         proba = estimator.predict_proba(X, **known)
-        if isinstance(proba, list):  # one array of two columns per label
+        if isinstance(proba, list):  # an array with two columns for each label
             proba = np.column_stack([p[:, -1] for p in proba])
         options = {"sample_weight": sample_weight, **options}
         classes = getattr(estimator, "classes_", None)
@@ -124,22 +125,22 @@ class LogLossScorer(BaseEstimator, BaseScorer):
         return self._sign * self.metric(y, proba, **options)
 
     def _score(self, method_caller: Any, estimator: Any, X: Any, y: Any, **kwargs: Any) -> float:
-        """Score, as scikit-learn calls a scorer among several."""
+        """Score. scikit-learn calls this method of a scorer if there are several."""
         return self.score(estimator, X, y, **kwargs)
 
-    # scikit-learn calls scorers, and routes metadata to their `score`.
+    # scikit-learn calls the scorer itself, but routes metadata to its `score`.
     __call__ = score
 
 
 def _beside(y: Any, proba: NDArray, classes: NDArray) -> tuple[Any, NDArray, NDArray | None]:
-    """Return y and the probabilities of all classes that either has, and their names if y has any.
+    """Return y, the probabilities of all classes of y or the fit, and their names if y has names.
 
     Parameters
     ----------
     y : array-like of shape (n_samples,) or (n_samples, n_classes)
     proba : ndarray of shape (n_samples,) or (n_samples, n_classes)
     classes : ndarray of shape (n_classes,)
-        Those of the estimator, which the columns of `proba` are.
+        Classes of the estimator, in the order of the columns of `proba`.
     """
     if np.ndim(y) == 1:
         labels = check_y(to_numpy(y))
@@ -153,12 +154,12 @@ def _beside(y: Any, proba: NDArray, classes: NDArray) -> tuple[Any, NDArray, NDA
         return y, *_with_unseen(proba, classes, _unseen(names, classes))
     if np.shape(y)[1] != len(classes):
         raise ValueError(f"y has {np.shape(y)[1]} columns, but the fit had {len(classes)} classes.")
-    columns_of_classes(names, classes)  # raises unless the fit knew no names
+    columns_of_classes(names, classes)  # raises if the fit knew other names
     return y if names is None else check_y(y, missing=True), proba, None
 
 
 def _unseen(labels: NDArray, classes: NDArray) -> NDArray:
-    """Labels that the estimator does not know."""
+    """Return the labels that are no classes of the estimator."""
     if labels.dtype.kind in "biuf" and classes.dtype.kind in "biuf":
         return labels[~np.isin(labels, classes)]
     known = set(classes.tolist())
@@ -176,7 +177,7 @@ def _with_unseen(proba: NDArray, classes: NDArray, unseen: NDArray) -> tuple[NDA
             f"y holds {unseen.tolist()[0]!r}, which is no label beside the classes of the fit, "
             f"{classes.tolist()}. Pass labels of the same type."
         ) from None
-    if unseen.dtype.kind == classes.dtype.kind == "M":  # dates of which Python knows a number only
+    if unseen.dtype.kind == classes.dtype.kind == "M":  # tolist may turn dates into numbers
         names = np.unique(np.concatenate([classes, unseen]))
     if proba.ndim == 1 or proba.shape[1] == 1:
         proba = np.column_stack([1 - proba.reshape(-1), proba.reshape(-1)])
@@ -189,27 +190,27 @@ def _with_unseen(proba: NDArray, classes: NDArray, unseen: NDArray) -> tuple[NDA
 def make_log_loss_scorer(metric: Callable[..., float] = log_loss, **options: Any) -> LogLossScorer:
     """Make a scorer for ``scoring=`` that takes every target that the metric takes.
 
-    Unlike scikit-learn's "neg_log_loss" it takes probability targets, and knows from the estimator
-    the labels that a fold lacks.
+    Unlike scikit-learn's "neg_log_loss", it takes probability targets. It also takes the classes
+    from the estimator, so that a fold may lack some labels.
 
     Parameters
     ----------
     metric : {log_loss, kl_divergence, d2_log_loss_score}, default=log_loss
-        The function itself. Losses are negated, so that greater is better.
+        The function. Losses are negated, so that greater is better.
     **options : dict
         Keyword arguments of the metric, for example ``loss="binary"``.
 
     Returns
     -------
     LogLossScorer
-        Callable ``(estimator, X, y, sample_weight=None)`` that scores `predict_proba`, for
-        `cross_validate`, `GridSearchCV`, `learning_curve`, `validation_curve` or
+        Callable ``(estimator, X, y, sample_weight=None, offset=None)`` that scores `predict_proba`.
+        Pass it to `cross_validate`, `GridSearchCV`, `learning_curve`, `validation_curve` or
         `permutation_importance`.
 
     Raises
     ------
     ValueError
-        If the metric is none of these.
+        If the metric is not one of these three.
 
     See Also
     --------
@@ -242,7 +243,7 @@ def _check_metric(metric: Any) -> None:
 
 
 def _as_targets(y: Any) -> Any:
-    """Return y as an array, but a data frame, whose columns have names, as it is."""
+    """Return y as an array. A data frame is returned unchanged, to keep its column names."""
     array = check_y(y, missing=True)
     return array if column_names(y) is None else y
 

@@ -1,15 +1,16 @@
 """Targets and predictions of a metric, by blocks of rows.
 
-Every metric is made of target mass times the negative logarithm of a predicted probability,
+Every metric is a sum of target mass times the negative logarithm of a predicted probability:
 
     loss_i = sum_k t_ik * (-log p_ik)                                     categorical
     loss_i = 1/K * sum_k [t_ik * (-log p_ik) + u_ik * (-log(1 - p_ik))]   binary
 
-with t and u as for fits, `_targets/fold.py`, but for sample weights, which count in the mean only.
-Classes of targets (`Labels`, `Distributions`, `Outputs`, `OneVsRest`) know t, those of predictions
-(`Probabilities`, `Logits`) know -log p. All see a slice of rows at a time and check it when they
-read it, so that nothing of shape (n_samples, n_classes) is made. Predictions, and targets that are
-a matrix, may be arrays of any library: blocks are computed with where the predictions are.
+The target mass t, and the mass u of what does not hold, are those of fits (`_targets/fold.py`),
+but sample weights count in the mean only. Classes of targets (`Labels`, `Distributions`, `Outputs`,
+`OneVsRest`) compute t and u. Classes of predictions (`Probabilities`, `Logits`) compute log p. All
+read a slice of rows at a time, and check it then, so that no array of shape (n_samples, n_classes)
+is made. Predictions, and targets that are a matrix, may be arrays of any library. Blocks are
+computed on the device of the predictions.
 """
 
 from __future__ import annotations
@@ -74,12 +75,13 @@ from .._warnings import warn
 
 Result = TypeVar("Result")
 
-#: Elements of a block, and its fewest rows. At K = 10 blocks of 2^17 to 2^19 were equally fast.
+#: Elements of a block, and its smallest number of rows. With K = 10, blocks of 2^17 to 2^19
+#: elements were equally fast.
 _BLOCK = 2**17
 _FEWEST_ROWS = 512
-#: Elements of a block of another library, each of whose operations takes a call to a device.
+#: Elements of a block of another library, whose operations are calls to a device.
 _BLOCK_THERE = 2**22
-#: Runs of blocks that threads share: few enough that handing them out costs nothing.
+#: The largest number of runs of blocks that threads share. So few cost nothing to hand out.
 _RUNS = 16
 
 _FLOATS = [np.float64, np.float32, np.float16]
@@ -94,7 +96,7 @@ def spans_of(values: Any) -> list[slice]:
 
 @restored_on_error
 def by_blocks(values: Any, function: Callable[[slice], Result]) -> list[Result]:
-    """Results of a function of a slice of rows, in order, from several threads where worth it."""
+    """Return the results of a function for slices of rows, in order, by threads if it pays."""
     spans = spans_of(values)
     if not isinstance(values, np.ndarray):
         return [function(rows) for rows in spans]
@@ -117,7 +119,7 @@ class Predictions:
     ----------
     values : ndarray of shape (n_samples,) or (n_samples, n_columns)
     n_classes : int
-        Columns, or 2 where one column stands for the second of two classes.
+        Number of columns, or 2 if there is one column, for the second of two classes.
     """
 
     def __init__(self, values: NDArray):
@@ -134,19 +136,19 @@ class Predictions:
         raise NotImplementedError
 
     def log_of_both(self, rows: slice) -> tuple[NDArray, NDArray]:
-        """Return log p and log(1 - p) of outputs that do not see each other."""
+        """Return log p and log(1 - p) of independent outputs."""
         raise NotImplementedError
 
     def gradient(self, rows: slice, t: NDArray) -> NDArray:
-        """Gradient of sum_k t_k * (-log p_k) in what is given, shape (r, n_columns)."""
+        """Gradient of sum_k t_k * (-log p_k) in the predictions, shape (r, n_columns)."""
         raise NotImplementedError
 
     def gradient_of_both(self, rows: slice, t: NDArray, u: NDArray) -> NDArray:
-        """Gradient of sum_k [t_k * (-log p_k) + u_k * (-log(1 - p_k))] in what is given."""
+        """Gradient of sum_k [t_k * (-log p_k) + u_k * (-log(1 - p_k))] in the predictions."""
         raise NotImplementedError
 
     def finish(self) -> None:
-        """Warn of what was seen in some rows, if anything."""
+        """Give the warnings about the rows that were read, if any."""
 
 
 class Probabilities(Predictions):
@@ -158,7 +160,7 @@ class Probabilities(Predictions):
     distributions : bool
         Whether rows should sum to 1.
     clip : bool
-        Whether zeros become the epsilon of the dtype, as scikit-learn has it; else their logarithm
+        Whether zeros become the epsilon of the dtype, as in scikit-learn. If not, their logarithm
         is infinite.
     """
 
@@ -169,7 +171,10 @@ class Probabilities(Predictions):
         self._off = False
 
     def _read(self, rows: slice) -> tuple[NDArray, float]:
-        """Read and check probabilities; a single column stays one. Return the least one too."""
+        """Read and check probabilities, and return them with the smallest one.
+
+        A single column is not expanded to two.
+        """
         p = self.values[rows, ...]
         least = float(smallest(p))
         if self.distributions and least >= 0:
@@ -177,7 +182,7 @@ class Probabilities(Predictions):
             total = _row_sums(p)
             most = float(largest(total))
             self._off |= max(most - 1, 1 - float(smallest(total))) > np.sqrt(eps) + 1e-8
-            if most <= 1 + p.shape[1] * eps:  # so that none is above 1
+            if most <= 1 + p.shape[1] * eps:  # then no probability is above 1
                 return p, least
         if not (least >= 0 and largest(p) <= 1):
             _raise_no_probabilities(in_host_memory(self.values))
@@ -198,7 +203,7 @@ class Probabilities(Predictions):
         return namespace(p).log(as_type(self._clipped(p), np.float64))
 
     def _clipped(self, p: NDArray) -> NDArray:
-        """Return probabilities, at least the least that there is."""
+        """Return probabilities, clipped from below at `lowest`."""
         clipped: NDArray = namespace(p).where(p < self.lowest, self.lowest, p)
         return clipped
 
@@ -215,12 +220,12 @@ class Probabilities(Predictions):
         return self._log(namespace(p).where(beside(codes == 1, p), p, 1 - p), 0)
 
     def log_of_both(self, rows: slice) -> tuple[NDArray, NDArray]:
-        """Return log p and log(1 - p) of outputs that do not see each other."""
+        """Return log p and log(1 - p) of independent outputs."""
         p, least = self._read(rows)
         return self._log(p, least), self._log(1 - p, 0)
 
     def gradient(self, rows: slice, t: NDArray) -> NDArray:
-        """Gradient -t / p; with one column for two classes that of the second one."""
+        """Gradient -t / p. With one column for two classes, the gradient in that column."""
         p = as_type(self._of_classes(rows)[0], np.float64)
         slope = _divided(t, self._clipped(p))
         return slope[:, :1] - slope[:, 1:] if self.one_column else -slope
@@ -240,7 +245,7 @@ class Probabilities(Predictions):
 
 
 def _divided(t: NDArray, p: NDArray) -> NDArray:
-    """Return t / p, and 0 where t is 0."""
+    """Return t / p, and 0 if t is 0."""
     if isinstance(t, np.ndarray):
         with np.errstate(divide="ignore"):
             return np.divide(t, p, out=np.zeros(t.shape), where=t != 0)
@@ -252,7 +257,7 @@ def _row_sums(y: NDArray) -> NDArray:
     """Return the sums of the rows, in float32 or float64."""
     if not isinstance(y, np.ndarray):
         return sums(y, axis=1, dtype=np.float64)
-    with np.errstate(over="ignore"):  # in rows that are refused
+    with np.errstate(over="ignore"):  # sums of rows that are refused later
         return y @ np.ones(y.shape[1], np.promote_types(y.dtype, np.float32))
 
 
@@ -268,7 +273,7 @@ def _both(first: NDArray, second: NDArray) -> NDArray:
 
 
 class Logits(Predictions):
-    """Logits: p = softmax(z), or sigmoid(z) where outputs do not see each other."""
+    """Logits: p = softmax(z), or p = sigmoid(z) for independent outputs."""
 
     def _read(self, rows: slice) -> NDArray:
         z = self._exactly(rows)
@@ -280,7 +285,7 @@ class Logits(Predictions):
 
     def log(self, rows: slice) -> NDArray:
         """Return log p of all classes, shape (r, n_classes)."""
-        with np.errstate(over="ignore"):  # differences of large logits
+        with np.errstate(over="ignore"):  # differences of large logits may overflow
             return log_softmax(self._read(rows).T).T
 
     def log_at(self, rows: slice, codes: NDArray) -> NDArray:
@@ -293,12 +298,12 @@ class Logits(Predictions):
         return log_expit(z), log_expit(-z)
 
     def gradient(self, rows: slice, t: NDArray) -> NDArray:
-        """Gradient m * p - t with m the sum of t; with one column that of the second class."""
+        """Gradient m * p - t, with m the sum of t. With one column, that of the second class."""
         T = in_memory_order(t.T)
         mass, reference = sums(T, axis=0), namespace(T).argmax(T, axis=0)
         rest = with_at(in_memory_order(T), in_flat(reference), 0.0)
         block = SoftBlock(mass, reference, sums(rest, axis=0), T)
-        z = in_memory_order(self._read(rows).T)  # which is used up
+        z = in_memory_order(self._read(rows).T)  # a copy, which is overwritten
         with np.errstate(over="ignore", invalid="ignore"):  # the value may overflow
             _, g = LOSSES["categorical"].value_gradient(z, block)
         return g.T[:, 1:] if self.one_column else g.T
@@ -310,7 +315,7 @@ class Logits(Predictions):
 
 
 def read_probabilities(values: ArrayLike, *, distributions: bool, clip: bool) -> Probabilities:
-    """Read predicted probabilities; rows are checked when they are used."""
+    """Read predicted probabilities. Their rows are checked later, when they are used."""
     p = _read_floats(values, "y_proba", ensure_all_finite=False)
     return Probabilities(p, distributions=distributions, clip=clip)
 
@@ -338,7 +343,7 @@ def _read_floats(values: ArrayLike, name: str, *, ensure_all_finite: bool) -> ND
 
 
 def _check_there(values: Any, name: str, *, ensure_all_finite: bool) -> Any:
-    """Check the same of an array of another library, of which bad ones come to the host."""
+    """Check an array of another library. Arrays that fail go to the host, to find the bad row."""
     if values.ndim in (1, 2) and values.shape[0] and epsilon(values):
         if not ensure_all_finite:
             return values
@@ -351,7 +356,7 @@ def _check_there(values: Any, name: str, *, ensure_all_finite: bool) -> Any:
 def _raise_no_probabilities(p: NDArray) -> NoReturn:
     """Raise scikit-learn's error, with the first bad row."""
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # of sums of what is finite
+        with np.errstate(over="ignore", invalid="ignore"):  # sums of finite numbers may overflow
             check_array(p, ensure_2d=False, input_name="y_proba")
     except ValueError as error:
         raise_with_first_bad_row(error, p, "y_proba")
@@ -378,9 +383,9 @@ class MetricTargets:
     class_weight : dict, "balanced" or None
     label_smoothing : float
     sample_weight : ndarray of shape (n_samples,) or None
-        What "balanced" weighs rows by.
+        Weights of the rows for "balanced".
     columns : ndarray of int, shape (n_classes,), or None
-        The column of `values` that each class has; None where they are in order.
+        The column of `values` for each class. None if the columns are in order.
     """
 
     def __init__(
@@ -394,7 +399,7 @@ class MetricTargets:
     ):
         self.classes = classes
         self.values = values
-        #: An array of the library, and on the device, that blocks are computed with.
+        #: An array of the library, and on the device, in which blocks are computed.
         self.like = values
         self.columns = columns
         self.smoothing = label_smoothing
@@ -402,16 +407,16 @@ class MetricTargets:
         self._prepare(class_weight, sample_weight)
 
     def counts(self, rows: slice) -> NDArray | None:
-        """Return what each row counts in a mean, shape (r,); None for 1 each."""
+        """Return the weight of each row in a mean, shape (r,). None if all weights are 1."""
         return self.weight(rows) if self.weighted else None
 
     @property
     def n_classes(self) -> int:
-        """Number of classes, or of labels that can hold together."""
+        """Number of classes, or of labels of multilabel targets."""
         return len(self.classes)
 
     def _read(self, rows: slice) -> NDArray:
-        """Return rows of `values` in float64, where blocks are computed with."""
+        """Return rows of `values` in float64, in the library and on the device of `like`."""
         y = self.values[rows, ...]
         y = beside(y, self.like) if isinstance(y, np.ndarray) else y
         exact: NDArray = as_type(y, np.float64)
@@ -422,19 +427,19 @@ class MetricTargets:
         raise NotImplementedError
 
     def gradient(self, predictions: Predictions, rows: slice) -> NDArray:
-        """Gradient of that loss in what was predicted, shape (r, n_columns)."""
+        """Gradient of this loss in the predictions, shape (r, n_columns)."""
         raise NotImplementedError
 
     def entropy(self, own: Predictions, rows: slice) -> NDArray:
-        """Loss of each row when the targets themselves are what was predicted."""
+        """Loss of each row if the predictions equal the targets, shape (r,)."""
         raise NotImplementedError
 
     def divergence(self, predictions: Predictions, rows: slice) -> NDArray:
-        """Loss of each row above its entropy, shape (r,)."""
+        """Loss of each row minus its entropy, shape (r,)."""
         raise NotImplementedError
 
     def loss_of_mean(self, sample_weight: NDArray | None, eps: float) -> float:
-        """Sum of the losses of predicting the mean target everywhere, clipped as scikit-learn's."""
+        """Sum of losses if the mean target is predicted everywhere, clipped as in scikit-learn."""
         mass, total = self.column_mass(sample_weight), self._total(sample_weight)
         return float(-mass @ np.log(np.clip(mass / total, eps, 1 - eps)))
 
@@ -448,7 +453,7 @@ class MetricTargets:
         raise NotImplementedError
 
     def weight(self, rows: slice) -> NDArray:
-        """Sum over classes of w_k * y_ik, shape (r,): what a row counts in a mean."""
+        """Sum over classes of w_k * y_ik, shape (r,): the weight of each row in a mean."""
         raise NotImplementedError
 
     def column_mass(self, sample_weight: NDArray | None) -> NDArray:
@@ -456,7 +461,7 @@ class MetricTargets:
         raise NotImplementedError
 
     def _prepare(self, class_weight: ClassWeight, sample_weight: NDArray | None) -> None:
-        """Fold class weights and smoothing, for which "balanced" needs the mass of each class."""
+        """Fold class weights and smoothing. For "balanced" this needs the mass of each class."""
         raise NotImplementedError
 
 
@@ -477,7 +482,7 @@ class ClassTargets(MetricTargets):
         return _cross_entropy(self._t(rows), predictions.log(rows))
 
     def gradient(self, predictions: Predictions, rows: slice) -> NDArray:
-        """Gradient of that loss in what was predicted, shape (r, n_columns)."""
+        """Gradient of this loss in the predictions, shape (r, n_columns)."""
         return predictions.gradient(rows, self._t(rows))
 
 
@@ -510,7 +515,7 @@ class Labels(ClassTargets):
         return beside(np.zeros(len(self.values[rows])), self.like)
 
     def divergence(self, predictions: Predictions, rows: slice) -> NDArray:
-        """Loss of each row, since labels have no entropy."""
+        """Loss of each row, because the entropy of a label is zero."""
         return self.loss(predictions, rows)
 
     def weight(self, rows: slice) -> NDArray:
@@ -518,15 +523,15 @@ class Labels(ClassTargets):
         return beside(self._fold.weights[self.values[rows]], self.like)
 
     def column_mass(self, sample_weight: NDArray | None) -> NDArray:
-        """Rows of each class, by weight."""
+        """Weighted number of rows of each class."""
         return mass_of_labels(self.values, sample_weight, self.n_classes)
 
 
 class Distributions(ClassTargets):
     """A distribution over the classes in each row, or the probability of the second of two.
 
-    Rows are divided by their sums where these are not 1 to rounding. A matrix of zeros and ones is
-    taken as it is, as scikit-learn does.
+    A row is divided by its sum, if the sum differs from 1 by more than rounding. As in
+    scikit-learn, a matrix of zeros and ones is not divided.
     """
 
     @cached_property
@@ -550,7 +555,7 @@ class Distributions(ClassTargets):
 
     @cached_property
     def _tolerance(self) -> float:
-        """How far from 1 rows may sum."""
+        """Largest difference from 1 of the sum of a row."""
         return max(SUM_TOLERANCE, epsilon(self.values))
 
     def _t(self, rows: slice) -> NDArray:
@@ -560,12 +565,12 @@ class Distributions(ClassTargets):
         return self._fold.of_distributions(copied(y.T)).T
 
     def entropy(self, own: Predictions, rows: slice) -> NDArray:
-        """Loss of each row when the targets themselves are what was predicted."""
+        """Loss of each row if the predictions equal the targets, shape (r,)."""
         y = self.distribution(rows)
         return _cross_entropy(y, _log_of_targets(y))
 
     def divergence(self, predictions: Predictions, rows: slice) -> NDArray:
-        """Loss of each row above its entropy, shape (r,)."""
+        """Loss of each row minus its entropy, shape (r,)."""
         y = self.distribution(rows)
         return _cross_entropy(y, predictions.log(rows) - _log_of_targets(y))
 
@@ -575,15 +580,15 @@ class Distributions(ClassTargets):
         return y @ beside(self._fold.weights, y)
 
     def column_mass(self, sample_weight: NDArray | None) -> NDArray:
-        """Mass of each class, by weight."""
+        """Weighted mass of each class."""
         return _column_mass(self.distribution, self.values, sample_weight)
 
 
 class Outputs(MetricTargets):
     """A probability per label, shape (n_samples, n_labels).
 
-    The loss is the mean over labels. Class weights multiply the part of a label that holds;
-    "balanced" weighs both sides of each label. A label that is NaN in a row counts nothing there.
+    The loss is the mean over labels. Class weights multiply the positive part of a label.
+    "balanced" weighs both parts of each label. A label that is NaN in a row adds nothing there.
     """
 
     def _y(self, rows: slice) -> NDArray:
@@ -594,12 +599,12 @@ class Outputs(MetricTargets):
         return columns(y, self.columns)
 
     def counts(self, rows: slice) -> NDArray | None:
-        """Return what each row counts in a mean, shape (r,); None for 1 each."""
+        """Return the weight of each row in a mean, shape (r,). None if all weights are 1."""
         whole = not self.weighted and not _has_nan(self.values[rows, ...])
         return None if whole else self.weight(rows)
 
     def _share(self, rows: slice) -> NDArray | float:
-        """Return what each label of a row counts, a number or shape (r,)."""
+        """Return the weight of each label of a row, as a number or of shape (r,)."""
         return 1 / self.n_classes
 
     def _prepare(self, class_weight: ClassWeight, sample_weight: NDArray | None) -> None:
@@ -613,7 +618,7 @@ class Outputs(MetricTargets):
         self._fold = fold_outputs(class_weight, self.smoothing, self.classes, masses, total)
 
     def _both(self, rows: slice, fold: OutputFold) -> tuple[NDArray, NDArray]:
-        """Mass of what holds and of what does not, 1/K of each label that is known."""
+        """Return t and u of each label. A known label has a total mass of 1/K before weights."""
         y, share = copied(self._y(rows).T), self._share(rows)
         if _has_nan(y):
             y, share = known_only(y, share)
@@ -627,17 +632,17 @@ class Outputs(MetricTargets):
         return _cross_entropy(t, holds) + _cross_entropy(u, fails)
 
     def gradient(self, predictions: Predictions, rows: slice) -> NDArray:
-        """Gradient of that loss in what was predicted, shape (r, n_labels)."""
+        """Gradient of this loss in the predictions, shape (r, n_labels)."""
         return predictions.gradient_of_both(rows, *self._both(rows, self._fold))
 
     def entropy(self, own: Predictions, rows: slice) -> NDArray:
-        """Loss of each row when the targets themselves are what was predicted."""
+        """Loss of each row if the predictions equal the targets, shape (r,)."""
         t, u = self._both(rows, replace(self._fold, smoothing=0.0))
         y = self._y(rows)
         return _cross_entropy(t, _log_of_targets(y)) + _cross_entropy(u, _log_of_targets(1 - y))
 
     def divergence(self, predictions: Predictions, rows: slice) -> NDArray:
-        """Loss of each row above its entropy, shape (r,)."""
+        """Loss of each row minus its entropy, shape (r,)."""
         t, u = self._both(rows, replace(self._fold, smoothing=0.0))
         y = self._y(rows)
         holds, fails = predictions.log_of_both(rows)
@@ -646,7 +651,7 @@ class Outputs(MetricTargets):
         return _cross_entropy(t, holds) + _cross_entropy(u, fails)
 
     def loss_of_mean(self, sample_weight: NDArray | None, eps: float) -> float:
-        """Sum of the losses of predicting the mean of each label everywhere."""
+        """Sum of losses if the mean of each label is predicted everywhere."""
         mass = self.column_mass(sample_weight)
         rest = self._mass(lambda rows: 1 - self._y(rows), sample_weight)
         known = mass + rest
@@ -659,7 +664,7 @@ class Outputs(MetricTargets):
         return sums(t, axis=1) + sums(u, axis=1)
 
     def column_mass(self, sample_weight: NDArray | None) -> NDArray:
-        """Mass of each label, by weight."""
+        """Weighted mass of each label."""
         return self._mass(self._y, sample_weight)
 
     def _mass(self, y: Callable[[slice], NDArray], sample_weight: NDArray | None) -> NDArray:
@@ -670,7 +675,7 @@ class Outputs(MetricTargets):
 
 
 class OneVsRest(Outputs):
-    """Labels as positions in `classes`, one against the rest; class weights are those of rows."""
+    """Labels as positions in `classes`, one against the rest. Class weights apply to rows."""
 
     def _y(self, rows: slice) -> NDArray:
         return _one_hot(self.values[rows], self.n_classes, self.like)
@@ -685,7 +690,7 @@ class OneVsRest(Outputs):
         ).weights
 
     def column_mass(self, sample_weight: NDArray | None) -> NDArray:
-        """Rows of each class, by weight."""
+        """Weighted number of rows of each class."""
         return mass_of_labels(self.values, sample_weight, self.n_classes)
 
 
@@ -694,21 +699,21 @@ def _has_nan(y: NDArray) -> bool:
 
 
 def _one_hot(codes: NDArray, n_classes: int, like: Any) -> NDArray:
-    """Return zeros and ones, shape (r, n_classes), of the library of an array."""
+    """Return zeros and ones, shape (r, n_classes), in the library of the array `like`."""
     codes = beside(codes.astype(np.int64), like)
     classes = beside(np.arange(n_classes), like)
     return as_type(codes[:, None] == classes[None, :], np.float64)
 
 
 def _log_of_targets(y: NDArray) -> NDArray:
-    """Return log y, and 0 where y is 0, which its mass does away with."""
+    """Return log y, and 0 if y is 0: the value does not matter there, because it has no mass."""
     xp = namespace(y)
     found: NDArray = xp.log(xp.where(y > 0, y, 1.0))
     return found
 
 
 def times(weights: NDArray, losses: NDArray) -> NDArray:
-    """Return weights * losses, and 0 where a weight is 0, of an infinite loss too."""
+    """Return weights * losses. It is 0 if the weight is 0, even if the loss is infinite."""
     with np.errstate(over="ignore", invalid="ignore"):
         products = weights * losses
     found: NDArray = namespace(products).where(weights == 0, 0.0, products)
@@ -716,7 +721,7 @@ def times(weights: NDArray, losses: NDArray) -> NDArray:
 
 
 def _cross_entropy(t: NDArray, log_p: NDArray) -> NDArray:
-    """Return -sum_k t_k * log(p_k) of each row, in place of log_p; 0 * log(0) is 0."""
+    """Return -sum_k t_k * log(p_k) of each row, where 0 * log(0) is 0. It overwrites log_p."""
     if not isinstance(t, np.ndarray):
         return 0 - sums(times(t, log_p), axis=1)
     ones = np.ones(t.shape[1])
@@ -726,7 +731,7 @@ def _cross_entropy(t: NDArray, log_p: NDArray) -> NDArray:
         if np.isnan(total).any():
             terms[t == 0] = 0
             total = terms @ ones
-    return 0 - total  # and not the negative, which would make -0 of 0
+    return 0 - total  # -total would turn 0 into -0
 
 
 def _column_mass(
@@ -740,7 +745,7 @@ def _column_mass(
 
 
 def is_indicator(y: NDArray) -> bool:
-    """Whether a matrix holds zeros and ones only."""
+    """Whether a matrix holds only zeros and ones."""
     if isinstance(y, np.ndarray) and y.dtype.kind not in "biuf":
         return False
     xp = namespace(y)
@@ -758,7 +763,7 @@ def read_targets(
     one_label: bool = False,
     predicted_names: NDArray | None = None,
 ) -> MetricTargets:
-    """Decide what y_true means, in scikit-learn's way where it holds labels.
+    """Decide what y_true means. Labels are read as in scikit-learn.
 
     Parameters
     ----------
@@ -769,19 +774,19 @@ def read_targets(
     class_weight, label_smoothing, sample_weight
         As in `MetricTargets`.
     one_label : bool
-        Whether labels may all be the same.
+        Whether all labels may be the same.
     predicted_names : ndarray of shape (n_columns,), or None
-        Names of the columns of the predictions, if they have any. Where these are the classes they
-        say the order.
+        Names of the columns of the predictions, if they have any. If these are the classes, they
+        give the order.
 
     Returns
     -------
     MetricTargets
-        With classes in the order of the columns of the predictions.
+        Targets, with their classes in the order of the columns of the predictions.
     """
     options = class_weight, label_smoothing, sample_weight
     names = column_names(y_true)
-    # Floats are checked when they are used.
+    # A matrix of floats is checked later, when its rows are used.
     lazily = is_computed_with(y_true) or (
         isinstance(y_true, np.ndarray)
         and not isinstance(y_true, (np.matrix, np.ma.MaskedArray))
@@ -826,10 +831,10 @@ def _columns(
     *,
     in_order: bool = False,
 ) -> tuple[NDArray, NDArray | None]:
-    """Classes in the order of the columns of the predictions, and the columns of y that hold them.
+    """Classes in the order of the columns of the predictions, and the column of y for each class.
 
-    That order is said by the names of the predictions or by `labels`. Without these it is that of
-    the estimators: names sorted, except for an indicator matrix, which is `in_order`.
+    The order is given by the names of the predictions, or by `labels`. Without these it is the
+    order of the estimators: sorted names, except for an indicator matrix, which is `in_order`.
     """
     given = None if labels is None else _check_labels(labels)
     if given is not None and given.shape != (n_columns,):
@@ -848,7 +853,7 @@ def _columns(
 
 
 def _check_labels(labels: Any) -> NDArray:
-    """Return labels as an array, none of them missing."""
+    """Return labels as an array. Missing ones are refused."""
     if isinstance(labels, (list, tuple)) and not labels:
         raise ValueError("labels must name at least two classes, but is empty.")
     checked = check_y(labels, "labels")
@@ -860,7 +865,7 @@ def _check_labels(labels: Any) -> NDArray:
 def _encode(
     y: NDArray, labels: Any, one_label: bool, predicted_names: NDArray | None
 ) -> tuple[NDArray, NDArray]:
-    """Classes and codes, with the errors and warnings of `sklearn.metrics.log_loss`."""
+    """Return classes and codes, with the errors and warnings of `sklearn.metrics.log_loss`."""
     given = None if labels is None else _check_labels(labels)
     if predicted_names is not None:
         seen = predicted_names if given is None else given
@@ -872,7 +877,7 @@ def _encode(
             codes = _codes(y, classes)
         else:
             encoder = LabelEncoder()
-            with naming("y_true", None):  # what cannot be sorted
+            with naming("y_true", None):  # labels that cannot be sorted
                 codes = encoder.fit_transform(y)
             classes = encoder.classes_
         if len(classes) == 1 and not one_label:
@@ -881,10 +886,10 @@ def _encode(
                 "expected class labels explicitly through the labels argument."
             )
         return classes, codes
-    with naming("labels", None):  # what cannot be sorted
+    with naming("labels", None):  # labels that cannot be sorted
         encoder = LabelEncoder().fit(given)
     classes = encoder.classes_
-    with naming("y_true", None):  # what cannot be compared
+    with naming("y_true", None):  # labels that cannot be compared
         known = np.isin(y, classes)
         unknown = set(y[~known].tolist())
     if unknown:
@@ -898,15 +903,16 @@ def _encode(
     warn(
         f"Labels passed were {labels}. But this function assumes labels are ordered "
         f"lexicographically. Pass the ordered labels={classes.tolist()} and ensure that the "
-        "columns of y_prob correspond to this ordering. So says scikit-learn's function, which "
-        "sorts them; here the columns of y_proba are taken in the order of labels as passed.",
+        "columns of y_prob correspond to this ordering. This is scikit-learn's warning: its "
+        "function sorts the labels, but here the columns of y_proba have the order of labels as "
+        "passed.",
         UserWarning,
     )
     return _encode_in_order(y, given)
 
 
 def _encode_in_order(y: NDArray, classes: NDArray) -> tuple[NDArray, NDArray]:
-    """Classes as they are, and the position of each label in them."""
+    """Return the classes in their order, and the position of each label in them."""
     encoder = LabelEncoder().fit(classes)
     position = np.argsort(encoder.transform(classes))
     return classes, position[encoder.transform(y)]
@@ -932,8 +938,8 @@ def check_columns(targets: MetricTargets, predictions: Predictions, labels: Any,
         return
     if targets.values.ndim == 2:
         raise ValueError(
-            f"y_true has shape {targets.values.shape}, one column per class, so that {name} must "
-            f"have the same shape, but it has {predictions.values.shape}."
+            f"y_true has shape {targets.values.shape}, one column per class. {name} must have the "
+            f"same shape, but has shape {predictions.values.shape}."
         )
     if labels is None:
         raise ValueError(
