@@ -197,7 +197,7 @@ def _curvatures(block: Block, loss: Loss, A: NDArray, a: NDArray) -> NDArray:
 def recession(
     block: Block, loss: Loss, A: NDArray, a: NDArray, far_along: float
 ) -> tuple[float, float]:
-    """The largest move of the logits of a row along a direction, and the largest loss of a row.
+    """Return the largest move of the logits of a row along a direction, and the largest loss.
 
     Far along a direction d of the logits, the loss of a row grows like m * max(d) - t.d. A binary
     loss grows like the sum over outputs of m * max(d, 0) - t * d. The largest loss is this growth
