@@ -176,8 +176,8 @@ class Objective:
     def hessian(self, theta: NDArray) -> Callable[[NDArray], NDArray]:
         """Return the function that multiplies the Hessian of F at theta by a vector v.
 
-        A product is one pass over X. A first pass computes what the loss needs to know about theta.
-        If this is too large to be kept, every product computes it again.
+        A product is one pass over X. If it is small, what the loss needs to know about theta is
+        computed in a first pass, and kept. Otherwise every product computes it again.
         """
         W, b = self.layout.unpack(theta)
         data, K = self.data, len(W)
