@@ -510,7 +510,9 @@ class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
         if self.cv is None or isinstance(self.cv, Integral):
             k = 5 if self.cv is None else int(self.cv)
             if not 2 <= k <= n:
-                raise ValueError(f"cv must be from 2 to the number of rows, {n}, got {k}.")
+                raise ValueError(
+                    f"cv must be at least 2, and at most the number of rows, {n}, got {k}."
+                )
             dealt = [delayed(_dealt)(i, size, k) for i, size in enumerate(sizes)]
             return [
                 ([delayed(ne)(one, i) for one in dealt], [delayed(eq)(one, i) for one in dealt])
