@@ -327,7 +327,7 @@ def _check_same_place(estimator: Any, place: Place | None, method: str) -> None:
     raise ValueError(
         f"Inputs passed to {type(estimator).__name__}.{method}() must use the same namespace and "
         f"the same device as those passed to fit(). These inputs are {here}, and the fit used "
-        f"{there}. estimator.to_namespace(xp, device) returns the estimator for another device."
+        f"{there}. estimator.to_namespace(xp, device) returns the same estimator for other arrays."
     )
 
 
