@@ -246,7 +246,7 @@ class _OnChunks(LinearModel):
         offset : Dask collection or array-like, default=None
             Known parts of the logits, in chunks with the same rows as X.
         **params : dict
-            Metadata for a scorer. Only arrays in memory can have them.
+            Metadata for a scorer. They are used only if X is in memory.
 
         Returns
         -------
