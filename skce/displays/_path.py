@@ -142,8 +142,8 @@ class RegularizationPathDisplay(Display):
         Returns
         -------
         RegularizationPathDisplay
-            The display, drawn. For the best l1_ratio it marks the best C, and the smallest C within
-            one standard error of it.
+            The display, drawn. For the best l1_ratio of an estimator with `refit` it marks the best
+            C, and the smallest C within one standard error of it.
 
         Raises
         ------
