@@ -1,8 +1,8 @@
-"""Arrays of other libraries, where scikit-learn's `array_api_dispatch` is on.
+"""Arrays of other libraries than NumPy, if scikit-learn's `array_api_dispatch` is on.
 
-Estimators compute in NumPy, but for the sums of `_data.device`. Arrays in host memory are looked at
-there, without a copy; rows on another device are read some at a time. What comes out is an array of
-the library of X, on its device.
+Estimators compute in NumPy, except for the sums of `_data.device`. Arrays in host memory are used
+without a copy. Rows on another device are read some at a time. Results are arrays of the library of
+X, on the device of X.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from ._rows import Rows
 
 
 def _compat(array: Any) -> Any:
-    """Return array_api_compat if it has to deal with this array, else None."""
+    """Return array_api_compat if dispatch is on and this is an array of another library."""
     if not get_config()["array_api_dispatch"] or isinstance(array, (np.ndarray, list, tuple)):
         return None
     return None if hasattr(array, "__dask_graph__") else _compat_of(array)
 
 
 def _compat_of(array: Any) -> Any:
-    """Return array_api_compat if this is an array of another library, else None."""
+    """Return array_api_compat if this is an array that it knows, else None."""
     try:
         import array_api_compat
     except ImportError as error:
@@ -43,7 +43,10 @@ def _compat_of(array: Any) -> Any:
 
 
 def to_numpy(array: Any) -> Any:
-    """Return an array of any library in host memory, shared where it is there; others as is."""
+    """Return an array of any library as a NumPy array, and any other object as it is.
+
+    An array that is in host memory already is not copied.
+    """
     compat = _compat(array)
     return array if compat is None else _in_host_memory(array, compat)
 
@@ -62,37 +65,38 @@ def _in_host_memory(array: Any, compat: Any) -> NDArray:
 
 
 def _is_on_host(array: Any) -> bool:
-    """Whether NumPy can read an array; it cannot from the other devices of array-api-strict."""
+    """Whether NumPy can read an array. Arrays of array-api-strict say that by their device."""
     name = str(getattr(array, "device", ""))
     return is_on_host(array) and "array_api_strict.Device" not in name.replace("CPU_DEVICE", "")
 
 
 def _is_bfloat16(array: Any) -> bool:
-    """Whether an array is of the type that NumPy has not."""
+    """Whether an array has the type bfloat16, which NumPy lacks."""
     return "bfloat16" in str(array.dtype)
 
 
 def like(result: NDArray, array: Any) -> Any:
-    """Return a result as an array of the library and on the device of `array`."""
+    """Return a result as an array of the library of `array`, on the same device."""
     place = place_of(array)
     return result if place is None or not isinstance(result, np.ndarray) else place.put(result)
 
 
 class Place(NamedTuple):
-    """Where arrays of another library are.
+    """A library of arrays, and one of its devices.
 
     Attributes
     ----------
     xp : module
-        Its namespace.
+        Namespace of the library.
     device : object
+        Device of the library.
     """
 
     xp: Any
     device: Any
 
     def put(self, values: NDArray) -> Any:
-        """Return an array there."""
+        """Return a NumPy array as an array of this library, on this device."""
         usable = values.flags.writeable and all(stride >= 0 for stride in values.strides)
         return self.xp.asarray(values if usable else values.copy(), device=self.device)
 
@@ -102,7 +106,7 @@ class Place(NamedTuple):
 
 
 def place_of(array: Any) -> Place | None:
-    """Return where an array is if it is one of another library, and such arrays are to be used."""
+    """Return library and device of an array, or None for NumPy or if dispatch is off."""
     compat = _compat(array)
     if compat is None:
         return None
@@ -114,15 +118,16 @@ def _place(array: Any, compat: Any) -> Place:
 
 
 class Elsewhere:
-    """Rows on another device, or of a type that NumPy has not, which are read some at a time.
+    """Rows on another device, or of a type that NumPy lacks. They are read some at a time.
 
     Attributes
     ----------
     place : Place
+        Library and device of the rows.
     computes : bool
-        Whether sums over the rows can be made there, which takes float64.
+        Whether the device can sum over the rows. It must support float64 for that.
     worth : int
-        Bytes of the rows from which that is worth it.
+        The fewest bytes of rows for which sums on the device are worth it.
     """
 
     worth = DEFAULT.worth_device
@@ -138,34 +143,34 @@ class Elsewhere:
         return self.in_numpy(self._array[rows, ...])
 
     def in_numpy(self, values: Any) -> NDArray:
-        """Return an array from there in host memory."""
+        """Return an array on the device as a NumPy array."""
         return _in_host_memory(values, self._compat)
 
     def result(self, values: Any) -> NDArray:
-        """Return an array from there in host memory that may be changed."""
+        """Return an array on the device as a writable NumPy array."""
         return np.require(self.in_numpy(values), requirements="W")
 
     def there(self, rows: NDArray | range) -> Any:
-        """Return some rows where they are."""
+        """Return the given rows, on the device."""
         if isinstance(rows, range) and rows.step == 1:
             return self._array[rows.start : rows.stop, ...]
         places = self.place.put(np.asarray(rows, dtype=np.int64))
         return self.place.xp.take(self._array, places, axis=0)
 
     def taken(self, rows: NDArray | range, columns: NDArray | None = None) -> Elsewhere:
-        """Return a copy of some rows, or of some of their columns, where they are."""
+        """Return a copy of the given rows, or of some of their columns, on the device."""
         found = self.there(rows)
         if columns is not None:
             found = self.place.xp.take(found, self.place.put(columns.astype(np.int64)), axis=1)
         return Elsewhere(found, self._compat)
 
     def are_finite(self, rows: NDArray | range) -> bool:
-        """Whether some rows are known to be finite, since their sum is."""
+        """Whether the sum of the given rows is finite, so that all of their numbers are."""
         return self.computes and bool(np.isfinite(float(sum_of_all(self.there(rows)))))
 
     @property
     def free_bytes(self) -> int | None:
-        """Bytes of memory that are free on the device; None if it does not say."""
+        """Bytes of free memory on the device, or None if they are not known."""
         if self._compat.is_cupy_array(self._array):
             with self.place.device as device:
                 pool = self.place.xp.get_default_memory_pool()
@@ -180,16 +185,16 @@ class Elsewhere:
 
 
 def _has_float64(place: Place) -> bool:
-    """Whether a device computes in float64, as Apple's and JAX, unless it is told to, do not."""
+    """Whether a device supports float64. Apple's GPUs do not, and JAX only if it is configured."""
     info = place.xp.__array_namespace_info__()
     return "float64" in info.dtypes(device=place.device, kind="real floating")
 
 
 @contextmanager
 def exact_products(place: Place, *, rough: bool) -> Iterator[None]:
-    """Let products of float32 matrices on a GPU be exact, or use TF32 if they may be rough.
+    """Compute products of float32 matrices on a GPU in full precision, or in TF32 if `rough`.
 
-    The user's setting is restored.
+    Afterwards the user's setting is restored.
     """
     if getattr(place.device, "type", None) != "cuda":
         yield
@@ -199,7 +204,7 @@ def exact_products(place: Place, *, rough: bool) -> Iterator[None]:
     matmul = torch.backends.cuda.matmul
     name: str = "allow_tf32"
     wanted: dict[bool, bool | str] = {True: True, False: False}
-    if hasattr(matmul, "fp32_precision"):  # from PyTorch 2.9 on, where the other may not be read
+    if hasattr(matmul, "fp32_precision"):  # since PyTorch 2.9, in which allow_tf32 may raise
         name, wanted = "fp32_precision", {True: "tf32", False: "ieee"}
     before = getattr(matmul, name)
     setattr(matmul, name, wanted[rough])
@@ -210,29 +215,29 @@ def exact_products(place: Place, *, rough: bool) -> Iterator[None]:
 
 
 def is_computed_with(array: Any) -> bool:
-    """Whether an array is on another device, where it can be computed with."""
+    """Whether an array is on another device that supports float64."""
     compat = _compat(array)
     return compat is not None and not _is_on_host(array) and _has_float64(_place(array, compat))
 
 
 def elsewhere(X: Any) -> Elsewhere | None:
-    """Return where rows are if they are on another device, and can be computed with there."""
+    """Return the `Elsewhere` of rows on another device that supports float64, else None."""
     there = X.values if isinstance(X, Rows) else None
     return there if isinstance(there, Elsewhere) and there.computes else None
 
 
 def in_host_memory(array: Any) -> Any:
-    """Return an array of any library in host memory, and what is no array as it is."""
+    """Return an array of any library as a NumPy array, and any other object as it is."""
     is_foreign = hasattr(array, "__dlpack__") and not isinstance(array, (np.ndarray, np.generic))
     return _in_host_memory(array, _compat_of(array)) if is_foreign else array
 
 
 def on_host(array: Any) -> Any:
-    """Return an array in host memory, or `Rows` of it if it is elsewhere; what is none as is."""
+    """Return an array as a NumPy array, a matrix on another device as `Rows`, others as is."""
     compat = _compat(array)
     if compat is None:
         return array
-    if getattr(array, "requires_grad", False):  # which is refused by name
+    if getattr(array, "requires_grad", False):  # later checks name the argument and refuse it
         return array
     if array.ndim != 2 or (_is_on_host(array) and not _is_bfloat16(array)):
         return _in_host_memory(array, compat)
@@ -240,13 +245,13 @@ def on_host(array: Any) -> Any:
 
 
 def fits_in_numpy(fit: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a method fit in NumPy, and leave fitted arrays where X is.
+    """Make a method fit in NumPy, and then move the fitted arrays to the device of X.
 
     Parameters
     ----------
     fit : callable
-        A method that takes X, y, weights and metadata, and returns the estimator; with a decorator
-        outside of this one that restores it if anything ends it early.
+        A method that takes X, y, weights and metadata, and returns the estimator. A decorator
+        outside of this one must restore the estimator if the fit ends early.
 
     Returns
     -------
@@ -269,12 +274,12 @@ def fits_in_numpy(fit: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def computes_in_numpy(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a method of a fitted estimator compute in NumPy, and return arrays where X is.
+    """Make a method of a fitted estimator compute in NumPy, and return arrays on the device of X.
 
     Parameters
     ----------
     method : callable
-        A method that takes X and whatever goes with it.
+        A method that takes X and other arguments.
 
     Returns
     -------
@@ -287,7 +292,7 @@ def computes_in_numpy(method: Callable[..., Any]) -> Callable[..., Any]:
         place, own = place_of(X), _foreign(self)
         if place is None and not own and _are_numpy_s(*args, *kwargs.values()):
             found = method(self, X, *args, **kwargs)
-            # Of rows on a device, which cross-validation hands on.
+            # Cross-validation passes rows on a device, but needs results in host memory.
             return found if elsewhere(X) is None else in_host_memory(found)
         if hasattr(self, "intercept_"):
             _check_same_place(self, place, method.__name__)
@@ -301,12 +306,12 @@ def computes_in_numpy(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _are_numpy_s(*values: Any) -> bool:
-    """Whether none of them is an array of another library that is to be used."""
+    """Whether none of the values is an array of another library, or dispatch is off."""
     return all(_compat(value) is None for value in values)
 
 
 def _called_in_numpy(method: Callable[..., Any], estimator: Any, *args: Any, **kwargs: Any) -> Any:
-    """Return what a method makes of arrays in host memory."""
+    """Call a method with all arrays in host memory, and return its result."""
     args = tuple(map(on_host, args))
     kwargs = {name: on_host(value) for name, value in kwargs.items()}
     with config_context(array_api_dispatch=False):
@@ -314,20 +319,20 @@ def _called_in_numpy(method: Callable[..., Any], estimator: Any, *args: Any, **k
 
 
 def _check_same_place(estimator: Any, place: Place | None, method: str) -> None:
-    """Refuse X of another library, or on another device, than that of the fit."""
+    """Raise an error if X has another library or device than the fitted arrays."""
     of_fit = place_of(estimator.intercept_)
     if not get_config()["array_api_dispatch"] or place == of_fit:
         return
     there, here = of_fit or "numpy", place or "numpy"
     raise ValueError(
         f"Inputs passed to {type(estimator).__name__}.{method}() must use the same namespace and "
-        f"the same device as those passed to fit(): these are {here}, those were {there}. "
-        "estimator.to_namespace(xp, device) is the same estimator for others."
+        f"the same device as those passed to fit(). These inputs are {here}, and the fit used "
+        f"{there}. estimator.to_namespace(xp, device) returns the same estimator for other arrays."
     )
 
 
 def _foreign(estimator: Any) -> dict[str, NDArray]:
-    """Return the fitted arrays of an estimator that are no arrays of NumPy, as such."""
+    """Return the fitted arrays of an estimator that belong to another library, as NumPy arrays."""
     found = {}
     for name, value in vars(estimator).items():
         is_array = name.endswith("_") and hasattr(value, "__dlpack__")
@@ -337,17 +342,17 @@ def _foreign(estimator: Any) -> dict[str, NDArray]:
 
 
 def moved(estimator: Any, xp: Any, device: Any = None) -> Any:
-    """Return an estimator whose fitted arrays are those of another library, on a device."""
+    """Return a copy of an estimator with fitted arrays of another library, on a device."""
     other = copy(estimator)
     vars(other).update(_foreign(estimator))
     if xp is not np:
-        xp = namespace(xp.asarray(np.zeros(1)))  # that of array_api_compat, which knows devices
+        xp = namespace(xp.asarray(np.zeros(1)))  # of array_api_compat, which handles devices
         _put(other, Place(xp, device))
     return other
 
 
 def _put(estimator: Any, place: Place) -> None:
-    """Put the fitted arrays of an estimator, but names, into a place."""
+    """Move the fitted arrays of an estimator to a place, except arrays of names."""
     for name, value in vars(estimator).items():
         is_array = name.endswith("_") and isinstance(value, np.ndarray)
         if is_array and value.dtype.kind in "biuf":

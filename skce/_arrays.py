@@ -1,8 +1,8 @@
 """Arithmetic on arrays of any library of the array API standard.
 
-NumPy comes first in every function: its arrays are many and small. Functions that say "in place of"
-an argument use its memory if arrays of its library change in place, so that the argument must not
-be used afterwards.
+Every function checks for NumPy first, because most calls are with small arrays of NumPy. If a
+docstring says "in place of" an argument, the function may overwrite the argument. Do not use it
+afterwards.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 
 def namespace(array: Any) -> Any:
-    """Return NumPy, or the namespace of an array of another library."""
+    """Return the namespace of an array: NumPy, or that of another library."""
     if isinstance(array, np.ndarray):
         return np
     import array_api_compat
@@ -25,7 +25,7 @@ def namespace(array: Any) -> Any:
 
 
 def changes_in_place(array: Any) -> bool:
-    """Whether an array is of a library whose arrays take values at positions, and outputs."""
+    """Whether arrays of this library can be changed in place, and be outputs of functions."""
     if isinstance(array, np.ndarray):
         return True
     import array_api_compat
@@ -34,7 +34,7 @@ def changes_in_place(array: Any) -> bool:
 
 
 def as_type(array: Any, dtype: DTypeLike) -> Any:
-    """Return an array in a type of number that NumPy names, itself if it is of that."""
+    """Return an array converted to a type, given as a NumPy dtype. Copy only if necessary."""
     if isinstance(array, np.ndarray):
         return array.astype(dtype, copy=False)
     xp = namespace(array)
@@ -42,14 +42,14 @@ def as_type(array: Any, dtype: DTypeLike) -> Any:
 
 
 def as_type_of(array: Any, like: Any) -> Any:
-    """Return an array in the type of number of another one of its library."""
+    """Return an array converted to the type of number of another array of its library."""
     if isinstance(array, np.ndarray):
         return array.astype(like.dtype, copy=False)
     return namespace(array).astype(array, like.dtype, copy=False)
 
 
 def product(A: Any, B: Any) -> Any:
-    """Return A B, in the type of B: only NumPy multiplies matrices of two types."""
+    """Return A B. Only NumPy multiplies two types. In other libraries A gets the type of B."""
     if isinstance(A, np.ndarray):
         return A @ B
     return as_type_of(A, B) @ B
@@ -65,7 +65,7 @@ def sums(A: Any, axis: int, dtype: DTypeLike | None = None) -> Any:
 
 
 def sum_of_all(values: Any) -> Any:
-    """Return the sum of all numbers in float64: a float, or an array that stays where it is."""
+    """Return the sum of all numbers in float64: a float, or an array on the same device."""
     if isinstance(values, np.ndarray):
         return float(np.add.reduce(values, axis=None, dtype=np.float64))
     xp = namespace(values)
@@ -73,7 +73,7 @@ def sum_of_all(values: Any) -> Any:
 
 
 def largest(A: Any, axis: int | None = None) -> Any:
-    """Return the largest numbers of A along an axis, or of all."""
+    """Return the largest numbers of A along an axis, or the largest of all numbers."""
     if isinstance(A, np.ndarray):
         return np.maximum.reduce(A, axis=axis)
     return namespace(A).max(A, axis=axis)
@@ -113,7 +113,7 @@ def log_expit(z: Any) -> Any:
 
 
 def in_flat(rows: Any) -> Any:
-    """Return where a row of each column is in the memory of an array with these columns."""
+    """Return positions in the memory of an array, given the row of one element in each column."""
     r = rows.shape[0]
     if isinstance(rows, np.ndarray):
         return rows.astype(np.intp) * r + np.arange(r)
@@ -122,19 +122,19 @@ def in_flat(rows: Any) -> Any:
 
 
 def taken(values: Any, places: Any) -> Any:
-    """Return numbers at some places of values in a row."""
+    """Return the numbers at some places of a 1-D array."""
     if isinstance(values, np.ndarray) or changes_in_place(values):
         return values[places]
     return namespace(values).take(values, places, axis=0)
 
 
 def at(A: Any, places: Any) -> Any:
-    """Return numbers at some places in the memory of A, one in each column."""
+    """Return the numbers at some places in the memory of A, one in each column."""
     return taken(_flat(A), places)
 
 
 def with_at(A: Any, places: Any, values: Any) -> Any:
-    """Return A with other numbers at places in its memory, one in each column; in place of A."""
+    """Return A with new values at places in its memory, one in each column, in place of A."""
     if changes_in_place(A):
         A.reshape(-1)[places] = values
         return A
@@ -144,12 +144,12 @@ def with_at(A: Any, places: Any, values: Any) -> Any:
 
 
 def _flat(A: Any) -> Any:
-    """Return the memory of an array in a row."""
+    """Return the memory of an array as a 1-D array."""
     return A.reshape(-1) if changes_in_place(A) else namespace(A).reshape(A, (-1,))
 
 
 def in_memory_order(A: Any) -> Any:
-    """Return a copy whose last axis is side by side in memory."""
+    """Return a copy whose last axis is contiguous in memory."""
     if isinstance(A, np.ndarray):
         return np.array(A, order="C")
     if not changes_in_place(A):
@@ -160,7 +160,7 @@ def in_memory_order(A: Any) -> Any:
 
 
 def picked(A: Any, codes: NDArray) -> Any:
-    """Return a number of each row of A, from the columns that are given in host memory."""
+    """Return one number of each row of A. `codes`, in host memory, has the column of each."""
     if isinstance(A, np.ndarray):
         return A[np.arange(len(A)), codes]
     places = beside(codes.astype(np.int64) + np.arange(len(codes)) * A.shape[1], A)
@@ -168,7 +168,7 @@ def picked(A: Any, codes: NDArray) -> Any:
 
 
 def columns(A: Any, chosen: NDArray | None) -> Any:
-    """Return columns of A, or A itself."""
+    """Return the chosen columns of A, or A itself if `chosen` is None."""
     if chosen is None:
         return A
     if isinstance(A, np.ndarray):
@@ -177,7 +177,7 @@ def columns(A: Any, chosen: NDArray | None) -> Any:
 
 
 def epsilon(array: Any) -> float:
-    """Return the distance from 1 to the next number of the type of an array, 0 for integers."""
+    """Return the machine epsilon of the type of an array, 0 for integers."""
     if isinstance(array, np.ndarray):
         return float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
     xp = namespace(array)
@@ -186,28 +186,28 @@ def epsilon(array: Any) -> float:
 
 
 def copied(A: Any) -> Any:
-    """Return a copy in the same order in memory."""
+    """Return a copy with the same memory order."""
     if isinstance(A, np.ndarray):
         return np.array(A)
     return namespace(A).asarray(A, copy=True)
 
 
 def zeros(n_rows: int, like: Any) -> Any:
-    """Return zeros, so many rows of the shape of an array, of its type and where it is."""
+    """Return an array of zeros: `n_rows` rows with the shape, type and device of `like`."""
     xp = namespace(like)
     where = {} if xp is np else {"device": _device(like)}
     return xp.zeros((n_rows, *like.shape), dtype=like.dtype, **where)
 
 
 def numbers(values: Any) -> Any:
-    """Return 0, 1, ... for each of some values in a row."""
+    """Return the positions 0, 1, ... along the first axis of an array, on its device."""
     if isinstance(values, np.ndarray):
         return np.arange(len(values))
     return namespace(values).arange(values.shape[0], device=_device(values))
 
 
 def joined(arrays: list[Any], axis: int = 0) -> Any:
-    """Return arrays one after the other."""
+    """Return the arrays concatenated along an axis."""
     first = arrays[0]
     return (np.concatenate if isinstance(first, np.ndarray) else namespace(first).concat)(
         arrays, axis=axis
@@ -215,9 +215,10 @@ def joined(arrays: list[Any], axis: int = 0) -> Any:
 
 
 def gathered(parts: Iterable[tuple[tuple[int, int], Any]], n_rows: int) -> Any:
-    """Return an array of which parts are given, one after the other, with the rows that they are.
+    """Return an array made of parts. Each part comes with the start and stop of its rows.
 
-    No more than one of them is in memory beside it, if arrays of their library change in place.
+    If arrays of the library change in place, only one part at a time is in memory besides the
+    result.
     """
     whole, others = None, []
     for (start, stop), part in parts:
@@ -236,7 +237,7 @@ def _empty(shape: tuple[int, ...], like: Any) -> Any:
 
 
 def beside(values: NDArray, array: Any) -> Any:
-    """Return an array of NumPy as one of the library of another array, and where that is."""
+    """Return a NumPy array as an array of the library of another array, on its device."""
     if isinstance(array, np.ndarray):
         return values
     return namespace(array).asarray(values, device=_device(array))

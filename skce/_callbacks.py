@@ -1,7 +1,7 @@
-"""scikit-learn's callbacks, which came with version 1.9; before that there are none to call.
+"""scikit-learn's callbacks. Before version 1.9 of scikit-learn there are none.
 
-A fit is a task with a subtask for each iteration. What callbacks are told there makes a fitted
-estimator as of that iteration, so that `ProgressBar` and `ScoringMonitor` work.
+A fit is a task with a subtask for each iteration. The attributes that callbacks get there make a
+fitted estimator as of that iteration. So `ProgressBar` and `ScoringMonitor` work.
 """
 
 from __future__ import annotations
@@ -40,24 +40,24 @@ OnIteration = Callable[[NDArray], bool]
 
 
 def given(**metadata: Any) -> dict[str, Any] | None:
-    """Return what is not None of metadata, None if all is."""
+    """Return the metadata that are not None, or None if all of them are."""
     return {name: value for name, value in metadata.items() if value is not None} or None
 
 
 def begin(
     estimator: Any, max_subtasks: Callable[[], int | None], *, sequential: bool = True
 ) -> Any:
-    """Set the callbacks up; to be called before anything else in fit, so that they are torn down.
+    """Set up the callbacks. Call it first in fit, so that they are torn down in any case.
 
     Parameters
     ----------
     estimator : estimator
         With `CallbackSupportMixin` among its bases.
     max_subtasks : callable
-        Returns the number of tasks of the fit at most, None if nobody knows. It is called only if
-        there are callbacks.
+        Returns the largest number of tasks of the fit, or None if it is not known. It is called
+        only if there are callbacks.
     sequential : bool, default=True
-        Whether one task comes after the other.
+        Whether tasks run one after the other.
 
     Returns
     -------
@@ -72,26 +72,27 @@ def begin(
 
 
 class Task:
-    """Context manager that tells callbacks of a task, and makes its subtasks.
+    """Context manager that tells callbacks about a task, and makes its subtasks.
 
-    It is no generator, for one cannot pass on a StopIteration that a callback raises.
+    It is a class, because a generator cannot pass on a StopIteration that a callback raises.
 
     Parameters
     ----------
     context : CallbackContext or None
-        Of the task; None if there are no callbacks.
+        Context of the task. None if there are no callbacks.
     estimator : estimator
+        The estimator that is fitted.
     data : dict
         X, y and metadata, as the hooks of callbacks take them.
     """
 
     def __init__(self, context: Any, estimator: Any, data: dict[str, Any]) -> None:
         self._context, self._estimator, self.data = context, estimator, data
-        #: Fitted attributes, or what returns them; None if there are none.
+        #: Fitted attributes, or a function that returns them. None if there are none.
         self.attributes: Any = None
 
     def subtask(self, name: str, number: int | None = None, max_subtasks: int = 0) -> Task:
-        """Return a task within this one; `number` is that of a task that is not sequential."""
+        """Return a task within this one. Pass its `number` if subtasks are not sequential."""
         context = self._context
         if context is not None:
             context = context.subcontext(task_name=name, task_id=number, max_subtasks=max_subtasks)
@@ -103,14 +104,14 @@ class Task:
         return self._context is not None
 
     def begin(self) -> None:
-        """Tell of its begin, and of the attributes that there are."""
+        """Tell callbacks that the task begins, and pass its attributes."""
         if self.is_told:
             self._context.call_on_fit_task_begin(
                 estimator=self._estimator, **self.data, reconstruction_attributes=self.attributes
             )
 
     def end(self) -> bool:
-        """Tell of its end; return whether a callback wants to stop."""
+        """Tell callbacks that the task ends, and return whether one wants to stop."""
         return self.is_told and bool(
             self._context.call_on_fit_task_end(
                 estimator=self._estimator, **self.data, reconstruction_attributes=self.attributes
@@ -118,7 +119,7 @@ class Task:
         )
 
     def __enter__(self) -> Task:
-        """Tell of its begin."""
+        """Tell callbacks that the task begins."""
         self.begin()
         return self
 
@@ -128,18 +129,18 @@ class Task:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Tell of its end, if no error ended it."""
+        """Tell callbacks that the task ends, unless an error ended it."""
         if kind is None:
             self.end()
 
 
 class iterations:  # noqa: N801
-    """Context manager that tells callbacks of a fit and of its iterations.
+    """Context manager that tells callbacks about a fit and its iterations.
 
     Parameters
     ----------
     task : Task
-        The fit.
+        Task of the fit.
     attributes : callable
         Takes theta and returns the fitted attributes.
     """
@@ -149,9 +150,9 @@ class iterations:  # noqa: N801
         self._iteration: Task | None = None
 
     def __enter__(self) -> OnIteration | None:
-        """Return what is to be called with theta after every iteration, if there are callbacks.
+        """Return a function to call with theta after every iteration; None without callbacks.
 
-        It returns whether a callback wants to stop.
+        The function returns whether a callback wants to stop.
         """
         self._fit.begin()
         return self._on_iteration if self._fit.is_told else None
@@ -162,10 +163,10 @@ class iterations:  # noqa: N801
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Tell of the end of a fit that was not ended by an error."""
+        """Tell callbacks that the fit ends, unless an error ended it."""
         if kind is not None:
             return
-        if self._iteration is not None:  # it has begun, and nothing is known of it
+        if self._iteration is not None:  # it has begun, but has no result
             self._iteration.data, self._iteration.attributes = {}, None
             self._iteration.end()
         self._fit.attributes = {}

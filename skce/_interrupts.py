@@ -1,8 +1,8 @@
-"""What is left of a call that ends early: nothing.
+"""Restoring the estimator and the process after a call that ends early.
 
-`with` restores what a call changes for a while, in every case but one: its end is a call too, and
-an interrupt may come before the first line of what is called. So the outermost functions restore it
-once more, if they end by an error or an interrupt.
+`with` statements restore what a call changes temporarily. But the end of a `with` is itself a call,
+and an interrupt can come before its first line. So the outermost functions restore everything once
+more if they end with an error or an interrupt.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Undo = Callable[[BaseException], None]
 
 
 class _Process:
-    """What a call may change for a while: threads and BLAS, settings, warning filters."""
+    """What a call may change temporarily: threads, BLAS, settings and warning filters."""
 
     def __init__(self) -> None:
         self.depth = threads.depth
@@ -30,21 +30,21 @@ class _Process:
         self.filters = list(warnings.filters)
 
     def restore(self, error: BaseException) -> None:
-        """Restore it, when that error has come."""
+        """Restore all of it after the given error."""
         threads.unlock()
         threads.go_to(self.depth)
         set_config(**self.config)
         np.seterr(**self.errors)
-        # Another thread may have changed the filters for a while. An interrupt has to take that
-        # chance, an error, after which all is restored in general, has not.
+        # Another thread may have changed the filters temporarily, and this would undo its change.
+        # Only an interrupt needs this: after an error `with` has restored the filters already.
         if not isinstance(error, Exception) and warnings.filters != self.filters:
             warnings.filters[:] = self.filters  # type: ignore[index]
-            with warnings.catch_warnings():  # which tells `warnings` of a change
+            with warnings.catch_warnings():  # makes `warnings` notice the change
                 pass
 
 
 def _call(function: Callable[[], Result], undo: Undo) -> Result:
-    """Return what a function does, or undo what it did: again, if undoing was interrupted."""
+    """Return the result of a function. If it fails, undo its changes, and again if interrupted."""
     undone = False
     try:
         try:
@@ -60,12 +60,12 @@ def _call(function: Callable[[], Result], undo: Undo) -> Result:
 
 
 def unchanged_on_error(fit: Callable[..., Result]) -> Callable[..., Result]:
-    """Leave the estimator and the process as they were if anything ends a fit early.
+    """Decorate a fit so that the estimator and the process are restored if it ends early.
 
     Parameters
     ----------
     fit : callable
-        A method with all its other decorators, for a fit can be interrupted in them too.
+        A method with all its other decorators, because a fit can be interrupted in them, too.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def unchanged_on_error(fit: Callable[..., Result]) -> Callable[..., Result]:
 
 
 def restored_on_error(function: Callable[..., Result]) -> Callable[..., Result]:
-    """Leave the process as it was if anything ends a function early.
+    """Decorate a function so that the process is restored if it ends early.
 
     Parameters
     ----------

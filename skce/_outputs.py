@@ -1,7 +1,8 @@
 """Forms of output: how logits become decisions, probabilities and labels.
 
-One `Output` per form of target (see `RawTargets.form`), in the table `OUTPUTS`. All functions take
-logits of shape (n_samples, K), K being the number of coefficient vectors, in arrays of any library.
+The table `OUTPUTS` has an `Output` for each form of target (see `RawTargets.form`). All functions
+take logits of shape (n_samples, K), in arrays of any library. K is the number of coefficient
+vectors.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from ._losses.categorical import log_softmax, softmax
 
 @dataclass(frozen=True)
 class Output:
-    """What a form of output makes of logits.
+    """The functions of a form of output. Each takes logits.
 
     Attributes
     ----------
     decision : callable
-        Logits to what `decision_function` returns.
+        Returns the result of `decision_function`.
     proba, log_proba : callable
-        Logits to probabilities of shape (n_samples, n_classes), and to their exact logarithms.
+        Return probabilities of shape (n_samples, n_classes), and their exact logarithms.
     predict : callable
-        Logits to positions in `classes_`, or to a 0/1 indicator matrix.
+        Returns positions in `classes_`, or a 0/1 indicator matrix.
     """
 
     decision: Callable[[NDArray], NDArray]
@@ -42,12 +43,12 @@ def _argmax(z: NDArray) -> NDArray:
 
 
 def _softmax_decision(z: NDArray) -> NDArray:
-    """Return the logits; with two classes their difference, as scikit-learn asks."""
+    """Return the logits. With two classes return their difference, as scikit-learn requires."""
     return z[:, 1] - z[:, 0] if z.shape[1] == 2 else z
 
 
 def _two_columns(z: NDArray) -> NDArray:
-    """Logits of class 0 and class 1 from the one of class 1."""
+    """Return the logits of class 0 and class 1, given the logit of class 1."""
     return joined([-z, z], axis=1)
 
 

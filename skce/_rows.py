@@ -1,4 +1,4 @@
-"""Tables in a file or a store, whose rows are read when they are needed."""
+"""Tables in a file or a store. Their rows are read when a fit needs them."""
 
 from __future__ import annotations
 
@@ -17,27 +17,29 @@ from ._threads import Span, blocks
 
 
 def number_type(dtype: DTypeLike) -> np.dtype:
-    """Return the type of number in which what is stored with a dtype is read, and returned."""
+    """Return float32 or float64: the type in which numbers stored with a dtype are read."""
     dtype = np.dtype(dtype)
     return np.dtype(np.float32 if dtype.kind == "f" and dtype.itemsize < 8 else np.float64)
 
 
 class Rows:
-    """A table of numbers in a file or a store; nothing is read before it is asked for.
+    """A table of numbers in a file or a store, which is read only when it is needed.
 
-    It has the shape of an array, and its rows can be chosen as those of one, which reads nothing
-    either: ``rows[10:20]``, ``rows[[3, 1]]``, ``rows[mask]``. ``numpy.asarray(rows)`` reads them.
+    It has the shape of an array. Rows can be chosen as in an array: ``rows[10:20]``,
+    ``rows[[3, 1]]``, ``rows[mask]``. This reads nothing. ``numpy.asarray(rows)`` reads the rows.
 
     Parameters
     ----------
     values : object
-        What has the shape (n_samples, n_features), a dtype, and gives arrays for slices of rows.
+        A table with a shape (n_samples, n_features) and a dtype, whose slices of rows are arrays,
+        for example a dataset of h5py or an array of Zarr.
 
     Attributes
     ----------
     shape : tuple (n_samples, n_features)
+        Numbers of rows and columns.
     dtype : dtype
-        Of the rows once they are read: float32 if they are stored as floats of 16 or 32 bits, else
+        Type of the rows after reading: float32 if they are stored as floats of 16 or 32 bits, else
         float64.
 
     Examples
@@ -71,7 +73,7 @@ class Rows:
         rows, *others = key if isinstance(key, tuple) else (key,)
         columns = [other for other in others if other is not Ellipsis]
         if len(columns) > 1 or np.ndim(rows) != (0 if isinstance(rows, slice) else 1):
-            raise IndexError("Rows are chosen as rows[i:j], rows[numbers] or rows[mask].")
+            raise IndexError("Choose rows by rows[i:j], rows[numbers] or rows[mask].")
         some = copy(self)
         own = self._rows if isinstance(rows, slice) else np.asarray(self._rows)
         chosen: Any = own[rows if isinstance(rows, slice) else np.asarray(rows)]
@@ -79,7 +81,7 @@ class Rows:
         return some.select(np.arange(self.shape[1])[columns[0]]) if columns else some
 
     def __getstate__(self) -> dict[str, Any]:
-        """Datasets of h5py are opened again where this is read, which other stores do."""
+        """Store the place of an h5py dataset, to open it again. Other stores do that themselves."""
         state = vars(self).copy()
         if type(self.values).__module__.partition(".")[0] == "h5py":
             state["values"] = _InHDF5(self.values.file.filename, self.values.name)
@@ -95,48 +97,48 @@ class Rows:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the rows once they are read."""
+        """Bytes of the rows after reading."""
         return self.shape[0] * self.shape[1] * self.dtype.itemsize
 
     @property
     def header(self) -> Any:
-        """What scikit-learn reads the names and the number of columns from."""
+        """The object from which scikit-learn reads the names and the number of columns."""
         return getattr(self.values, "header", self)
 
     def select(self, columns: NDArray) -> Self:
-        """Return some columns."""
+        """Return the given columns, without reading them."""
         some = copy(self)
         some._columns = columns if self._columns is None else self._columns[columns]
         some.shape = (len(self), len(columns))
         return some
 
     def spans(self, n_bytes: int) -> list[Span]:
-        """Return starts and stops of parts of about so many bytes, whole chunks of the store."""
+        """Return starts and stops of parts of about `n_bytes`, in whole chunks of the store."""
         size = max(1, n_bytes // max(1, self.shape[1] * self.dtype.itemsize))
         return list(blocks(len(self), multiple(size, self._chunk)))
 
     def numbers(self, start: int, stop: int) -> NDArray | range:
-        """Return which of the stored rows are rows start to stop."""
+        """Return the positions in the store of rows start to stop."""
         return self._rows[start:stop]
 
     def read(self, start: int, stop: int) -> NDArray:
-        """Return rows start to stop."""
+        """Read rows start to stop."""
         rows = self.numbers(start, stop)
         if isinstance(rows, range) and rows.step == 1:
             return self._read(rows.start, rows.stop)
         return self.take(np.arange(start, stop))
 
     def are_finite(self, start: int, stop: int) -> bool:
-        """Whether rows start to stop are known to be finite without being read."""
+        """Whether the store can tell, without reading them, that rows start to stop are finite."""
         look = getattr(self.values, "are_finite", None)
         return look is not None and self._columns is None and look(self.numbers(start, stop))
 
     def take(self, indices: NDArray) -> NDArray:
-        """Return some rows, which are read in the order in which they are stored."""
+        """Read the given rows, in the order in which they are stored, and return them as given."""
         rows = np.asarray(self._rows)[indices]
         order = np.argsort(rows, kind="stable")
         rows, taken = rows[order], np.empty((len(rows), self.shape[1]), self.dtype)
-        # Rows of one chunk, or near each other, are read together.
+        # Rows in one chunk, or close to each other, are read together.
         width = max(1, self.shape[1] * self.dtype.itemsize)
         near, most = max(self._chunk, _NEAR // width), max(self._chunk, _AT_ONCE // width)
         for first, last in _runs(rows, near, most):
@@ -147,7 +149,7 @@ class Rows:
 
     @property
     def _chunk(self) -> int:
-        """Rows that are stored together."""
+        """Number of rows in a chunk of the store."""
         chunks = getattr(self.values, "chunks", None)
         return int(chunks[0]) if chunks else 1
 
@@ -165,24 +167,24 @@ class Rows:
 
 
 class _InHDF5(NamedTuple):
-    """Where a dataset is."""
+    """File and name of an h5py dataset."""
 
     filename: str
     name: str
 
     def opened(self) -> Any:
-        """Return the dataset."""
+        """Open the file, and return the dataset."""
         import h5py
 
         return h5py.File(self.filename, "r")[self.name]
 
 
-#: Bytes between rows that are read, too, rather than left out, and bytes that are read at once.
+#: Gaps between rows up to this many bytes are read, too. And the most bytes of one read.
 _NEAR, _AT_ONCE = 2**16, 2**24
 
 
 def _runs(rows: NDArray, near: int, most: int) -> Iterator[Span]:
-    """Return first and last positions of sorted row numbers that are near each other.
+    """Return starts and stops of runs of sorted row numbers that are close to each other.
 
     No run spans more than `most` rows.
     """
@@ -194,7 +196,7 @@ def _runs(rows: NDArray, near: int, most: int) -> Iterator[Span]:
 
 
 def ahead(read: Callable[[int, int], NDArray], spans: list[Span]) -> Iterator[NDArray]:
-    """Return what is read for each span; the next one is read while one is in use."""
+    """Return the rows of each span. The next span is read while the current one is in use."""
     with ThreadPoolExecutor(1) as reader:
         coming = [reader.submit(read, *span) for span in spans[:1]]
         for span in spans[1:]:
@@ -205,15 +207,15 @@ def ahead(read: Callable[[int, int], NDArray], spans: list[Span]) -> Iterator[ND
 
 
 def multiple(size: int, unit: int) -> int:
-    """Return the largest multiple of a unit up to a size, or one unit."""
+    """Return the largest multiple of a unit that is at most a size, but at least one unit."""
     return max(size // unit, 1) * unit
 
 
 def as_rows(X: Any) -> Rows | None:
     """Return a table in a file or a store as `Rows`, and None for anything else.
 
-    Such a table has a shape, a dtype of numbers, and slices, and is none of the arrays and frames
-    that NumPy, scikit-learn or the array API know.
+    Such a table has a 2-D shape, a dtype of numbers, and slices. It is not an array or a data
+    frame that NumPy, scikit-learn or the array API knows.
     """
     if isinstance(X, Rows):
         return X
@@ -227,9 +229,9 @@ def as_rows(X: Any) -> Rows | None:
 
 
 def opened(X: Any, n_bytes: int) -> Any:
-    """Return a table in a file or a store as `Rows`, or read if it is small; else X.
+    """Return a table in a file or a store as `Rows`, or read it if it is small; else return X.
 
-    What can be computed with where it is, is read if it is not worth that.
+    Rows on another device are also read if they are too few to be worth computing there.
     """
     rows = as_rows(X)
     if rows is None:
@@ -239,13 +241,13 @@ def opened(X: Any, n_bytes: int) -> Any:
 
 
 def unless_mapped(X: Any, n_bytes: int) -> Any:
-    """Return a large array in a file as `Rows`, whose rows are chosen without a copy; else X."""
+    """Return a large memory map as `Rows`, which choose rows without a copy; else return X."""
     is_large = mapped(X) is not None and is_read_by_block(X, n_bytes)
     return Rows(X) if is_large else X
 
 
 def mapped(values: Any) -> np.memmap | None:
-    """Return the memory map of a whole file that an array is a part of, if there is one."""
+    """Return the memory map of the whole file that an array is a view of, or None."""
     found = None
     while isinstance(values, np.ndarray):
         found = values if isinstance(values, np.memmap) else found
@@ -254,12 +256,12 @@ def mapped(values: Any) -> np.memmap | None:
 
 
 def refuse_truncated(file: np.memmap | None, name: str) -> None:
-    """Refuse a memory map whose file has become too short: to read beyond its end is a crash."""
+    """Raise an error if the file of a memory map is too short: reading past its end would crash."""
     if file is None or not isinstance(file.filename, (str, os.PathLike)):
         return
     try:
         size = os.path.getsize(file.filename)
-    except OSError:  # what was removed can still be read
+    except OSError:  # a file that was removed can still be read
         return
     if size < file.offset + file.nbytes:
         raise ValueError(
@@ -270,13 +272,13 @@ def refuse_truncated(file: np.memmap | None, name: str) -> None:
 
 
 def is_read_by_block(X: Any, n_bytes: int) -> bool:
-    """Whether X is an array so large that it is looked at, and converted, block by block."""
+    """Whether X is such a large array that it is checked and converted block by block."""
     if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "biuf":
         return False
     return X.size * number_type(X.dtype).itemsize > n_bytes
 
 
-#: What arrays and frames have that are in memory, or on a device.
+#: Attributes of arrays and data frames in memory or on a device.
 _IN_MEMORY = (
     "iloc",
     "columns",
@@ -291,14 +293,15 @@ _IN_MEMORY = (
 
 
 def check_finite(X: NDArray | Rows, name: str, estimator: str | None, n_bytes: int) -> None:
-    """Refuse the first row that holds NaN or an infinity, reading so many bytes at a time.
+    """Raise an error that names the first row with NaN or an infinity.
 
     Parameters
     ----------
     X : {ndarray, Rows} of shape (n_samples, n_features)
     name, estimator : str
-        What messages call X, and the class that was given it.
+        Names of X and of the estimator's class in messages.
     n_bytes : int
+        Bytes that are read at a time.
     """
     if isinstance(X, Rows):
         spans, file = [span for span in X.spans(n_bytes) if not X.are_finite(*span)], None
@@ -315,7 +318,7 @@ def check_finite(X: NDArray | Rows, name: str, estimator: str | None, n_bytes: i
         if np.isfinite(total):
             continue
         finite = np.isfinite(part).all(axis=1)
-        if finite.all():  # only their sum is not
+        if finite.all():  # the numbers are finite, and only their sum overflowed
             continue
         row = int(finite.argmin())
         try:

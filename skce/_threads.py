@@ -1,19 +1,20 @@
-"""Threads over blocks of rows, with every BLAS held to one thread while a fit runs.
+"""Threads over blocks of rows. While a fit runs, every BLAS is limited to one thread.
 
-The wheels of NumPy and SciPy each carry an OpenBLAS with its own pool of spinning threads. On
-blocks that stay in cache the two pools fight for the cores, with each other and with whatever else
-runs: on two cores, one of them busy, digits (1797, 64, 10) took 100 times as long as with one
-thread. Threads of our own over the blocks wait without spinning, and share the element-wise work
-too.
+The wheels of NumPy and SciPy each contain an OpenBLAS with its own pool of spinning threads. On
+blocks that stay in the cache the two pools compete for the cores, with each other and with all
+other processes: on two cores, one of them busy, digits (1797, 64, 10) took 100 times as long as
+with one thread. Our own threads over the blocks wait without spinning. They share the element-wise
+work, too.
 
-An interrupt may come between any two lines. So nothing here is counted up and down:
+An interrupt may come between any two lines. So nothing here counts up and down:
 
-- each thread knows how deep it is in fits, and goes to a depth, not one up or one down;
-- the threads in fits are a set, and BLAS is brought to what the set says: held, or released;
-- a pool belongs to the outermost fit of a thread, and ends with it.
+- Each thread knows its depth of nested fits. It is set to a depth, and not raised or lowered by 1.
+- The threads in fits are a set. BLAS is limited if the set has members, and released if it is
+  empty.
+- A pool belongs to the outermost fit of a thread, and ends with this fit.
 
-Every one of these steps can be made again, and is by `_interrupts` at the latest. What was there
-before is noted before it is changed, and forgotten after it is back.
+Each of these steps can be repeated, and `_interrupts` repeats them if a fit ends early. An old
+value is stored before it is changed, and dropped after it is restored.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from weakref import WeakSet
 from joblib import cpu_count
 from threadpoolctl import ThreadpoolController
 
-#: Columns of a (K, n_features) array that stay in cache while something is done with it.
+#: Columns of a (K, n_features) array that fit into the cache during a computation.
 _COLUMNS = 4096
 
 Item = TypeVar("Item")
@@ -51,24 +52,24 @@ def _cores() -> int:
 
 
 def _is_limited_by_thread(library: Any) -> bool:
-    """Whether the number of threads is that of the calling thread, and not of the process."""
+    """Whether a limit of BLAS threads applies to the calling thread only, not to the process."""
     return library.internal_api == "mkl" or getattr(library, "threading_layer", "") == "openmp"
 
 
 def _limit_this_thread() -> None:
-    """Hold BLAS to one thread, where that is up to each thread, for as long as this one lives."""
+    """Limit the BLAS calls of this thread to one thread, in libraries with a limit per thread."""
     for library in threads.machine.blas():
         if _is_limited_by_thread(library):
             library.set_num_threads(1)
 
 
 class _Held:
-    """BLAS libraries, held to one thread or not.
+    """BLAS libraries that can be limited to one thread.
 
     Parameters
     ----------
     by_thread : bool
-        Whether they are those that each thread limits for itself, or those of the process.
+        True for libraries with a limit per thread, False for libraries with a limit per process.
     """
 
     def __init__(self, by_thread: bool) -> None:
@@ -76,7 +77,7 @@ class _Held:
         self.before: dict[Any, int] = {}
 
     def hold(self) -> None:
-        """Hold them, or those that somebody has released since."""
+        """Limit the libraries to one thread, also those that other code has released since."""
         for library in threads.machine.blas():
             number = library.num_threads
             if number > 1 and _is_limited_by_thread(library) == self._by_thread:
@@ -84,7 +85,7 @@ class _Held:
                 library.set_num_threads(1)
 
     def release(self) -> None:
-        """Restore them, but those that somebody has set since."""
+        """Restore the limits, except those that other code has set since."""
         for library, number in self.before.items():
             if library.num_threads == 1:
                 library.set_num_threads(number)
@@ -92,7 +93,7 @@ class _Held:
 
 
 class _Job(Generic[Item, Result]):
-    """A function of many items, whose results are wanted in order."""
+    """A function of many items, whose results are returned in order."""
 
     def __init__(self, function: Callable[[Item], Result]) -> None:
         self._function = function
@@ -100,7 +101,7 @@ class _Job(Generic[Item, Result]):
         self._over = False
 
     def do(self, place: int, item: Item) -> None:
-        """Work on an item, unless nobody waits for it."""
+        """Work on an item, unless the job is over."""
         if self._over:
             return
         try:
@@ -109,7 +110,7 @@ class _Job(Generic[Item, Result]):
             self._done.put((place, None, error))
 
     def results(self, number: int) -> Iterator[Result]:
-        """Yield the results, and keep none."""
+        """Yield the results in order, and drop each of them."""
         early: dict[int, tuple[Result, BaseException | None]] = {}
         try:
             for wanted in range(number):
@@ -127,9 +128,9 @@ class _Job(Generic[Item, Result]):
 class _Pool:
     """Threads that wait for work.
 
-    Those of `concurrent.futures` wait by `threading.Condition`, which keeps its lock if an
-    interrupt comes just before it would release it; then they never end. A `SimpleQueue` has no
-    such gap.
+    The threads of `concurrent.futures` wait on a `threading.Condition`. If an interrupt comes just
+    before this releases its lock, it keeps the lock, and the threads never end. A `SimpleQueue` has
+    no such gap.
     """
 
     def __init__(self) -> None:
@@ -138,56 +139,56 @@ class _Pool:
         self._ended: SimpleQueue = SimpleQueue()
 
     def start(self, workers: int) -> None:
-        """Start threads, up to that number, as far as the system lets us have them."""
+        """Start threads up to the given number, or as many as the system allows."""
         while self.workers < workers:
             try:
                 threads.machine.start(_work, (self._tasks, self._ended))
-            except RuntimeError:  # too many there, or the interpreter ends
+            except RuntimeError:  # there are too many threads, or the interpreter ends
                 return
             self.workers += 1
 
     def map(self, function: Callable[[Item], Result], items: list[Item]) -> Iterator[Result]:
-        """Results in the order of the items."""
+        """Return the results in the order of the items."""
         job = _Job(function)
         for task in enumerate(items):
             self._tasks.put((job, *task))
         return job.results(len(items))
 
     def close(self) -> None:
-        """Let the threads finish what they are at, and wait for them; can be called again."""
+        """Let the threads finish their current work, and wait for them. It can be called again."""
         with suppress(Empty):
             while True:
                 self._tasks.get_nowait()
         self._tasks.put(None)
         while self.workers:
-            self.workers -= 1  # before, for an interrupt may come: rather one too few than for ever
+            self.workers -= 1  # first: after an interrupt, waiting for one too many never ends
             self._ended.get()
 
 
 def _work(tasks: SimpleQueue, ended: SimpleQueue) -> None:
-    """Do what comes, until nothing does."""
+    """Work on tasks until the end of the queue."""
     _limit_this_thread()
     while (task := tasks.get()) is not None:
         job, place, item = task
         job.do(place, item)
         del task, job, item
-    tasks.put(None)  # for the others
+    tasks.put(None)  # ends the other threads
     ended.put(None)
 
 
 class _Fits:
-    """The fits of a thread, each inside the one before.
+    """The nested fits of a thread.
 
     Attributes
     ----------
     depth : int
-        How many they are.
+        Number of nested fits.
     number : int
-        Threads that they may use.
+        Number of threads that they may use.
     pool : _Pool or None
-        Theirs alone.
+        Pool of these fits. They share it with no other thread.
     held : _Held
-        BLAS libraries that this thread limits for itself.
+        BLAS libraries with a limit per thread.
     """
 
     def __init__(self) -> None:
@@ -197,14 +198,14 @@ class _Fits:
         self.held = _Held(by_thread=True)
 
     def pool_of(self, workers: int) -> _Pool:
-        """Return a pool of so many threads or more, if there can be as many."""
+        """Return a pool of at least `workers` threads, or as many as the system allows."""
         if self.pool is None:
             self.pool = threads.machine.pool()
         self.pool.start(workers)
         return self.pool
 
     def close_pool(self) -> None:
-        """Let its threads end what they are at."""
+        """Let the threads of the pool finish their current work, and end them."""
         if self.pool is not None:
             self.pool.close()
             self.pool = None
@@ -217,18 +218,18 @@ class _OfThisThread(threading.local):
 
 @dataclass(frozen=True)
 class Machine:
-    """What there is to work with.
+    """The resources of the machine, which tests replace.
 
     Attributes
     ----------
     cores : callable
-        Returns their number.
+        Returns the number of cores.
     blas : callable
         Returns the controllers of BLAS libraries.
     start : callable
         Starts a thread that calls a function with arguments.
     pool : callable
-        Returns threads that wait for work.
+        Returns a pool of threads that wait for work.
     """
 
     cores: Callable[[], int] = _cores
@@ -238,36 +239,36 @@ class Machine:
 
 
 class _Threads:
-    """Context manager, for any number of threads and nested fits: the last to leave restores.
+    """Context manager for any number of threads and nested fits. The last exit restores BLAS.
 
     Attributes
     ----------
     machine : Machine
-        Tests have others.
+        Resources of the machine.
     """
 
     def __init__(self) -> None:
         self.machine = Machine()
-        # Reentrant, for a handler of signals may fit, or fork, anywhere.
+        # Reentrant, because a signal handler may fit or fork at any line.
         self._lock = threading.RLock()
         self._own = _OfThisThread()
-        # Weak: what a thread leaves open ends with it.
+        # Weak references: fits that a thread leaves open end with the thread.
         self._open: WeakSet[_Fits] = WeakSet()
         self._held = _Held(by_thread=False)
 
     @property
     def depth(self) -> int:
-        """How deep this thread is in fits."""
+        """Number of nested fits of this thread."""
         return self._own.fits.depth
 
     @property
     def _inside(self) -> int:
-        """Threads that are in fits."""
+        """Number of threads in fits."""
         return len(self._open)
 
     @property
     def _pool(self) -> _Pool | None:
-        """That of this thread."""
+        """Pool of this thread."""
         return self._own.fits.pool
 
     def __enter__(self) -> None:
@@ -287,12 +288,12 @@ class _Threads:
         self.go_to(self.depth - 1)
 
     def go_to(self, depth: int) -> None:
-        """Bring this thread to a depth, and all that goes with it; can be called again.
+        """Set the depth of this thread, its pool and the limits of BLAS. It can be called again.
 
         Parameters
         ----------
         depth : int
-            Of fits inside each other, from 0.
+            Number of nested fits, from 0.
         """
         fits = self._own.fits
         outside = fits.depth == 0
@@ -308,7 +309,7 @@ class _Threads:
                 self._settle(fits)
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterable[Result]:
-        """Results in the order of the items, from several threads where there are some."""
+        """Return the results in the order of the items, from several threads if there are some."""
         items = list(items)
         fits = self._own.fits
         workers = fits.number // max(1, self._inside) if fits.depth else 1
@@ -318,36 +319,36 @@ class _Threads:
         return pool.map(function, items) if pool.workers else map(function, items)
 
     def _settle(self, fits: _Fits) -> None:
-        """Hold BLAS if some thread is in a fit, and release it if none is."""
+        """Limit BLAS if any thread is in a fit, and release it if none is."""
         (fits.held.hold if fits.depth else fits.held.release)()
         (self._held.hold if self._open else self._held.release)()
-        # threadpoolctl lets one thread at a time set limits, and ignores the others.
+        # threadpoolctl lets only one thread at a time set limits, and ignores the others.
         for kind in {type(library) for library in self.machine.blas()}:
             if hasattr(kind, "clear_controlling_thread"):
                 kind.clear_controlling_thread()
 
     def _number_of_threads(self) -> int:
-        """As many as BLAS would use, so that what limits it limits us, but no more than cores."""
+        """Return the number of BLAS threads, so that its limits apply, but at most the cores."""
         libraries, cores = self.machine.blas(), self.machine.cores()
         allowed = [max(lib.num_threads, self._held.before.get(lib, 1)) for lib in libraries]
         return min(cores, max(allowed)) if allowed else cores
 
     def unlock(self) -> None:
-        """Give the lock back, if an interrupt came just before this thread would have."""
+        """Release the lock, if an interrupt came just before this thread released it."""
         with suppress(RuntimeError):
             while True:
                 self._lock.release()
 
     def before_fork(self) -> None:
-        """Let no thread be about to set limits, for the child would inherit a lock of BLAS."""
+        """Wait until no thread sets limits: the child process would inherit a lock of BLAS."""
         self._lock.acquire()
 
     def after_fork_in_parent(self) -> None:
-        """Go on."""
+        """Release the lock."""
         self._lock.release()
 
     def after_fork_in_child(self) -> None:
-        """Go on without the other threads: neither their fits nor a pool are here."""
+        """Drop the fits of other threads, and the pool: a child process does not have them."""
         self._lock = threading.RLock()
         fits = self._own.fits
         fits.pool = None
@@ -365,14 +366,14 @@ if hasattr(os, "register_at_fork"):
 
 
 class cached_property(functools.cached_property[Result]):  # noqa: N801
-    """As that of Python 3.12: before, it has a lock for all instances.
+    """Cached property without a lock, as in Python 3.12. Before, all instances share one lock.
 
-    Fits in several threads would wait for each other there; and if one of them forks, or is
-    interrupted, while it is locked, others wait for ever.
+    With the lock, fits in several threads would wait for each other. If one of them forked or was
+    interrupted while it held the lock, the others would wait forever.
     """
 
     def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
-        """Compute the value, which is an attribute of the instance from then on."""
+        """Compute the value, and store it as an attribute of the instance."""
         if instance is None:
             return self
         value = vars(instance)[str(self.attrname)] = self.func(instance)
@@ -384,12 +385,12 @@ Span = tuple[int, int]
 
 
 def blocks(stop: int, size: int, start: int = 0) -> Iterator[Span]:
-    """Start and stop of consecutive blocks of `size`, of rows for one."""
+    """Yield start and stop of consecutive blocks of `size`, for example of rows."""
     return ((first, min(first + size, stop)) for first in range(start, stop, size))
 
 
 def each_span(function: Callable[[slice], None], n_columns: int) -> None:
-    """Call a function with some columns of a wide array after the other, in all threads."""
+    """Call a function for each block of columns of a wide array, in all threads."""
     if n_columns <= _COLUMNS:
         function(slice(None))
     else:

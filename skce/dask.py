@@ -1,11 +1,11 @@
-"""The same estimators, and log-loss, on Dask collections.
+"""The estimators and the log-loss for Dask collections.
 
-Chunks stay where Dask keeps them, in threads of this process or on workers of a cluster. The
-current scheduler computes them: threads without a client, `distributed` with one. Only sums over
-all rows, and samples of the rows, come to the client. If X is not in memory yet, every pass reads
-it. ``X = X.persist()`` keeps it in memory, if the workers have room for it.
+Chunks stay where Dask keeps them: in this process, or on the workers of a cluster. The current
+scheduler computes them: threads without a client, `distributed` with a client. Only sums over all
+rows and samples of the rows come to the client. If X is not in memory, every pass reads it again.
+``X = X.persist()`` keeps it in memory, if the workers have room for it.
 
-It needs the extra ``dask``.
+The module needs the extra ``dask``.
 """
 
 from __future__ import annotations
@@ -57,32 +57,33 @@ except ImportError as error:
 
 __all__ = ["SoftmaxClassifier", "SoftmaxClassifierCV", "log_loss"]
 
-#: Bytes of a chunk whose finiteness is looked at at a time.
+#: Bytes of a chunk that are checked for NaN and infinity at a time.
 _LOOKED_AT = 2**25
 
 
 class _SeenX(NamedTuple):
-    """What a chunk of X is."""
+    """What is known of a chunk of X."""
 
     n_rows: int
     n_columns: int
     dtype: np.dtype
     is_sparse: bool
     n_stored: int
-    #: Elements stored in each column, if it is sparse.
+    #: Elements stored in each column, if the chunk is sparse.
     of_columns: NDArray | None
-    #: Whether its numbers lie where a processor reads them at once.
+    #: Whether its numbers are aligned in memory.
     is_aligned: bool = True
 
 
 class _Chunks(NamedTuple):
-    """A collection chunk by chunk.
+    """A collection as a list of chunks.
 
     Attributes
     ----------
     parts : list of Delayed
+        The chunks.
     sizes : tuple of int, or None
-        Rows of each, if they are known.
+        Number of rows of each chunk, if it is known.
     names : list, or None
         Names of the columns of a data frame.
     """
@@ -93,7 +94,7 @@ class _Chunks(NamedTuple):
 
 
 class _X(NamedTuple):
-    """Chunks of X, and what they are together."""
+    """Chunks of X, what is known of each, and the shape of X."""
 
     parts: list[Any]
     seen: list[_SeenX]
@@ -101,19 +102,19 @@ class _X(NamedTuple):
 
 
 class _Y(NamedTuple):
-    """Chunks of y, of the weights and of the offsets, and what they mean together."""
+    """Chunks of y, of the weights and of the offsets, and the meaning of all of y."""
 
     y: list[Any]
     weights: list[Any]
     names: NDArray | None
     merged: Merged
     offset: list[Any] | None = None
-    #: Size of the largest offset.
+    #: Largest absolute value of the offsets.
     largest_offset: float = 0.0
 
     @property
     def has_offset(self) -> bool:
-        """Whether parts of the logits are known."""
+        """Whether there is an offset."""
         return self.offset is not None
 
     @property
@@ -123,7 +124,7 @@ class _Y(NamedTuple):
 
     @property
     def form(self) -> str:
-        """How logits become probabilities."""
+        """Name of the form of output, which turns logits into probabilities."""
         return self.merged.form
 
     @property
@@ -148,21 +149,21 @@ class _Y(NamedTuple):
 
 
 class _OnChunks(LinearModel):
-    """Predictions of chunks, which are lazy, and what they score."""
+    """Lazy predictions of chunks, and their score."""
 
     _in_memory: type
-    #: Whether predictions of chunks are computed at once, as scorers need them.
+    #: Whether predictions of chunks are computed immediately, because scorers need arrays.
     _at_once = False
 
     def decision_function(self, X: Any, *, offset: Any = None) -> Any:
-        """Logits of the classes; lazy for a Dask collection.
+        """Logits of the classes, lazy for a Dask collection.
 
         Parameters
         ----------
         X : Dask collection or array-like of shape (n_samples, n_features)
             Features.
         offset : Dask collection or array-like, default=None
-            Known parts of the logits, in chunks of the same rows.
+            Known parts of the logits, in chunks with the same rows as X.
 
         Returns
         -------
@@ -174,14 +175,14 @@ class _OnChunks(LinearModel):
         return self._lazily("decision_function", X, offset, () if one else (len(self.classes_),))
 
     def predict(self, X: Any, *, offset: Any = None) -> Any:
-        """Most probable class of each row; lazy for a Dask collection.
+        """Most probable class of each row, lazy for a Dask collection.
 
         Parameters
         ----------
         X : Dask collection or array-like of shape (n_samples, n_features)
             Features.
         offset : Dask collection or array-like, default=None
-            Known parts of the logits, in chunks of the same rows.
+            Known parts of the logits, in chunks with the same rows as X.
 
         Returns
         -------
@@ -194,14 +195,14 @@ class _OnChunks(LinearModel):
         return self._lazily("predict", X, offset, (), self.classes_.dtype)
 
     def predict_proba(self, X: Any, *, offset: Any = None) -> Any:
-        """Probabilities of the classes; lazy for a Dask collection.
+        """Probabilities of the classes, lazy for a Dask collection.
 
         Parameters
         ----------
         X : Dask collection or array-like of shape (n_samples, n_features)
             Features.
         offset : Dask collection or array-like, default=None
-            Known parts of the logits, in chunks of the same rows.
+            Known parts of the logits, in chunks with the same rows as X.
 
         Returns
         -------
@@ -212,14 +213,14 @@ class _OnChunks(LinearModel):
         return self._lazily("predict_proba", X, offset, (len(self.classes_),))
 
     def predict_log_proba(self, X: Any, *, offset: Any = None) -> Any:
-        """Logarithms of the probabilities; lazy for a Dask collection.
+        """Logarithms of the probabilities, lazy for a Dask collection.
 
         Parameters
         ----------
         X : Dask collection or array-like of shape (n_samples, n_features)
             Features.
         offset : Dask collection or array-like, default=None
-            Known parts of the logits, in chunks of the same rows.
+            Known parts of the logits, in chunks with the same rows as X.
 
         Returns
         -------
@@ -232,20 +233,20 @@ class _OnChunks(LinearModel):
     def score(
         self, X: Any, y: Any, sample_weight: Any = None, *, offset: Any = None, **params: Any
     ) -> float:
-        """Mean accuracy, of all chunks; for probability targets its expectation.
+        """Mean accuracy over all chunks. For target probabilities it is the expected accuracy.
 
         Parameters
         ----------
         X : Dask collection or array-like of shape (n_samples, n_features)
             Features.
         y : Dask collection or array-like
-            Labels or target probabilities, in chunks of the same rows.
+            Labels or target probabilities, in chunks with the same rows as X.
         sample_weight : Dask collection or array-like of shape (n_samples,), default=None
             Weights of the rows.
         offset : Dask collection or array-like, default=None
-            Known parts of the logits, in chunks of the same rows.
+            Known parts of the logits, in chunks with the same rows as X.
         **params : dict
-            Metadata for a scorer, for arrays in memory.
+            Metadata for a scorer. They are used only if X is in memory.
 
         Returns
         -------
@@ -261,7 +262,7 @@ class _OnChunks(LinearModel):
         return _ratio(dask.compute(*found))
 
     def __sklearn_tags__(self) -> Any:
-        """Dask has arrays of NumPy."""
+        """Return the tags, without support for the array API: chunks are arrays of NumPy."""
         tags = super().__sklearn_tags__()
         tags.array_api_support = False
         return tags
@@ -272,7 +273,7 @@ class _OnChunks(LinearModel):
         Returns
         -------
         skce.SoftmaxClassifier or skce.SoftmaxClassifierCV
-            With the same parameters, fitted if this one is.
+            An estimator with the same parameters. It is fitted if this one is.
         """
         local = self._in_memory(**self.get_params(deep=False))
         for name, value in vars(self).items():
@@ -298,7 +299,7 @@ class _OnChunks(LinearModel):
         return lazy.compute() if self._at_once else lazy
 
     def _computing(self) -> Any:
-        """Return the same estimator, whose predictions of chunks are computed at once."""
+        """Return a copy that computes predictions of chunks immediately."""
         other = copy(self)
         other._at_once = True
         return other
@@ -308,8 +309,9 @@ class SoftmaxClassifier(_OnChunks, _InMemory):
     """:class:`skce.SoftmaxClassifier` on Dask collections.
 
     It has the same parameters and fitted attributes, and finds the same optimum. `fit` takes arrays
-    and data frames of Dask, whose chunks are dense or of scipy.sparse; predictions for these are
-    lazy, and for anything else those of :class:`skce.SoftmaxClassifier`.
+    and data frames of Dask. Their chunks may be dense, or sparse arrays of SciPy. Predictions for a
+    Dask collection are lazy. Predictions for anything else are those of
+    :class:`skce.SoftmaxClassifier`.
 
     See Also
     --------
@@ -317,9 +319,9 @@ class SoftmaxClassifier(_OnChunks, _InMemory):
 
     Notes
     -----
-    A pass over the rows is a task for each chunk. If a fit needs some of the rows, for whitening
-    and for Hessian products, it takes a fixed sample of them into this process. In chunks of 100 MB
-    and more the overhead of the scheduler, of about 1 ms for each task, is small.
+    A pass over the rows is a task for each chunk. A fit that needs some of the rows, for whitening
+    and for Hessian products, takes a fixed sample of them into this process. The scheduler needs
+    about 1 ms for each task. With chunks of 100 MB or more this is a small part of the time.
 
     Examples
     --------
@@ -352,15 +354,14 @@ class SoftmaxClassifier(_OnChunks, _InMemory):
         Parameters
         ----------
         X : dask.array.Array or dask.dataframe.DataFrame of shape (n_samples, n_features)
-            Features. All columns are in one chunk.
+            Features. Each chunk must have all columns.
         y : dask.array.Array, dask.dataframe.Series or dask.dataframe.DataFrame
-            Labels, or target probabilities, as :meth:`skce.SoftmaxClassifier.fit` takes them, in
-            chunks of the same rows as X. The names of the columns of a data frame become
-            `classes_`.
+            Labels or target probabilities, as :meth:`skce.SoftmaxClassifier.fit` takes them, in
+            chunks with the same rows as X. The column names of a data frame become `classes_`.
         sample_weight : dask.array.Array or dask.dataframe.Series, default=None
-            Non-negative weights of the rows, in chunks of the same rows.
+            Non-negative weights of the rows, in chunks with the same rows as X.
         offset : dask.array.Array, dask.dataframe.Series or dask.dataframe.DataFrame, default=None
-            Known parts of the logits, in chunks of the same rows.
+            Known parts of the logits, in chunks with the same rows as X.
         coef_init, intercept_init : array-like, default=None
             Coefficients and intercepts to start from, as in :meth:`skce.SoftmaxClassifier.fit`.
 
@@ -372,10 +373,10 @@ class SoftmaxClassifier(_OnChunks, _InMemory):
         Raises
         ------
         TypeError
-            If X, y or `sample_weight` is no Dask collection.
+            If X, y, `sample_weight` or `offset` is not a Dask collection.
         ValueError
-            If something is not as described. The message names the row, counted from the first of
-            all chunks. The estimator is then as it was before the call.
+            If an argument is not as described. The message names the row, counted from the first
+            row of the first chunk. The estimator does not change.
         """
         start = {"coef_init": coef_init, "intercept_init": intercept_init}
         super().fit(X, y, sample_weight, offset=offset, **start)
@@ -396,7 +397,8 @@ class SoftmaxClassifier(_OnChunks, _InMemory):
 class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
     """:class:`skce.SoftmaxClassifierCV` on Dask collections.
 
-    It has the same parameters and fitted attributes. Rows that are not in a fold weigh zero there.
+    It has the same parameters and fitted attributes. In each fold, the rows that are not in it have
+    weight zero.
 
     See Also
     --------
@@ -404,14 +406,14 @@ class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
 
     Notes
     -----
-    If `cv` is a number the rows of each chunk are dealt out at random, always in the same way.
-    Other values of it may be splitters that need nothing but the number of rows, as
-    :class:`~sklearn.model_selection.KFold` and :class:`~sklearn.model_selection.PredefinedSplit`,
-    or folds of row numbers.
+    If `cv` is a number, the rows of each chunk are assigned to folds at random, always in the same
+    way. `cv` may also be a splitter that needs only the number of rows, such as
+    :class:`~sklearn.model_selection.KFold` or :class:`~sklearn.model_selection.PredefinedSplit`,
+    or an iterable of folds of row numbers.
 
-    The log-loss, the default of `scoring`, is a sum over chunks. For other scores predictions of
-    the test rows come to the client, and so do their y; for one-vs-rest, and where the training
-    rows of a fold lack a class, also for the log-loss.
+    The log-loss, the default of `scoring`, is a sum over chunks. For other scores, the predictions
+    and the y of the test rows come to the client. For the log-loss they come to the client with
+    one-vs-rest, or if the training rows of a fold lack a class.
 
     Examples
     --------
@@ -435,13 +437,13 @@ class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
         Parameters
         ----------
         X : dask.array.Array or dask.dataframe.DataFrame of shape (n_samples, n_features)
-            Features. All columns are in one chunk.
+            Features. Each chunk must have all columns.
         y : dask.array.Array, dask.dataframe.Series or dask.dataframe.DataFrame
-            Labels, or target probabilities, in chunks of the same rows as X.
+            Labels or target probabilities, in chunks with the same rows as X.
         sample_weight : dask.array.Array or dask.dataframe.Series, default=None
-            Non-negative weights of the rows, in chunks of the same rows.
+            Non-negative weights of the rows, in chunks with the same rows as X.
         offset : dask.array.Array, dask.dataframe.Series or dask.dataframe.DataFrame, default=None
-            Known parts of the logits, in chunks of the same rows.
+            Known parts of the logits, in chunks with the same rows as X.
         **params : dict
             Metadata for the splitter and the scorer.
 
@@ -453,9 +455,9 @@ class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
         Raises
         ------
         TypeError
-            If X, y or `sample_weight` is no Dask collection.
+            If X, y, `sample_weight` or `offset` is not a Dask collection.
         ValueError
-            If something is not as described.
+            If an argument is not as described.
         """
         super().fit(X, y, sample_weight, offset=offset, **params)
         return self
@@ -463,20 +465,20 @@ class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
     def score(
         self, X: Any, y: Any, sample_weight: Any = None, *, offset: Any = None, **params: Any
     ) -> float:
-        """Score by `scoring`, of the predictions of all chunks; without one by accuracy.
+        """Score the predictions of all chunks with `scoring`, or with accuracy if it is None.
 
         Parameters
         ----------
         X : Dask collection or array-like of shape (n_samples, n_features)
             Features.
         y : Dask collection or array-like
-            Labels or target probabilities, in chunks of the same rows.
+            Labels or target probabilities, in chunks with the same rows as X.
         sample_weight : Dask collection or array-like of shape (n_samples,), default=None
             Weights of the rows.
         offset : Dask collection or array-like, default=None
-            Known parts of the logits, in chunks of the same rows.
+            Known parts of the logits, in chunks with the same rows as X.
         **params : dict
-            Metadata for a scorer, in memory.
+            Metadata for a scorer, as arrays in memory.
 
         Returns
         -------
@@ -508,7 +510,9 @@ class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
         if self.cv is None or isinstance(self.cv, Integral):
             k = 5 if self.cv is None else int(self.cv)
             if not 2 <= k <= n:
-                raise ValueError(f"cv={k} must be at least 2, and at most the number of rows, {n}.")
+                raise ValueError(
+                    f"cv must be at least 2, and at most the number of rows, {n}, got {k}."
+                )
             dealt = [delayed(_dealt)(i, size, k) for i, size in enumerate(sizes)]
             return [
                 ([delayed(ne)(one, i) for one in dealt], [delayed(eq)(one, i) for one in dealt])
@@ -523,11 +527,11 @@ class SoftmaxClassifierCV(_OnChunks, _InMemoryCV):
 
 
 class _Fold(Fold):
-    """A fold of masks."""
+    """A fold that is given as masks of the rows of each chunk."""
 
     @property
     def is_small(self) -> bool:
-        """Whether all folds may be kept: what they have of their own is where the chunks are."""
+        """Whether all folds may be kept. They may: their data are where the chunks are."""
         return True
 
     def _prepared(self, number: int, train: Any, test: Any, task: Task) -> Prepared:
@@ -563,7 +567,7 @@ class _Fold(Fold):
         return da.concatenate(parts), _gathered(whole.y, test), metadata
 
     def _masked(self, masks: list[Any], class_weight: Any, smoothing: float) -> _Y | None:
-        """Return the targets in which all other rows weigh nothing; None if these do, too."""
+        """Return targets with weight zero outside the masks; None if all weights are then zero."""
         whole: _Y = self.raw  # type: ignore[assignment]
         weights = [delayed(_times)(w, mask) for w, mask in zip(whole.weights, masks, strict=True)]
         loss = self.model.loss
@@ -596,26 +600,29 @@ def log_loss(
     label_smoothing: float = 0.0,
     clip: bool = True,
 ) -> float:
-    """Log-loss of probabilities in Dask collections; see :func:`skce.metrics.log_loss`.
+    """Log-loss of predicted probabilities in Dask collections.
+
+    It computes the same as :func:`skce.metrics.log_loss`.
 
     Parameters
     ----------
     y_true : Dask collection of shape (n_samples,) or (n_samples, n_classes)
-        Labels, or target probabilities.
+        Labels or target probabilities.
     y_proba : Dask collection of shape (n_samples, n_classes)
-        Predicted probabilities, in chunks of the same rows.
+        Predicted probabilities, in chunks with the same rows as `y_true`.
     loss : {"categorical", "binary"}, default="categorical"
-        Whether the classes exclude each other.
+        Whether the classes exclude each other, or each column is an output of its own.
     normalize : bool, default=True
-        Return the weighted mean over rows; otherwise their weighted sum.
+        Return the weighted mean over the rows. If False, return their weighted sum.
     sample_weight : Dask collection of shape (n_samples,), default=None
         Non-negative weights of the rows.
     labels : array-like of shape (n_classes,), default=None
-        Names of the columns of predictions; by default the labels of all chunks, sorted.
+        Names of the columns of predictions. If None, the sorted labels of all chunks.
     label_smoothing : float, default=0.0
-        Share of the target mass that is spread evenly.
+        Share of the target mass, in [0, 1), that is spread evenly over the classes.
     clip : bool, default=True
-        Take a predicted zero for the epsilon of the dtype.
+        Replace a predicted zero by the epsilon of the dtype. With False the loss is infinite if
+        target mass meets probability zero.
 
     Returns
     -------
@@ -625,8 +632,8 @@ def log_loss(
     Raises
     ------
     ValueError
-        If shapes do not match, or a row is no distribution. The message names the row, counted from
-        the first of all chunks.
+        If shapes do not match, or a row is not a distribution. The message names the row, counted
+        from the first row of the first chunk.
 
     See Also
     --------
@@ -659,14 +666,14 @@ def log_loss(
 def _read(
     estimator: Any, X: Any, y: Any, sample_weight: Any, offset: Any = None
 ) -> tuple[_X, _Y, None]:
-    """Check everything that fit was given, and find out what it means."""
+    """Check all arguments of fit, and find out what the targets mean."""
     everything = {"X": X, "y": y, "sample_weight": sample_weight, "offset": offset}
     for name, values in everything.items():
         is_left_out = values is None and name in ("sample_weight", "offset")
         if not is_left_out and not dask.is_dask_collection(values):
             raise TypeError(
                 f"{name} must be a Dask collection, got {type(values).__name__}. For arrays in "
-                "memory use skce.SoftmaxClassifier, or da.from_array."
+                "memory use skce.SoftmaxClassifier, or make a collection with da.from_array."
             )
     x, t, w, o = _aligned(**everything)
     loss = estimator.loss
@@ -677,12 +684,12 @@ def _read(
     _check_alike(seen_x)
     shape = (sum(seen.n_rows for seen in seen_x), seen_x[0].n_columns)
     if not shape[0]:
-        raise ValueError("X has no rows, in any chunk.")
+        raise ValueError("X has no rows.")
     header = X._meta if x.names is not None else np.empty((1, shape[1]))
     validate_data(estimator, header, reset=True, skip_check_array=True)
     seen_y: list[Seen] = [seen[2] for seen in found]
     names = None if t.names is None or len(t.names) < 2 else as_names(t.names)
-    # A chunk without rows says nothing.
+    # A chunk without rows tells nothing of X or y.
     full = [i for i, seen in enumerate(seen_x) if seen.n_rows]
     merged = merge(
         [seen_y[i] for i in full],
@@ -708,7 +715,10 @@ def _read(
 
 
 def _raise_first_error(found: Any) -> None:
-    """Raise the first error among what chunks returned: numbers of rows, and results or errors."""
+    """Raise the first error among the results of chunks.
+
+    Each result is a tuple of the number of rows, and a value or an error.
+    """
     first_row = 0
     for n_rows, result, *_ in found:
         if isinstance(result, Exception):
@@ -718,7 +728,7 @@ def _raise_first_error(found: Any) -> None:
 
 
 def _data(X: _X, targets: _Y, centred: bool, costs: Costs) -> ChunkedData:
-    """Put chunks, and their targets, which are folded once and stay there, side by side."""
+    """Return chunks of X with their targets, which are prepared once and stay with the chunks."""
     stored = number_type(X.seen[0].dtype)
     n_stored = sum(seen.n_stored for seen in X.seen)
     is_sparse = X.seen[0].is_sparse
@@ -731,7 +741,7 @@ def _data(X: _X, targets: _Y, centred: bool, costs: Costs) -> ChunkedData:
         for y, w, o in zip(targets.y, targets.weights, offsets, strict=True)
     ]
     folded = list(dask.persist(*folded))
-    # What came over a network seldom is, and would be copied for every product.
+    # Chunks that came over a network are seldom aligned. NumPy would copy them for every product.
     askew = [i for i, seen in enumerate(X.seen) if not seen.is_aligned]
     parts = X.parts.copy()
     for i, part in zip(
@@ -769,7 +779,7 @@ def _data(X: _X, targets: _Y, centred: bool, costs: Costs) -> ChunkedData:
 
 
 def _chunks(values: Any, name: str) -> _Chunks:
-    """Return a collection chunk by chunk, whose columns must be in one."""
+    """Return the chunks of a collection. Each must have all columns."""
     if hasattr(values, "to_dask_array"):  # data frames and series
         names = list(values.columns) if hasattr(values, "columns") else None
         return _Chunks(list(values.to_delayed()), None, names)
@@ -780,18 +790,18 @@ def _chunks(values: Any, name: str) -> _Chunks:
     if values.ndim > 1 and len(values.chunks[1]) > 1:
         raise ValueError(
             f"{name} has {len(values.chunks[1])} chunks of columns, but all columns of a row must "
-            f"be in one chunk: {name}.rechunk({{1: -1}})."
+            f"be in one chunk. Call {name}.rechunk({{1: -1}})."
         )
     sizes = tuple(int(size) for size in values.chunks[0])
-    # What is on workers stays there as long as there are futures of it, of which a graph that was
-    # optimised has none with Dask 2026.8.
+    # Chunks stay on workers as long as there are futures of them. With Dask 2026.8 an optimised
+    # graph has no futures.
     future = getattr(sys.modules.get("distributed"), "Future", ())
     is_there = any(isinstance(task, future) for task in dict(values.__dask_graph__()).values())
     return _Chunks(list(values.to_delayed(optimize_graph=not is_there).ravel()), sizes)
 
 
 def _aligned(**collections: Any) -> list[_Chunks]:
-    """Return all collections chunk by chunk; what is None is None in every chunk."""
+    """Return the chunks of all collections. For a collection that is None every chunk is None."""
     found = {
         name: None if values is None else _chunks(values, name)
         for name, values in collections.items()
@@ -805,7 +815,7 @@ def _aligned(**collections: Any) -> list[_Chunks]:
             rows = f"({first}.chunks[0], ...)"
             raise ValueError(
                 f"{first} and {name} are not chunked alike: {_say(chunks)} and {_say(one)}. "
-                f"Rechunk one of them: {name}.rechunk({rows})."
+                f"Rechunk one of them, for example by {name}.rechunk({rows})."
             )
     nothing = _Chunks([None] * len(chunks.parts), chunks.sizes)
     return [nothing if one is None else one for one in found.values()]
@@ -836,7 +846,7 @@ def _check_alike(seen: list[_SeenX]) -> None:
 
 
 def _gathered(parts: list[Any], masks: list[Any] | None = None) -> Any:
-    """Return the targets, or the weights, of some rows of all chunks, in this process."""
+    """Return the targets, or the weights, of the masked rows of all chunks, in this process."""
     chosen = zip(parts, masks or [None] * len(parts), strict=True)
     seen = dask.compute(*[delayed(_targets_of)(part, mask) for part, mask in chosen])
     found = [part for part in seen if part is not None]
@@ -848,7 +858,7 @@ def _gathered(parts: list[Any], masks: list[Any] | None = None) -> Any:
 
 
 def _ratio(parts: Any) -> float:
-    """Return the sum of the first numbers over that of the second."""
+    """Return the sum of the first numbers divided by the sum of the second numbers."""
     total, mass = (float(sum(part[i] for part in parts)) for i in (0, 1))
     if not mass > 0:
         raise ValueError("sample_weight is zero in every row: at least one must be positive.")
@@ -857,7 +867,7 @@ def _ratio(parts: Any) -> float:
 
 # --------------------------------------------------------------------------- where the chunks are
 def _look(X: Any, y: Any, w: Any, loss: str) -> tuple[int, Any, Any]:
-    """Return the number of rows of a chunk, and what it is; or the error that it makes."""
+    """Return the number of rows of a chunk, and what is known of X and y, or the error."""
     n = int(X.shape[0])
     try:
         if not n:
@@ -872,7 +882,7 @@ def _look(X: Any, y: Any, w: Any, loss: str) -> tuple[int, Any, Any]:
         n_stored = int(X.nnz) if sp.issparse(X) else X.size
         stored = np.bincount(X.indices, minlength=X.shape[1]) if sp.issparse(X) else None
         if len(y) != n:
-            raise ValueError(f"A chunk of X has {n} rows, but that of y has {len(y)}.")
+            raise ValueError(f"A chunk of X has {n} rows, but the same chunk of y has {len(y)}.")
         x = _SeenX(n, X.shape[1], X.dtype, sp.issparse(X), n_stored, stored, is_aligned(X))
         return n, x, look(y, w, loss)
     except (ValueError, TypeError) as error:
@@ -880,7 +890,7 @@ def _look(X: Any, y: Any, w: Any, loss: str) -> tuple[int, Any, Any]:
 
 
 def _check_stored(X: sp.csr_array, estimator: str) -> None:
-    """Refuse the first row of a sparse chunk that is not finite."""
+    """Raise an error that names the first row of a sparse chunk that is not finite."""
     finite = np.isfinite(X.data)
     if not finite.all():
         row = int(np.searchsorted(X.indptr, int(finite.argmin()), side="right")) - 1
@@ -897,7 +907,7 @@ def _fold(merged: Merged, y: Any, w: Any, dtype: np.dtype, offset: Any) -> Any:
 
 
 def _largest_offset(offset: Any, n_rows: int, form: str, classes: NDArray) -> tuple[int, Any]:
-    """Return the number of rows of a chunk, and the size of its largest offset, or the error."""
+    """Return the number of rows of a chunk, and its largest absolute offset, or the error."""
     try:
         known = check_offset(offset, n_rows, form, classes)
         return n_rows, 0.0 if known is None else float(np.abs(known).max())
@@ -906,23 +916,26 @@ def _largest_offset(offset: Any, n_rows: int, form: str, classes: NDArray) -> tu
 
 
 def _dealt(chunk: int, n_rows: int, k: int) -> NDArray:
-    """Return the number of the fold that each row of a chunk is tested in."""
+    """Return, for each row of a chunk, the number of the fold that tests it."""
     return np.random.default_rng(chunk).permutation(n_rows) % k
 
 
 def _times(w: Any, mask: NDArray) -> NDArray:
-    """Return weights, of 1 if there are none, that are zero outside of a mask."""
+    """Return the weights, 1 if `w` is None, with zeros outside of a mask."""
     weights: Any = 1.0 if w is None else check_sample_weight(w, len(mask), whole=False)
     return np.where(mask, weights, 0.0)
 
 
 def _rows(values: Any, mask: NDArray | None) -> Any:
-    """Return some rows of a chunk, or all."""
+    """Return the masked rows of a chunk, or all rows if the mask is None."""
     return values if mask is None else safe_indexing(values, np.flatnonzero(mask))
 
 
 def _targets_of(y: Any, mask: NDArray | None) -> Any:
-    """Return the targets, or the weights, of some rows of a chunk, as scorers get them, if any."""
+    """Return the targets, or the weights, of the masked rows of a chunk, as scorers take them.
+
+    None if the chunk has no rows.
+    """
     if not len(y):
         return None
     return _rows(check_y(y, missing=True) if column_names(y) is None else y, mask)
@@ -935,7 +948,7 @@ def _call(model: _InMemory, method: str, X: Any, offset: Any) -> NDArray:
 
 
 def _score(model: _InMemory, X: Any, y: Any, w: Any, offset: Any) -> tuple[float, float]:
-    """Return the sum of scores of the rows, and of their weights."""
+    """Return the weighted sum of the scores of the rows, and the sum of their weights."""
     total = _total_weight(w, X.shape[0])
     if model._form == "multilabel" and len(y):
         known = ~np.isnan(check_numbers(check_y(y, missing=True), "y")).all(axis=1)
@@ -945,12 +958,12 @@ def _score(model: _InMemory, X: Any, y: Any, w: Any, offset: Any) -> tuple[float
 
 
 def _total_weight(w: Any, n_rows: int) -> float:
-    """Return the sum of weights, which are 1 if there are none."""
+    """Return the sum of the weights, or the number of rows if `w` is None."""
     return float(n_rows if w is None else np.sum(to_numpy(w, "sample_weight"), dtype=float))
 
 
 def _labels(y: Any) -> NDArray | None:
-    """Return the labels of a chunk; None if it holds probabilities."""
+    """Return the labels of a chunk, or None if it holds probabilities."""
     if not len(y):
         return np.empty(0)
     array = check_y(y, "y_true")
@@ -958,7 +971,7 @@ def _labels(y: Any) -> NDArray | None:
 
 
 def _loss(y: Any, p: Any, w: Any, options: dict[str, Any]) -> tuple[int, Any, float]:
-    """Return the number of rows, the sum of their losses or the error, and what they count."""
+    """Return the number of rows, the sum of their losses or the error, and their total weight."""
     n = len(p)
     if not n:
         return 0, 0.0, 0.0

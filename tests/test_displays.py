@@ -307,7 +307,7 @@ def test_bad_arguments_of_displays_are_named(make, valid, bad, message):
 
 @pytest.mark.parametrize("minimum", [0, -np.inf, np.nan, -1.0])
 def test_a_gap_is_relative_to_a_positive_minimum(minimum, fitted):
-    with pytest.raises(ValueError, match="minimum, which must be positive and finite"):
+    with pytest.raises(ValueError, match="minimum must be positive and finite"):
         ConvergenceDisplay.from_estimator(fitted[3], minimum=minimum)
 
 

@@ -1,7 +1,7 @@
-"""Where rows of X and their target mass are, and how sums over them are made.
+"""Places where rows of X and their target mass are stored, and sums over these rows.
 
-Nothing else knows where: a fit sends coefficients, and gets sums. A new place for data is a class
-with the verbs of `Data`.
+The rest of the package does not know the place: a fit sends coefficients, and gets sums. A new
+place for data is a class with the methods of `Data`.
 """
 
 from __future__ import annotations
@@ -30,32 +30,32 @@ __all__ = [
     "roughly",
 ]
 
-#: Takes a block, and what else `sum` or `map` was given.
+#: A function of a block and of the arguments that `sum` or `map` got.
 Kernel = Callable[..., Any]
 
 
 class Data(Protocol):
     """Rows of X with their target mass.
 
-    Columns so far from zero that products with them would lose digits are read less `centre`, of
-    shape (n_columns,). It is up to the caller to use an intercept that takes it up.
+    Products with columns far from zero would lose digits. So `centre`, of shape (n_columns,), is
+    subtracted from these when they are read. The caller must have an intercept that absorbs it.
     """
 
     @property
     def costs(self) -> Costs:
-        """What a fit on these data may cost, and what is worth its cost."""
+        """Constants of a fit on these data."""
 
     @property
     def n_rows(self) -> int:
-        """Rows."""
+        """Number of rows."""
 
     @property
     def n_columns(self) -> int:
-        """Columns of X."""
+        """Number of columns of X."""
 
     @property
     def n_outputs(self) -> int:
-        """Coefficient vectors that the targets are for."""
+        """Number of coefficient vectors."""
 
     @property
     def total_weight(self) -> float:
@@ -63,11 +63,11 @@ class Data(Protocol):
 
     @property
     def dtype(self) -> np.dtype:
-        """Type of number in which blocks are computed with."""
+        """Type of number of the computations with a block."""
 
     @property
     def stored_dtype(self) -> np.dtype:
-        """Type of number in which the user has X, and wants the coefficients."""
+        """Type of number of the user's X, and of the coefficients that the user gets."""
 
     @property
     def is_sparse(self) -> bool:
@@ -83,14 +83,14 @@ class Data(Protocol):
 
     @property
     def centre(self) -> NDArray | None:
-        """What is subtracted from every row, if anything is."""
+        """The vector that is subtracted from every row, or None."""
 
     @property
     def distance(self) -> float:
-        """Standard deviations between zero and columns that are read as they are, at most."""
+        """Largest distance from zero, in standard deviations, of columns that are not centred."""
 
     def coefficients(self, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
-        """Return coefficients of shape (J, n_columns) and (J,) as `Features.logits` takes them."""
+        """Convert coefficients of shape (J, n_columns) and (J,) for `Features.logits`."""
 
     def sum(
         self,
@@ -101,56 +101,58 @@ class Data(Protocol):
         runs: int | None = None,
         dtype: DTypeLike = np.float64,
     ) -> tuple[Any, ...]:
-        """Add up what a kernel returns for each block, in an order that is always the same.
+        """Add up the results of a kernel for all blocks. The order is always the same.
 
         Parameters
         ----------
         kernel : callable
-            Takes a block and the arguments; returns a tuple of numbers and arrays.
+            Takes a block and the arguments. Returns a tuple of numbers and arrays.
         *arguments : object
+            Other arguments of the kernel.
         width : int, default=None
-            Numbers that a row is turned into, by which the size of a block is chosen; None for
+            Numbers that the kernel makes of a row, which determine the size of a block. None for
             `n_outputs`.
         rows : int, default=None
-            The size of a block; None for one that suits `width`.
+            Rows of a block. None for a size that suits `width`.
         runs : int, default=None
-            How many sums may be in memory at a time; None for as many as pay.
+            How many partial sums may be in memory at a time. None for as many as are worth it.
         dtype : dtype, default=float64
-            Of sums with two dimensions. All others are of float64.
+            Type of sums with two dimensions. All others are of float64.
         """
 
     def maximum(self, kernel: Kernel, *arguments: Any) -> tuple[float, ...]:
-        """Return the largest of the numbers that a kernel returns for each block."""
+        """Return the maximum over all blocks of each number that a kernel returns."""
 
     def map(self, kernel: Kernel, *arguments: Any, rows: int | None = None) -> Data:
-        """Return these data with what a kernel returns for each block, as its `kept`.
+        """Return these data. In each block, `kept` is the result of a kernel for this block.
 
-        Sums over them must have the same `rows`, and no other `width`.
+        Sums over them must have the same `rows`, and the default `width`.
         """
 
     def chunks(self, size: int, most: int | None = None) -> Iterator[tuple[Block, NDArray]]:
-        """Blocks of `size` rows in host memory, each with weights that sum to 1 over all.
+        """Blocks of `size` rows in host memory, each with its weights.
 
-        Of all rows, or of a fixed sample of them if there are more than `most`.
+        The blocks hold all rows, or a fixed sample if there are more than `most` rows. The weights
+        of all blocks sum to 1.
         """
 
     def sample(self, n_rows: int) -> Data:
-        """Return a random sample of the rows in host memory, always the same one."""
+        """Return a random sample of the rows, in host memory. It is always the same sample."""
 
     def columns(self, columns: NDArray) -> Data:
         """Return the given columns."""
 
     def telling(self, tell: Callable[[float], None]) -> Data:
-        """Return these data, whose sums tell what share of the rows they have read.
+        """Return these data, whose sums call `tell` with the share of the rows that they have read.
 
-        Those in memory do not, for that takes next to no time.
+        Sums over data in memory do not call it, because they are fast.
         """
 
     def rounded(self) -> Data:
-        """Return these data, rounded to float32 when they are read if that is faster."""
+        """Return these data. If that is faster, rows are rounded to float32 when they are read."""
 
     def matrix(self, Q: NDArray) -> Any:
-        """Return a matrix, or several, where products with it are made: it has `@` and `.T`."""
+        """Return a matrix, or a stack, at the place that multiplies by it. It has `@` and `.T`."""
 
     def there(self, n_rows: int) -> Data | None:
-        """Return a fixed sample of rows on another device, if sums over it should be made there."""
+        """Return a fixed sample of rows on another device if it should sum over them, else None."""

@@ -1,7 +1,7 @@
-"""A block of rows: X and target mass side by side, and what kernels may ask of them.
+"""A block of rows: X and target mass, and the methods that kernels may call.
 
-A kernel is a function at module level that takes a block, and returns what is to be added up over
-all blocks. Blocks and kernels can be pickled, so that a sum can be made wherever the rows are.
+A kernel is a function at module level that takes a block, and returns terms of a sum over all
+blocks. Blocks and kernels can be pickled, so that the sum can be computed where the rows are.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from .._targets.mass import TargetBlock
 
 
 class Space:
-    """Memory that is used again and again.
+    """Memory that all blocks of a run reuse.
 
-    Where memory of this size goes back to the system when it is freed, as on Dask's workers, new
-    memory for each block would cost as much as the block.
+    Some systems take back memory of this size when it is freed, for example on Dask's workers. New
+    memory for each block would then take as long as the computation of the block.
     """
 
     __slots__ = ("_bytes",)
@@ -32,7 +32,7 @@ class Space:
         self._bytes = np.empty(0, dtype=np.uint8)
 
     def array(self, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
-        """Return an array of anything, in the memory of the last one."""
+        """Return an uninitialised array, in the memory of the previous one."""
         size = math.prod(shape) * dtype.itemsize
         if size > len(self._bytes):
             self._bytes = np.empty(size, dtype=np.uint8)
@@ -41,21 +41,21 @@ class Space:
 
 @dataclass(slots=True)
 class Features(ABC):
-    """X of r rows.
+    """X of a block with r rows.
 
     Attributes
     ----------
     values : {ndarray, csr_array} of shape (r, n_features)
-        The rows as a fit computes with them: centred, and of its type of number.
+        The rows for computing: centred, and converted to the type of number of the fit.
     """
 
     values: Any
 
     @abstractmethod
     def logits(self, A: NDArray, a: NDArray, space: Space | None = None) -> NDArray:
-        """Return A X' + a, shape (J, r), for A and a as `Data.coefficients` gives them.
+        """Return A X' + a, shape (J, r), for A and a as `Data.coefficients` returns them.
 
-        In the given space if it is worth it, and else in memory of their own.
+        The result may be in the memory of `space`.
         """
 
     @abstractmethod
@@ -68,18 +68,18 @@ class Features(ABC):
 
     @abstractmethod
     def moments(self, share: NDArray) -> tuple[NDArray, NDArray]:
-        """Return the sums of the columns, and of their squares, of rows times their share."""
+        """Return the sums of the columns and of their squares, with each row times its share."""
 
     @abstractmethod
     def dense(self, columns: NDArray | None = None) -> NDArray:
-        """Return some columns, by default all, as a float64 array."""
+        """Return the given columns, or all of them, as a float64 array."""
 
     def total(self, share: NDArray) -> NDArray:
-        """Return the sums of the columns, of rows times their share."""
+        """Return the sums of the columns, with each row times its share."""
         return np.asarray(share @ self.dense())
 
     def scatter(self, mean: NDArray, share: NDArray) -> NDArray:
-        """Return the products of the columns less their means, of rows times their share."""
+        """Return the products of centred columns, with each row times its share."""
         Z = (self.dense() - mean) * np.sqrt(share)[:, None]
         return np.asarray(Z.T @ Z)
 
@@ -108,7 +108,7 @@ class DenseFeatures(Features):
 
     def moments(self, share: NDArray) -> tuple[NDArray, NDArray]:
         """Return the sums of the columns and of their squares."""
-        # In one order, so that equal numbers give equal bits.
+        # With one memory order for all arrays, equal numbers give equal bits.
         block = np.ascontiguousarray(self.values, dtype=np.float64)
         with np.errstate(over="ignore"):
             return share @ block, share @ (block * block)
@@ -133,7 +133,7 @@ class SparseFeatures(Features):
         return np.asarray((self.values.T @ np.ascontiguousarray(R.T)).T)
 
     def back_squares(self, R: NDArray, mean: NDArray | None) -> NDArray:
-        """Return R (X - mean)^2 without an array of X - mean."""
+        """Return R (X - mean)^2 without making X - mean, which would be dense."""
         squares = (self.values.multiply(self.values).T @ R.T).T
         if mean is not None:
             squares += mean * (mean * R.sum(axis=1)[:, None] - 2 * (self.values.T @ R.T).T)
@@ -165,11 +165,11 @@ class Block:
     weights : ndarray of shape (r,)
         Weights of the rows, before class weights.
     t : TargetBlock or callable
-        Their target mass, or what reads it once a kernel asks for it.
+        Their target mass, or a function that reads it when a kernel needs it.
     kept : object, default=None
-        What the kernel of a `map` returned for them.
+        The result of the kernel of a `map` for these rows.
     space : Space, default=None
-        Of all blocks that are read one after the other.
+        Memory that blocks share if they are read one after the other.
     """
 
     __slots__ = ("X", "_space", "_t", "kept", "weights")
@@ -189,7 +189,7 @@ class Block:
         self._space = space
 
     def logits(self, A: NDArray, a: NDArray) -> NDArray:
-        """Return A X' + a in memory that the next call for any block may use again."""
+        """Return A X' + a. The next call for any block may overwrite the result."""
         return self.X.logits(A, a, self._space)
 
     @property
@@ -200,5 +200,5 @@ class Block:
         return self._t
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the target mass, and not what reads it nor the space."""
+        """Pickle the target mass, but neither the function that reads it nor the space."""
         return Block, (self.X, self.weights, self.t, self.kept)

@@ -1,8 +1,8 @@
-"""Rows in chunks of Dask collections, wherever its scheduler has them.
+"""Rows in chunks of Dask collections, at the place where the scheduler keeps them.
 
-A sum is a task for each chunk, and a tree of tasks that add up what they return. Coefficients
-travel in the graph, where no worker takes them along when it dies. Chunks stay where Dask keeps
-them; samples of the rows come to this process.
+A sum is a task for each chunk, and a tree of tasks that add up the results. Coefficients are part
+of the graph, so that they are not lost if a worker dies. Chunks stay where Dask keeps them. Samples
+of the rows come to this process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .memory import CSRData, DenseData, MemoryData, as_sum, largest, plus
 
 
 class Reading(NamedTuple):
-    """How a chunk of X is read, wherever it is; see `MemoryData`."""
+    """How a task reads a chunk of X; see `MemoryData`."""
 
     centre: NDArray | None
     dtype: np.dtype
@@ -35,13 +35,13 @@ class Reading(NamedTuple):
     costs: Costs
 
     def data(self, X: Any, targets: Targets, kept: Any = None) -> MemoryData:
-        """Return the rows of a chunk with their targets, and what a map kept of them."""
+        """Return the rows of a chunk with their targets, and with the results of a map."""
         X = numbers_of(X)
         X = X.astype(self.stored_dtype, copy=False) if X.dtype.kind == "f" else X
         place: type[MemoryData] = DenseData
         if sp.issparse(X):
             place = CSRData
-            # An element may be stored in parts.
+            # Duplicates are summed first, because the centre may be subtracted only once.
             if self.centre is not None and not X.has_canonical_format:
                 X = X.copy()
                 X.sum_duplicates()
@@ -52,15 +52,16 @@ class Reading(NamedTuple):
 
 
 class ChunkedData:
-    """Chunks of rows; for the attributes see `Data`.
+    """Chunks of rows. `Data` describes the attributes.
 
     Parameters
     ----------
     X, targets : list of Delayed
-        Chunks of X, and the `Targets` of each.
+        Chunks of X, and the `Targets` of each chunk.
     reading : Reading
+        How to read the chunks of X.
     sizes : list of int
-        Rows of each chunk, of which there is at least one.
+        Number of rows of each chunk. There must be at least one chunk.
     total_weight : float
     n_columns, n_outputs : int
     is_sparse : bool
@@ -88,18 +89,18 @@ class ChunkedData:
         self.total_weight, self.n_columns, self.n_outputs = total_weight, n_columns, n_outputs
         self.is_sparse, self.work_per_logit = is_sparse, work_per_logit
         self.distance = distance
-        #: What a map kept of each chunk.
+        #: Results of a map for each chunk.
         self._kept: list[Any] = [None] * len(X)
         self._taken: dict[int, MemoryData] = {}
 
     @property
     def centre(self) -> NDArray | None:
-        """What the rows are read less."""
+        """The vector that is subtracted from the rows when they are read, or None."""
         return self.reading.centre
 
     @property
     def dtype(self) -> np.dtype:
-        """Type of number of the rows when they are read."""
+        """Type of number of the computations with the rows."""
         return self.reading.dtype
 
     @property
@@ -109,7 +110,7 @@ class ChunkedData:
 
     @property
     def costs(self) -> Costs:
-        """What is worth its cost."""
+        """Constants of a fit on these data."""
         return self.reading.costs
 
     @property
@@ -131,7 +132,7 @@ class ChunkedData:
         runs: int | None = None,
         dtype: DTypeLike = np.float64,
     ) -> tuple[Any, ...]:
-        """Add up what a kernel returns for each block; see `Data`."""
+        """Add up the results of a kernel for all blocks; see `Data`."""
         options = {"width": width, "rows": rows, "runs": runs}
         total = self._gathered(_sum, _added, (kernel, arguments, options))
         return tuple([as_sum(own, dtype) for own in total])
@@ -139,20 +140,20 @@ class ChunkedData:
     def maximum(
         self, kernel: Callable[..., tuple[float, ...]], *arguments: Any
     ) -> tuple[float, ...]:
-        """Return the largest of the numbers that a kernel returns for each block."""
+        """Return the maximum over all blocks of each number that a kernel returns."""
         return self._gathered(_maximum, largest, (kernel, arguments))
 
     def map(
         self, kernel: Callable[..., Any], *arguments: Any, rows: int | None = None
     ) -> ChunkedData:
-        """Return these rows with what a kernel returns for each block, as its `kept`."""
+        """Return these rows. In each block, `kept` is the result of a kernel for this block."""
         sent = _delayed((self.reading, kernel, arguments, rows))
         mapped = copy(self)
         mapped._kept = list(dask.persist(*[delayed(_map)(*part, sent) for part in self._parts()]))
         return mapped
 
     def chunks(self, size: int, most: int | None = None) -> Iterator[tuple[Block, NDArray]]:
-        """Blocks of `size` rows in this process, each with weights that sum to 1 over all."""
+        """Blocks of `size` rows in this process. The weights of all blocks sum to 1."""
         if most is not None and self.n_rows > most:
             if most not in self._taken:
                 self._taken[most] = self.take(self._sample(most))
@@ -169,11 +170,11 @@ class ChunkedData:
                 yield here._block(start, stop), share[start:stop]
 
     def sample(self, n_rows: int) -> MemoryData:
-        """Return a random sample of the rows in this process, always the same one."""
+        """Return a random sample of the rows in this process. It is always the same sample."""
         return self.take(np.sort(np.random.default_rng(1).choice(self.n_rows, n_rows, False)))
 
     def take(self, indices: NDArray) -> MemoryData:
-        """Return the given rows, which are in ascending order, in this process."""
+        """Return the given rows in this process. `indices` must be in ascending order."""
         edges = np.searchsorted(indices, [0, *self.ends])
         starts = [0, *self.ends[:-1]]
         sent = _delayed(self.reading)
@@ -199,7 +200,7 @@ class ChunkedData:
         return some
 
     def telling(self, tell: Callable[[float], None]) -> ChunkedData:
-        """Return these rows: Dask has progress bars of its own."""
+        """Return these rows, without progress reports: Dask has its own progress bars."""
         del tell
         return self
 
@@ -208,11 +209,11 @@ class ChunkedData:
         return Q
 
     def there(self, n_rows: int) -> None:
-        """Return nothing: samples of the rows are taken to host memory."""
+        """Return None: samples of the rows come to host memory."""
         del n_rows
 
     def rounded(self) -> ChunkedData:
-        """Return these rows."""
+        """Return these rows: they are not rounded."""
         return self
 
     def _sample(self, n_rows: int) -> NDArray:
@@ -223,7 +224,7 @@ class ChunkedData:
         return zip(self.X, self.targets, strict=True)
 
     def _gathered(self, task: Callable, merge: Callable, sent: Any) -> Any:
-        """Return what a task returns for all parts, merged some at a time in a fixed order."""
+        """Return the merged results of a task for all chunks. The order of merging is fixed."""
         sent = _delayed((self.reading, *sent))
         found = [
             delayed(task)(*part, kept, sent)
@@ -236,7 +237,7 @@ class ChunkedData:
 
 
 def _delayed(sent: Any) -> Any:
-    """Return arguments as one task, which all others share."""
+    """Return arguments as one task, which all other tasks share."""
     return delayed(sent, traverse=False)
 
 
@@ -271,7 +272,7 @@ def _columns(X: Any, columns: NDArray) -> Any:
 
 
 def _joined(parts: list[MemoryData]) -> MemoryData:
-    """Return the rows of all parts, one after the other."""
+    """Return the concatenated rows of all parts."""
     joined = copy(parts[0])
     values = [part.X for part in parts]
     X = sp.vstack(values, format="csr") if sp.issparse(values[0]) else np.concatenate(values)
@@ -280,7 +281,7 @@ def _joined(parts: list[MemoryData]) -> MemoryData:
 
 
 def numbers_of(X: Any) -> Any:
-    """Return a chunk of X as an array of numbers, or as a CSR array."""
+    """Check a chunk of X, and return it as an array of numbers or as a CSR array."""
     check_sparse(X, "X")
     refuse_misread(X, "X")
     refuse_dates(X, "X")
@@ -294,6 +295,6 @@ def numbers_of(X: Any) -> Any:
 
 
 def is_aligned(X: Any) -> bool:
-    """Whether the numbers of an array, or of a CSR array, lie where they can be read at once."""
+    """Whether the numbers of an array, or of a CSR array, are aligned in memory."""
     arrays = (X.data, X.indices, X.indptr) if sp.issparse(X) else (X,)
     return all(array.flags.aligned for array in arrays)

@@ -1,7 +1,8 @@
-"""Rows on another device: a GPU, or wherever else arrays of the array API standard are.
+"""Rows on another device: a GPU, or another device for arrays of the array API standard.
 
-The sums that a fit spends its time on are made there, block by block: coefficients go out, and sums
-come back. For what is asked seldom a part of the rows at a time comes to the host, as from a file.
+The device computes the sums that take most of the time of a fit, block by block: coefficients go to
+the device, and sums come back. Other sums are rare. For these the rows come to the host, part by
+part, as from a file.
 """
 
 from __future__ import annotations
@@ -27,19 +28,19 @@ from .stored import StoredData
 
 
 def anywhere(kernel: Callable) -> Callable:
-    """Say of a kernel that it computes with arrays of any library."""
+    """Mark a kernel that can compute with arrays of any library."""
     kernel.anywhere = True  # type: ignore[attr-defined]
     return kernel
 
 
 def roughly(kernel: Callable) -> Callable:
-    """Say of a kernel that its products of matrices may be those of TF32."""
+    """Mark a kernel whose matrix products may use TF32."""
     kernel.rough = True  # type: ignore[attr-defined]
     return anywhere(kernel)
 
 
 class _RowsThere:
-    """Some rows where they are, for the kernels that compute there."""
+    """Rows on the device, for kernels that compute there."""
 
     def __init__(self, values: Any):
         self.values = values
@@ -61,7 +62,7 @@ class _RowsThere:
         return product(R, Z**2)
 
     def moments(self, share: Any) -> tuple[Any, Any]:
-        """Return the sums of the columns, and of their squares, of rows times their share."""
+        """Return the sums of the columns and of their squares, with each row times its share."""
         X = self.dense()
         return share @ X, share @ (X * X)
 
@@ -71,7 +72,7 @@ class _RowsThere:
 
 
 class _SampleThere(DenseFeatures):
-    """Some rows whose sums are made where they are, and which come to the host for all else."""
+    """Rows that the device sums, and that come to the host for everything else."""
 
     __slots__ = ("_elsewhere", "_read", "_there")
 
@@ -87,12 +88,12 @@ class _SampleThere(DenseFeatures):
         return self._read
 
     def total(self, share: NDArray) -> NDArray:
-        """Return the sums of the columns, of rows times their share."""
+        """Return the sums of the columns, with each row times its share."""
         X = as_type(self._there, np.float64)
         return self._elsewhere.in_numpy(self._elsewhere.place.put(share) @ X)
 
     def scatter(self, mean: NDArray, share: NDArray) -> NDArray:
-        """Return the products of the columns less their means, of rows times their share."""
+        """Return the products of centred columns, with each row times its share."""
         put = self._elsewhere.place.put
         Z = as_type(self._there, np.float64) - put(mean)
         Z *= put(np.sqrt(share))[:, None]
@@ -100,7 +101,7 @@ class _SampleThere(DenseFeatures):
 
 
 class _MatrixThere:
-    """A matrix, or one for each class, where products with it are made."""
+    """A matrix, or one for each class, on the device that multiplies by it."""
 
     #: NumPy leaves products to this class.
     __array_ufunc__ = None
@@ -122,7 +123,7 @@ class _MatrixThere:
 
 
 class DeviceData(StoredData):
-    """Rows that are an `Elsewhere`, in `Rows`."""
+    """Rows on another device: `Rows` of an `Elsewhere`."""
 
     def __init__(
         self,
@@ -163,9 +164,9 @@ class DeviceData(StoredData):
         runs: int | None = None,
         dtype: DTypeLike = np.float64,
     ) -> tuple[Any, ...]:
-        """Add up what a kernel returns for each block; see `Data`.
+        """Add up the results of a kernel for all blocks; see `Data`.
 
-        Sums of a block are of the type of number of the rows, and added up in float64.
+        The results for a block have the type of number of the rows. They are added up in float64.
         """
         if not hasattr(kernel, "anywhere"):
             return super().sum(kernel, *arguments, width=width, rows=rows, runs=runs, dtype=dtype)
@@ -179,7 +180,7 @@ class DeviceData(StoredData):
     def maximum(
         self, kernel: Callable[..., tuple[float, ...]], *arguments: Any
     ) -> tuple[float, ...]:
-        """Return the largest of the numbers that a kernel returns for each block."""
+        """Return the maximum over all blocks of each number that a kernel returns."""
         if not hasattr(kernel, "anywhere"):
             return super().maximum(kernel, *arguments)
         return largest(tuple(map(float, own)) for _, own in self._each_there(kernel, arguments))
@@ -187,7 +188,7 @@ class DeviceData(StoredData):
     def map(
         self, kernel: Callable[..., Any], *arguments: Any, rows: int | None = None
     ) -> MemoryData:
-        """Return these rows with what a kernel returns for each block, as its `kept`."""
+        """Return these rows. In each block, `kept` is the result of a kernel for this block."""
         if not hasattr(kernel, "anywhere"):
             return super().map(kernel, *arguments, rows=rows)
         mapped = copy(self)
@@ -195,7 +196,7 @@ class DeviceData(StoredData):
         return mapped
 
     def chunks(self, size: int, most: int | None = None) -> Iterator[tuple[Block, NDArray]]:
-        """Blocks of `size` rows, each with weights that sum to 1 over all."""
+        """Blocks of `size` rows, each with its weights. The weights of all blocks sum to 1."""
         rows = self if most is None or self.n_rows <= most else self._sampled(most)
         share = rows.targets.weights.astype(np.float64)
         share /= share.sum()
@@ -205,12 +206,12 @@ class DeviceData(StoredData):
             yield Block(X, rows.targets.weights[start:stop], t), share[start:stop]
 
     def take(self, indices: NDArray) -> MemoryData:
-        """Return a copy of the given rows, where they are."""
+        """Return a copy of the given rows, on the device."""
         rows = np.asarray(self.X.numbers(0, self.n_rows))[indices]
         return self._of(self._elsewhere.taken(rows), self.targets.take(indices))
 
     def columns(self, columns: NDArray) -> MemoryData:
-        """Return the given columns: a copy where they are if it is small, else read from there."""
+        """Return the given columns: a copy on the device if it is small, else read in parts."""
         if self.n_rows * len(columns) * self.dtype.itemsize > self.costs.kept_probabilities:
             return super().columns(columns)
         some = self._of(
@@ -220,13 +221,13 @@ class DeviceData(StoredData):
         return some
 
     def matrix(self, Q: NDArray) -> Any:
-        """Return a matrix, or several, on the device if it is worth the way."""
+        """Return a matrix, or a stack, on the device if that is worth the transfer."""
         if not self.costs.worth_device <= Q.nbytes <= self.costs.kept_probabilities:
             return Q
         return _MatrixThere(self._elsewhere.place.put(Q), self._elsewhere)
 
     def there(self, n_rows: int) -> DeviceData:
-        """Return a fixed sample of the rows, or all of them if they are no more."""
+        """Return a fixed sample of `n_rows` rows, or all rows if there are no more."""
         return self._sampled(n_rows) if n_rows < self.n_rows else self
 
     def _of(self, rows: Elsewhere, targets: Targets) -> DeviceData:
@@ -235,7 +236,7 @@ class DeviceData(StoredData):
         return some
 
     def _sampled(self, n_rows: int) -> DeviceData:
-        """Return a fixed sample of the rows, which are read where they are."""
+        """Return a fixed sample of the rows, which the device reads."""
         if n_rows not in self._taken:
             sample, some = self._sample(n_rows), copy(self)
             some._hold(self.X[sample], self.targets.take(sample))
@@ -247,7 +248,7 @@ class DeviceData(StoredData):
     def _each_there(
         self, kernel: Callable[..., Any], arguments: tuple[Any, ...]
     ) -> Iterator[tuple[Span, Any]]:
-        """Give what a kernel returns for each block, where it is."""
+        """Yield the result of a kernel for each block, on the device."""
         place, rough = self._elsewhere.place, hasattr(kernel, "rough")
         sent = [_sent(own, place) for own in arguments]
         targets = self._put_targets(place)
@@ -260,21 +261,21 @@ class DeviceData(StoredData):
             yield span, found
 
     def _there(self, start: int, stop: int) -> Any:
-        """Return some rows where they are, less the centre, in the type of number for computing."""
+        """Return rows on the device: centred, and in the type of number for computing."""
         X = as_type(self._elsewhere.there(self.X.numbers(start, stop)), self._exact)
         if self.centre is not None:
             X = X - self._elsewhere.place.put(self.centre.astype(self._exact))
         return as_type(X, self.dtype)
 
     def _put_targets(self, place: Place) -> Targets:
-        """Return the targets where the rows are; a matrix of them too if there is room for it."""
+        """Return the targets on the device. A matrix is moved only if there is room for it."""
         if self._targets_there is None:
 
             def put(values: Any) -> Any:
                 if isinstance(values, Rows) and isinstance(values.values, Elsewhere):
                     return values.values.there(values.numbers(0, len(values)))
                 if values.ndim > 1 and values.nbytes > self.costs.kept_probabilities:
-                    return values  # block by block
+                    return values  # it is moved block by block
                 own = np.asarray(values)
                 is_code = own.ndim == 1 and own.dtype.kind in "iu"
                 return place.put(own.astype(np.int64) if is_code else own)
@@ -284,7 +285,7 @@ class DeviceData(StoredData):
 
 
 def _sent(argument: Any, place: Place) -> Any:
-    """Return what a kernel is given, where its rows are."""
+    """Return an argument of a kernel on the device of its rows."""
     if isinstance(argument, np.ndarray):
         return place.put(argument)
     return argument.item() if isinstance(argument, np.generic) else argument

@@ -1,10 +1,10 @@
 """Rows and targets in the memory of this process, or in files that are mapped into it.
 
-X is read once per pass by blocks of rows: a block stays in cache between its two matrix products,
-and no temporary is larger than a block or the coefficients.
+A pass reads X once, by blocks of rows. A block stays in the cache between its two matrix products,
+and no temporary array is larger than a block or the coefficients.
 
-The digits of columns far from zero cancel in A X' + a. Rows with such columns are read less
-`centre`, a number for each column.
+Digits of columns far from zero cancel in A X' + a. So `centre`, a number for each column, is
+subtracted from the rows when they are read.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from .block import Block, DenseFeatures, Features, Space, SparseFeatures
 
 
 class MemoryData(ABC):
-    """What dense and sparse rows share; for the attributes see `Data`.
+    """Base class for dense and sparse rows. `Data` describes the attributes.
 
     Parameters
     ----------
     X : {ndarray, csr_array} of shape (n_samples, n_features)
     targets : Targets
     centre : ndarray of shape (n_features,), default=None
-        Of the dtype of X.
+        Number to subtract from each column, in the dtype of X.
     dtype : dtype, default=None
-        What blocks are turned into when they are read; None for that of X.
+        Type to which blocks are converted when they are read. None for that of X.
     """
 
     is_sparse = False
@@ -59,11 +59,11 @@ class MemoryData(ABC):
         self._hold(X, targets)
 
     def _hold(self, X: Any, targets: Targets) -> None:
-        """Take rows, and forget what was known of others."""
+        """Set the rows, and drop everything that was kept for the previous rows."""
         self.X, self.targets = X, targets
         self.n_rows, self.n_columns = X.shape
         self.n_outputs, self.total_weight = targets.n_outputs, targets.total_weight
-        #: Blocks that were read, if all of them are small.
+        #: Blocks that were read. They are kept if the data are small.
         self._blocks: dict[Span, Block] = {}
         numbers = self.n_rows * max(self.n_outputs, self.n_columns)
         self._is_small = numbers <= self.costs.kept_blocks
@@ -93,7 +93,7 @@ class MemoryData(ABC):
         runs: int | None = None,
         dtype: DTypeLike = np.float64,
     ) -> tuple[Any, ...]:
-        """Add up what a kernel returns for each block; see `Data`."""
+        """Add up the results of a kernel for all blocks; see `Data`."""
 
         def one(run: list[Span]) -> tuple[Any, ...]:
             space = Space()
@@ -111,13 +111,13 @@ class MemoryData(ABC):
     def maximum(
         self, kernel: Callable[..., tuple[float, ...]], *arguments: Any
     ) -> tuple[float, ...]:
-        """Return the largest of the numbers that a kernel returns for each block."""
+        """Return the maximum over all blocks of each number that a kernel returns."""
         return largest(self._each(kernel, arguments, None).values())
 
     def map(
         self, kernel: Callable[..., Any], *arguments: Any, rows: int | None = None
     ) -> MemoryData:
-        """Return these rows with what a kernel returns for each block, as its `kept`."""
+        """Return these rows. In each block, `kept` is the result of a kernel for this block."""
         mapped = copy(self)
         mapped._blocks, mapped._kept = {}, self._each(kernel, arguments, rows)
         return mapped
@@ -125,7 +125,7 @@ class MemoryData(ABC):
     def _each(
         self, kernel: Callable[..., Any], arguments: tuple[Any, ...], rows: int | None
     ) -> dict[Span, Any]:
-        """Return what a kernel returns for each of the blocks that `sum` would take."""
+        """Return the result of a kernel for each of the blocks of `sum`."""
         found: dict[Span, Any] = {}
 
         def one(run: list[Span]) -> None:
@@ -136,7 +136,7 @@ class MemoryData(ABC):
         return found
 
     def chunks(self, size: int, most: int | None = None) -> Iterator[tuple[Block, NDArray]]:
-        """Blocks of `size` rows, each with weights that sum to 1 over all."""
+        """Blocks of `size` rows, each with its weights. The weights of all blocks sum to 1."""
         weights = self.targets.weights
         sample = None if most is None or self.n_rows <= most else self._sample(most)
         share = (weights if sample is None else weights[sample]).astype(np.float64)
@@ -151,7 +151,7 @@ class MemoryData(ABC):
             yield block, share[start:stop]
 
     def _sample(self, n_rows: int) -> NDArray:
-        """Row numbers of a fixed sample, some of which have weight."""
+        """Row numbers of a fixed sample, in which at least one row has weight."""
         if n_rows not in self._samples:
             sample = np.random.default_rng(0).choice(self.n_rows, n_rows, replace=False)
             if not self.targets.weights[sample].any():
@@ -160,7 +160,7 @@ class MemoryData(ABC):
         return self._samples[n_rows]
 
     def sample(self, n_rows: int) -> MemoryData:
-        """Return a copy of a random sample of the rows, always the same one."""
+        """Return a copy of a random sample of the rows. It is always the same sample."""
         return self.take(np.sort(np.random.default_rng(1).choice(self.n_rows, n_rows, False)))
 
     def take(self, indices: NDArray) -> MemoryData:
@@ -174,19 +174,19 @@ class MemoryData(ABC):
         some = copy(self)
         X = self.X[:, columns]
         if self.centre is None:
-            X = X.astype(self.dtype, copy=False)  # once, and not whenever a block is read
+            X = X.astype(self.dtype, copy=False)  # once, instead of each time a block is read
         else:
             some.centre = self.centre[columns]
         some._hold(X, self.targets)
         return some
 
     def telling(self, tell: Callable[[float], None]) -> MemoryData:
-        """Return these rows."""
+        """Return these rows, without progress reports: sums over them are fast."""
         del tell
         return self
 
     def rounded(self) -> MemoryData:
-        """Return rows that are rounded to float32 when they are read, where that is faster."""
+        """Return these rows: rounding to float32 does not make passes faster."""
         return self
 
     def matrix(self, Q: NDArray) -> Any:
@@ -194,12 +194,12 @@ class MemoryData(ABC):
         return Q
 
     def there(self, n_rows: int) -> MemoryData | None:
-        """Return nothing: the rows are in host memory."""
+        """Return None: the rows are in host memory."""
         del n_rows
         return None
 
     def _block(self, start: int, stop: int, space: Space | None = None) -> Block:
-        """Rows start to stop, without a copy unless they are centred."""
+        """Return the block of rows start to stop. Rows that are not centred are not copied."""
         block = self._blocks.get((start, stop))
         if block is None:
             block = Block(
@@ -207,18 +207,21 @@ class MemoryData(ABC):
                 self.targets.weights[start:stop],
                 partial(self.targets.block, start, stop),
                 self._kept.get((start, stop)),
-                None if self._is_small else space,  # of one run, which a block that stays outlives
+                None if self._is_small else space,  # kept blocks must not share memory
             )
             if self._is_small:
                 self._blocks[start, stop] = block
         return block
 
     def _split(self, width: int, rows: int | None, runs: int | None) -> list[list[Span]]:
-        """Return runs of blocks that threads share; equal for any number, so that bits are too."""
+        """Return runs of blocks for threads. They do not depend on the number of threads.
+
+        So the same input gives the same bits with any number of threads.
+        """
         if (width, rows, runs) not in self._splits:
             work = self.n_rows * self.work_per_logit
             in_memory = self.costs.partial_sums // (8 * width * self.n_columns)
-            # A run must be more work than to add up its sums.
+            # A run must take more work than adding up its sums.
             worth = min(self._runs_worth(work * width), work // (16 * self.n_columns))
             n_runs = runs or max(1, min(self.costs.spans, in_memory, worth))
             size = rows or self._block_size(width)
@@ -229,33 +232,33 @@ class MemoryData(ABC):
         return self._splits[width, rows, runs]
 
     def _runs_worth(self, work: int) -> int:
-        """Return how many runs are worth the time that threads take to share them.
+        """Return the number of runs that is worth the overhead of threads.
 
-        Threads wait for each other between the calls of a run: four times as much work is worth
+        Threads wait for each other between the calls of a run. Four times as much work is worth
         twice as many runs.
         """
         return 2 ** max(0, int(np.ceil(np.log2(max(work, 1) / self.costs.work_per_span) / 2)))
 
     def _rows(self, start: int, stop: int) -> Features:
-        """Rows start to stop as kernels take them."""
+        """Return rows start to stop, as kernels take them."""
         return self._features(self.X[start:stop])
 
     @abstractmethod
     def _features(self, X: Any) -> Features:
-        """Rows less the centre, in the type of number for computing."""
+        """Subtract the centre from rows, and convert them to the type of number for computing."""
 
     @abstractmethod
     def _block_size(self, width: int) -> int:
-        """Rows of a block, if each is turned into so many numbers."""
+        """Return the rows of a block if a kernel makes `width` numbers of each row."""
 
     @property
     def _exact(self) -> np.dtype:
-        """In what the centre is subtracted."""
+        """Type of number in which the centre is subtracted."""
         return np.promote_types(self.stored_dtype, self.dtype)
 
 
 class DenseData(MemoryData):
-    """A NumPy array, in any order; or a memory map, whose file must not become shorter."""
+    """A NumPy array in any memory order, or a memory map, whose file must not become shorter."""
 
     def _hold(self, X: NDArray, targets: Targets) -> None:
         super()._hold(X, targets)
@@ -278,7 +281,7 @@ class DenseData(MemoryData):
 class CSRData(MemoryData):
     """A CSR array or matrix.
 
-    A column that is centred has an element stored in every row.
+    Only columns with a stored element in every row can be centred.
     """
 
     is_sparse = True
@@ -289,14 +292,14 @@ class CSRData(MemoryData):
 
     @property
     def work_per_logit(self) -> int:
-        """Multiplications for one logit of one row, not below 1."""
+        """Multiplications for one logit of one row, at least 1."""
         return max(1, int(self.X.nnz // self.n_rows))
 
     def rounded(self) -> MemoryData:
-        """Return rows that are rounded to float32 when they are read, where that is faster.
+        """Return rows that are rounded to float32 when they are read, if that is faster.
 
-        Products with sparse rows move numbers more than they multiply: with half of the bytes a
-        pass took 0.65 of the time on text (20 000, 50 000) with 20 classes.
+        Memory limits products with sparse rows. With half of the bytes a pass took 0.65 of the time
+        on text (20 000, 50 000) with 20 classes.
         """
         values = self.X.data
         if self.dtype != np.float64 or values.nbytes < self.costs.worth_rounding:
@@ -320,7 +323,7 @@ class CSRData(MemoryData):
         return out, a.astype(self.dtype)[:, None]
 
     def _rows(self, start: int, stop: int) -> Features:
-        """Rows start to stop; SciPy's own slices would copy."""
+        """Return rows start to stop, without the copy that SciPy's slices make."""
         if (start, stop) not in self._views:
             ends = self.X.indptr[start : stop + 1]
             inside = slice(ends[0], ends[-1])
@@ -351,7 +354,7 @@ def largest(found: Iterable[tuple[float, ...]]) -> tuple[float, ...]:
 
 
 def plus(total: tuple[Any, ...], part: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Add to totals, which are of float64 or longer from then on, in place."""
+    """Add parts to totals, in place. The totals become float64 if they were shorter."""
     return tuple([_add(own, more) for own, more in zip(total, part, strict=True)])
 
 
@@ -364,14 +367,14 @@ def _add(own: Any, more: Any) -> Any:
 
 
 def as_sum(total: Any, dtype: DTypeLike) -> Any:
-    """Return a sum as `sum` returns it."""
+    """Convert a total to the type in which `sum` returns it."""
     if not isinstance(total, np.ndarray):
         return total
     return total.astype(dtype if total.ndim == 2 else np.float64, copy=False)
 
 
 def _total(sums: tuple[Any, ...], dtype: DTypeLike) -> Any:
-    """Add up the sums of all runs; those of two dimensions some columns after the other."""
+    """Add up the sums of all runs. Sums of two dimensions are added by blocks of columns."""
     if not isinstance(sums[0], np.ndarray):
         return sum(sums)
     if sums[0].ndim != 2:
@@ -391,7 +394,7 @@ def _total(sums: tuple[Any, ...], dtype: DTypeLike) -> Any:
 
 
 def n_bytes(X: Any) -> int:
-    """Bytes of the numbers in X once they are read, and of their columns if it is sparse."""
+    """Bytes of the numbers in X after reading, plus those of the column indices if X is sparse."""
     if sp.issparse(X):
         return int(X.data.nbytes + X.indices.nbytes)
     return int(X.shape[0] * X.shape[1] * number_type(X.dtype).itemsize)

@@ -1,4 +1,4 @@
-"""Which place is for which X, and in which type of number, centred or not, its rows are read."""
+"""The choice of a place for X, of the type of number for computing, and of the centre."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def read_as(X: Any, costs: Costs = DEFAULT) -> np.dtype:
 def as_data(
     X: Any, targets: Targets, *, centred: bool = True, costs: Costs = DEFAULT
 ) -> MemoryData:
-    """Put validated X and targets side by side.
+    """Combine validated X and targets to `Data`.
 
     Parameters
     ----------
     X : {ndarray, csr_array, Rows} of shape (n_samples, n_features)
     targets : Targets
     centred : bool, default=True
-        Whether columns far from zero may be centred, which takes an intercept. Without one
-        float32 is read as float64 if there are such columns, as it is if X is small.
+        Whether columns far from zero may be centred. This needs an intercept. Without one, float32
+        is read as float64 if there are such columns. It is also read as float64 if X is small.
     costs : Costs
-        What is worth its cost.
+        Constants of the fit.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def as_data(
         data = place(X, targets, dtype=dtype if centre is None else np.float64, costs=costs)
         data.distance = distance
         return data
-    if sp.issparse(X) and not X.has_canonical_format:  # an element may be stored in parts
+    if sp.issparse(X) and not X.has_canonical_format:  # the centre may be subtracted only once
         X = X.copy()
         X.sum_duplicates()
         full = np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0]
@@ -66,9 +66,11 @@ def as_data(
 
 
 def far_from_zero(X: Any, columns: NDArray | slice, costs: Costs) -> tuple[NDArray | None, float]:
-    """Means of columns, by some rows, where they are so far from zero that digits are lost.
+    """Return the means of columns so far from zero that digits are lost, else 0, from some rows.
 
-    And how far, in standard deviations, those are that are not constant, if there are two or more.
+    The first result is None if there are no such columns. The second is the largest distance from
+    zero, in standard deviations, of such columns that are not constant. It is 0 if fewer than two
+    columns are far from zero.
     """
     most = costs.rows_for_centre
     if isinstance(X, Rows):
@@ -86,7 +88,7 @@ def far_from_zero(X: Any, columns: NDArray | slice, costs: Costs) -> tuple[NDArr
         return None, 0.0
     centre = np.zeros(X.shape[1], number_type(X.dtype))
     centre[columns] = np.where(far, mean, 0)
-    if np.count_nonzero(far) < 2:  # there is nothing that it could be collinear with
+    if np.count_nonzero(far) < 2:  # a single column cannot be collinear with another one
         return centre, 0.0
     differ = far & (deviation > np.finfo(np.float64).eps * np.abs(mean))
     return centre, float((np.abs(mean[differ]) / deviation[differ]).max(initial=0))

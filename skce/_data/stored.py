@@ -1,7 +1,7 @@
-"""Rows in a file or a store: HDF5, Zarr, Parquet and their like.
+"""Rows in a file or a store, for example HDF5, Zarr or Parquet.
 
-A part of the rows is in memory at a time, and the next one is read while sums over it are made.
-What is asked of a part is what is asked of an array.
+One part of the rows is in memory at a time, and the next part is read while sums over this one are
+computed. A part has the methods of an array in memory.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .memory import DenseData, MemoryData, as_sum, largest, plus
 
 
 class StoredData(MemoryData):
-    """Rows that are read part by part; `X` is `Rows`."""
+    """Rows that are read part by part. `X` is an instance of `Rows`."""
 
     X: Rows
-    #: Takes the share of the rows that a sum has read.
+    #: A function of the share of the rows that a sum has read.
     _tell: Callable[[float], None] | None = None
 
     def sum(
@@ -36,7 +36,7 @@ class StoredData(MemoryData):
         runs: int | None = None,
         dtype: DTypeLike = np.float64,
     ) -> tuple[Any, ...]:
-        """Add up what a kernel returns for each block; see `Data`."""
+        """Add up the results of a kernel for all blocks; see `Data`."""
         options: dict[str, Any] = {"width": width, "rows": rows, "runs": runs, "dtype": dtype}
         total: tuple[Any, ...] | None = None
         for _, part in self._parts():
@@ -47,13 +47,13 @@ class StoredData(MemoryData):
     def maximum(
         self, kernel: Callable[..., tuple[float, ...]], *arguments: Any
     ) -> tuple[float, ...]:
-        """Return the largest of the numbers that a kernel returns for each block."""
+        """Return the maximum over all blocks of each number that a kernel returns."""
         return largest(part.maximum(kernel, *arguments) for _, part in self._parts())
 
     def map(
         self, kernel: Callable[..., Any], *arguments: Any, rows: int | None = None
     ) -> MemoryData:
-        """Return these rows with what a kernel returns for each block, as its `kept`."""
+        """Return these rows. In each block, `kept` is the result of a kernel for this block."""
         mapped = copy(self)
         mapped._kept = {
             span: part.map(kernel, *arguments, rows=rows)._kept for span, part in self._parts()
@@ -61,7 +61,7 @@ class StoredData(MemoryData):
         return mapped
 
     def chunks(self, size: int, most: int | None = None) -> Iterator[tuple[Block, NDArray]]:
-        """Blocks of `size` rows, each with weights that sum to 1 over all."""
+        """Blocks of `size` rows, each with its weights. The weights of all blocks sum to 1."""
         rows = self
         if most is not None and self.n_rows > most:
             rows = self._sampled(most)
@@ -73,7 +73,7 @@ class StoredData(MemoryData):
                 yield part._block(start, stop), share[first + start : first + stop]
 
     def _sampled(self, n_rows: int) -> StoredData:
-        """Return a fixed sample of the rows, in memory unless it is large."""
+        """Return a fixed sample of the rows. It is in memory unless it is large."""
         if n_rows not in self._taken:
             sample = self._sample(n_rows)
             X, some = self.X[sample], copy(self)
@@ -88,7 +88,7 @@ class StoredData(MemoryData):
         return self._in_memory(self.X.take(indices), self.targets.take(indices))
 
     def columns(self, columns: NDArray) -> MemoryData:
-        """Return the given columns: a copy if they are few, else read from where they are."""
+        """Return the given columns: a copy in memory if it is small, else read part by part."""
         X = self.X.select(columns)
         some = copy(self)
         some.centre = None if self.centre is None else self.centre[columns]
@@ -98,18 +98,18 @@ class StoredData(MemoryData):
         return some
 
     def telling(self, tell: Callable[[float], None]) -> StoredData:
-        """Return these rows, whose sums tell what share of them they have read."""
+        """Return these rows, whose sums call `tell` with the share of the rows they have read."""
         told = copy(self)
         told._tell = tell
         return told
 
     def _hold(self, X: Rows, targets: Targets) -> None:
         super()._hold(X, targets)
-        #: Samples of the rows in memory, by how many they are.
+        #: Samples of the rows, by their number of rows.
         self._taken: dict[int, StoredData] = {}
 
     def _parts(self, spans: list[Span] | None = None) -> Iterator[tuple[Span, DenseData]]:
-        """Parts of the rows in memory, one after the other."""
+        """Yield the parts of the rows, one after the other, in memory."""
         spans = spans or self.X.spans(self.costs.part_bytes)
         for span, X in zip(spans, ahead(self.X.read, spans), strict=True):
             part = self._in_memory(X, self.targets.take(slice(*span)))

@@ -1,6 +1,6 @@
 """Cross-entropy in logit space, one block of rows at a time.
 
-A block has r rows. Every loss is an instance of `Loss` without state, by these conventions:
+A block has r rows. Every loss is an instance of `Loss` without state, with these conventions:
 
 z : ndarray of shape (K, r)
     Logits, one row per coefficient vector. The block is transposed so that sums over classes
@@ -9,10 +9,10 @@ t : HardBlock or SoftBlock
     Target mass per class and total mass m per row, with weights and smoothing folded in.
     A loss therefore knows nothing of sample weights, class weights or label smoothing.
 
-Logits are shifted, never clipped: values are exact to rounding for any finite z.
+Logits are shifted, never clipped. Values are exact to rounding for any finite z.
 
-`AtTemperature` makes a smoother loss of any of them, and `WithOffset` adds what is known of the
-logits of a row.
+`AtTemperature` makes a smoother loss of any loss. `WithOffset` adds the known part of the logits of
+a row.
 """
 
 from __future__ import annotations
@@ -29,75 +29,75 @@ from .categorical import Categorical
 
 
 class Loss(Protocol):
-    """What a loss provides.
+    """The methods of a loss.
 
     Attributes
     ----------
     shift_invariant : bool
-        Whether the same number added to all logits of a row changes nothing.
+        Whether the loss does not change if the same number is added to all logits of a row.
     """
 
     @property
     def shift_invariant(self) -> bool:
-        """Whether the same number added to all logits of a row changes nothing."""
+        """Whether the loss does not change if a number is added to all logits of a row."""
 
     def value_gradient(self, z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:
         """Return the loss of each row, shape (r,), and its gradient in z, shape (K, r).
 
-        May use up z, and return the gradient in its memory.
+        It may overwrite z, and return the gradient in the memory of z.
         """
 
     def curvature(self, z: NDArray, t: TargetBlock) -> Any:
-        """Return what the Hessian in z needs, opaque to the caller. May use up z."""
+        """Return the state that the Hessian in z needs. It may overwrite z."""
 
     def curvature_product(self, state: Any, v: NDArray, t: TargetBlock) -> NDArray:
         """Return the Hessian times v, both of shape (K, r).
 
-        May use up v: with K = 1000 a block and its temporaries do not fit the cache together.
+        It may overwrite v: with K = 1000 a block and its temporaries do not fit into the cache.
         """
 
     def curvature_diagonal(self, state: Any, t: TargetBlock) -> NDArray:
         """Return the diagonal of the Hessian, shape (K, r)."""
 
     def curvature_between(self, state: Any, t: TargetBlock) -> NDArray | None:
-        """Return F of shape (K, r), where the Hessian off the diagonal is -F_k F_j.
+        """Return F of shape (K, r). Off the diagonal, the Hessian is -F_k F_j.
 
-        None for a Hessian that is diagonal.
+        Return None if the Hessian is diagonal.
         """
 
     def curvature_root(self, state: Any, t: TargetBlock) -> NDArray:
-        """Return A of shape (K, K, r) with A'A the Hessian of each row."""
+        """Return A of shape (K, K, r), such that A'A is the Hessian of each row."""
 
     def curvature_bound(self, n_classes: int) -> float:
-        """Return the curvature for each unit of mass at z = 0, which is typical of a start."""
+        """Return the curvature per unit of mass at z = 0, where most fits start."""
 
 
 LOSSES: dict[str, Loss] = {"categorical": Categorical(), "binary": Binary()}
 
 
 def loss_of(targets: Any) -> Loss:
-    """Return the loss of targets, which say its name, and whether they have an offset."""
+    """Return the loss that targets name. If they have an offset, the loss adds it."""
     loss = LOSSES[targets.loss]
     return WithOffset(loss) if targets.has_offset else loss
 
 
 def without_offset(loss: Loss) -> Loss:
-    """Return the loss of logits that nothing is added to, as of those along a direction."""
+    """Return the loss without the offset, for example for logits along a direction."""
     return loss.loss if isinstance(loss, WithOffset) else loss
 
 
 def at_temperature(loss: Loss, T: float) -> Loss:
-    """Return the loss T * loss(z / T), in which z has the offset in it."""
+    """Return the loss T * loss(z / T), in which z includes the offset."""
     smoother = AtTemperature(without_offset(loss), T)
     return WithOffset(smoother) if isinstance(loss, WithOffset) else smoother
 
 
 @dataclass(frozen=True)
 class WithOffset:
-    """The loss of z + o, o being the offset of the targets.
+    """The loss of z + o, in which o is the offset of the targets.
 
-    Logits of a row are used at a point by `value_gradient` and `curvature` only; all else is linear
-    in what goes in.
+    Only `value_gradient` and `curvature` take the logits of a point, and add o. The other methods
+    are linear in their arguments.
 
     Attributes
     ----------
@@ -108,7 +108,7 @@ class WithOffset:
 
     @property
     def shift_invariant(self) -> bool:
-        """That of the loss."""
+        """Whether the loss is shift invariant."""
         return self.loss.shift_invariant
 
     def value_gradient(self, z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:
@@ -117,7 +117,7 @@ class WithOffset:
         return self.loss.value_gradient(z, t)
 
     def curvature(self, z: NDArray, t: TargetBlock) -> Any:
-        """State of the loss at z + o."""
+        """State of the Hessian at z + o."""
         z += t.offset
         return self.loss.curvature(z, t)
 
@@ -130,11 +130,11 @@ class WithOffset:
         return self.loss.curvature_diagonal(state, t)
 
     def curvature_between(self, state: Any, t: TargetBlock) -> NDArray | None:
-        """Off the diagonal the Hessian of a row is - F_k F_j."""
+        """Return F. Off the diagonal, the Hessian of a row is -F_k F_j."""
         return self.loss.curvature_between(state, t)
 
     def curvature_root(self, state: Any, t: TargetBlock) -> NDArray:
-        """Return A with A'A the Hessian of a row."""
+        """Return A, such that A'A is the Hessian of a row."""
         return self.loss.curvature_root(state, t)
 
     def curvature_bound(self, n_classes: int) -> float:
@@ -144,9 +144,9 @@ class WithOffset:
 
 @dataclass(frozen=True)
 class AtTemperature:
-    """The loss T * loss(z / T), which has its curvature where logits are of the size of T.
+    """The loss T * loss(z / T), whose curvature is large for logits up to the size of T.
 
-    For T > 1 it is never below the loss, and above it by T - 1 times the loss at z = 0 at most.
+    For T > 1 it is at least the loss, and at most T - 1 times the loss at z = 0 above it.
 
     Source: Nesterov, *Smooth minimization of non-smooth functions*, 2005.
 
@@ -162,7 +162,7 @@ class AtTemperature:
 
     @property
     def shift_invariant(self) -> bool:
-        """That of the loss."""
+        """Whether the loss is shift invariant."""
         return self.loss.shift_invariant
 
     def value_gradient(self, z: NDArray, t: TargetBlock) -> tuple[NDArray, NDArray]:
@@ -171,7 +171,7 @@ class AtTemperature:
         return self.T * value, gradient
 
     def curvature(self, z: NDArray, t: TargetBlock) -> Any:
-        """State of the loss at z / T."""
+        """State of the Hessian at z / T."""
         return self.loss.curvature(z / self.T, t)
 
     def curvature_product(self, state: Any, v: NDArray, t: TargetBlock) -> NDArray:
@@ -183,12 +183,12 @@ class AtTemperature:
         return self.loss.curvature_diagonal(state, t) / self.T
 
     def curvature_between(self, state: Any, t: TargetBlock) -> NDArray | None:
-        """Off the diagonal the Hessian of a row is - F_k F_j."""
+        """Return F. Off the diagonal, the Hessian of a row is -F_k F_j."""
         between = self.loss.curvature_between(state, t)
         return None if between is None else between / np.sqrt(self.T)
 
     def curvature_root(self, state: Any, t: TargetBlock) -> NDArray:
-        """Return A with A'A the Hessian of a row."""
+        """Return A, such that A'A is the Hessian of a row."""
         return self.loss.curvature_root(state, t) / np.sqrt(self.T)
 
     def curvature_bound(self, n_classes: int) -> float:

@@ -1,12 +1,13 @@
 r"""Binary cross-entropy of each output: m * softplus(z) - t * z, summed over the K outputs.
 
-With e = exp(-|z|) and r the mass that the sign of z bets against (m - t for z > 0, else t),
+Let e = exp(-|z|), and r the mass of the side that the sign of z predicts against (m - t for z > 0,
+else t). Then
 
     value     = m * log1p(e) + r * |z|
     gradient  = sign(z) * (r - m * e / (1 + e))
     curvature = m * e / (1 + e)^2
 
-in which nothing overflows and no two terms cancel.
+Nothing overflows in these terms, and no two of them cancel.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from .._targets.mass import TargetBlock
 
 
 class Binary:
-    """The loss above: outputs do not see each other."""
+    """The loss above. Outputs do not depend on each other."""
 
     shift_invariant = False
 
@@ -32,7 +33,7 @@ class Binary:
         e = xp.exp(-size)
         value = m * xp.log1p(e) + against * size
         gradient = against - m * (e / (1 + e))
-        # At z = 0 the branch z <= 0 holds: the gradient is m / 2 - t.
+        # z = 0 takes the branch z <= 0: the gradient is m / 2 - t.
         if xp is np:
             np.negative(gradient, out=gradient, where=~positive)
         else:
@@ -40,7 +41,7 @@ class Binary:
         return sums(value, axis=0), gradient
 
     def curvature(self, z: NDArray, t: TargetBlock) -> NDArray:
-        """Second derivative m * q * (1 - q) with q = sigmoid(z)."""
+        """Second derivative m * q * (1 - q), in which q = sigmoid(z)."""
         xp = namespace(z)
         e = xp.exp(-xp.abs(z))
         return t.mass * e / (1 + e) ** 2
@@ -51,18 +52,18 @@ class Binary:
         return v
 
     def curvature_diagonal(self, state: NDArray, t: TargetBlock) -> NDArray:
-        """Return m * q * (1 - q), which is all there is."""
+        """Return m * q * (1 - q). The Hessian is diagonal."""
         return state
 
     def curvature_between(self, state: NDArray, t: TargetBlock) -> None:
-        """Return nothing: outputs do not see each other."""
+        """Return None: the Hessian is diagonal."""
 
     def curvature_root(self, state: NDArray, t: TargetBlock) -> NDArray:
-        """Return A with A'A = diag(m * q * (1 - q)) for each row."""
+        """Return A, such that A'A = diag(m * q * (1 - q)) for each row."""
         A = np.zeros((len(state), *state.shape))
         np.einsum("kkr->kr", A)[:] = np.sqrt(state)
         return A
 
     def curvature_bound(self, n_classes: int) -> float:
-        """Curvature q * (1 - q) = 1/4 at q = 1/2, whatever the number of outputs."""
+        """Curvature q * (1 - q) = 1/4 at q = 1/2, for any number of outputs."""
         return 0.25

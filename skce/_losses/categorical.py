@@ -4,13 +4,13 @@ With d_k = max(z) - z_k >= 0, e_k = exp(-d_k) and S = sum_k e_k, the loss of a r
 
     m * log(S) + t.d
 
-two non-negative terms that cannot cancel. Where the row is fitted well S is close to 1, and
-log(S) loses its digits. So the class c with the most target mass is set apart:
+Both terms are non-negative, so they cannot cancel. If the row is fitted well, S is close to 1 and
+log(S) loses digits. So the class c with the most target mass gets a term of its own:
 
     log(S) = log1p(sum_{k != c} e_k + (e_c - 1))
 
-in which e_c - 1 is exactly zero once c is on top. The gradient and the curvature are built from
-the same sum over the other classes, for the same reason.
+If c has the largest logit, e_c - 1 is exactly zero. The gradient and the curvature use the same
+sum over the other classes, for the same reason.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ from .._targets.mass import TargetBlock
 
 
 def _set_apart(e: NDArray, at_c: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """Return e with zero at one class of each row, in place of e; what it was, and their sum."""
+    """Set e to zero at one class of each row. Return e, the old values, and the sums of e."""
     e_c = at(e, at_c)
     e = with_at(e, at_c, 0.0)
     return e, e_c, sums(e, axis=0)
 
 
 def _below_largest(z: NDArray) -> NDArray:
-    """Return -d, in place of z if its rows are side by side in memory."""
+    """Return -d, in the memory of z if z is contiguous."""
     if isinstance(z, np.ndarray):
         z = np.ascontiguousarray(z)
     z -= largest(z, axis=0)
     return z
 
 
-#: Exponentials e, their sums with and without the reference class, and where that class is in
-#: their memory.
+#: Exponentials e, their sums with and without the reference class, and the positions of that class
+#: in the memory of e.
 _State = tuple[NDArray, NDArray, NDArray, NDArray]
 
 
 class Categorical:
-    """The loss above: a shift of all logits of a row changes nothing."""
+    """The loss above. It does not change if a number is added to all logits of a row."""
 
     shift_invariant = True
 
@@ -62,22 +62,22 @@ class Categorical:
         m, at_c, xp = t.mass, t.at_reference, namespace(z)
         z = _below_largest(z)
         linear = t.dot(z)
-        e, e_c, others = _set_apart(exp(z), at_c)  # in memory that is in cache
+        e, e_c, others = _set_apart(exp(z), at_c)  # reuses memory that is in the cache
         value = m * xp.log1p(others + (e_c - 1)) - linear
         scale = m / (others + e_c)
         e *= scale
         e = t.subtract_others(e)
-        # m * p_c - t_c, written so that it does not cancel when p_c is close to 1.
+        # This is m * p_c - t_c, in a form that does not cancel if p_c is close to 1.
         return value, with_at(e, at_c, t.rest - scale * others)
 
     def curvature(self, z: NDArray, t: TargetBlock) -> _State:
-        """Exponentials of z, in its place: softmax(z) but for what is common to a row."""
+        """Exponentials of z, in the memory of z: softmax(z) up to a factor for each row."""
         at_c = t.at_reference
         e, e_c, others = _set_apart(exp(_below_largest(z)), at_c)
         return with_at(e, at_c, e_c), others + e_c, others, at_c
 
     def curvature_product(self, state: _State, v: NDArray, t: TargetBlock) -> NDArray:
-        """Return m * (p * v - p * (p.v)) in place of v, which is shifted to v_c = 0 first."""
+        """Return m * (p * v - p * (p.v)) in the memory of v, after a shift of v to v_c = 0."""
         e, total, _, at_c = state
         v -= at(v, at_c)
         v -= sum_of_products(e, v) / total
@@ -86,7 +86,7 @@ class Categorical:
         return v
 
     def curvature_diagonal(self, state: _State, t: TargetBlock) -> NDArray:
-        """Return m * p * (1 - p), where 1 - p of the reference class is the sum of the others."""
+        """Return m * p * (1 - p). 1 - p of the reference class is the sum of the other p."""
         e, total, others, at_c = state
         p = e / total
         q = with_at(1 - p, at_c, others / total)
@@ -100,7 +100,7 @@ class Categorical:
         return e * (namespace(e).sqrt(t.mass) / total)
 
     def curvature_root(self, state: _State, t: TargetBlock) -> NDArray:
-        """Return A with A'A = m * (diag(p) - p p') for each row: sqrt(m p_k) * (e_k - p)'."""
+        """Return A, such that A'A = m * (diag(p) - p p'). Its rows are sqrt(m p_k) * (e_k - p)'."""
         e, total, others, at_c = state
         p = e / total
         A = -np.broadcast_to(p, (len(p), *p.shape))
@@ -111,12 +111,12 @@ class Categorical:
         return A
 
     def curvature_bound(self, n_classes: int) -> float:
-        """Curvature 1/K along any direction that sums to zero, at equal probabilities."""
+        """Curvature 1/K at equal probabilities, along any direction that sums to zero."""
         return 1 / n_classes
 
 
 def log_softmax(z: NDArray) -> NDArray:
-    """Logarithms of softmax(z) down the columns of z, exact where softmax rounds to 0 or 1."""
+    """Logarithms of softmax(z) down the columns of z, exact even if softmax rounds to 0 or 1."""
     xp = namespace(z)
     at_largest = in_flat(xp.argmax(z, axis=0))
     z = _below_largest(in_memory_order(z))

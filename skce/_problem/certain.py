@@ -1,8 +1,7 @@
-"""Outputs that the targets are certain of: what has no mass has probability zero.
+"""Outputs whose probability tends to 0 or 1, because they have no target mass or all of it.
 
-With an intercept b_k that nothing holds back, the objective has no minimum where class k has no
-target mass: its infimum is at W_k = 0 and b_k = -inf. Such outputs are what the rows of a fold or a
-bootstrap leave of a rare class.
+Intercepts have no penalty. So if class k has no target mass, the objective has no minimum: its
+infimum is at W_k = 0 and b_k = -inf. This happens to rare classes in folds and bootstrap samples.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def certain(objective: Objective) -> tuple[NDArray, NDArray]:
     if not objective.layout.fit_intercept:
         return holds, fails
     few = objective.costs.certain_rows
-    block, _ = next(objective.data.chunks(few))  # as a rule it tells
+    block, _ = next(objective.data.chunks(few))  # in most cases one block is enough
     holds, fails = np.array(kernels.sides_with_mass(block, n_outputs), dtype=bool).reshape(2, -1)
     if not (holds.all() and fails.all()) and objective.data.n_rows > few:
         every = objective.data.maximum(kernels.sides_with_mass, n_outputs)
@@ -42,15 +41,15 @@ def certain(objective: Objective) -> tuple[NDArray, NDArray]:
 def at_limit(
     objective: Objective, theta: NDArray, never: NDArray, always: NDArray, far: float
 ) -> NDArray:
-    """Return variables where certain outputs have their limits, as far as one wants to go.
+    """Return variables in which certain outputs are at their limits.
 
     Parameters
     ----------
     objective : Objective
     theta : ndarray of shape (n_variables,)
-        What the other outputs keep.
+        Variables. The other outputs keep theirs.
     never, always : ndarray of bool, shape (n_outputs,)
-        What `certain` found.
+        The result of `certain`.
     far : float
         Distance of the logits that stands for infinity.
 

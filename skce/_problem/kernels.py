@@ -1,7 +1,7 @@
-"""What is computed on a block of rows, to be added up over all of them.
+"""Kernels: functions of a block of rows, whose results are added up over all blocks.
 
-Every kernel takes a block, the loss, and coefficients A, a as `Data.coefficients` gives them. With
-z = A X' + a the logits, R a matrix of shape (K, r), a sum over rows has the form R X and R 1.
+Every kernel takes a block, the loss, and coefficients A, a as `Data.coefficients` returns them. The
+logits are z = A X' + a. A sum over rows has the form R X and R 1, for a matrix R of shape (K, r).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def value_gradient(
 
 
 def slowly(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[float, NDArray, NDArray]:
-    """Return what `value_gradient` does, in the type of number of the coefficients."""
+    """Compute the same as `value_gradient`, in the type of number of the coefficients."""
     X = block.X.dense().astype(A.dtype)
     values, R = loss.value_gradient(A @ X.T + a, block.t)
     return float(values.sum()), R @ X, R.sum(axis=1)
@@ -47,19 +47,19 @@ def slowly(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[float, NDA
 
 @anywhere
 def curvature(block: Block, loss: Loss, A: NDArray, a: NDArray) -> Any:
-    """Return what the loss keeps of the logits for products with its Hessian."""
+    """Return the state that the loss keeps for products with its Hessian."""
     return loss.curvature(block.X.logits(A, a), block.t)
 
 
 @roughly
 def product(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
-    """R X and R 1 for R the Hessian of the losses times z, from what `curvature` kept."""
+    """R X and R 1, in which R is the Hessian of the losses times z, with the kept `curvature`."""
     return _back(block, loss.curvature_product(block.kept, block.logits(A, a), block.t))
 
 
 @roughly
 def product_afresh(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
-    """Return the same where nothing is kept: the first half of A makes the logits."""
+    """Compute the same if no state was kept. The first half of A gives the logits of the point."""
     z = block.logits(A, a)
     K = z.shape[0] // 2
     state = loss.curvature(z[:K, ...], block.t)
@@ -71,11 +71,11 @@ def _back(block: Block, R: NDArray) -> tuple[NDArray, NDArray]:
 
 
 @anywhere
-@np.errstate(over="ignore", invalid="ignore")  # then rounding is not known to be small
+@np.errstate(over="ignore", invalid="ignore")  # then the result is not small
 def rounding(block: Block, loss: Loss, A: NDArray, a: NDArray, eps: float) -> tuple[float, float]:
-    """Return what rounding of the logits changes in the sum of the losses, at two orders.
+    """Return the change of the sum of losses by rounding of the logits, at first and second order.
 
-    A logit is rounded by eps times the sum of the sizes of its terms.
+    A logit is rounded by eps times the sum of the absolute values of its terms.
     """
     z, xp = block.X.logits(A, a), namespace(A)
     moved = xp.abs(as_type(A, np.float64)) @ xp.abs(block.X.dense()).T
@@ -95,9 +95,9 @@ def moments(block: Block, total_weight: float) -> tuple[NDArray, NDArray]:
 
 
 def extremes(block: Block, start: float) -> tuple[float, ...]:
-    """Return minus the least, and then the largest value of each column in rows of weight.
+    """Return minus the smallest, then the largest value of each column in rows with weight.
 
-    No least value is above `start`, and no largest one below minus that.
+    The values are at least -`start`, also if no row has weight.
     """
     X = block.X.dense()[block.weights > 0]
     both = np.concatenate([-X.min(axis=0, initial=start), X.max(axis=0, initial=-start)])
@@ -105,15 +105,15 @@ def extremes(block: Block, start: float) -> tuple[float, ...]:
 
 
 def slope_sizes(block: Block, loss: Loss, W: NDArray, mean: NDArray) -> tuple[NDArray, ...]:
-    """Return what tells how rounding changes slopes without an intercept.
+    """Return three sums that tell how rounding changes slopes without an intercept.
 
-    Sums of the sizes of the terms of each slope, the curvature along columns less a mean, and what
-    rounding of a logit, as large as the sizes of its terms, changes in slopes along these.
+    They are the absolute values of the terms of each slope, the curvature along columns less a
+    mean, and the change of slopes along these if a logit changes by the size of its terms.
     """
     X = block.X.dense()
     z, size, distance = W @ X.T, np.abs(X), np.abs(X - mean)
     terms = np.abs(loss.value_gradient(z.copy(), block.t)[1]) @ size
-    h = loss.curvature_diagonal(loss.curvature(z, block.t), block.t)  # which uses up z
+    h = loss.curvature_diagonal(loss.curvature(z, block.t), block.t)  # overwrites z
     moved = np.abs(W) @ size.T
     if block.t.offset is not None:
         moved += np.abs(block.t.offset)
@@ -122,12 +122,12 @@ def slope_sizes(block: Block, loss: Loss, W: NDArray, mean: NDArray) -> tuple[ND
 
 @anywhere
 def total_mass(block: Block) -> tuple[float]:
-    """Sum of the mass of rows and outputs, where each output has its own."""
+    """Sum of the mass of rows, or of rows and outputs if each output has its own mass."""
     return (sum_of_all(block.t.mass),)
 
 
 def sides_with_mass(block: Block, n_outputs: int) -> tuple[float, ...]:
-    """Whether each output has target mass, and then whether each lacks some, as 0 and 1."""
+    """Whether each output has target mass, then whether each lacks target mass, as 0 and 1."""
     t, mass = block.t.dense(n_outputs), block.t.mass
     return tuple(np.concatenate([(t > 0).any(axis=1), (mass > t).any(axis=1)]).astype(float))
 
@@ -145,7 +145,7 @@ def diagonal(
 def column_curvatures(
     block: Block, loss: Loss, A: NDArray, a: NDArray, mean: NDArray | None
 ) -> tuple[NDArray, NDArray]:
-    """Curvature along columns less a mean, and along an intercept, the mean of all outputs."""
+    """Mean over all outputs of the curvature along columns less a mean, and along an intercept."""
     q = _curvatures(block, loss, A, a)
     q = namespace(q).mean(q, axis=0, keepdims=True)
     return block.X.back_squares(q, mean), sums(q, axis=1)
@@ -153,7 +153,7 @@ def column_curvatures(
 
 @anywhere
 def intercept_hessian(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[NDArray]:
-    """Sum of the Hessians for intercepts, which is exact where it is next to zero."""
+    """Sum of the Hessians for intercepts. Small elements are exact, too."""
     state = curvature(block, loss, A, a)
     own = sums(loss.curvature_diagonal(state, block.t), axis=1, dtype=np.float64)
     between = loss.curvature_between(state, block.t)
@@ -178,7 +178,7 @@ def class_matrices(
     Q: NDArray | float,
     fit_intercept: bool,
 ) -> tuple[NDArray]:
-    """Hessian of each class in the variables (X - mean) Q and, if there is one, the intercept."""
+    """Hessian of each class in the variables (X - mean) Q, and the intercept if there is one."""
     X, xp = block.X.dense(), namespace(W)
     q = loss.curvature_diagonal(loss.curvature(W @ X.T + b[:, None], block.t), block.t)
     Z = X if mean is None else X - mean
@@ -197,11 +197,11 @@ def _curvatures(block: Block, loss: Loss, A: NDArray, a: NDArray) -> NDArray:
 def recession(
     block: Block, loss: Loss, A: NDArray, a: NDArray, far_along: float
 ) -> tuple[float, float]:
-    """How far a direction moves the logits of a row at most, and how much a row loses along it.
+    """Return the largest move of the logits of a row along a direction, and the largest loss.
 
-    Along a direction d of the logits the loss of a row grows like m * max(d) - t.d, or for
-    a binary loss like the sum over outputs of m * max(d, 0) - t * d; both per unit of mass. That
-    is how it grows `far_along`.
+    Far along a direction d of the logits, the loss of a row grows like m * max(d) - t.d. A binary
+    loss grows like the sum over outputs of m * max(d, 0) - t * d. The largest loss is this growth
+    per unit of mass, computed at a distance of `far_along`.
     """
     z, t = block.X.logits(A, a), block.t
     xp = namespace(z)
@@ -226,7 +226,7 @@ def recession(
 def far_curvature(
     block: Block, loss: Loss, A: NDArray, a: NDArray, farthest: float
 ) -> tuple[float]:
-    """Curvature, along the second half of A, of rows whose logits that moves farther than that."""
+    """Curvature along the second half of A, of rows whose logits it moves by over `farthest`."""
     z, xp = block.X.logits(A, a), namespace(A)
     K = z.shape[0] // 2
     moved = z[K:, ...]
@@ -247,10 +247,10 @@ def joint_hessian(
     in_variables: Callable[[NDArray], NDArray],
     total_weight: float,
 ) -> tuple[NDArray, ...]:
-    """Sum of the Hessians in variables Z of the rows: between classes, and within each of them.
+    """Sum of the Hessians in variables Z of the rows: within each class, and between classes.
 
-    What is between them is B B', to be subtracted; there is none if the Hessian of a row is
-    diagonal. All is divided by the total weight.
+    The part between classes is B B', which the caller subtracts. If the Hessian of a row is
+    diagonal, there is no such part. Both are divided by the total weight.
     """
     XT, Z, ZT = block.kept or rows_in_variables(block, in_variables)
     state = loss.curvature(W @ XT + b[:, None], block.t)
@@ -289,23 +289,24 @@ def some_hessian(
     block : Block
     loss : Loss
     W, b : ndarray of shape (K, n_columns) and (K, 1)
-        Coefficients of the columns in use; all others are zero.
+        Coefficients of the columns in use. All others are zero.
     columns : ndarray or None
-        These columns; None for all.
+        The columns in use. None for all.
     mean : ndarray of shape (n_columns, 1), or None
-        What to subtract from them.
+        Mean to subtract from these columns.
     places : ndarray of int
-        Which of them each coefficient belongs to; the one after the last is the intercept.
+        Position of each coefficient among these columns. The position after the last column is the
+        intercept.
     groups : list of slice
         Coefficients of each class.
     root : float
-        Root of the total weight, by which all is divided.
+        Square root of the total weight. All results are divided by the total weight.
 
     Returns
     -------
     within : one ndarray for each class
     between : ndarray
-        To be subtracted; there is none if the Hessian of a row is diagonal.
+        The part to subtract. It is absent if the Hessian of a row is diagonal.
     """
     X = block.X.dense(columns)
     Z = np.ones((X.shape[1] + 1, len(X)))  # the last one is the intercept
@@ -339,7 +340,7 @@ def some_root(
     classes: NDArray,
     features: NDArray,
 ) -> NDArray:
-    """Return R with R'R the sum of the Hessians for some coefficients.
+    """Return R, such that R'R is the sum of the Hessians for some coefficients.
 
     Parameters
     ----------
@@ -347,9 +348,9 @@ def some_root(
     loss : Loss
     W, b : ndarray of shape (K, n_columns) and (K,)
     mean : ndarray of shape (n_columns,), or None
-        What to subtract from the columns.
+        Mean to subtract from the columns.
     classes, features : ndarray of int
-        Of each coefficient; the feature after the last is the intercept.
+        Class and feature of each coefficient. The feature after the last is the intercept.
     """
     X = block.X.dense()
     Z = np.ones((X.shape[1] + 1, len(X)))

@@ -1,4 +1,4 @@
-"""Where coefficients and intercepts are in the one vector that solvers see."""
+"""Positions of coefficients and intercepts in the vector of variables of a solver."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._threads import cached_property
 
 @dataclass(frozen=True)
 class Layout:
-    """W row by row, then b, which is absent without an intercept.
+    """W row by row, then b. Without an intercept there is no b.
 
     Attributes
     ----------
@@ -38,20 +38,20 @@ class Layout:
         return self.n_coefficients + self.n_outputs * self.fit_intercept
 
     def unpack(self, theta: NDArray) -> tuple[NDArray, NDArray]:
-        """W, shape (n_outputs, n_columns), and b, shape (n_outputs,): zeros without an intercept.
+        """W, shape (n_outputs, n_columns), and b, shape (n_outputs,).
 
-        Both are views of theta, but for these zeros.
+        Both are views of theta. Without an intercept b is a new array of zeros.
         """
         end = self.n_coefficients
         W = theta[:end].reshape(self.n_outputs, -1)
         return W, theta[end:] if self.fit_intercept else np.zeros(self.n_outputs)
 
     def pack(self, W: NDArray, b: NDArray) -> NDArray:
-        """Theta, the inverse of `unpack`."""
+        """Return theta. This is the inverse of `unpack`."""
         return np.concatenate([W.ravel(), b]) if self.fit_intercept else W.ravel()
 
     def places(self, indices: NDArray) -> tuple[NDArray, NDArray]:
-        """Return outputs and columns of some elements; intercepts come after the last column."""
+        """Return outputs and columns of some elements. Intercepts are in column `n_columns`."""
         weights = indices < self.n_coefficients
         outputs, columns = np.divmod(indices, self.n_columns)
         outputs[~weights] = np.arange(np.count_nonzero(~weights))

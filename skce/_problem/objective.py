@@ -3,12 +3,12 @@
     F(W, b) = 1/S * sum_i loss(t_i, W x_i + b + o_i) + ridge/2 * sum_kj f_j W_kj^2,
     ridge = (1 - rho) / (C * S)
 
-with S the sum of the sample weights, o the offsets if there are any, rho the share of the L1
-penalty, which is not part of F, and f a factor for each feature. Parameters travel as one vector
+S is the sum of the sample weights, o are the offsets if there are any, and f is a factor for each
+feature. rho is the share of the L1 penalty, which is not part of F. The variables are one vector
 theta: W row by row, then b (absent without an intercept). `C = inf` means ridge = 0.
 
-Where rows are read less a centre (`_rows`), theta holds b + W centre in place of b; `to_user` and
-`from_user` turn one into the other.
+If a centre is subtracted from the rows (see `_data`), theta holds b + W centre in place of b.
+`to_user` and `from_user` convert between the two.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .penalty import Bounds, Penalty, mean_of_classes
 
 
 class Objective:
-    """Value, gradient and Hessian product of F as sums over blocks of rows.
+    """Value, gradient and Hessian products of F, as sums over blocks of rows.
 
     Parameters
     ----------
@@ -47,19 +47,19 @@ class Objective:
         self.loss = loss
         self.penalty = penalty
         self.layout = Layout(data.n_outputs, data.n_columns, fit_intercept)
-        #: The part of the penalty that is not smooth, None if there is none.
+        #: The nonsmooth part of the penalty, None if there is none.
         self.nonsmooth = penalty.nonsmooth(self.layout)
         #: Statistics of the data that `_solver.variables` keeps here: they do not depend on C.
         self.shared: dict[str, Any] = {}
 
     @property
     def costs(self) -> Costs:
-        """What a fit may cost, and what is worth its cost."""
+        """Constants of the fit."""
         return self.data.costs
 
     @property
     def scale(self) -> float:
-        """What to multiply F by to get the user's objective."""
+        """Factor that turns F into the user's objective."""
         return self.penalty.scale
 
     def penalised(self, C: float, l1_ratio: float, *, bounds: Bounds | None = None) -> Objective:
@@ -76,15 +76,15 @@ class Objective:
 
     @property
     def time_per_pass(self) -> int:
-        """Operations with dense rows that take as long as a pass."""
+        """Operations with dense rows in the time of a pass."""
         return self.work_per_pass * (self.costs.sparse_time if self.data.is_sparse else 1)
 
     def to_user(self, theta: NDArray) -> NDArray:
-        """Theta for rows as the user has them: the intercepts less what the centre adds."""
+        """Theta for the user's rows: the intercepts without the part that the centre adds."""
         return self._moved(theta, -1)
 
     def from_user(self, theta: NDArray) -> NDArray:
-        """Theta for rows as they are read, the inverse of `to_user`."""
+        """Theta for rows as they are read. This is the inverse of `to_user`."""
         return self._moved(theta, 1)
 
     def _moved(self, theta: NDArray, sign: int) -> NDArray:
@@ -92,17 +92,17 @@ class Objective:
         if centre is None:
             return theta
         W, b = self.layout.unpack(theta)
-        # These sums cancel: in the longest floats there are, where they are longer.
+        # These sums cancel, so they are computed in the longest float type.
         moved = b + sign * (W.astype(np.longdouble) @ centre.astype(np.longdouble))
         largest = np.finfo(np.float64).max
         return self.layout.pack(W, np.clip(moved, -largest, largest).astype(np.float64))
 
-    @np.errstate(over="ignore", invalid="ignore")  # far from zero sums may leave the range
+    @np.errstate(over="ignore", invalid="ignore")  # with a large centre sums may overflow
     def stored(self, theta: NDArray, dtype: DTypeLike) -> NDArray:
-        """Return the user's theta as an estimator stores it.
+        """Return the user's theta in the dtype in which an estimator stores it.
 
-        The intercepts of columns far from zero are large, and rounding them takes digits that
-        matter. The last bits of coefficients make up for that.
+        With columns far from zero the intercepts are large, and rounding them loses digits that
+        matter. Changes of the last bits of the coefficients compensate for this.
         """
         centre, largest = self.data.centre, np.finfo(dtype).max
         theta, most = np.clip(theta, -largest, largest), self.costs.last_bits
@@ -134,16 +134,16 @@ class Objective:
         return self.layout.pack(W, rounded)
 
     def gradient_to_user(self, gradient: NDArray) -> NDArray:
-        """Gradient with respect to the user's theta, from that with respect to theta."""
+        """Gradient with respect to the user's theta, given the gradient with respect to theta."""
         if self.data.centre is None:
             return gradient
         G, g = self.layout.unpack(gradient)
         return self.layout.pack(G + np.multiply.outer(g, self.data.centre.astype(np.float64)), g)
 
     def without_shift(self, theta: NDArray) -> NDArray:
-        """Theta less what neither softmax nor the penalty sees: a shift of all classes.
+        """Theta without a shift of all classes, which changes neither softmax nor the penalty.
 
-        With a nonsmooth term only intercepts are shifted; coefficients are kept within bounds.
+        With a nonsmooth term only intercepts are shifted, and coefficients stay within the bounds.
         """
         if self.nonsmooth is not None:
             theta = self.nonsmooth.clip(theta)
@@ -163,7 +163,7 @@ class Objective:
         return value, self._gradient(RX, R1, W.dtype, partial(self.penalty.gradient, W))
 
     def slowly(self, theta: NDArray) -> tuple[float, NDArray]:
-        """F and its gradient at theta, in the longest floats there are."""
+        """F and its gradient at theta, in the longest float type."""
         W, b = (part.astype(np.longdouble) for part in self.layout.unpack(theta))
         rows = max(1, self.costs.hessian_block // self.data.n_columns)
         value, RX, R1 = self.data.sum(
@@ -174,10 +174,10 @@ class Objective:
         return value, gradient.astype(np.float64)
 
     def hessian(self, theta: NDArray) -> Callable[[NDArray], NDArray]:
-        """Return the function that takes v to the Hessian of F at theta times v.
+        """Return the function that multiplies the Hessian of F at theta by a vector v.
 
-        A product is one pass over X. What the loss needs to know about theta is kept from a pass of
-        its own where it is small, and computed again in every product where it is not.
+        A product is one pass over X. If it is small, what the loss needs to know about theta is
+        computed in a first pass, and kept. Otherwise every product computes it again.
         """
         W, b = self.layout.unpack(theta)
         data, K = self.data, len(W)
@@ -198,7 +198,7 @@ class Objective:
     def intercept_inverse(self, theta: NDArray, n_rows: int | None = None) -> NDArray:
         """Inverse of the Hessian at theta for the intercepts alone.
 
-        That of some rows, as part of the sum over all, is no smaller.
+        With `n_rows` the sum is over some rows only, and the inverse is at least as large.
         """
         sent = self.data.coefficients(*self.layout.unpack(theta))
         data = self.data if n_rows is None else self.data.there(n_rows)
@@ -212,7 +212,7 @@ class Objective:
         return _inverse(H / self.data.total_weight, shifts=self.loss.shift_invariant)
 
     def far_curvature(self, theta: NDArray, step: NDArray, farthest: float) -> float:
-        """Curvature along a step of rows whose logits that moves farther than that."""
+        """Curvature along a step, of the rows whose logits it moves by more than `farthest`."""
         both = zip(*map(self.layout.unpack, (theta, step)), strict=True)
         A, a = map(np.concatenate, both)
         sent = self.data.coefficients(A, a)
@@ -220,15 +220,15 @@ class Objective:
         return far / self.data.total_weight
 
     def recession(self, direction: NDArray) -> tuple[float, ...]:
-        """How far a direction moves the logits of a row, and how much a row loses far along it."""
+        """Largest move of the logits of a row, and largest loss of a row, far along a direction."""
         loss, far = without_offset(self.loss), self.costs.far_along
         sent = self.data.coefficients(*self.layout.unpack(direction))
         return self.data.maximum(kernels.recession, loss, *sent, far)
 
     def rounding(self, theta: NDArray) -> tuple[float, float]:
-        """How much rounding of the logits changes F, and how much lower F may be for that.
+        """How much rounding of the logits changes F, and how much lower F may be without it.
 
-        The gradient sees what changes F at first order: what it does not see is of second order.
+        The gradient shows changes of first order. What it does not show is of second order.
         """
         W, b = self.layout.unpack(theta)
         sent, eps = self.data.coefficients(W, b), np.finfo(self.data.dtype).eps
@@ -249,11 +249,11 @@ class Objective:
         return smoother
 
     def sample(self, n_rows: int) -> Objective:
-        """Return an estimate of F from a copy of some rows, with the same penalty."""
+        """Return an estimate of F from a copy of a sample of rows, with the same penalty."""
         return self._of(self.data.sample(n_rows))
 
     def columns(self, columns: NDArray) -> Objective:
-        """Return F, without the nonsmooth term, of a copy of some columns."""
+        """Return F of a copy of some columns, without the nonsmooth term."""
         part = self._of(self.data.columns(columns))
         part.penalty = self.penalty.columns(columns)
         part.layout = replace(self.layout, n_columns=len(columns))
@@ -261,16 +261,16 @@ class Objective:
         return part
 
     def rounded(self) -> Objective:
-        """Return F of rows that are rounded where that makes passes faster; itself elsewhere."""
+        """Return F of rows rounded to float32 if that makes passes faster, else return itself."""
         data = self.data.rounded()
         return self if data is self.data else self._through(data)
 
     def telling(self, tell: Callable[[float], None]) -> Objective:
-        """Return F of the same rows, whose sums tell how far they are if that takes long."""
+        """Return F of the same rows, whose long sums report their progress to `tell`."""
         return self._through(self.data.telling(tell))
 
     def _through(self, data: Data) -> Objective:
-        """Return F of the same rows, read in another way."""
+        """Return F of the same rows, given as other data."""
         other = copy(self)
         other.data = data
         return other
@@ -283,11 +283,11 @@ class Objective:
     def _gradient(
         self, RX: NDArray, R1: NDArray, dtype: DTypeLike, of_penalty: Callable[[slice], NDArray]
     ) -> NDArray:
-        """Gradient, or product, by the sums over rows and what the penalty adds to some columns."""
+        """Gradient, or product, from the sums over rows and the penalty's part in some columns."""
         gradient = np.empty(self.layout.size, dtype)
         G, g = self.layout.unpack(gradient)
-        # Softmax does not see a shift of all classes, so these sums are zero but for rounding,
-        # which conjugate gradients would blow up: no curvature holds it back.
+        # A shift of all classes does not change softmax, so these sums are zero up to rounding.
+        # Without curvature along the shift, conjugate gradients would amplify the rounding.
         shifts, total = self.loss.shift_invariant, self.data.total_weight
 
         def finish(some: slice) -> None:
@@ -305,9 +305,9 @@ class Objective:
 
 
 def _inverse(H: NDArray, *, shifts: bool) -> NDArray:
-    """Inverse of a Hessian for intercepts, of which rounding may be all that is left."""
+    """Inverse of a Hessian for intercepts, which may be zero up to rounding."""
     if shifts:
-        H = H + H.trace() / len(H)  # along a shift there is neither curvature nor slope
+        H = H + H.trace() / len(H)  # along a shift curvature and slope are zero
     values, U = np.linalg.eigh(H)
     least = max(len(H) * np.finfo(np.float64).eps * values[-1], np.finfo(np.float64).tiny)
     inverse: NDArray = (U / np.maximum(values, least)) @ U.T

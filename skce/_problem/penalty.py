@@ -1,4 +1,4 @@
-"""The penalty of the coefficients, bounds included, and what the user says of it."""
+"""The penalty and the bounds of the coefficients, and checks of the parameters that set them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from .._threads import cached_property
 from .layout import Layout
 
-#: What C times the sum of the weights may be, so that squares do not overflow.
+#: Range of C times the sum of the weights, in which squares do not overflow.
 _SMALLEST, _LARGEST = 1e-150, 1e300
 
 Bounds = tuple[NDArray | float, NDArray | float]
@@ -25,8 +25,8 @@ class Penalty:
 
         ridge = (1 - rho) / (C * S),    lasso = rho / (C * S)
 
-    The first term is the smooth part, with a value, a gradient and Hessian products; the rest is
-    the nonsmooth term. Intercepts have no penalty.
+    The first term is the smooth part. It has a value, a gradient and Hessian products. The L1
+    penalty and the bounds are the nonsmooth term. Intercepts have no penalty.
 
     Attributes
     ----------
@@ -56,14 +56,14 @@ class Penalty:
         strongest = max(1.0, float(self.factors.max(initial=0)))
         if not _SMALLEST * strongest < self.scale < _LARGEST:
             raise ValueError(
-                f"C={self.C:g} is out of range: times the sum of the sample weights, "
-                f"{self.total_weight:g}, and beside the largest of penalty_weights, "
-                f"{strongest:g}, it leaves that of float64. Use C=np.inf for no penalty, or "
-                "weights and factors of the order of 1."
+                f"C={self.C:g} is out of range: with a sum of sample weights of "
+                f"{self.total_weight:g}, and penalty_weights of up to {strongest:g}, the objective "
+                "leaves the range of float64. Use C=np.inf for no penalty, or weights and factors "
+                "of the order of 1."
             )
 
     def at(self, C: float, l1_ratio: float, bounds: Bounds | None = None) -> Self:
-        """Return the penalty of another strength and, if given, with other bounds."""
+        """Return the penalty with another strength and, if given, other bounds."""
         bounds = self.bounds if bounds is None else bounds
         return replace(self, C=C, l1_ratio=l1_ratio, bounds=bounds)
 
@@ -74,14 +74,14 @@ class Penalty:
 
     @cached_property
     def scale(self) -> float:
-        """Factor that turns F into the user's objective; with C = inf the sum of the losses."""
+        """Factor that turns F into the user's objective, which is the sum of losses if C = inf."""
         return self.total_weight * (self.C if np.isfinite(self.C) else 1)
 
     @cached_property
     def ridge(self) -> float:
-        """Strength of the L2 penalty, the least curvature of the smooth part.
+        """Strength of the L2 penalty, which is the least curvature of the smooth part.
 
-        If the curvature depends on W there can be no nonsmooth term.
+        If the curvature depended on W, there could be no nonsmooth term.
         """
         return (1 - self.l1_ratio) * self._strength
 
@@ -108,12 +108,12 @@ class Penalty:
 
     @cached_property
     def unpenalised(self) -> bool:
-        """Whether some coefficients have no penalty that is smooth."""
+        """Whether some coefficients have no L2 penalty."""
         return self.ridge == 0 or not (self.penalty_weights is None or self.factors.all())
 
     @cached_property
     def free(self) -> NDArray:
-        """Whether each column has no penalty at all."""
+        """Whether each column has neither an L2 nor an L1 penalty."""
         return np.equal(max(self.ridge, self.lasso) * self.factors, 0)
 
     def value(self, W: NDArray) -> float:
@@ -127,11 +127,11 @@ class Penalty:
 
     def product(self, W: NDArray, V: NDArray, some: slice) -> NDArray:
         """Hessian of the smooth part at W times V, in some columns."""
-        del W  # the Hessian of a square is the same everywhere
+        del W  # the Hessian of a square does not depend on W
         return np.asarray(self.curvature[some] * V[:, some])
 
     def without_shift(self, W: NDArray) -> NDArray:
-        """Return W less the shift of all its rows that makes the smooth part least."""
+        """Return W with the shift of all its rows that minimises the smooth part."""
         return np.asarray(W - mean_of_classes(W))
 
     def nonsmooth(self, layout: Layout) -> Nonsmooth | None:
@@ -150,7 +150,7 @@ class Penalty:
 
 
 def mean_of_classes(A: NDArray) -> NDArray:
-    """Mean over the first axis; `ndarray.mean` takes three times as long where there is little."""
+    """Mean over the first axis. On small arrays `ndarray.mean` takes three times as long."""
     return np.add.reduce(A, axis=0) / len(A)
 
 
@@ -179,7 +179,7 @@ class Nonsmooth:
         return float(self.weights @ np.where(theta == 0, np.abs(step), np.sign(theta) * step))
 
     def subgradient(self, theta: NDArray, gradient: NDArray) -> NDArray:
-        """Subgradient of least size: the slope of the steepest way down along each coefficient."""
+        """Smallest subgradient: the slope of the steepest descent along each coefficient."""
         up = gradient + np.where(theta >= 0, self.weights, -self.weights)
         down = gradient + np.where(theta > 0, self.weights, -self.weights)
         up[(up > 0) | (theta >= self.high)] = 0
@@ -187,7 +187,7 @@ class Nonsmooth:
         return np.where(-up > down, up, down)
 
     def orthant(self, theta: NDArray) -> tuple[NDArray, NDArray]:
-        """Bounds of the orthant of theta, within which sum lambda |theta| is linear.
+        """Bounds of the orthant of theta. Within it, sum lambda |theta| is linear.
 
         A coefficient that is zero and has an L1 penalty stays zero.
         """
@@ -197,22 +197,22 @@ class Nonsmooth:
         return low, high
 
     def clip(self, theta: NDArray) -> NDArray:
-        """Nearest theta within the bounds."""
+        """Return the nearest theta within the bounds."""
         return np.clip(theta, self.low, self.high)
 
     def prox_along(self, x: float, slope: float, j: np.intp) -> float:
-        """Return where a quadratic of unit curvature plus this is least along coefficient j."""
+        """Minimise a quadratic of unit curvature plus the nonsmooth term along coefficient j."""
         free = x - slope
         shrunk = np.sign(free) * max(abs(free) - self.weights[j], 0)
         return min(max(shrunk, self.low[j]), self.high[j])
 
     def take(self, some: NDArray) -> Nonsmooth:
-        """Return those of some coefficients."""
+        """Return the nonsmooth term of some coefficients."""
         return Nonsmooth(self.weights[some], self.low[some], self.high[some])
 
 
 def check_penalty_weights(penalty_weights: ArrayLike | None, n_features: int) -> NDArray | None:
-    """Check factors of the penalty, one for each feature.
+    """Check the factors of the penalty, one for each feature.
 
     Parameters
     ----------
@@ -235,14 +235,14 @@ def check_penalty_weights(penalty_weights: ArrayLike | None, n_features: int) ->
     if bad.any():
         j = int(bad.argmax())
         raise ValueError(
-            f"penalty_weights must be finite and not negative, but that of feature {j} is "
+            f"penalty_weights must be finite and not negative, but the weight of feature {j} is "
             f"{weights[j]:g}. Use 0 for a feature without a penalty."
         )
     return weights
 
 
 def check_bounds(bounds: Any, shape: tuple[int, int]) -> tuple[NDArray, NDArray] | None:
-    """Check the lowest and highest coefficients.
+    """Check the bounds of the coefficients.
 
     Parameters
     ----------
@@ -258,7 +258,7 @@ def check_bounds(bounds: Any, shape: tuple[int, int]) -> tuple[NDArray, NDArray]
     if bounds is None:
         return None
     if len(bounds) != 2:
-        raise ValueError(f"coef_bounds must be a pair (low, high), but has {len(bounds)} elements.")
+        raise ValueError(f"coef_bounds must be a pair (low, high), got {len(bounds)} elements.")
     pair = []
     for name, value, absent in zip(("low", "high"), bounds, (-np.inf, np.inf), strict=True):
         array = np.asarray(absent) if value is None else _numbers(f"coef_bounds: {name}", value)
@@ -266,8 +266,8 @@ def check_bounds(bounds: Any, shape: tuple[int, int]) -> tuple[NDArray, NDArray]
             pair.append(np.broadcast_to(array, shape))
         except ValueError:
             raise ValueError(
-                f"coef_bounds: {name} has shape {array.shape}, which does not broadcast to that of "
-                f"coef_, {shape}."
+                f"coef_bounds: {name} has shape {array.shape}, which does not broadcast to the "
+                f"shape of coef_, {shape}."
             ) from None
         if np.isnan(array).any():
             raise ValueError(
@@ -278,7 +278,7 @@ def check_bounds(bounds: Any, shape: tuple[int, int]) -> tuple[NDArray, NDArray]
     if empty.any():
         k, j = np.unravel_index(int(empty.argmax()), shape)
         raise ValueError(
-            f"coef_bounds leave nothing for the coefficient of row {k} and feature {j}: low is "
+            f"coef_bounds leave no value for the coefficient of row {k} and feature {j}: low is "
             f"{low[k, j]:g} and high is {high[k, j]:g}."
         )
     return low, high

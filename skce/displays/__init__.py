@@ -1,8 +1,9 @@
-"""Pictures of log-loss: its curves, its samples, its fits. Needs matplotlib, the extra `plot`.
+"""Plots of the log-loss: its curves, its samples, its fits. They need matplotlib, the extra `plot`.
 
-Every display follows scikit-learn's conventions: made by `from_estimator`, `from_predictions` or
-another class method, drawn by `plot(ax=None)`, after which it has `ax_` and `figure_`. What is
-drawn is in the attributes that the constructor takes.
+Every display follows scikit-learn's conventions. A class method such as `from_estimator` or
+`from_predictions` makes and draws it. `plot(ax=None)` draws it again. After that it has the
+attributes `ax_` and `figure_`. The data that it draws are attributes with the names of the
+parameters of its constructor.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all displays share: the axes, names and colours on them, and checks of what is drawn."""
+"""What all displays share: axes, names and colours on them, and checks of the drawn data."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ from sklearn.utils.validation import check_is_fitted
 
 from .._checks import check_numbers, is_date, refuse_sparse, to_numpy
 
-#: Points, bins or marks at most, and the largest number that axes have room for.
+#: The most points, bins or marks, and the largest number that axes can show.
 MOST = 10**6
 LARGEST_DRAWN = 1e300
 
-#: Characters of a name that are shown, at least 3.
+#: The most characters of a name that are shown; at least 3.
 _LONGEST = 36
-#: Entries of a legend in the axes, of a column of one beside them, and of any.
+#: The most entries of a legend in the axes, of one column of a legend beside them, and of any
+#: legend.
 _INSIDE, _COLUMN, MOST_NAMED = 10, 20, 60
-#: Share of the width of the axes that a legend in them takes at most.
+#: The largest share of the width of the axes that a legend in them may take.
 _NARROW = 0.55
-#: The same of a legend beside axes of the user's.
+#: The same for a legend beside axes that the user passed.
 _HALF = 0.5
-#: Points that a legend can look at to find the best place quickly.
+#: The most points with which matplotlib finds the best place of a legend quickly.
 _LOOKED_AT = 10_000
-#: Height of a line of text in units of its font size, and the smallest size that can be read.
+#: Height of a line of text in units of its font size, and the smallest readable font size.
 _LINE, _SMALLEST = 1.3, 6.0
-#: Lines of a name below the axes.
+#: The most lines of a name below the axes.
 _LINES = 3
 _LINE_STYLES = ("-", "--", "-.", ":")
 
 
 def axes_or_new(ax: Any) -> Any:
-    """Return the axes to draw on, new ones if none are given."""
+    """Return the given axes, or new axes if `ax` is None."""
     try:
         import matplotlib.pyplot as plt
         from matplotlib.axes import Axes
@@ -49,7 +50,7 @@ def axes_or_new(ax: Any) -> Any:
 
 
 def final_estimator(estimator: Any) -> Any:
-    """Return the estimator that predicts: the last step of a pipeline, the best one of a search."""
+    """Return the estimator that predicts: the last of a pipeline, or the best of a search."""
     while True:
         if hasattr(estimator, "steps"):
             estimator = estimator.steps[-1][1]
@@ -60,12 +61,12 @@ def final_estimator(estimator: Any) -> Any:
 
 
 def check_fitted_with(estimator: Any, name: str, way_out: str = "") -> Any:
-    """Check that an estimator is fitted, and that the one that predicts has what a display shows.
+    """Check that an estimator is fitted, and that its final estimator has the attribute `name`.
 
     Returns
     -------
     estimator
-        The one that predicts.
+        The final estimator, which predicts.
     """
     if not hasattr(estimator, "fit"):
         raise TypeError(f"estimator must be an estimator, got {type(estimator).__name__}.")
@@ -78,7 +79,7 @@ def check_fitted_with(estimator: Any, name: str, way_out: str = "") -> Any:
 
 
 def row_names(*tables: Any) -> Any:
-    """Return the index of the first of these that is a data frame of pandas; None without one."""
+    """Return the index of the first pandas data frame among the tables; None if there is none."""
     for table in tables:
         index = getattr(table, "index", None)
         if index is not None and not callable(index):
@@ -87,7 +88,7 @@ def row_names(*tables: Any) -> Any:
 
 
 class Display:
-    """What all displays have."""
+    """Base class of all displays."""
 
     ax_: Any
     figure_: Any
@@ -101,10 +102,10 @@ class Display:
     def _add_legend(
         self, title: str | None = None, n_points: int = 0, always: Sequence[Any] = ()
     ) -> None:
-        """Add a legend of what has a label: in the axes, or beside them if it takes much room.
+        """Add a legend of all artists with a label: in the axes, or beside them if it is large.
 
-        Axes of the user's keep more than half of their width: there a legend that would take more
-        is left out, but for the artists that are to be named `always`.
+        Axes that the user passed keep more than half of their width. If the legend would take
+        more, it names only the artists in `always`.
         """
         ax = self.ax_
         labels = ax.get_legend_handles_labels()[1]
@@ -130,15 +131,15 @@ class Display:
                 ax.legend(handles=always)
 
     def _fits(self, legend: Any, share: float) -> bool:
-        """Whether a legend takes no more than a share of the width of the axes."""
+        """Whether a legend takes less than the given share of the width of the axes."""
         self.ax_.apply_aspect()
         width = self.ax_.get_window_extent().width
         return bool(legend.get_window_extent().width < share * width)
 
     def _make_room(self, legend: Any) -> None:
-        """Widen a figure of our own for a legend beside the axes, or else narrow the axes."""
+        """Make room for a legend beside the axes: widen our figure, or narrow the user's axes."""
         ax, figure = self.ax_, self.figure_
-        ax.set_anchor("E")  # where the aspect makes the axes narrower
+        ax.set_anchor("E")  # keeps axes of a fixed aspect next to the legend
         width = legend.get_window_extent().width / figure.dpi
         if self._own_figure:
             figure.set_figwidth(figure.get_figwidth() + width)
@@ -150,12 +151,12 @@ class Display:
 
 
 def foreground(ax: Any) -> Any:
-    """Return the colour of text on axes, which a dark style makes light."""
+    """Return the colour of text on the axes. In a dark style it is light."""
     return ax.xaxis.label.get_color()
 
 
 def curve_styles(n: int) -> list[dict[str, Any]]:
-    """Return a colour and a line style for each of n curves, no two of them the same."""
+    """Return a colour and a line style for each of n curves. No two curves look the same."""
     import matplotlib as mpl
 
     if n <= len(mpl.rcParams["axes.prop_cycle"]):
@@ -168,7 +169,7 @@ def curve_styles(n: int) -> list[dict[str, Any]]:
 
 
 def as_text(name: Any) -> str:
-    """Return a name as matplotlib shows it as it is: of limited length, and no formula."""
+    """Return a name that matplotlib shows as plain text, not as a formula, and shorten it."""
     text = " ".join(str(name).split())
     if len(text) > _LONGEST:
         half = (_LONGEST - 1) // 2
@@ -179,7 +180,11 @@ def as_text(name: Any) -> str:
 
 
 def name_ticks(ax: Any, positions: NDArray, names: Sequence[Any]) -> None:
-    """Name positions of the x axis: on lines, turned, smaller, and at last only some of them."""
+    """Label positions of the x axis.
+
+    Labels that do not fit are wrapped. If that is not enough they are rotated, then made smaller,
+    and at last only some are shown.
+    """
     texts = [as_text(name) for name in names]
     ax.set_xticks(positions, texts)
     if len(texts) < 2:
@@ -197,7 +202,7 @@ def name_ticks(ax: Any, positions: NDArray, names: Sequence[Any]) -> None:
         text.count("\n") > _LINES - 1 for text in wrapped
     ):
         return
-    room *= 72 / ax.figure.dpi  # in points, as sizes of fonts are
+    room *= 72 / ax.figure.dpi  # in points, the unit of font sizes
     size = min(labels[0].get_size(), max(room / _LINE, _SMALLEST))
     some = slice(None, None, int(np.ceil(_LINE * size / room)))
     ax.set_xticks(positions[some], texts[some], rotation=90, fontsize=size)
@@ -219,7 +224,7 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
 
 
 def check_classes(classes: Any) -> Any:
-    """Return classes, of which each has a name."""
+    """Return the list of class names, and refuse anything that is no list or 1-D array."""
     if not isinstance(classes, (list, tuple)):
         array = np.asarray(to_numpy(classes, "classes"))
         if array.ndim != 1:
@@ -230,7 +235,10 @@ def check_classes(classes: Any) -> Any:
 def check_finite(
     name: str, values: Any, shape: tuple[int | None, ...], *, missing: bool = False
 ) -> NDArray:
-    """Return an array of finite numbers, or `missing` ones, of a shape; None is any length."""
+    """Return an array of finite numbers with the given shape, in which None allows any length.
+
+    With `missing` the array may hold NaN.
+    """
     array = check_numbers(values, name)
     if len(array.shape) != len(shape) or any(
         want not in (None, has) for has, want in zip(array.shape, shape, strict=True)
@@ -238,25 +246,27 @@ def check_finite(
         text = ", ".join("any" if length is None else str(length) for length in shape)
         raise ValueError(f"{name} must have shape ({text}), but has {array.shape}.")
     if not ((np.abs(array) <= LARGEST_DRAWN) | (missing & np.isnan(array))).all():
-        raise ValueError(f"{name} must be finite, and at most {LARGEST_DRAWN:g} to be drawn.")
+        raise ValueError(
+            f"{name} must be finite: a plot can show numbers up to {LARGEST_DRAWN:g} in size."
+        )
     return array
 
 
 def check_names(name: str, values: Any, length: int, *, of: str) -> list[str]:
-    """Return names as strings, one for each of what they name."""
+    """Return names as strings. There must be one for each of the `length` things they name."""
     if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
         raise ValueError(f"{name} must be a sequence of names, got {values!r:.100}.")
     refuse_sparse(values, name)
     names = [str(value) for value in np.asarray(to_numpy(values, name), dtype=object).ravel()]
     if len(names) != length:
         raise ValueError(
-            f"{name} must hold {length} names, one for each of the {of}, but holds {len(names)}."
+            f"{name} must hold {length} names, one for each of the {of}, but it holds {len(names)}."
         )
     return names
 
 
 def check_index(index: Any, length: int) -> NDArray:
-    """Return names of rows as an array, one for each of them."""
+    """Return the names of the rows as an array. There must be one for each row."""
     if isinstance(index, (str, bytes)) or not hasattr(index, "__len__"):
         raise ValueError(f"index must be a sequence of names of rows, got {index!r:.100}.")
     refuse_sparse(index, "index")

@@ -1,4 +1,4 @@
-"""The gap of fits against their iterations."""
+"""The gap of a fit against its iterations."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _WAY_OUT = " Pass a fitted SoftmaxClassifier, or a SoftmaxClassifierCV with refi
 
 
 class ConvergenceDisplay(Display):
-    """Relative gap of the objective of a fit, against iterations or seconds.
+    """Relative gap of the objective of a fit against iterations or seconds.
 
     Parameters
     ----------
     x : ndarray of shape (n_points,)
-        Iterations made, or seconds since the fit began.
+        Number of iterations, or seconds since the fit began.
     gap : ndarray of shape (n_points,)
-        (objective - minimum) / minimum after each of them.
+        (objective - minimum) / minimum at each point of `x`.
     against : {"iteration", "time"}
-        What `x` is.
+        Whether `x` holds iterations or seconds.
     name : str, default=None
         Name of the fit in the legend.
 
@@ -80,22 +80,23 @@ class ConvergenceDisplay(Display):
         ax: Any = None,
         **kwargs: Any,
     ) -> ConvergenceDisplay:
-        """Draw the way of a fitted :class:`~skce.SoftmaxClassifier`.
+        """Draw the convergence of a fitted :class:`~skce.SoftmaxClassifier`.
 
         Parameters
         ----------
         estimator : SoftmaxClassifier
-            A fitted estimator, or a pipeline or a search whose last or best one it is.
+            A fitted estimator. It may be the last step of a pipeline, or the best estimator of a
+            search.
         against : {"iteration", "time"}, default="iteration"
-            What to draw the gap against.
+            Whether to draw the gap against iterations or seconds.
         minimum : float, default=None
-            The least objective, if it is known from elsewhere, for example from a fit with a
-            smaller `tol`. If None it is the last objective of this fit, whose own gap is then
-            unknown and not drawn.
+            The minimum of the objective, if you know it, for example from a fit with a smaller
+            `tol`. If None the smallest objective of this fit stands for it. Its own gap is then
+            unknown, and is not drawn.
         name : str, default=None
-            Name in the legend; that of the class and its solver if None.
+            Name in the legend. If None it is made of the class and its solver.
         ax : matplotlib Axes, default=None
-            Axes to draw on; new ones if None.
+            Axes to draw on. If None, new axes are made.
         **kwargs : dict
             Passed to matplotlib's `plot`.
 
@@ -107,7 +108,8 @@ class ConvergenceDisplay(Display):
         Raises
         ------
         ValueError
-            If `minimum` is not below every objective of the fit, to rounding.
+            If `minimum` is larger than an objective of the fit by more than rounding, or if it is
+            not positive and finite.
         """
         check_choice("against", against, ("iteration", "time"))
         if minimum is not None:
@@ -119,7 +121,8 @@ class ConvergenceDisplay(Display):
         least = curve.min() if minimum is None else float(minimum)
         if not 0 < least < np.inf:
             raise ValueError(
-                f"The gap is relative to minimum, which must be positive and finite, got {least:g}."
+                f"minimum must be positive and finite, because the gap is relative to it, "
+                f"got {least:g}."
             )
         gap = (curve - least) / least
         if (gap < -np.sqrt(np.finfo(float).eps)).any():
@@ -138,7 +141,7 @@ class ConvergenceDisplay(Display):
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on; new ones if None.
+            Axes to draw on. If None, new axes are made.
         **kwargs : dict
             Passed to matplotlib's `plot`.
 

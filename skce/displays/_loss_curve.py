@@ -1,4 +1,4 @@
-"""The loss of one prediction, against its probability or logit."""
+"""The loss of one prediction against its probability or logit."""
 
 from __future__ import annotations
 
@@ -47,25 +47,25 @@ def _log_loss(y: float, x: NDArray, *, gradient: bool, logits: bool) -> NDArray:
 _CURVES = {"log_loss": _log_loss, "squared_error": _squared_error}
 _CURVE_NAMES = {"log_loss": "log-loss", "squared_error": "squared error"}
 _LINE_STYLES = ("-", "--", ":", "-.")
-#: The probabilities, and the logits, that curves are drawn between.
+#: The range of probabilities, and of logits, that curves cover.
 _RANGES = {"proba": (0.001, 0.999), "logit": (-6.0, 6.0)}
-#: Gradients in the probability are unbounded; this much of them is shown.
+#: The gradient with respect to the probability is unbounded. Axes show it up to this size.
 _STEEPEST = 10
 
 
 class LossCurveDisplay(Display):
-    """Loss of one prediction for two classes, or its gradient, against the prediction.
+    """Loss of one prediction for two classes, or the gradient of the loss, against the prediction.
 
     Parameters
     ----------
     x : ndarray of shape (n_points,)
         Predicted probabilities of class 1, or logits.
     curves : dict of {(str, float): ndarray of shape (n_points,)}
-        Values by loss, "log_loss" or "squared_error", and target.
+        Values of each curve. The key holds the loss, "log_loss" or "squared_error", and the target.
     response : {"loss", "gradient"}
-        What the values are.
+        Whether the values are losses or gradients.
     against : {"proba", "logit"}
-        What `x` is, and what the gradient is taken with respect to.
+        Whether `x` holds probabilities or logits. The gradient is with respect to these.
 
     Attributes
     ----------
@@ -74,7 +74,7 @@ class LossCurveDisplay(Display):
     figure_ : matplotlib Figure
         Figure of the axes.
     lines_ : list of matplotlib Line2D
-        The curves in the order of `curves`.
+        A line for each curve, in the order of `curves`.
 
     See Also
     --------
@@ -110,7 +110,7 @@ class LossCurveDisplay(Display):
         ax: Any = None,
         **kwargs: Any,
     ) -> LossCurveDisplay:
-        """Compute and draw the curves of some targets.
+        """Compute and draw the curves of the given targets.
 
         Parameters
         ----------
@@ -121,13 +121,13 @@ class LossCurveDisplay(Display):
         response : {"loss", "gradient"}, default="loss"
             Whether to draw the loss or its gradient.
         against : {"proba", "logit"}, default="proba"
-            What to draw it against, and to take the gradient with respect to. Against logits the
-            gradient of the squared error vanishes where a prediction is sure and wrong, that of
-            log-loss does not.
+            Whether to draw against the probability or the logit. The gradient is with respect to
+            the same. If a prediction is confident and wrong, the gradient of the squared error with
+            respect to the logit vanishes, and that of the log-loss does not.
         n_points : int, default=301
-            Points per curve.
+            Number of points of each curve.
         ax : matplotlib Axes, default=None
-            Axes to draw on; new ones if None.
+            Axes to draw on. If None, new axes are made.
         **kwargs : dict
             Passed to matplotlib's `plot`.
 
@@ -139,7 +139,8 @@ class LossCurveDisplay(Display):
         Raises
         ------
         ValueError
-            If a target is no probability or a name is none of those above.
+            If a target is not a probability, or `losses`, `response` or `against` has a name that
+            is not listed above.
         """
         check_choice("response", response, ("loss", "gradient"))
         check_choice("against", against, tuple(_RANGES))
@@ -169,7 +170,7 @@ class LossCurveDisplay(Display):
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on; new ones if None.
+            Axes to draw on. If None, new axes are made.
         **kwargs : dict
             Passed to matplotlib's `plot`.
 
@@ -203,7 +204,7 @@ class LossCurveDisplay(Display):
 
 
 def _short(y: float, targets: list[float]) -> str:
-    """Return a target with as few digits, two at least, as tell it from the others."""
+    """Return a target with the fewest digits, but two or more, that tell it from the others."""
     return next(
         text
         for digits in range(2, 18)

@@ -1,4 +1,4 @@
-"""What displays ask of targets: their classes, or labels that can hold together."""
+"""What displays need to know of targets: their classes, or their labels if they are multilabel."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ..metrics._terms import OneVsRest, Outputs
 
 
 def loss_of(estimator: Any) -> str:
-    """Return "binary" if an estimator was fitted to labels that can hold together."""
+    """Return "binary" if an estimator was fitted to multilabel targets, else "categorical"."""
     several = getattr(estimator, "_form", None) == "multilabel"
     return "binary" if several or getattr(estimator, "multilabel_", False) else "categorical"
 
 
 def is_multilabel(problem: Problem) -> bool:
-    """Whether targets are labels that can hold together."""
+    """Whether targets are multilabel: each row can have several labels."""
     return isinstance(problem.targets, Outputs) and not isinstance(problem.targets, OneVsRest)
 
 
@@ -31,7 +31,7 @@ def outputs_of(problem: Problem) -> tuple[NDArray, NDArray]:
 
 
 def classes_of(targets: Any) -> NDArray:
-    """Return the position of the class of each row, the most probable one."""
+    """Return the position of the class of each row; for target probabilities the most probable."""
     if targets.values.ndim == 1 and targets.values.dtype.kind in "iu":  # positions already
         return targets.values
     return targets.distribution(slice(None)).argmax(axis=1)

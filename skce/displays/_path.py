@@ -22,30 +22,31 @@ from ._base import (
     foreground,
 )
 
-#: Coefficients that are drawn at most, give or take equal ones.
+#: The most coefficients that are drawn. Coefficients equal to the smallest of them are drawn, too.
 _MOST_LINES = 1000
-#: Share of the largest coefficient that those of two classes differ by at most.
+#: Coefficients of two classes are mirror images if they differ by at most this share of the
+#: largest coefficient.
 _MIRRORED = 1e-6
 _WAY_OUT = " Pass a fitted SoftmaxClassifierCV, or what softmax_path returned to from_path."
 
 
 class RegularizationPathDisplay(Display):
-    """Coefficients, or cross-validated scores, against C.
+    """Coefficients or cross-validated scores against C.
 
     Parameters
     ----------
     Cs : ndarray of shape (n_Cs,)
         Values of C, ascending.
     coefs : ndarray of shape (n_Cs, n_outputs, n_features), default=None
-        Coefficients at each of them.
+        Coefficients at each C.
     scores : ndarray of shape (n_folds, n_Cs), default=None
-        Scores of each fold, in place of `coefs`.
+        Scores of each fold. Pass either `scores` or `coefs`.
     score_name : str, default="score"
-        What the scores are.
+        Name of the score.
     marked : dict of str to float, default=None
-        Values of C to mark with a vertical line, by what they are called.
+        Values of C to mark with a vertical line. The keys are their names in the legend.
     names : sequence of str, default=None
-        Names of the outputs or, where there is one, of the features.
+        Names of the outputs. If there is only one output, names of the features.
 
     Attributes
     ----------
@@ -54,11 +55,12 @@ class RegularizationPathDisplay(Display):
     figure_ : matplotlib Figure
         Figure of the axes.
     lines_ : list of matplotlib Line2D
-        A line for every coefficient that is not zero throughout, row by row of `coef_`, of the
-        1000 largest if there are more, and of the second class only if those of two classes are
-        mirror images; or the mean of the scores.
+        For coefficients, a line for every coefficient that is not zero throughout, row by row of
+        `coef_`. With more than 1000 of them, the 1000 largest are drawn. If the coefficients of two
+        classes are mirror images, only those of the second class are drawn. For scores, the line
+        of their mean.
     band_ : matplotlib collection
-        One standard error about the mean of the scores; None for coefficients.
+        Band of one standard error around the mean of the scores. None for coefficients.
 
     See Also
     --------
@@ -124,28 +126,29 @@ class RegularizationPathDisplay(Display):
         Parameters
         ----------
         estimator : SoftmaxClassifierCV
-            A fitted estimator, or a pipeline or a search whose last or best one it is.
+            A fitted estimator. It may be the last step of a pipeline, or the best estimator of a
+            search.
         response : {"score", "coefficients"}, default="score"
-            Draw the mean score over folds with one standard error about it, or the mean
-            coefficients over folds. Without a `scoring` the score is drawn as a log-loss, less
-            being better.
+            "score" draws the mean score over the folds, with a band of one standard error.
+            "coefficients" draws the mean coefficients over the folds. If `scoring` of the estimator
+            is None, the score is drawn as a log-loss: lower is better.
         l1_ratio : float, default=None
-            One of `l1_ratios_`; the best if None.
+            One of `l1_ratios_`. If None, the best of them.
         ax : matplotlib Axes, default=None
-            Axes to draw on; new ones if None.
+            Axes to draw on. If None, new axes are made.
         **kwargs : dict
             Passed to matplotlib's `plot`.
 
         Returns
         -------
         RegularizationPathDisplay
-            The display, drawn, with the best C marked and, for the best l1_ratio, the smallest one
-            within one standard error.
+            The display, drawn. For the best l1_ratio of an estimator with `refit` it marks the best
+            C, and the smallest C within one standard error of it.
 
         Raises
         ------
         ValueError
-            If `l1_ratio` is none of the `l1_ratios_`.
+            If `l1_ratio` is not one of `l1_ratios_`.
         """
         check_choice("response", response, ("score", "coefficients"))
         estimator = check_fitted_with(estimator, "coefs_paths_", _WAY_OUT)
@@ -187,11 +190,11 @@ class RegularizationPathDisplay(Display):
         Parameters
         ----------
         path : SoftmaxPath
-            What it returned.
+            The result of :func:`~skce.softmax_path`.
         names : sequence of str, default=None
-            Names of the outputs or, where there is one, of the features.
+            Names of the outputs. If there is only one output, names of the features.
         ax : matplotlib Axes, default=None
-            Axes to draw on; new ones if None.
+            Axes to draw on. If None, new axes are made.
         **kwargs : dict
             Passed to matplotlib's `plot`.
 
@@ -210,7 +213,7 @@ class RegularizationPathDisplay(Display):
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on; new ones if None.
+            Axes to draw on. If None, new axes are made.
         **kwargs : dict
             Passed to matplotlib's `plot`.
 
@@ -272,9 +275,9 @@ class RegularizationPathDisplay(Display):
 
 
 def _largest(coefs: NDArray) -> list[tuple[int, int]]:
-    """Return output and feature of the coefficients that are drawn, in their order.
+    """Return output and feature of each coefficient that is drawn, in their order.
 
-    Those of two classes that are mirror images are drawn once, of the second class.
+    If the coefficients of two classes are mirror images, only those of the second are drawn.
     """
     size = np.abs(coefs).max(axis=0)
     if coefs.shape[1] == 2 and np.allclose(coefs[:, 0], -coefs[:, 1], atol=_MIRRORED * size.max()):

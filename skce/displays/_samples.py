@@ -1,4 +1,4 @@
-"""The losses of all samples of an estimator."""
+"""The log-loss of each sample."""
 
 from __future__ import annotations
 
@@ -25,52 +25,52 @@ from ._base import (
 from ._outputs import classes_of, is_multilabel, loss_of, outputs_of
 
 _SCALES = ("linear", "log")
-#: Size of the font of names of rows, in points.
+#: Font size of the names of rows, in points.
 _NAME_SIZE = 8
 
 
-#: Points beyond the whiskers that are drawn of a box; the file of a picture holds all of them.
+#: The most points beyond the whiskers of a box that are drawn. An image file stores each of them.
 _BEYOND = 2000
 
 
 class SampleLossDisplay(Display):
-    """Distribution of the log-loss of single rows by class, and the rows with the largest.
+    """Distribution of the log-loss of single rows by class, and the rows with the largest loss.
 
     Parameters
     ----------
     losses : ndarray of shape (n_samples,) or (n_samples, n_classes)
-        Log-loss of each row, in nats; for labels that can hold together that of each label, NaN if
-        it is not known.
+        Log-loss of each row, in nats. For multilabel targets the log-loss of each label of each
+        row, NaN if the label is missing.
     codes : ndarray of int, shape (n_samples,), default=None
-        Position in `classes` of the class of each row, the most probable one for probability
-        targets. None for labels that can hold together.
+        Position in `classes` of the class of each row. For probability targets it is the most
+        probable class. None for multilabel targets.
     classes : sequence of shape (n_classes,)
         Names of the classes.
     n_worst : int, default=5
         How many of the largest losses to mark with the name of their row.
     index : sequence of shape (n_samples,), default=None
-        Names of the rows; their numbers if None.
+        Names of the rows. If None, rows are named by their numbers.
     scale : {"linear", "log"}, default="linear"
-        Scale of the losses. For a good model most losses are close to zero, so that the boxes are
-        flat; on a logarithmic scale they can be read. Losses of zero are then drawn at the least
-        loss above zero.
+        Scale of the losses. With a good model most losses are close to zero and the boxes are flat.
+        A logarithmic scale makes them readable. It draws losses of zero at the smallest loss above
+        zero.
 
     Attributes
     ----------
     worst_ : ndarray of int
-        Numbers of the rows with the largest losses, the largest first. The loss of a row with
-        several labels is the mean over them.
+        Numbers of the rows with the largest losses, the largest first. The loss of a multilabel row
+        is the mean over its known labels.
     ax_ : matplotlib Axes
         Axes with a box per class.
     figure_ : matplotlib Figure
         Figure of the axes.
     boxes_ : dict
-        What matplotlib's `boxplot` returned. Of the points beyond the whiskers of a box 2000 at
-        most are drawn.
+        The result of matplotlib's `boxplot`. At most 2000 points beyond the whiskers of each box
+        are drawn.
     points_ : matplotlib PathCollection
-        The marked rows; one with several labels is marked at the label that costs most.
+        The marked rows. A multilabel row is marked at its label with the largest loss.
     texts_ : list of matplotlib Annotation
-        Their names.
+        The names of the marked rows.
 
     See Also
     --------
@@ -135,23 +135,24 @@ class SampleLossDisplay(Display):
         Parameters
         ----------
         estimator : fitted estimator with `predict_proba`
-            What predicts; a pipeline, too.
+            The estimator that predicts. It may be a pipeline.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Labels or target probabilities.
         loss : {"categorical", "binary"}, default=None
-            As in :func:`~skce.metrics.log_loss`: whether the classes exclude each other, or are
-            labels that can hold together. None is "binary" if the estimator was fitted to such
-            labels.
+            Whether the classes exclude each other ("categorical"), or a row can have several labels
+            ("binary"), as in :func:`~skce.metrics.log_loss`. None stands for "binary" if the
+            estimator was fitted to multilabel targets, and for "categorical" otherwise.
         n_worst : int, default=5
             How many of the largest losses to mark.
         index : array-like of shape (n_samples,), default=None
-            Names of the rows; if None, the index of `X` or `y` if one is a data frame, or numbers.
+            Names of the rows. If None, the index of `X` or `y` if one of them is a data frame,
+            otherwise row numbers.
         scale : {"linear", "log"}, default="linear"
-            Scale of the losses; "log" if most of them are close to zero.
+            Scale of the losses. Choose "log" if most of them are close to zero.
         ax : matplotlib Axes, default=None
-            Axes to draw on; new ones if None.
+            Axes to draw on. If None, new axes are made.
         **kwargs : dict
             Passed to matplotlib's `boxplot`.
 
@@ -198,17 +199,17 @@ class SampleLossDisplay(Display):
         labels : array-like of shape (n_classes,), default=None
             Names of the classes, in the order of the columns.
         loss : {"categorical", "binary"}, default="categorical"
-            As in :func:`~skce.metrics.log_loss`: whether the classes exclude each other, or are
-            labels that can hold together.
+            Whether the classes exclude each other ("categorical"), or a row can have several labels
+            ("binary"), as in :func:`~skce.metrics.log_loss`.
         n_worst : int, default=5
             How many of the largest losses to mark.
         index : array-like of shape (n_samples,), default=None
-            Names of the rows; if None, the index of `y_true` or `y_proba` if one is a data frame,
-            or numbers.
+            Names of the rows. If None, the index of `y_true` or `y_proba` if one of them is a data
+            frame, otherwise row numbers.
         scale : {"linear", "log"}, default="linear"
-            Scale of the losses; "log" if most of them are close to zero.
+            Scale of the losses. Choose "log" if most of them are close to zero.
         ax : matplotlib Axes, default=None
-            Axes to draw on; new ones if None.
+            Axes to draw on. If None, new axes are made.
         **kwargs : dict
             Passed to matplotlib's `boxplot`.
 
@@ -240,7 +241,7 @@ class SampleLossDisplay(Display):
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on; new ones if None.
+            Axes to draw on. If None, new axes are made.
         **kwargs : dict
             Passed to matplotlib's `boxplot`.
 
@@ -277,7 +278,7 @@ class SampleLossDisplay(Display):
         return losses[~np.isnan(losses[:, k]), k]
 
     def _mark_worst(self, ax: Any, losses: NDArray) -> None:
-        """Mark the worst rows, with names that do not cover each other."""
+        """Mark the worst rows, and place their names so that none covers another."""
         if self.codes is None:
             codes = np.nan_to_num(losses[self.worst_], nan=-1.0).argmax(axis=1)
             at = codes, losses[self.worst_, codes]
@@ -285,7 +286,7 @@ class SampleLossDisplay(Display):
             at = self.codes[self.worst_], losses[self.worst_]
         self.points_ = ax.scatter(*at, s=18, color="C3", zorder=3)
         if self._own_figure:
-            self.figure_.draw_without_rendering()  # so that the layout is known
+            self.figure_.draw_without_rendering()  # sets the layout
         in_points = ax.transData.transform(np.column_stack(at))[:, 1] * 72 / self.figure_.dpi
         below = _apart(at[0], in_points, 1.1 * _NAME_SIZE)
         names = self.worst_ if self.index is None else [self.index[i] for i in self.worst_]
@@ -306,7 +307,7 @@ class SampleLossDisplay(Display):
 
 
 def _of_rows(losses: NDArray) -> NDArray:
-    """Return the loss of each row, the mean over its labels that are known."""
+    """Return the loss of each row. For multilabel targets it is the mean over the known labels."""
     if losses.ndim == 1:
         return losses
     known = ~np.isnan(losses)
@@ -314,7 +315,7 @@ def _of_rows(losses: NDArray) -> NDArray:
 
 
 def _losses_of_labels(y: NDArray, p: NDArray) -> NDArray:
-    """Return the loss of each label of each row, NaN if the label is."""
+    """Return the loss of each label of each row. It is NaN if the label is NaN."""
     known = ~np.isnan(y)
     losses = np.full(y.shape, np.nan)
     t, q = (np.column_stack([1 - values[known], values[known]]) for values in (y, p))
@@ -323,7 +324,7 @@ def _losses_of_labels(y: NDArray, p: NDArray) -> NDArray:
 
 
 def _box_style(ax: Any) -> dict[str, Any]:
-    """Return properties of boxes that can be seen on light and dark axes."""
+    """Return properties that make boxes visible on light and on dark axes."""
     line = {"color": foreground(ax)}
     return {
         "boxprops": line,
@@ -339,7 +340,7 @@ def _box_style(ax: Any) -> dict[str, Any]:
 
 
 def _thin_out(line: Any) -> None:
-    """Leave some of the points of a line, the highest and the lowest among them."""
+    """Keep some of the points of a line, including the highest and the lowest."""
     y = np.asarray(line.get_ydata())
     if len(y) > _BEYOND:
         some = np.argsort(y)[np.linspace(0, len(y) - 1, _BEYOND).astype(np.intp)]
@@ -347,20 +348,21 @@ def _thin_out(line: Any) -> None:
 
 
 def _apart(codes: NDArray, heights: NDArray, least: float) -> NDArray:
-    """Return how far to move names of points, the highest first, so that they are apart.
+    """Return how far to move the names of points so that no two cover each other.
 
     Parameters
     ----------
     codes : ndarray of int, shape (n_points,)
-        Only names of the same column can cover each other.
+        Column of each point. Only names in the same column can cover each other.
     heights : ndarray of shape (n_points,)
+        Height of each point.
     least : float
-        Distance of two of them at least.
+        Smallest distance between two names.
 
     Returns
     -------
     ndarray of shape (n_points,)
-        Not positive: names move down.
+        Shift of each name, zero or negative: names move down.
     """
     shifts = np.zeros(len(heights))
     lowest: dict[int, float] = {}

@@ -21,18 +21,19 @@ from ._base import (
 )
 from ._outputs import is_multilabel, loss_of, outputs_of
 
-#: Points of the cloud at most.
+#: The most points of a cloud.
 _CLOUD = 5000
-#: Probabilities of two classes that sum to 1 within this exclude each other.
+#: Two classes exclude each other if their probabilities sum to 1 within this tolerance.
 _OFF_ONE = 1e-3
 
 
 class TargetProbabilityDisplay(Display):
-    """Target probabilities against predicted ones, class by class.
+    """Target probabilities against predicted probabilities, class by class.
 
-    A curve goes through the means of bins of predictions, each with as many rows. On the diagonal
-    the prediction is calibrated. Of two classes that exclude each other only the second is drawn,
-    because the curve of the first is its mirror image.
+    For each class the rows are sorted by prediction and split into bins of equal numbers of rows.
+    The curve goes through the mean prediction and the mean target of each bin. On the diagonal the
+    prediction is calibrated. If two classes exclude each other, only the second is drawn: the curve
+    of the first is its mirror image.
 
     Parameters
     ----------
@@ -43,22 +44,22 @@ class TargetProbabilityDisplay(Display):
     classes : sequence of shape (n_classes,)
         Names of the classes.
     n_bins : int, default=10
-        Bins per class at most.
+        The most bins of a class. Equal predictions share a bin.
 
     Attributes
     ----------
     predicted_ : list of ndarray of shape (n_bins,)
-        Mean prediction of each bin, class by class.
+        Mean prediction of each bin, an array for each class.
     target_ : list of ndarray of shape (n_bins,)
-        Mean target of each bin, class by class.
+        Mean target of each bin, an array for each class.
     ax_ : matplotlib Axes
         Axes with the curves.
     figure_ : matplotlib Figure
         Figure of the axes.
     lines_ : list of matplotlib Line2D
-        A curve per class that is drawn.
+        The curve of each class that is drawn.
     clouds_ : list of matplotlib PathCollection
-        The rows of each class that is drawn, 5000 of them at most.
+        The rows of each class that is drawn. A cloud has at most 5000 points.
 
     See Also
     --------
@@ -101,24 +102,24 @@ class TargetProbabilityDisplay(Display):
         ax: Any = None,
         **kwargs: Any,
     ) -> TargetProbabilityDisplay:
-        """Draw what an estimator predicts for some data.
+        """Draw the predictions of an estimator against the targets of some data.
 
         Parameters
         ----------
         estimator : fitted estimator with `predict_proba`
-            What predicts; a pipeline, too.
+            The estimator that predicts. It may be a pipeline.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Features.
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Labels or target probabilities.
         loss : {"categorical", "binary"}, default=None
-            As in :func:`~skce.metrics.log_loss`: whether the classes exclude each other, or are
-            labels that can hold together. None is "binary" if the estimator was fitted to such
-            labels.
+            Whether the classes exclude each other ("categorical"), or a row can have several labels
+            ("binary"), as in :func:`~skce.metrics.log_loss`. None stands for "binary" if the
+            estimator was fitted to multilabel targets, and for "categorical" otherwise.
         n_bins : int, default=10
-            Bins per class at most.
+            The most bins of a class.
         ax : matplotlib Axes, default=None
-            Axes to draw on; new ones if None.
+            Axes to draw on. If None, new axes are made.
         **kwargs : dict
             Passed to matplotlib's `plot` of the curves.
 
@@ -150,7 +151,7 @@ class TargetProbabilityDisplay(Display):
         ax: Any = None,
         **kwargs: Any,
     ) -> TargetProbabilityDisplay:
-        """Draw predicted probabilities.
+        """Draw predicted probabilities against targets.
 
         Parameters
         ----------
@@ -161,12 +162,12 @@ class TargetProbabilityDisplay(Display):
         labels : array-like of shape (n_classes,), default=None
             Names of the classes, in the order of the columns.
         loss : {"categorical", "binary"}, default="categorical"
-            As in :func:`~skce.metrics.log_loss`: whether the classes exclude each other, or are
-            labels that can hold together.
+            Whether the classes exclude each other ("categorical"), or a row can have several labels
+            ("binary"), as in :func:`~skce.metrics.log_loss`.
         n_bins : int, default=10
-            Bins per class at most.
+            The most bins of a class.
         ax : matplotlib Axes, default=None
-            Axes to draw on; new ones if None.
+            Axes to draw on. If None, new axes are made.
         **kwargs : dict
             Passed to matplotlib's `plot` of the curves.
 
@@ -193,7 +194,7 @@ class TargetProbabilityDisplay(Display):
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Axes to draw on; new ones if None.
+            Axes to draw on. If None, new axes are made.
         **kwargs : dict
             Passed to matplotlib's `plot` of the curves.
 
@@ -232,7 +233,7 @@ class TargetProbabilityDisplay(Display):
         return self
 
     def _is_mirrored(self) -> bool:
-        """Whether there are two classes, whose probabilities sum to 1."""
+        """Whether there are two classes, and their probabilities sum to 1."""
         both = (self.y_true, self.y_proba)
         return len(self.classes) == 2 and all(
             np.allclose(values.sum(axis=1), 1, atol=_OFF_ONE) for values in both
@@ -240,7 +241,7 @@ class TargetProbabilityDisplay(Display):
 
 
 def _bins(p: NDArray, n_bins: int) -> NDArray:
-    """Bin of each prediction, by quantiles; equal predictions share a bin."""
+    """Return the bin of each prediction. Edges are quantiles, and equal predictions share a bin."""
     edges = np.unique(np.quantile(p, np.linspace(0, 1, n_bins + 1)[1:-1]))
     return np.searchsorted(edges, p, side="right")
 
