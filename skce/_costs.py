@@ -317,8 +317,9 @@ class EndCosts:
     far_off: float = 10
     #: If the last step changes no logit by more than this, it is no sign of separation.
     still: float = 0.1
-    #: Logits of a start from zero for which separation is looked for as from zero, and how much
-    #: nearer than the logarithm of `tol` those are that steps still move.
+    #: A start is kept if its unpenalised coefficients move no logit by more than this, or by more
+    #: than minus the logarithm of `tol` less this. Steps from there still move rows that are
+    #: separated.
     in_sight: float = 4.0
     #: A direction proves separation if no row loses more than this, per unit of the farthest
     #: logit.
