@@ -17,9 +17,9 @@ from ._penalised import maximise, problem_of, relative_to
 from ._sandwich import COVARIANCE, contrast_matrix, covariance_of
 from ._sums import masses, value_gradient
 
-#: A step of a maximisation that ends it, in standard errors, and steps at most.
+#: Length of a step that ends a maximisation, in standard errors, and largest number of steps.
 _TOL, _STEPS = 1e-9, 200
-#: What rounding may make of the gain of a restricted fit.
+#: Gain of a restricted fit that may be rounding.
 _ROUNDED = 1e-6
 
 
@@ -282,17 +282,20 @@ def likelihood_ratio_test(
         fewer = read_fit(restricted, X_restricted, y, sample_weight)
         _check_maximum(fewer, "restricted")
         if fewer.form != full.form:
-            raise ValueError(f"restricted is a {fewer.form} fit, but estimator a {full.form} one.")
+            raise ValueError(
+                f"restricted is a {fewer.form} fit, but estimator is a {full.form} fit. Fit both "
+                "with the same loss."
+            )
         less, fewer_df = _log_likelihood(fewer), fewer.theta.shape[1] * fewer.n_free
     df -= fewer_df
     if df <= 0 or less > value + _ROUNDED * max(1.0, abs(value)):
         raise ValueError(
             f"restricted is no special case of estimator: it has {-df} more coefficients, and a "
-            f"log-likelihood of {less:.6g} beside {value:.6g}."
+            f"log-likelihood of {less:.6g}. That of estimator is {value:.6g}."
         )
     if not full.is_counts():
         warn(
-            "The target mass is not all whole numbers, so that the ratio of the likelihoods has no "
+            "The target mass is not all whole numbers. So the likelihood ratio does not have a "
             "chi-squared distribution. Use wald_test with cov='robust'.",
             InferenceWarning,
         )
@@ -304,7 +307,7 @@ def _null_of(fit: Fit) -> tuple[float, int]:
     """Return the log-likelihood and the number of coefficients of intercepts alone."""
     if not fit.objective.layout.fit_intercept:
         raise ValueError(
-            "restricted=None is a fit of intercepts alone, which is no special case of one with "
+            "restricted=None is a fit of intercepts only. It is not a special case of a fit with "
             "fit_intercept=False."
         )
     return _null_log_likelihood(fit), fit.n_free
@@ -314,8 +317,8 @@ def _penalised_ratio(fit: Fit, restricted: Any) -> ChiSquareResult:
     """Return twice what Firth's penalised log-likelihood loses if all features have zeros."""
     if restricted is not None or not fit.objective.layout.fit_intercept:
         raise ValueError(
-            "A FirthClassifier is compared with its intercepts alone, restricted=None, for its "
-            "penalty depends on the features; profile_summary tests each coefficient."
+            "A FirthClassifier with intercepts is compared with restricted=None only, because its "
+            "penalty depends on the features. profile_summary tests each coefficient."
         )
     problem, p = problem_of(fit), fit.objective.layout.n_columns
     theta = relative_to(fit.theta, problem.reference)
@@ -331,8 +334,8 @@ def _check_maximum(fit: Fit, name: str) -> None:
     """Check that a fit maximised the likelihood, and nothing else."""
     if fit.is_penalised or fit.is_firth or fit.objective.penalty.bounds is not None:
         raise ValueError(
-            f"{name} was fitted with a penalty or bounds, so that its likelihood is not the "
-            "largest: fit it with C=np.inf and without bounds."
+            f"{name} was fitted with a penalty or bounds, so its likelihood is not the largest. "
+            "Fit it with C=np.inf and without bounds."
         )
 
 
@@ -343,8 +346,8 @@ def _columns_of(estimator: Any, X: Any, n_features: int) -> Any:
         return X
     if names is None or not hasattr(X, "columns"):
         raise ValueError(
-            "X_restricted is needed, the features of restricted, unless both estimators were "
-            "fitted on data frames with names."
+            "X_restricted is needed unless both estimators were fitted on data frames. Pass the "
+            "features of restricted."
         )
     return X[names.tolist()]
 
@@ -426,7 +429,7 @@ def wald_test(
     """
     fit = read_fit(estimator, X, y, sample_weight)
     if features is not None and contrasts is not None:
-        raise ValueError("features and contrasts are two ways to say what is tested: pass one.")
+        raise ValueError("features and contrasts are two ways to say what is tested. Pass one.")
     if contrasts is None and fit.form == "softmax":
         reference = fit.classes[0]  # the others are then free
     L, classes, _ = contrast_matrix(fit, reference)
@@ -446,8 +449,9 @@ def wald_test(
     root = np.sqrt(np.diag(V))
     if not root.all() or np.linalg.matrix_rank(V / root / root[:, None], hermitian=True) < len(v):
         raise ValueError(
-            f"The {len(v)} combinations that are tested depend on each other (or there are fewer "
-            "groups): test fewer of them, for categorical fits against a reference class."
+            f"The {len(v)} combinations that are tested depend on each other, or there are fewer "
+            "groups than combinations. Test fewer combinations. For categorical fits, pass a class "
+            "as reference."
         )
     statistic = float(v @ np.linalg.solve(V, v))
     return ChiSquareResult(statistic, len(v), float(chi2.sf(statistic, len(v))))
