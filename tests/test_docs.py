@@ -460,6 +460,10 @@ SEARCHES = {
     "annotators": "guide/annotators.html",
     "separation": "guide/convergence.html",
     "XGBoost": "guide/comparison.html",
+    "AIC": "guide/inference.html",
+    "odds ratio": "guide/inference.html",
+    "offset": "guide/model.html",
+    "missing labels": "guide/targets.html",
 }
 
 

@@ -32,7 +32,7 @@ CLAIMS: dict[str, tuple[str, Callable[[argparse.Namespace], str]]] = {
     "memory": ("Memory and passes", memory),
     "scoring": ("Scoring ten million rows", scoring),
     "choice": ("C by cross-validation", choice),
-    "choose": ("C as typed", choose),
+    "choose": ("C by default", choose),
     "comparison": ("What people use instead", comparison),
     "growth": ("Growth with the rows", growth),
     "leaders": ("Who is first on linear probes", leaders),

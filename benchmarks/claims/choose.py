@@ -128,11 +128,11 @@ _TABLES: dict[str, Callable[[], Table]] = {
 def choose(options: argparse.Namespace) -> str:
     """Measure what C is chosen, and the time that it takes."""
     lines = [
-        "Both estimators as they are typed, in one process with one thread: five stratified "
-        f"folds, and for `LogisticRegressionCV()` ten values of C. Seconds of processor time, the "
-        f"least of {_REPEATS}. The log-loss is the mean over the folds; beside it how far it is "
-        f"above the least over {len(_WIDE)} values of C from {_WIDE[0]:g} to {_WIDE[-1]:g}, on the "
-        "same folds.",
+        "Both estimators have their default parameters, five stratified folds, one process and "
+        "one thread. `LogisticRegressionCV()` tries ten values of C. Seconds are processor time, "
+        f"the least of {_REPEATS} runs. The log-loss is the mean over the folds. The column beside "
+        f"it says how far it is above the least log-loss over {len(_WIDE)} values of C from "
+        f"{_WIDE[0]:g} to {_WIDE[-1]:g}, on the same folds.",
         "",
         "| table | C | values tried | log-loss | above the least | warned of an edge "
         "| SoftmaxClassifierCV(), s | LogisticRegressionCV(), s | ratio |",
@@ -156,8 +156,8 @@ def choose(options: argparse.Namespace) -> str:
         print(lines[-1], flush=True)
     lines += [
         "",
-        f"Without a warning the log-loss is at most {100 * worst:.1f} % above the least. The "
-        f"largest ratio of times is {slowest:.2f}.",
+        f"On tables without a warning, the log-loss is at most {100 * worst:.1f} % above the least "
+        f"one. The largest ratio of the times is {slowest:.2f}.",
     ]
     return "\n".join(lines)
 

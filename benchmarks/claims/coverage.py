@@ -25,9 +25,9 @@ def coverage(options: argparse.Namespace) -> str:
     """Count the intervals that hold the coefficients that are estimated."""
     repeats = 100 if options.quick else 2000
     lines = [
-        f"{repeats} data sets each; intervals at 95 %, percent that hold the coefficients that are "
-        f"estimated. The standard error of one such figure is "
-        f"{100 * np.sqrt(0.95 * 0.05 / repeats):.2f}.",
+        f"Each row draws {repeats} data sets. It gives the percentage of the 95 % intervals that "
+        "contain the coefficient that they estimate: mean, least and most over the coefficients. "
+        f"One such percentage has a standard error of {100 * np.sqrt(0.95 * 0.05 / repeats):.2f}.",
         "",
         "| data | intervals | mean | least | most |",
         "| --- | --- | ---: | ---: | ---: |",
@@ -86,7 +86,7 @@ def settings() -> list[tuple[str, list[str], Draw, NDArray]]:
         ("labels of 2 classes, 300 rows", ["model"], labels(300), beta),
         ("labels of 3 classes, 600 rows", ["model"], classes, B.ravel()),
         (
-            "probabilities of 3 classes that are no softmax of X, 1000 rows",
+            "probabilities of 3 classes that are not a softmax of X, 1000 rows",
             ["robust", "model"],
             shares,
             (theta[1:] - theta[0]).ravel(),

@@ -1,8 +1,9 @@
 """Standard errors, tests and intervals for the coefficients of a fit.
 
-`coef_summary` is the table that statistics packages print after a logistic regression, with the
-covariance of the model, a robust one, or one for groups of rows; `bootstrap` gives intervals where
-these do not hold, and `FirthClassifier` fits few rows and separated classes.
+`coef_summary` returns the table that statistics packages print after a logistic regression. Its
+standard errors come from the covariance of the model, a robust covariance, or one for groups of
+rows. `bootstrap` returns intervals for fits for which these are not valid. `FirthClassifier` fits
+few rows and separated classes.
 """
 
 from ._bootstrap import BootstrapResult, bootstrap

@@ -26,25 +26,25 @@ from ._sandwich import codes_of_groups, contrast_matrix
 from ._summary import LEVEL
 from ._table import as_table, odds_ratios
 
-#: Share of resamples without an optimum from which on there is a warning.
+#: If a larger share of the resamples has no optimum, there is a warning.
 _FAILED = 0.01
 _METHOD = {"method": [StrOptions({"percentile", "basic", "normal"})]}
 
 
 @dataclass(frozen=True, eq=False)
 class BootstrapResult:
-    """Statistics of resamples.
+    """Result of a bootstrap: the statistic of the fit and of each resample.
 
     Attributes
     ----------
     estimate : ndarray
         The statistic of the fit.
     samples : ndarray of shape (n_resamples - n_failed, ...)
-        That of each resample.
+        The statistic of each resample.
     n_failed : int
-        Resamples left out, because a class was missing or the fit had no optimum.
+        Number of resamples that were left out, because they lack a class or have no optimum.
     index : dict of list, or None
-        Names of the elements if they are coefficients.
+        Classes and features of the elements if the statistic is the coefficients.
 
     Examples
     --------
@@ -71,7 +71,7 @@ class BootstrapResult:
         Returns
         -------
         ndarray
-            Of the shape of the statistic.
+            An array of the shape of the statistic.
         """
         return np.asarray(self.samples.std(axis=0, ddof=1))
 
@@ -86,8 +86,9 @@ class BootstrapResult:
         level : float, default=0.95
             Level, in (0, 1).
         method : {"percentile", "basic", "normal"}, default="percentile"
-            Quantiles of the samples, twice the estimate less these, or standard errors times
-            quantiles of the normal distribution (Efron and Tibshirani, 1993).
+            How the ends are computed (Efron and Tibshirani, 1993). "percentile" takes quantiles of
+            the samples. "basic" subtracts these quantiles from twice the estimate. "normal" adds
+            standard errors times quantiles of the normal distribution to the estimate.
 
         Returns
         -------
@@ -120,10 +121,13 @@ class BootstrapResult:
         Raises
         ------
         ValueError
-            If the statistic is not that of the coefficients.
+            If the statistic is not the coefficients.
         """
         if self.index is None:
-            raise ValueError("summary is for coefficients, but bootstrap was given a statistic.")
+            raise ValueError(
+                "summary is for coefficients, but bootstrap was given another statistic. Use "
+                "confidence_interval."
+            )
         lower, upper = self.confidence_interval(level, method)
         columns = {
             "estimate": self.estimate,
@@ -163,42 +167,43 @@ def bootstrap(
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> BootstrapResult:
-    """Draw rows with replacement, fit each time, and return what the fits say.
+    """Draw rows with replacement, fit each resample, and return the statistics of these fits.
 
-    A resample is a fit with weights, the numbers of times that rows were drawn, and starts from the
-    coefficients of the fit. It holds with an L1 penalty and with bounds as well as such intervals
-    can, with few rows less well, and does not correct the shrinkage of a penalty.
+    The fit of a resample weights each row by the number of times that it was drawn. It starts from
+    the coefficients of the given fit. The bootstrap also works with an L1 penalty and with bounds.
+    It is less accurate with few rows. It does not correct the shrinkage of a penalty.
 
     Parameters
     ----------
     estimator : estimator
-        A fitted classifier of this package, or a pipeline that ends with one, whose other steps
-        are not fitted again. C is that of the fit, also if it was chosen by cross-validation.
+        A fitted classifier of this package, or a pipeline that ends with one. The other steps of a
+        pipeline are not fitted again. Each resample uses the C of the fit, even if
+        cross-validation chose it.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Features of the fit.
     y : array-like of shape (n_samples,) or (n_samples, n_classes)
         Targets of the fit.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the fit. A row is one observation, whatever its weight; rows that stand for
-        counts must be repeated first.
+        Weights of the fit. A row is one observation, whatever its weight. If a weight is a count
+        of equal rows, repeat the row first.
     offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
         Offset of the fit, if it had one.
     groups : array-like of shape (n_samples,), default=None
-        The group of each row; if given, groups are drawn.
+        The group of each row. If given, whole groups are drawn.
     statistic : callable, default=None
-        Takes a fitted estimator and returns an array, such as
-        ``lambda clf: clf.predict_proba(X_new)``. None is for the coefficients, in the order of
+        Function that takes a fitted estimator and returns an array, such as
+        ``lambda clf: clf.predict_proba(X_new)``. None means the coefficients, in the order of
         the rows of :func:`coef_summary`.
     reference : label, default=None
-        Of these coefficients, as in :func:`coef_summary`.
+        Reference of these coefficients, as in :func:`coef_summary`.
     n_resamples : int, default=1000
-        How many times to draw.
+        Number of resamples.
     random_state : int, RandomState instance or None, default=None
-        Seed; None for another one each time.
+        Seed of the random numbers. None means another seed in each call.
     n_jobs : int, default=None
-        Number of processes; None means 1.
+        Number of processes. None means 1.
     verbose : int, default=0
-        How much joblib tells of the progress: 1 for some lines, 10 for one after every resample.
+        How often joblib prints the progress: 1 for some lines, 10 for a line after every resample.
 
     Returns
     -------
@@ -213,7 +218,8 @@ def bootstrap(
     Warns
     -----
     InferenceWarning
-        If more than one resample of a hundred lacks a class or has no optimum. They are left out.
+        If more than one in a hundred resamples lacks a class or has no optimum. These resamples
+        are left out.
 
     See Also
     --------
@@ -267,8 +273,9 @@ def bootstrap(
         )
     if n_failed > _FAILED * len(found):
         warn(
-            f"{n_failed} of {len(found)} resamples lack a class or have no optimum, and were left "
-            "out: intervals are too short. A finite C makes an optimum exist.",
+            f"{n_failed} of {len(found)} resamples lack a class or have no optimum. They were left "
+            "out, which makes the intervals too short. With a finite C every resample has an "
+            "optimum.",
             InferenceWarning,
         )
     return BootstrapResult(resample.value(fit.estimator), np.stack(samples), n_failed, index)

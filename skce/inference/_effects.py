@@ -1,4 +1,4 @@
-"""Average marginal effects: what a feature adds to probabilities, on average over rows."""
+"""Average marginal effects: derivatives of probabilities in the features, averaged over rows."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ def average_marginal_effects(
     groups: ArrayLike | None = None,
     level: float = 0.95,
 ) -> Any:
-    r"""Average over rows of the derivatives of probabilities in the features.
+    r"""Average of the derivatives of the probabilities in the features, over the rows.
 
     For a categorical fit :math:`\partial p_k / \partial x_j = p_k (W_{kj} - \sum_h p_h W_{hj})`.
-    Standard errors are by the delta method: the derivative in the coefficients, twice around their
-    covariance.
+    Standard errors come from the delta method. With J the derivative of the effects in the
+    coefficients and V the covariance of the coefficients, the covariance of the effects is
+    :math:`J V J'`.
 
     Parameters
     ----------
@@ -45,11 +46,11 @@ def average_marginal_effects(
     y : array-like of shape (n_samples,) or (n_samples, n_classes)
         Targets of the fit.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the fit, by which rows are averaged too.
+        Weights of the fit. The average over the rows uses them, too.
     offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
         Offset of the fit, if it had one.
     cov : {"auto", "model", "robust", "cluster"}, default="auto"
-        Which covariance of the coefficients, as in :func:`coef_summary`.
+        Covariance of the coefficients, as in :func:`coef_summary`.
     groups : array-like of shape (n_samples,), default=None
         The group of each row, for "cluster".
     level : float, default=0.95
@@ -59,9 +60,9 @@ def average_marginal_effects(
     -------
     DataFrame or dict
         A row for each class and feature, with the columns `estimate`, `std_error`, `z`, `p_value`,
-        `lower` and `upper`. Of two classes with one row of coefficients it has the second; the
-        effects on the first are the same with the other sign. Features of a pipeline are those
-        that its last step gets.
+        `lower` and `upper`. If a fit of two classes has one row of coefficients, the table holds
+        the second class. The effects on the first class have the opposite sign. The features of
+        a pipeline are those that its last step gets.
 
     Raises
     ------
@@ -75,12 +76,12 @@ def average_marginal_effects(
 
     See Also
     --------
-    coef_summary : Effects on log-odds, which are the same for all rows.
+    coef_summary : Effects on the log-odds. These are the same for all rows.
 
     Notes
     -----
-    The covariance of the coefficients is allowed for, and X is taken as it is: errors are those for
-    these rows. A column of 0 and 1 gets a derivative too, not the difference that it makes.
+    The standard errors describe the uncertainty of the coefficients, and take X as fixed. For a
+    column of 0 and 1 the effect is also a derivative, and not the difference between 0 and 1.
 
     References
     ----------

@@ -28,42 +28,41 @@ from ._penalised import Optimum, maximise, problem_of
 class FirthClassifier(LinearModel):
     r"""Linear classifier that maximises Firth's penalised likelihood.
 
-    It maximises :math:`l(\theta) + \tfrac12 \log \det I(\theta)`, the log-likelihood plus half the
-    log-determinant of the Fisher information, which is Jeffreys' prior. That removes the bias of
-    first order, and makes estimates finite if classes are separated. There is no parameter to
-    choose, and the probabilities do not depend on the units of the features.
+    It maximises :math:`l(\theta) + \tfrac12 \log \det I(\theta)`, which is the log-likelihood plus
+    the logarithm of Jeffreys' prior. :math:`I` is the Fisher information. This penalty removes the
+    bias of first order, and keeps estimates finite if classes are separated. There is no strength
+    of the penalty to choose, and the probabilities do not depend on the units of the features.
 
     Parameters
     ----------
     loss : {"auto", "categorical", "binary"}, default="auto"
         What the targets mean, as in :class:`~skce.SoftmaxClassifier`.
     fit_intercept : bool, default=True
-        Whether to fit an intercept per coefficient vector. It is part of the information.
+        Whether to fit an intercept for each coefficient vector. The information includes it.
     class_weight : dict or "balanced", default=None
-        Factors on the target mass of classes.
+        Factors of the target mass of each class.
     tol : float, default=1e-8
-        The fit ends after a step by which no combination of the coefficients moves farther than
-        this, in standard errors.
+        The fit ends after a step that moves no combination of the coefficients by more than `tol`
+        standard errors.
     max_iter : int, default=200
-        Steps of Fisher scoring at most.
+        Largest number of steps of Fisher scoring.
     verbose : int, default=0
-        Whether to print a line per iteration: penalised log-likelihood, and size of the step.
+        Whether to print the penalised log-likelihood and the size of the step in each iteration.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Class labels, as in :class:`~skce.SoftmaxClassifier`.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
-        Coefficients; those of a categorical loss sum to zero over the classes.
+        Coefficients. With a categorical loss they sum to zero over the classes.
     intercept_ : ndarray of shape (1,) or (n_classes,)
-        Intercepts, zeros if ``fit_intercept=False``.
+        Intercepts. They are zero if ``fit_intercept=False``.
     penalized_log_likelihood_ : float
-        What was maximised, with the information of all classes but the first for a categorical
-        loss.
+        The maximum. For a categorical loss, the information is that of all classes but the first.
     n_iter_ : ndarray of shape (1,)
-        Steps made.
+        Number of steps.
     optimize_result_ : dict
-        `success` and `message`.
+        `success` says whether the fit converged. `message` says how long the last step was.
     n_features_in_ : int
         Number of features seen during fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -71,16 +70,16 @@ class FirthClassifier(LinearModel):
 
     See Also
     --------
-    profile_summary : Its intervals and tests, by profiles of the penalised likelihood.
-    coef_summary : The same by the normal distribution.
+    profile_summary : Intervals and tests from profiles of the penalised likelihood.
+    coef_summary : Intervals and tests from the normal distribution.
 
     Notes
     -----
-    Probabilities are drawn towards 1/2, or 1/K: on average they are not the shares of the classes,
-    which matters for prediction if a class is rare.
+    The penalty draws probabilities towards 1/2, or 1/K for K classes. So their averages are not
+    the shares of the classes. This matters for prediction if a class is rare.
 
-    Sample weights are counts of equal rows. The time of a step grows with the square of the number
-    of coefficients times the number of rows: this is for small tables.
+    Sample weights are counts of equal rows. The time of a step is proportional to the number of
+    rows times the square of the number of coefficients, so use this classifier for small tables.
 
     References
     ----------
@@ -140,7 +139,7 @@ class FirthClassifier(LinearModel):
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Class labels or target probabilities, as in :meth:`skce.SoftmaxClassifier.fit`.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, counts of equal rows.
+            Weights, which are not negative and count equal rows.
 
         Returns
         -------
@@ -150,12 +149,12 @@ class FirthClassifier(LinearModel):
         Raises
         ------
         ValueError
-            If an argument is not as described, or columns of X are collinear or constant.
+            If an argument is not as described, or if columns of X are collinear or constant.
 
         Warns
         -----
         ConvergenceWarning
-            If `tol` was not reached.
+            If the fit ends before it reaches `tol`.
         """
         context = begin(self, lambda: self.max_iter + 1)
         X, raw, weights = self._read_raw(X, y, sample_weight)
@@ -205,8 +204,8 @@ class FirthClassifier(LinearModel):
         self.optimize_result_ = {"success": converged, "message": message}
         if not (converged or optimum.is_stopped):
             warn(
-                f"FirthClassifier stopped after {optimum.n_iter} steps, of which the last was "
-                f"{optimum.distance:.1e} standard errors long; tol={self.tol:g} was asked for. "
+                f"FirthClassifier stopped after {optimum.n_iter} steps. The last step was "
+                f"{optimum.distance:.1e} standard errors long, and tol={self.tol:g}. "
                 "Increase max_iter or tol.",
                 ConvergenceWarning,
             )

@@ -1,8 +1,9 @@
-"""A fit, and the rows that it was made of: what every function here begins with.
+"""A fit and its rows, which every function of inference reads first.
 
-Coefficients are matrices of shape (K, d): a row for each output, the intercept last if there is
-one. Vectors and square matrices of all of them go through these row by row. Inside they belong to
-rows as they are read, which may be less a centre; `in_user` takes them to the user's rows.
+Coefficients are matrices of shape (K, d), with a row for each output. The intercept is the last
+column if there is one. Vectors and square matrices of all coefficients have them row by row.
+They belong to the rows as they are read, from which a centre may be subtracted. `in_user` turns
+them into coefficients of the user's rows.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ from ._sums import (
 
 #: Numbers in a block of rows times the coefficients of all outputs.
 _BLOCK = 2**19
-#: Least eigenvalue of an information matrix of unit diagonal; rounding makes 1e-14 of zero.
+#: Least eigenvalue of an information matrix of unit diagonal. Rounding turns zero into 1e-14.
 _COLLINEAR = 1e-12
-#: What is no whole number by more than this is no count; shares have six digits and more.
+#: A number that is farther than this from a whole number is not a count: shares have six digits.
 _WHOLE = 1e-6
-#: Coefficients for each logit and row from which on the theory for many rows fails (Sur and Candès,
+#: With more coefficients for each logit and row, the theory for many rows fails (Sur and Candès,
 #: 2019).
 _MANY = 0.2
 #: Standard errors that a coefficient may be off without a warning.
@@ -48,7 +49,7 @@ _OFF = 0.1
 
 
 class InferenceWarning(UserWarning):
-    """What is asked of standard errors does not hold, or not well; the message says why.
+    """Warning that standard errors are not valid, or not accurate. The message says why.
 
     Examples
     --------
@@ -61,13 +62,13 @@ class InferenceWarning(UserWarning):
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A fit, and the rows that it was made of.
+    """A fit and its rows.
 
     Attributes
     ----------
     estimator : LinearModel
     objective : Objective
-        Of the rows, with the penalty of the fit.
+        Objective of the rows, with the penalty of the fit.
     features : list
         Names of the columns of X.
     theta : ndarray of shape (K, d)
@@ -278,8 +279,8 @@ def check_in_range(sums: NDArray) -> None:
     """Check that sums of squares of X are numbers."""
     if not np.isfinite(sums).all():
         raise ValueError(
-            "X holds values so large that the squares of its columns leave the range of float64: "
-            "check its units."
+            "X holds values so large that their squares are outside the range of float64. Check "
+            "the units of X."
         )
 
 
@@ -305,15 +306,15 @@ class Factor:
 
 
 def factorise(fit: Fit, H: NDArray) -> Factor:
-    """Factorise the Hessian of what a fit minimised, in which shifts of all classes are held.
+    """Factorise the Hessian of what a fit minimised, with shifts of all classes held.
 
-    Scores have nothing along these shifts, so that what holds them does not matter.
+    Scores have no part along these shifts, so it does not matter how they are held.
 
     Parameters
     ----------
     fit : Fit
     H : ndarray of shape (K d, K d)
-        Of the losses and the L2 penalty.
+        Hessian of the losses and the L2 penalty.
 
     Returns
     -------
@@ -322,7 +323,7 @@ def factorise(fit: Fit, H: NDArray) -> Factor:
     Raises
     ------
     ValueError
-        If columns are collinear, naming them.
+        If columns are collinear. The message names them.
     """
     K, d = fit.theta.shape
     if fit.objective.loss.shift_invariant:
@@ -344,43 +345,43 @@ def _name_collinear(fit: Fit, scaled: NDArray) -> str:
     (K, d), data = fit.theta.shape, fit.objective.data
     if d > data.n_rows:
         return (
-            f"X has {data.n_rows} rows, fewer than the {d} coefficients of a logit, which are not "
-            "determined without a penalty. Use fewer features, or a finite C."
+            f"X has {data.n_rows} rows, fewer than the {d} coefficients of a logit. Without a "
+            "penalty these coefficients are not determined. Use fewer features, or a finite C."
         )
     _, U = np.linalg.eigh(scaled)
     size = np.abs(U[:, 0]).reshape(K, d).max(axis=0)
     some = [fit.terms[j] for j in np.flatnonzero(size > size.max() / 100)[:10]]
     return (
-        f"The information matrix is singular: the columns {some} are collinear, or constant, so "
-        "that their coefficients are not determined. Leave one of them out (of dummies for all "
-        "categories, the first)."
+        f"The information matrix is singular: the columns {some} are collinear, or constant. Their "
+        "coefficients are not determined. Leave one of these columns out. If they are dummies for "
+        "all categories, leave out the first."
     )
 
 
 def refuse_without_theory(fit: Fit) -> None:
-    """Refuse fits whose coefficients have no normal distribution, however many rows there are."""
+    """Refuse fits whose coefficients do not have a normal distribution even with many rows."""
     if fit.is_firth:
         return
     penalty, (W, _) = fit.objective.penalty, fit.parts
     if penalty.lasso > 0 and not W.all():
         raise ValueError(
-            f"{np.count_nonzero(W == 0)} of {W.size} coefficients are zero by the L1 penalty: "
-            "after such a selection standard errors do not hold. Use skce.inference.bootstrap, or "
-            "choose features on some rows, and fit them with C=np.inf to the others."
+            f"{np.count_nonzero(W == 0)} of {W.size} coefficients are zero by the L1 penalty. "
+            "Standard errors are not valid after such a selection. Use skce.inference.bootstrap, "
+            "or choose features on some rows and fit them with C=np.inf on the other rows."
         )
     at = at_bounds(fit)
     if at.any():
         k, j = np.unravel_index(int(at.argmax()), W.shape)
         raise ValueError(
             f"{np.count_nonzero(at)} coefficients are at coef_bounds (the first is that of "
-            f"{fit.features[j]!r}, class {fit.outputs[k]!r}): there they have no normal "
-            "distribution. Use skce.inference.bootstrap, or fit without bounds."
+            f"{fit.features[j]!r}, class {fit.outputs[k]!r}). A coefficient at a bound does not "
+            "have a normal distribution. Use skce.inference.bootstrap, or fit without bounds."
         )
     refuse_without_optimum(fit)
 
 
 def at_bounds(fit: Fit) -> NDArray:
-    """Whether each coefficient is at a bound, but for how it is stored; shape (K, p)."""
+    """Whether each coefficient is at a bound, up to the rounding of its storage; shape (K, p)."""
     bounds, (W, _) = fit.objective.penalty.bounds, fit.parts
     if bounds is None:
         return np.zeros(W.shape, dtype=bool)
@@ -394,35 +395,34 @@ def refuse_without_optimum(fit: Fit) -> None:
     if (never | always).any():
         k = int((never | always).argmax())
         raise ValueError(
-            f"Class {fit.outputs[k]!r} has all of the target mass, or none: its intercept is "
-            "infinite, and has no standard error."
+            f"Class {fit.outputs[k]!r} has all of the target mass, or none. So its intercept is "
+            "infinite, and has no standard error. Leave this class out."
         )
     result = getattr(fit.estimator, "optimize_result_", None)
     message = "" if result is None else str(result["message"])
     if any(stop.reason in message for stop in (Stop.SEPARABLE, Stop.QUASI_SEPARABLE)):
         raise ValueError(
-            "The fit has no optimum: classes are separated, and coefficients grow without bound, "
-            "so that there are no standard errors. Use skce.inference.FirthClassifier, or a "
-            "finite C."
+            "The fit has no optimum: classes are separated, and coefficients grow without bound. "
+            "So there are no standard errors. Use skce.inference.FirthClassifier, or a finite C."
         )
 
 
 def warn_of_many(fit: Fit, effective: float, n_observations: float) -> None:
-    """Warn if there are too many coefficients for the rows, but for Firth's penalty."""
+    """Warn if there are too many coefficients for the rows, except with Firth's penalty."""
     if fit.is_firth:
         return
     for_each = effective / max(fit.n_free, 1)
     if for_each > _MANY * n_observations:
         warn(
             f"The fit has {for_each:.4g} coefficients for each logit, and {n_observations:.6g} "
-            "observations. With fewer than 5 observations for each, standard errors are too small "
-            "and coefficients too large, even if the model holds.",
+            "observations. With fewer than 5 observations for each coefficient, standard errors "
+            "are too small and coefficients are too large, even if the model is right.",
             InferenceWarning,
         )
 
 
 def warn_of_distance(fit: Fit, factor: Factor, deviation: NDArray) -> None:
-    """Warn if coefficients are off the optimum, or moved by the penalty, for their errors.
+    """Warn if coefficients are far from the optimum, or the penalty moves them far.
 
     Parameters
     ----------
@@ -441,7 +441,7 @@ def warn_of_distance(fit: Fit, factor: Factor, deviation: NDArray) -> None:
     if off > _OFF:
         warn(
             f"On these rows coefficients are up to {off:.2g} standard errors ({which}) from the "
-            "optimum. Pass X, y and sample_weight of the fit; if they are, fit with a smaller tol.",
+            "optimum. Pass X, y and sample_weight of the fit. If you did, fit with a smaller tol.",
             InferenceWarning,
         )
     if not fit.is_penalised:
@@ -450,8 +450,8 @@ def warn_of_distance(fit: Fit, factor: Factor, deviation: NDArray) -> None:
     if moved_by > _OFF:
         warn(
             f"The penalty (C={fit.estimator._inverse_penalty:g}) moves coefficients by up to "
-            f"{moved_by:.2g} standard errors ({which}). Standard errors are those of penalised "
-            "coefficients around their own mean; intervals and p-values do not allow for the "
-            "shift. Fit with C=np.inf for those of the model.",
+            f"{moved_by:.2g} standard errors ({which}). Standard errors are those of the penalised "
+            "coefficients around their own mean. Intervals and p-values do not correct for the "
+            "shift. Fit with C=np.inf to get those of the model.",
             InferenceWarning,
         )

@@ -1,8 +1,9 @@
-"""Maximum of the likelihood, or of Firth's penalised one, with some coefficients held.
+"""Maximum of the likelihood, or of Firth's penalised likelihood, with some coefficients held.
 
-The penalised log-likelihood is l + log det(I) / 2, with I the Fisher information of the free
-coefficients: for a categorical loss those of all classes but one, whose logits are zero. Steps are
-those of Fisher scoring, I^-1 times the gradient, halved until the objective falls.
+The penalised log-likelihood is l + log det(I) / 2. I is the Fisher information of the free
+coefficients. For a categorical loss these are the coefficients of all classes but one, whose
+logits are zero. Each step is a step of Fisher scoring, I^-1 times the gradient. It is halved until
+the objective falls.
 """
 
 from __future__ import annotations
@@ -18,23 +19,23 @@ from numpy.typing import NDArray
 from ._fit import Fit
 from ._sums import firth_gradient, value_gradient
 
-#: Halvings of a step.
+#: Largest number of halvings of a step.
 _HALVINGS = 30
-#: Steps, none shorter than one before, after which rounding is all that is left of them, if they
-#: are as short as this, in standard errors.
+#: If this many steps in a row are no shorter than an earlier one, and shorter than _SHORT standard
+#: errors, only rounding is left.
 _STALLED, _SHORT = 3, 1e-3
-#: What rounding may add to the objective.
+#: Relative amount that rounding may add to the objective.
 _ROUNDING = 1e-13
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What is maximised.
+    """A likelihood to maximise.
 
     Attributes
     ----------
     fit : Fit
-        Of which the rows are taken.
+        The fit whose rows are used.
     is_firth : bool
         Whether there is Firth's penalty.
     reference : int or None
@@ -47,7 +48,7 @@ class Problem:
 
     @property
     def free(self) -> NDArray:
-        """Whether each coefficient is one of a free class, shape (K d,)."""
+        """Whether each coefficient belongs to a free class, shape (K d,)."""
         K, d = self.fit.theta.shape
         return np.repeat(np.arange(K) != (-1 if self.reference is None else self.reference), d)
 
@@ -122,10 +123,10 @@ def maximise(
     ----------
     problem : Problem
     theta : ndarray of shape (K, d)
-        Start, and what the coefficients that are not free have.
+        Start. Coefficients that are not free keep these values.
     free : ndarray of bool, shape (K d,)
     tol : float
-        Size of a step, in standard errors, that ends it.
+        Size of a step that ends the search, in standard errors.
     max_iter : int
     hold : ndarray of shape (K d,), default=None
         Combination of the coefficients that is held.
@@ -165,13 +166,13 @@ def _scoring_step(point: Point, free: NDArray, hold: NDArray | None) -> tuple[ND
 
 
 def followed(point: Point, free: NDArray, hold: NDArray) -> NDArray:
-    """Return how coefficients follow a combination of them that is moved by 1, to first order."""
+    """Return how coefficients move, to first order, if a combination of them moves by 1."""
     along = _solve(point, free, hold)
     return np.asarray(along / (hold @ along)).reshape(point.theta.shape)
 
 
 def _solve(point: Point, free: NDArray, b: NDArray) -> NDArray:
-    """Return the inverse of the information of the free coefficients times b, else zeros."""
+    """Return the inverse of the information times b for free coefficients, and zeros elsewhere."""
     found = np.zeros(len(free))
     if free.any():
         H = point.H[np.ix_(free, free)]
@@ -205,11 +206,11 @@ def _inverse(H: NDArray) -> tuple[NDArray, float]:
 
 
 def problem_of(fit: Fit, reference: int = 0) -> Problem:
-    """Return what a fit maximised, with the logits of a class of a categorical loss at zero."""
+    """Return the problem of a fit, with the logits of one class of a categorical loss at zero."""
     at_zero: Any = reference if fit.objective.loss.shift_invariant else None
     return Problem(fit, fit.is_firth, at_zero)
 
 
 def relative_to(theta: NDArray, reference: int | None) -> NDArray:
-    """Return coefficients less those of a class."""
+    """Return coefficients minus those of a class."""
     return theta if reference is None else theta - theta[reference]

@@ -35,17 +35,18 @@ def profile_summary(
     level: float = 0.95,
     reference: Any = None,
 ) -> Any:
-    """Coefficients with tests and intervals by the profile of their likelihood.
+    """Table of coefficients with tests and intervals from the profile of the likelihood.
 
-    An interval holds the values that a likelihood-ratio test does not reject, the other
-    coefficients being those of the largest likelihood with that value. With few rows it is better
-    than estimates plus and minus standard errors.
+    An interval holds the values of a coefficient that a likelihood-ratio test does not reject. The
+    test maximises the likelihood over the other coefficients at each value. With few rows these
+    intervals are more accurate than estimates plus and minus multiples of standard errors.
 
     Parameters
     ----------
     estimator : estimator
-        A fitted :class:`FirthClassifier`, whose penalised likelihood is taken, or a classifier of
-        this package that was fitted with ``C=np.inf``; or a pipeline that ends with one.
+        A fitted :class:`FirthClassifier`, or a classifier of this package that was fitted with
+        ``C=np.inf``, or a pipeline that ends with one of them. The profile of a
+        :class:`FirthClassifier` is that of its penalised likelihood.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Features of the fit.
     y : array-like of shape (n_samples,) or (n_samples, n_classes)
@@ -55,15 +56,16 @@ def profile_summary(
     level : float, default=0.95
         Level of the intervals, in (0, 1).
     reference : label, default=None
-        The class that a categorical fit is compared with, as in :func:`coef_summary`; None is the
-        first.
+        The class with which each class of a categorical fit is compared, as in
+        :func:`coef_summary`. None means the first class.
 
     Returns
     -------
     DataFrame or dict
-        The rows of :func:`coef_summary`, with the columns `estimate`, `std_error`, `chi2` (the
+        The rows of :func:`coef_summary`. The columns are `estimate`, `std_error`, `chi2` (the
         statistic of the test that the coefficient is zero, on one degree of freedom), `p_value`,
-        `lower`, `upper` and `odds_ratio`. An end is infinite if none was found.
+        `lower`, `upper` and `odds_ratio`. An end of an interval is infinite if the search does not
+        find it.
 
     Raises
     ------
@@ -77,7 +79,7 @@ def profile_summary(
 
     See Also
     --------
-    coef_summary : The same by the normal distribution, much faster.
+    coef_summary : Tests and intervals from the normal distribution, which are much faster.
 
     References
     ----------
@@ -134,8 +136,8 @@ def profile_summary(
 def _check_maximised(fit: Fit) -> None:
     if fit.is_penalised or fit.objective.penalty.bounds is not None:
         raise ValueError(
-            "A profile is of a likelihood that was maximised, but the fit has a penalty or bounds: "
-            "fit with C=np.inf and without bounds, or with FirthClassifier."
+            "A profile needs a fit that maximised the likelihood, but this fit has a penalty or "
+            "bounds. Fit with C=np.inf and without bounds, or use FirthClassifier."
         )
 
 

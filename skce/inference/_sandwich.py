@@ -1,4 +1,4 @@
-"""Covariance of the coefficients of a fit, of the model, robust, or by groups of rows."""
+"""Covariance of the coefficients of a fit: of the model, robust, or by groups of rows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ._fit import (
 )
 from ._sums import score_squares, scores
 
-#: Numbers in the sums of scores of some groups at most.
+#: Most numbers in the sums of scores of the groups that are added up together.
 _GROUP_SUMS = 2**23
 
 #: What functions with a covariance check of their arguments.
@@ -40,14 +40,14 @@ class Covariance:
     fit : Fit
     kind : {"model", "robust", "cluster"}
     factor : Factor
-        Of the Hessian A of what the fit minimised.
+        Factor of the Hessian A of what the fit minimised.
     H : ndarray of shape (K d, K d)
         Hessian of the losses alone.
     matrix : ndarray of shape (K d, K d)
-        Of coefficients of rows as they are read. With a categorical loss they are those that sum to
-        zero over the classes, but for what a penalty holds.
+        Covariance of the coefficients of rows as they are read. With a categorical loss and no
+        penalty these coefficients sum to zero over the classes.
     n_observations : float
-        Counts, for that of the model; else rows of positive weight.
+        Number of counts if the kind is "model". Otherwise the number of rows of positive weight.
     """
 
     fit: Fit
@@ -111,7 +111,7 @@ def _kind(cov: str, groups: ArrayLike | None, is_counts: bool) -> str:
         raise ValueError("cov='cluster' needs groups, the group of each row.")
     if cov in ("model", "robust") and groups is not None:
         raise ValueError(
-            f"groups are for cov='cluster', but cov is {cov!r}: leave one of them out."
+            f"groups are for cov='cluster', but cov is {cov!r}. Leave out groups, or cov."
         )
     if cov != "auto":
         return cov
@@ -131,9 +131,9 @@ def codes_of_groups(groups: ArrayLike, n_rows: int) -> NDArray:
     try:
         found, codes = np.unique(array, return_inverse=True)
     except TypeError:
-        raise ValueError("groups must hold labels of one kind, which can be sorted.") from None
+        raise ValueError("groups must hold labels of one kind that can be sorted.") from None
     if len(found) < 2:
-        raise ValueError("groups must hold 2 groups or more, but all rows are in one.")
+        raise ValueError("groups must hold 2 groups or more, but all rows are in one group.")
     return codes
 
 
@@ -187,8 +187,8 @@ def contrast_matrix(fit: Fit, reference: Any) -> tuple[NDArray, list, Any]:
     if fit.form in ("multilabel", "one-vs-rest"):
         if reference is not None:
             raise ValueError(
-                f"reference must be None for this fit, got {reference!r:.100}: labels that can "
-                "hold together, and classes of one-vs-rest, each have a reference of their own."
+                f"reference must be None for this fit, got {reference!r:.100}: in a multilabel or "
+                "one-vs-rest fit each label has a logistic regression of its own."
             )
         return np.eye(K), classes, None
     places = {label: k for k, label in enumerate(classes)}

@@ -18,29 +18,30 @@ from ._penalised import maximise, problem_of, relative_to
 from ._sandwich import COVARIANCE, contrast_matrix, covariance_of
 from ._sums import masses, value_gradient
 
-#: A step of a maximisation that ends it, in standard errors, and steps at most.
+#: Length of a step that ends a maximisation, in standard errors, and largest number of steps.
 _TOL, _STEPS = 1e-9, 200
 #: Accuracy of the fit of intercepts alone.
 _NULL_TOL = 1e-12
-#: What rounding may make of the gain of a restricted fit.
+#: Gain of a restricted fit that may be rounding.
 _ROUNDED = 1e-6
 
 
 class FitStatistics(NamedTuple):
-    """How well a fit agrees with its rows, and how many coefficients that took.
+    """Statistics of how well a fit agrees with its rows, given its number of coefficients.
 
     Attributes
     ----------
     n_observations : float
-        Sum of the weights if all target mass is whole numbers; else rows of positive weight.
+        Sum of the weights if all target mass is whole numbers. Otherwise the number of rows of
+        positive weight.
     effective_df : float
-        Effective degrees of freedom, the number of free coefficients without a penalty.
+        Effective degrees of freedom. Without a penalty, the number of free coefficients.
     log_likelihood, null_log_likelihood : float
-        Of the fit, and of the best one that has intercepts alone.
+        Log-likelihood of the fit, and of the best fit that has intercepts only.
     aic, bic : float
         Criteria of Akaike and of Schwarz.
     mcfadden_r2 : float
-        One less the ratio of the log-likelihoods.
+        1 minus the ratio of the two log-likelihoods.
 
     See Also
     --------
@@ -66,21 +67,21 @@ class FitStatistics(NamedTuple):
 
 
 class ChiSquareResult(NamedTuple):
-    """A test whose statistic has a chi-squared distribution if what it tests is so.
+    """Result of a test whose statistic has a chi-squared distribution under the null hypothesis.
 
     Attributes
     ----------
     statistic : float
-        Not negative.
+        Statistic of the test, not negative.
     df : float
         Degrees of freedom.
     p_value : float
-        Probability of a statistic as large.
+        Probability of a statistic at least as large under the null hypothesis.
 
     See Also
     --------
     wald_test : A function that returns it.
-    likelihood_ratio_test : Another one.
+    likelihood_ratio_test : Another function that returns it.
 
     Examples
     --------
@@ -153,9 +154,10 @@ def fit_statistics(
 ) -> FitStatistics:
     r"""Log-likelihood, AIC, BIC, McFadden's R2 and effective degrees of freedom of a fit.
 
-    With H the Hessian of the losses and P that of the penalty, the effective degrees of freedom are
-    the trace of :math:`(H + P)^{-1} H`; those of coefficients at zero by an L1 penalty, or at a
-    bound, are not counted. AIC and BIC have them in place of the number of coefficients.
+    The effective degrees of freedom are the trace of :math:`(H + P)^{-1} H`. H is the Hessian of
+    the losses, and P is the Hessian of the penalty. Coefficients that are zero because of an L1
+    penalty, or that lie at a bound, do not count. AIC and BIC use the effective degrees of freedom
+    in place of the number of coefficients.
 
     Parameters
     ----------
@@ -173,9 +175,9 @@ def fit_statistics(
     Returns
     -------
     FitStatistics
-        The log-likelihood is minus the sum of the losses, without the constant that counts of
-        equal rows would add. If the targets are probabilities that are no counts, it is minus
-        their cross-entropy, and AIC and BIC are no estimates of anything.
+        The log-likelihood is minus the sum of the losses. It lacks the constant that the
+        multinomial coefficients of counts would add. If the targets are probabilities and not
+        counts, it is minus their cross-entropy. AIC and BIC then have no meaning.
 
     Raises
     ------
@@ -240,16 +242,16 @@ def likelihood_ratio_test(
     offset: ArrayLike | None = None,
     X_restricted: Any = None,
 ) -> ChiSquareResult:
-    """Test a fit against one that is a special case of it.
+    """Test a fit against a nested fit, which is a special case of it.
 
     Parameters
     ----------
     estimator : estimator
         A classifier of this package that was fitted with ``C=np.inf``, or a pipeline that ends with
-        one; or a :class:`FirthClassifier`, whose penalised likelihood is taken.
+        one. A :class:`FirthClassifier` is compared by its penalised likelihood.
     restricted : estimator or None
-        The same on fewer features; None for intercepts alone, which is all that a
-        :class:`FirthClassifier` is compared with.
+        The same kind of estimator, fitted on fewer features. None means a fit of intercepts only.
+        A :class:`FirthClassifier` can only be compared with None.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Features of `estimator`.
     y : array-like of shape (n_samples,) or (n_samples, n_classes)
@@ -259,29 +261,29 @@ def likelihood_ratio_test(
     offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
         Offset of the fit, if it had one.
     X_restricted : {array-like, sparse matrix} of shape (n_samples, n_fewer), default=None
-        Features of `restricted`; None to take its columns from a data frame X by their names.
+        Features of `restricted`. None takes its columns from the data frame X by their names.
 
     Returns
     -------
     ChiSquareResult
-        Twice the difference of the log-likelihoods, the number of coefficients that are left out
-        in `restricted`, and the p-value.
+        Twice the difference of the log-likelihoods, the number of coefficients that `restricted`
+        lacks, and the p-value.
 
     Raises
     ------
     ValueError
-        If an argument is not as described, a fit has a penalty or bounds, or `restricted` is no
-        special case of `estimator`: it is better, or has as many coefficients.
+        If an argument is not as described, if a fit has a penalty or bounds, or if `restricted` is
+        not a special case of `estimator`, because it fits better or has as many coefficients.
 
     Warns
     -----
     InferenceWarning
-        If the target mass is not all whole numbers. Then the statistic has another distribution;
-        :func:`wald_test` with ``cov="robust"`` holds.
+        If some target mass is not a whole number. The statistic then has another distribution.
+        Use :func:`wald_test` with ``cov="robust"`` instead.
 
     See Also
     --------
-    wald_test : The same from one fit.
+    wald_test : A test of the same hypothesis that needs one fit.
 
     Examples
     --------
@@ -309,17 +311,20 @@ def likelihood_ratio_test(
         fewer = read_fit(restricted, X_restricted, y, sample_weight, offset)
         _check_maximum(fewer, "restricted")
         if fewer.form != full.form:
-            raise ValueError(f"restricted is a {fewer.form} fit, but estimator a {full.form} one.")
+            raise ValueError(
+                f"restricted is a {fewer.form} fit, but estimator is a {full.form} fit. Fit both "
+                "with the same loss."
+            )
         less, fewer_df = _log_likelihood(fewer), fewer.theta.shape[1] * fewer.n_free
     df -= fewer_df
     if df <= 0 or less > value + _ROUNDED * max(1.0, abs(value)):
         raise ValueError(
             f"restricted is no special case of estimator: it has {-df} more coefficients, and a "
-            f"log-likelihood of {less:.6g} beside {value:.6g}."
+            f"log-likelihood of {less:.6g}. That of estimator is {value:.6g}."
         )
     if not full.is_counts():
         warn(
-            "The target mass is not all whole numbers, so that the ratio of the likelihoods has no "
+            "The target mass is not all whole numbers. So the likelihood ratio does not have a "
             "chi-squared distribution. Use wald_test with cov='robust'.",
             InferenceWarning,
         )
@@ -331,7 +336,7 @@ def _null_of(fit: Fit) -> tuple[float, int]:
     """Return the log-likelihood and the number of coefficients of intercepts alone."""
     if not fit.objective.layout.fit_intercept:
         raise ValueError(
-            "restricted=None is a fit of intercepts alone, which is no special case of one with "
+            "restricted=None is a fit of intercepts only. It is not a special case of a fit with "
             "fit_intercept=False."
         )
     return _null_log_likelihood(fit), fit.n_free
@@ -341,8 +346,8 @@ def _penalised_ratio(fit: Fit, restricted: Any) -> ChiSquareResult:
     """Return twice what Firth's penalised log-likelihood loses if all features have zeros."""
     if restricted is not None or not fit.objective.layout.fit_intercept:
         raise ValueError(
-            "A FirthClassifier is compared with its intercepts alone, restricted=None, for its "
-            "penalty depends on the features; profile_summary tests each coefficient."
+            "A FirthClassifier with intercepts is compared with restricted=None only, because its "
+            "penalty depends on the features. profile_summary tests each coefficient."
         )
     problem, p = problem_of(fit), fit.objective.layout.n_columns
     theta = relative_to(fit.theta, problem.reference)
@@ -358,8 +363,8 @@ def _check_maximum(fit: Fit, name: str) -> None:
     """Check that a fit maximised the likelihood, and nothing else."""
     if fit.is_penalised or fit.is_firth or fit.objective.penalty.bounds is not None:
         raise ValueError(
-            f"{name} was fitted with a penalty or bounds, so that its likelihood is not the "
-            "largest: fit it with C=np.inf and without bounds."
+            f"{name} was fitted with a penalty or bounds, so its likelihood is not the largest. "
+            "Fit it with C=np.inf and without bounds."
         )
 
 
@@ -370,8 +375,8 @@ def _columns_of(estimator: Any, X: Any, n_features: int) -> Any:
         return X
     if names is None or not hasattr(X, "columns"):
         raise ValueError(
-            "X_restricted is needed, the features of restricted, unless both estimators were "
-            "fitted on data frames with names."
+            "X_restricted is needed unless both estimators were fitted on data frames. Pass the "
+            "features of restricted."
         )
     return X[names.tolist()]
 
@@ -414,23 +419,24 @@ def wald_test(
     offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
         Offset of the fit, if it had one.
     features : str, array-like of str or of int, default=None
-        Names or positions of features whose coefficients are tested, for all classes together;
-        None for all features.
+        Names or positions of the features whose coefficients are tested, for all classes together.
+        None means all features.
     contrasts : array-like of shape (q, n_coefficients), default=None
-        Combinations of the rows of :func:`coef_summary`, in their order, in place of features.
+        Linear combinations of the coefficients, to test in place of features. A row is one
+        combination, and its columns have the order of the rows of :func:`coef_summary`.
     cov : {"auto", "model", "robust", "cluster"}, default="auto"
-        Which covariance, as in :func:`coef_summary`.
+        Covariance of the coefficients, as in :func:`coef_summary`.
     groups : array-like of shape (n_samples,), default=None
         The group of each row, for "cluster".
     reference : label, default=None
-        Of the rows that `contrasts` combine, as in :func:`coef_summary`. What features test does
-        not depend on it.
+        The reference of the coefficients that `contrasts` combine, as in :func:`coef_summary`. A
+        test of `features` does not depend on it.
 
     Returns
     -------
     ChiSquareResult
-        The statistic ``v' V^-1 v`` of combinations v with covariance V, their number, and the
-        p-value.
+        The statistic ``v' V^-1 v``, with v the combinations and V their covariance, the number of
+        combinations, and the p-value.
 
     Raises
     ------
@@ -439,7 +445,7 @@ def wald_test(
 
     See Also
     --------
-    likelihood_ratio_test : The same from two fits.
+    likelihood_ratio_test : A test of the same hypothesis that compares two fits.
 
     Examples
     --------
@@ -456,7 +462,7 @@ def wald_test(
     """
     fit = read_fit(estimator, X, y, sample_weight, offset)
     if features is not None and contrasts is not None:
-        raise ValueError("features and contrasts are two ways to say what is tested: pass one.")
+        raise ValueError("features and contrasts are two ways to say what is tested. Pass one.")
     if contrasts is None and fit.form == "softmax":
         reference = fit.classes[0]  # the others are then free
     L, classes, _ = contrast_matrix(fit, reference)
@@ -476,8 +482,9 @@ def wald_test(
     root = np.sqrt(np.diag(V))
     if not root.all() or np.linalg.matrix_rank(V / root / root[:, None], hermitian=True) < len(v):
         raise ValueError(
-            f"The {len(v)} combinations that are tested depend on each other (or there are fewer "
-            "groups): test fewer of them, for categorical fits against a reference class."
+            f"The {len(v)} combinations that are tested depend on each other, or there are fewer "
+            "groups than combinations. Test fewer combinations. For categorical fits, pass a class "
+            "as reference."
         )
     statistic = float(v @ np.linalg.solve(V, v))
     return ChiSquareResult(statistic, len(v), float(chi2.sf(statistic, len(v))))

@@ -33,7 +33,7 @@ def coef_summary(
     level: float = 0.95,
     reference: Any = None,
 ) -> Any:
-    """Coefficients of a fit with standard errors, p-values, intervals and odds ratios.
+    """Table of coefficients with standard errors, p-values, intervals and odds ratios.
 
     Parameters
     ----------
@@ -44,63 +44,69 @@ def coef_summary(
     y : array-like of shape (n_samples,) or (n_samples, n_classes)
         Targets of the fit.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the fit. For ``cov="model"`` they are counts of equal rows; for the others
+        Weights of the fit. With ``cov="model"`` they count equal rows. With "robust" and "cluster"
         a row is one observation, whatever its weight.
     offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
         Offset of the fit, if it had one.
     cov : {"auto", "model", "robust", "cluster"}, default="auto"
-        Which covariance. "model" is the inverse of the Fisher information, which holds if the
-        targets are counts that the model draws; "robust" is the sandwich (White, 1982; Huber,
-        1967), which holds for independent rows whatever draws their targets, probabilities
-        included; "cluster" is the same for independent groups of rows, with the correction
-        ``G / (G - 1) * (n - 1) / (n - n_parameters)`` for few groups. "auto" is "cluster" if there
-        are groups; else "model" if all target mass, weights included, is whole numbers, which is
-        so for labels and for counts passed as ``Y / m`` with ``sample_weight=m``; else "robust".
+        Covariance of the coefficients.
+
+        - "model" is the inverse of the Fisher information. It is valid if the targets are labels
+          or counts that the model draws.
+        - "robust" is the sandwich (Huber, 1967; White, 1982). It is valid if the rows are
+          independent, whatever draws their targets. Targets may be probabilities.
+        - "cluster" is the sandwich for independent groups of rows. The factor
+          ``G / (G - 1) * (n - 1) / (n - n_parameters)`` corrects for few groups.
+        - "auto" is "cluster" if `groups` are given. Otherwise it is "model" if all target mass,
+          with the weights, is whole numbers, and "robust" if not. The mass of labels is whole
+          numbers, and so is that of counts passed as ``Y / m`` with ``sample_weight=m``.
     groups : array-like of shape (n_samples,), default=None
         The group of each row, for "cluster".
     level : float, default=0.95
         Level of the intervals, in (0, 1).
     reference : label, default=None
-        The class that a categorical fit is compared with: estimates are its logits less those of
-        the reference, as in ``MNLogit`` of statsmodels and ``multinom`` of R. "mean" compares with
-        the mean of the logits of all classes, which is what `coef_` holds. None is the first
-        class if there is no penalty, for then only differences of classes are determined,
-        and "mean" with one. Of a fit with one row of coefficients it is one of both classes, the
-        first by default; one-vs-rest and multilabel fits have none.
+        The class with which each class of a categorical fit is compared. The estimates are the
+        coefficients of a class minus those of the reference, as in ``MNLogit`` of statsmodels and
+        ``multinom`` of R. "mean" compares with the mean over all classes, which is what `coef_`
+        holds. None means "mean" if the fit has a penalty. Without a penalty only differences
+        between classes are determined, and None means the first class. If a fit has one row of
+        coefficients, the reference is one of its two classes, the first by default. One-vs-rest
+        and multilabel fits have no reference.
 
     Returns
     -------
     DataFrame or dict
-        A row for each class and feature, and for the intercept of each class, with the columns
-        `estimate`, `std_error`, `z`, `p_value` (two-sided, by the normal distribution), `lower`,
-        `upper` (of the interval) and `odds_ratio`, the exponential of the estimate. `attrs` holds
-        `cov`, `level`, `reference` and `n_observations`. Without pandas it is a
-        dict of arrays that prints as a table.
+        A row for each class and feature, and for the intercept of each class. The columns are
+        `estimate`, `std_error`, `z`, `p_value` (two-sided, by the normal distribution), `lower`
+        and `upper` (the ends of the interval) and `odds_ratio` (the exponential of the estimate).
+        `attrs` holds `cov`, `level`, `reference` and `n_observations`. If pandas is not installed,
+        the result is a dict of arrays that prints as a table.
 
     Raises
     ------
     ValueError
-        If an argument is not as described, columns are collinear, or coefficients have no normal
-        distribution: some are zero by an L1 penalty, at a bound, or infinite because classes are
-        separated. The message names the way out.
+        If an argument is not as described, if columns are collinear, or if coefficients do not
+        have a normal distribution. They do not if some are zero because of an L1 penalty, lie at
+        a bound, or are infinite because classes are separated. The message says what to do.
 
     Warns
     -----
     InferenceWarning
-        If coefficients are not at the optimum on these rows, if a penalty moves them by more than
-        a tenth of their standard errors, or if there are fewer than five observations for each
-        coefficient.
+        If the coefficients are not at the optimum on these rows, if a penalty moves them by more
+        than a tenth of their standard errors, or if there are fewer than five observations for
+        each coefficient.
 
     See Also
     --------
-    bootstrap : Intervals where these do not hold.
-    FirthClassifier : For few rows and separated classes.
+    bootstrap : Intervals for fits for which these standard errors are not valid.
+    FirthClassifier : Classifier for few rows and separated classes.
 
     Notes
     -----
-    With an L2 penalty the covariance is that of penalised coefficients around their own mean, the
-    sandwich with the Hessian of the penalty in it. Coefficients are biased towards zero, and
-    intervals do not allow for that: they are no intervals for the coefficients of the model.
+    With an L2 penalty, the covariance is that of the penalised coefficients around their own mean.
+    It is the sandwich with the Hessian of the penalty added. The penalty biases the coefficients
+    towards zero, and the intervals do not correct for this bias. So they are not intervals for
+    the coefficients of the model.
 
     References
     ----------
@@ -161,10 +167,10 @@ def coef_cov(
 ) -> NDArray:
     r"""Covariance matrix of the coefficients of a fit.
 
-    With A the Hessian of what the fit minimised, divided by C, it is :math:`A^{-1} B A^{-1}`. B is
-    the Fisher information for ``cov="model"``, the sum of :math:`\psi_i \psi_i'` over rows for
-    ``cov="robust"``, with :math:`\psi_i` the gradient of a row, and the same with sums of
-    :math:`\psi_i` over groups for ``cov="cluster"``.
+    The covariance is :math:`A^{-1} B A^{-1}`. A is the Hessian of what the fit minimised, divided
+    by C. For ``cov="model"``, B is the Fisher information. For ``cov="robust"``, B is the sum of
+    :math:`\psi_i \psi_i'` over the rows, and :math:`\psi_i` is the gradient of row i. For
+    ``cov="cluster"``, B is the same sum over groups, with the gradients of each group added up.
 
     Parameters
     ----------
@@ -179,9 +185,7 @@ def coef_cov(
     offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
         Offset of the fit, if it had one.
     cov : {"auto", "model", "robust", "cluster"}, default="auto"
-        Which covariance. "auto" is "cluster" if there are groups; else "model" if all target mass,
-        weights included, is whole numbers, which is so for labels and for counts passed as
-        ``Y / m`` with ``sample_weight=m``; else "robust".
+        Covariance of the coefficients, as in :func:`coef_summary`.
     groups : array-like of shape (n_samples,), default=None
         The group of each row, for "cluster".
     reference : label, default=None
@@ -190,8 +194,8 @@ def coef_cov(
     Returns
     -------
     ndarray of shape (n_coefficients, n_coefficients)
-        Rows and columns are in the order of the rows of :func:`coef_summary`: the features of the
-        first class, its intercept, those of the next class.
+        Rows and columns have the order of the rows of :func:`coef_summary`: the features of the
+        first class, its intercept, the features of the next class, and so on.
 
     Raises
     ------

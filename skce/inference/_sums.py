@@ -1,4 +1,4 @@
-"""What inference computes on a block of rows, to be added up over all of them."""
+"""What inference computes on a block of rows, and adds up over all blocks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def as_they_are(X: NDArray) -> NDArray:
 
 
 def counted(block: Block, n_outputs: int) -> tuple[float]:
-    """Return how far target mass is from whole numbers, relative to those above 1."""
+    """Return how far target mass is from whole numbers, relatively if it is above 1."""
     t, mass = block.t.dense(n_outputs).astype(np.float64), np.atleast_2d(block.t.mass)
     off = np.abs(t - np.rint(t)) / np.maximum(t, 1)
     whole = np.abs(mass - np.rint(mass)) / np.maximum(mass, 1)
@@ -35,7 +35,7 @@ def counted(block: Block, n_outputs: int) -> tuple[float]:
 
 
 def masses(block: Block, n_outputs: int) -> tuple[NDArray, NDArray]:
-    """Return the target mass of each output, and the mass of which that is a part."""
+    """Return the target mass of each output, and the total mass of which it is a part."""
     t, mass = block.t.dense(n_outputs), np.atleast_2d(block.t.mass)
     total = np.broadcast_to(mass, t.shape).sum(axis=1, dtype=np.float64)
     return t.sum(axis=1, dtype=np.float64), total
@@ -45,7 +45,7 @@ def masses(block: Block, n_outputs: int) -> tuple[NDArray, NDArray]:
 def information(
     block: Block, loss: Loss, W: NDArray, b: NDArray, in_variables: InVariables
 ) -> tuple[NDArray, ...]:
-    """Sum of the Hessians, as `joint_hessian` has it."""
+    """Sum of the Hessians, in the form of `joint_hessian`."""
     return kernels.joint_hessian(block, loss, W, b, in_variables, 1.0)
 
 
@@ -64,7 +64,7 @@ def scores(
     in_variables: InVariables,
     of_penalty: NDArray,
 ) -> NDArray:
-    """Gradient of what each row has in the objective, shape (r, K d).
+    """Gradient of the part of each row in the objective, shape (r, K d).
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def firth_gradient(
     in_variables: InVariables,
     inverse: NDArray,
 ) -> tuple[float, NDArray]:
-    """Sum of the losses, and gradient of that less half the log-determinant of the information.
+    """Sum of the losses, and gradient of it minus half the log-determinant of the information.
 
     With C = I^-1 and Q_kh = z' C_kh z, the gradient of half the log-determinant in logit l is
 

@@ -1,4 +1,4 @@
-"""Tables: data frames if there is pandas, else columns by name that print as a table."""
+"""Tables: data frames if pandas is installed, otherwise dicts of columns that print as tables."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from scipy.stats import norm
 
 
 class Table(dict):
-    """Columns by name, each an array of the same length, for those who have no pandas.
+    """Columns by name, each an array of the same length, for use without pandas.
 
     Attributes
     ----------
     attrs : dict
-        What is true of the whole table.
+        Properties of the whole table.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def as_table(index: dict[str, list], columns: dict[str, NDArray], attrs: dict[st
     Parameters
     ----------
     index : dict of list
-        Names of the rows, by what they name.
+        Names of the rows: a list for each level of the index.
     columns : dict of ndarray
     attrs : dict
     """
@@ -72,7 +72,7 @@ def as_table(index: dict[str, list], columns: dict[str, NDArray], attrs: dict[st
 
 
 def odds_ratios(estimate: NDArray) -> NDArray:
-    """Return exponentials, of which those that are too large are infinite."""
+    """Return exponentials. Those that are too large for float64 are infinite."""
     with np.errstate(over="ignore"):
         return np.exp(estimate)
 
