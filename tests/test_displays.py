@@ -1,6 +1,7 @@
 """skce.displays: the data that is drawn."""
 
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -629,3 +630,23 @@ def test_targets_are_named_with_as_few_digits_as_tell_them_apart():
         "0.25",
         "0.67",
     ]
+
+
+@pytest.mark.parametrize("gone", [0.3, 1.0], ids=["some", "all of a label"])
+def test_labels_that_are_missing_are_left_out(gone, rng):
+    X, Y = rng.normal(size=(200, 4)), rng.integers(0, 2, size=(200, 3)).astype(float)
+    Y[rng.random(200) < gone, 1] = np.nan
+    known = ~np.isnan(Y[:, 1])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Nothing is known", UserWarning)
+        clf = SoftmaxClassifier(loss="binary").fit(X, Y)
+    display = TargetProbabilityDisplay.from_estimator(clf, X, Y)
+    assert len(display.lines_) == 3
+    if known.any():
+        alone = TargetProbabilityDisplay.from_predictions(
+            Y[known], clf.predict_proba(X)[known], loss="binary"
+        )
+        assert_allclose(display.target_[1], alone.target_[1])
+    else:
+        assert not len(display.target_[1])
+    SampleLossDisplay.from_estimator(clf, X, Y)

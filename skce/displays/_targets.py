@@ -23,6 +23,8 @@ from ._outputs import is_multilabel, loss_of, outputs_of
 
 #: The most points of a cloud.
 _CLOUD = 5000
+#: The bins of no predictions.
+_NONE = np.zeros(0, dtype=np.intp)
 #: Two classes exclude each other if their probabilities sum to 1 within this tolerance.
 _OFF_ONE = 1e-3
 
@@ -82,11 +84,16 @@ class TargetProbabilityDisplay(Display):
     def __init__(self, *, y_true: NDArray, y_proba: NDArray, classes: Any, n_bins: int = 10):
         check_count("n_bins", n_bins)
         self.classes = check_classes(classes)
-        self.y_true = check_finite("y_true", y_true, (None, len(self.classes)))
+        self.y_true = check_finite("y_true", y_true, (None, len(self.classes)), missing=True)
         self.y_proba = check_finite("y_proba", y_proba, self.y_true.shape)
         self.n_bins = n_bins
-        pairs = list(zip(self.y_proba.T, self.y_true.T, strict=True))
-        bins = [_bins(p, n_bins) for p, _ in pairs]
+        # Labels that are missing (NaN) are left out.
+        known = ~np.isnan(self.y_true)
+        pairs = [
+            (p[some], t[some])
+            for p, t, some in zip(self.y_proba.T, self.y_true.T, known.T, strict=True)
+        ]
+        bins = [_bins(p, n_bins) if len(p) else _NONE for p, _ in pairs]
         self.predicted_ = [_means(b, p) for b, (p, _) in zip(bins, pairs, strict=True)]
         self.target_ = [_means(b, t) for b, (_, t) in zip(bins, pairs, strict=True)]
 
