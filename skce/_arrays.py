@@ -236,9 +236,12 @@ def _empty(shape: tuple[int, ...], like: Any) -> Any:
     return xp.empty(shape, dtype=like.dtype, **where)
 
 
-def beside(values: NDArray, array: Any) -> Any:
-    """Return a NumPy array as an array of the library of another array, on its device."""
-    if isinstance(array, np.ndarray):
+def beside(values: Any, array: Any) -> Any:
+    """Return a NumPy array as an array of the library of another array, on its device.
+
+    An array that is not of NumPy is there already, and is returned as it is.
+    """
+    if isinstance(array, np.ndarray) or not isinstance(values, np.ndarray):
         return values
     return namespace(array).asarray(values, device=_device(array))
 

@@ -161,7 +161,8 @@ def _at_zero(objective: Objective) -> tuple[float, float, float, float]:
         Ratio of the square of the slope to its mean under noise, and at least 1.
     """
     free = objective.penalised(np.inf, 0.0)
-    theta, factors = free.from_user(_zero_fit(objective)), objective.penalty.factors
+    factors = objective.penalty.factors
+    theta = free.from_user(zero_fit(objective, np.flatnonzero(factors == 0)))
     penalised, S = factors > 0, objective.data.total_weight
     _, gradient = free.value_gradient(theta)
     G, _ = free.layout.unpack(gradient)
@@ -205,10 +206,21 @@ def _least_share(objective: Objective, varies: NDArray, factors: NDArray) -> flo
     return float(min(1.0, told[0] / covariance.diagonal().min())) if len(told) else 1.0
 
 
-def _zero_fit(objective: Objective) -> NDArray:
-    """Minimise the losses with penalised coefficients at zero. Return the user's variables."""
-    free = np.flatnonzero(objective.penalty.factors == 0)
-    # Without a free column, one penalised column is kept, and bounded to zero.
+def zero_fit(objective: Objective, free: NDArray) -> NDArray:
+    """Minimise the losses with all coefficients at zero except those of some columns.
+
+    Parameters
+    ----------
+    objective : Objective
+    free : ndarray of int
+        Columns whose coefficients are not at zero.
+
+    Returns
+    -------
+    ndarray of shape (n_variables,)
+        The user's variables.
+    """
+    # Without a free column, one column is kept, and bounded to zero.
     some = free if len(free) else np.zeros(1, dtype=int)
     edge = np.full(len(some), np.inf if len(free) else 0.0)
     few = objective.columns(some).penalised(np.inf, 0.0, bounds=(-edge, edge))

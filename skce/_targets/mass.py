@@ -18,9 +18,9 @@ from .._arrays import (
     as_type,
     at,
     beside,
+    columns,
     in_flat,
     in_memory_order,
-    namespace,
     product,
     sum_of_products,
     taken,
@@ -207,8 +207,7 @@ class Targets:
         known = self.offset[start:stop, ...]
         if isinstance(self.weights, np.ndarray):
             return replace(block, offset=np.ascontiguousarray(known.T))
-        known = beside(known, self.weights) if isinstance(known, np.ndarray) else known
-        return replace(block, offset=in_memory_order(known.T))
+        return replace(block, offset=in_memory_order(beside(known, self.weights).T))
 
     def _block(self, start: int, stop: int) -> TargetBlock:
         """Target mass of rows start to stop, without their offsets."""
@@ -261,11 +260,8 @@ class Targets:
         """Return a copy of rows of probabilities, shape (K, r), on the device of the weights."""
         if isinstance(self.weights, np.ndarray):
             return np.array(self._matrix(rows).T, dtype=self.dtype, order="C")
-        y = self._values[rows, ...]
-        y = as_type(beside(y, self.weights) if isinstance(y, np.ndarray) else y, self.dtype)
-        if self._columns is not None:
-            y = namespace(y).take(y, beside(self._columns, y), axis=1)
-        return in_memory_order(y.T)
+        y = as_type(beside(self._values[rows, ...], self.weights), self.dtype)
+        return in_memory_order(columns(y, self._columns).T)
 
     def _column_mass(self, weights: NDArray, *, complement: bool = False) -> NDArray:
         """Weighted sum of the rows of probabilities y, or of 1 - y."""

@@ -23,8 +23,6 @@ from ._outputs import is_multilabel, loss_of, outputs_of
 
 #: The most points of a cloud.
 _CLOUD = 5000
-#: The bins of no predictions.
-_NONE = np.zeros(0, dtype=np.intp)
 #: Two classes exclude each other if their probabilities sum to 1 within this tolerance.
 _OFF_ONE = 1e-3
 
@@ -93,7 +91,7 @@ class TargetProbabilityDisplay(Display):
             (p[some], t[some])
             for p, t, some in zip(self.y_proba.T, self.y_true.T, known.T, strict=True)
         ]
-        bins = [_bins(p, n_bins) if len(p) else _NONE for p, _ in pairs]
+        bins = [_bins(p, n_bins) for p, _ in pairs]
         self.predicted_ = [_means(b, p) for b, (p, _) in zip(bins, pairs, strict=True)]
         self.target_ = [_means(b, t) for b, (_, t) in zip(bins, pairs, strict=True)]
 
@@ -249,6 +247,8 @@ class TargetProbabilityDisplay(Display):
 
 def _bins(p: NDArray, n_bins: int) -> NDArray:
     """Return the bin of each prediction. Edges are quantiles, and equal predictions share a bin."""
+    if not len(p):
+        return np.zeros(0, dtype=np.intp)
     edges = np.unique(np.quantile(p, np.linspace(0, 1, n_bins + 1)[1:-1]))
     return np.searchsorted(edges, p, side="right")
 

@@ -21,7 +21,7 @@ from .._classifier import SoftmaxClassifier
 from .._sklearn import StrOptions, validate_params
 from .._targets.mass import Targets
 from .._warnings import warn
-from ._fit import Fit, InferenceWarning, read_fit, refuse_without_optimum, through_steps
+from ._fit import ROWS, Fit, InferenceWarning, read_fit, refuse_without_optimum, through_steps
 from ._sandwich import codes_of_groups, contrast_matrix
 from ._summary import LEVEL
 from ._table import as_table, odds_ratios
@@ -142,8 +142,7 @@ class BootstrapResult:
 
 @validate_params(
     {
-        "sample_weight": ["array-like", None],
-        "offset": ["array-like", None],
+        **ROWS,
         "groups": ["array-like", None],
         "statistic": [callable, None],
         "n_resamples": [Number(Integral, 2, None, closed="left")],

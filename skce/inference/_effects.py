@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._sklearn import validate_params
-from ._fit import check_in_range, read_fit
+from ._fit import ROWS, check_in_range, read_fit
 from ._sandwich import COVARIANCE, covariance_of
 from ._summary import LEVEL
 from ._sums import effects
@@ -16,7 +16,7 @@ from ._table import as_table, wald_columns
 
 
 @validate_params(
-    {"sample_weight": ["array-like", None], "offset": ["array-like", None], **COVARIANCE, **LEVEL},
+    {**ROWS, **COVARIANCE, **LEVEL},
     prefer_skip_nested_validation=True,
 )
 def average_marginal_effects(

@@ -48,6 +48,10 @@ _MANY = 0.2
 _OFF = 0.1
 
 
+#: Checks of the arguments that go with the rows of a fit.
+ROWS: dict[str, Any] = {"sample_weight": ["array-like", None], "offset": ["array-like", None]}
+
+
 class InferenceWarning(UserWarning):
     """Warning that standard errors are not valid, or not accurate. The message says why.
 

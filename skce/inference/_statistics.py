@@ -11,17 +11,15 @@ from scipy.stats import chi2
 
 from .._checks import check_numbers, naming, to_numpy
 from .._sklearn import validate_params
-from .._solver.minimize import minimize
+from .._span import zero_fit
 from .._warnings import warn
-from ._fit import Fit, InferenceWarning, at_bounds, factorise, read_fit
+from ._fit import ROWS, Fit, InferenceWarning, at_bounds, factorise, read_fit
 from ._penalised import maximise, problem_of, relative_to
 from ._sandwich import COVARIANCE, contrast_matrix, covariance_of
 from ._sums import masses, value_gradient
 
 #: Length of a step that ends a maximisation, in standard errors, and largest number of steps.
 _TOL, _STEPS = 1e-9, 200
-#: Accuracy of the fit of intercepts alone.
-_NULL_TOL = 1e-12
 #: Gain of a restricted fit that may be rounding.
 _ROUNDED = 1e-6
 
@@ -103,13 +101,10 @@ def _null_log_likelihood(fit: Fit) -> float:
     """Return the log-likelihood of the shares of the target mass; with an offset of intercepts."""
     data: Any = fit.objective.data
     if data.targets.has_offset:
-        zero = np.zeros(1)
-        few = fit.objective.columns(np.zeros(1, dtype=int))
-        few = few.penalised(np.inf, 0.0, bounds=(zero, zero))
-        start = np.zeros(few.layout.size)
-        found = minimize(few, start, solver="auto", tol=_NULL_TOL, max_iter=_STEPS, whole=False)
-        value, _ = few.value_gradient(few.from_user(found.result.x))
-        return -value * few.data.total_weight
+        theta = zero_fit(fit.objective, np.zeros(0, dtype=int))
+        losses = fit.objective.penalised(np.inf, 0.0)
+        value, _ = losses.value_gradient(losses.from_user(theta))
+        return -value * data.total_weight
     t, total = fit.objective.data.sum(masses, len(fit.theta), rows=fit.block_rows())
     value = xlogy(t, t / total).sum()
     if not fit.objective.loss.shift_invariant:
@@ -141,7 +136,7 @@ def _is_free(fit: Fit) -> NDArray:
 
 
 @validate_params(
-    {"sample_weight": ["array-like", None], "offset": ["array-like", None]},
+    ROWS,
     prefer_skip_nested_validation=True,
 )
 def fit_statistics(
@@ -226,8 +221,7 @@ def fit_statistics(
 
 @validate_params(
     {
-        "sample_weight": ["array-like", None],
-        "offset": ["array-like", None],
+        **ROWS,
         "X_restricted": "no_validation",
     },
     prefer_skip_nested_validation=True,
@@ -383,8 +377,7 @@ def _columns_of(estimator: Any, X: Any, n_features: int) -> Any:
 
 @validate_params(
     {
-        "sample_weight": ["array-like", None],
-        "offset": ["array-like", None],
+        **ROWS,
         "features": ["array-like", str, None],
         "contrasts": ["array-like", None],
         **COVARIANCE,

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .._checks import Number
 from .._sklearn import validate_params
-from ._fit import read_fit
+from ._fit import ROWS, read_fit
 from ._sandwich import COVARIANCE, contrast_matrix, covariance_of
 from ._table import as_table, odds_ratios, wald_columns
 
@@ -18,7 +18,7 @@ LEVEL = {"level": [Number(Real, 0, 1, closed="neither")]}
 
 
 @validate_params(
-    {"sample_weight": ["array-like", None], "offset": ["array-like", None], **COVARIANCE, **LEVEL},
+    {**ROWS, **COVARIANCE, **LEVEL},
     prefer_skip_nested_validation=True,
 )
 def coef_summary(
@@ -151,7 +151,7 @@ def coef_summary(
 
 
 @validate_params(
-    {"sample_weight": ["array-like", None], "offset": ["array-like", None], **COVARIANCE},
+    {**ROWS, **COVARIANCE},
     prefer_skip_nested_validation=True,
 )
 def coef_cov(

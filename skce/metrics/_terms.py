@@ -417,9 +417,7 @@ class MetricTargets:
 
     def _read(self, rows: slice) -> NDArray:
         """Return rows of `values` in float64, in the library and on the device of `like`."""
-        y = self.values[rows, ...]
-        y = beside(y, self.like) if isinstance(y, np.ndarray) else y
-        exact: NDArray = as_type(y, np.float64)
+        exact: NDArray = as_type(beside(self.values[rows, ...], self.like), np.float64)
         return exact
 
     def loss(self, predictions: Predictions, rows: slice) -> NDArray:
