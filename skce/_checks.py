@@ -70,7 +70,7 @@ def raise_with_first_bad_row(error: Exception, values: Any, name: str) -> NoRetu
     message = str(error)
     if not re.search(rf"\b{re.escape(name)}\b", message):
         message = f"{name}: {message}"
-    row = _first_not_finite(values)
+    row = first_not_finite(values)
     if row is None or f"row {row}" in message:
         raise kind(message) from None
     raise ValueError(
@@ -79,7 +79,7 @@ def raise_with_first_bad_row(error: Exception, values: Any, name: str) -> NoRetu
     ) from None
 
 
-def _first_not_finite(values: Any) -> int | None:
+def first_not_finite(values: Any) -> int | None:
     """First row with a number that is not finite; None if there is none, or it is not readable."""
     try:
         array = check_array(

@@ -18,6 +18,7 @@ from ._checks import (
     Number,
     check_numbers,
     check_numbers_or_none,
+    first_not_finite,
 )
 from ._data import Data, as_data, read_as
 from ._hints import with_hints
@@ -414,7 +415,7 @@ class SoftmaxClassifier(LinearModel):
                 f"{shape[:1]}. Set warm_start=False or use a new estimator."
             )
         for name, values in (("coef_", W), ("intercept_", b)):
-            row = _first_not_finite(values)
+            row = first_not_finite(values)
             if row is not None:
                 raise ValueError(
                     f"warm_start=True starts from {name}, which is not finite in row {row}. Set "
@@ -431,16 +432,10 @@ def _check_start(name: str, values: Any, shape: tuple[int, ...]) -> NDArray:
             f"{name} must have shape {shape}, that of {name.replace('init', '')}, but has shape "
             f"{start.shape}."
         )
-    row = _first_not_finite(start)
+    row = first_not_finite(start)
     if row is not None:
         raise ValueError(f"{name} must be finite, but is not in row {row}.")
     return start
-
-
-def _first_not_finite(values: NDArray) -> int | None:
-    """First row that is not finite, if any."""
-    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
-    return None if finite.all() else int(finite.argmin())
 
 
 def _bounds_as_numbers(bounds: Any) -> Any:
