@@ -333,7 +333,13 @@ class EndCosts:
     #: The largest gap of the optimum at one temperature, as a share of the largest number that the
     #: temperature adds to F.
     cool_gap: float = 0.1
-    #: The most iterations at one temperature.
+    #: The factor between L1 penalties on the way to that of a fit. With 3 docstrings took 1.2 times
+    #: as long, and without the way to C = 1000 five times.
+    relaxing: float = 20
+    #: The most rows for each column for which there is such a way. With more, it took as long as it
+    #: saved.
+    relaxing_rows: float = 4
+    #: The most iterations at one temperature, or at one of these penalties.
     cool_iterations: int = 30
     #: The fewest Hessian products for the last estimate of the gap of a fit that did not converge.
     last_products: int = 20
@@ -372,6 +378,8 @@ class WorkingSetCosts:
     #: The limit of the work of models if X is small, in multiplications of small matrix products:
     #: some seconds.
     most_model_work: float = 1.5e10
+    #: What each coefficient adds to this limit.
+    model_work_per_coefficient: float = 5e6
     #: The most numbers in a factor of the Hessian.
     factor_numbers: int = 2**22
     #: The most multiplications of its QR decomposition.

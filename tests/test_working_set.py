@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import sklearn
+from certificate import Problem, certify
 from numpy.testing import assert_allclose, assert_array_equal
-from objectives import at_costs
+from objectives import at_costs, make
 from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
@@ -19,7 +20,10 @@ from sklearn.utils.fixes import parse_version
 from skce import SoftmaxClassifier
 from skce._problem.penalty import Nonsmooth
 from skce._solver.interior_point import InteriorPoint
+from skce._solver.proximal import duality_gap
 from skce._solver.quadratic import ByProducts, Dense, Least, Shifts
+from skce._solver.run import Point
+from skce._solver.working_set import WorkingSet
 
 BOUNDS = [(0, None), (-0.1, 0.1), (None, 0.05), (0.02, 0.5)]
 
@@ -486,3 +490,75 @@ def test_the_bound_by_a_dual_point_is_above_what_is_left(n, size, lam):
             assert min(left) >= gain(best) - gain(x) - 1e-9
             known.append(left[1])
         assert known[0] <= 1e-9 * most
+
+
+def words(n, p, K, seed):
+    """Shares of words in texts of K topics, which few words tell apart; sparse."""
+    rng = np.random.default_rng(seed)
+    shares = rng.gamma(0.1, size=(K, p)) + 1 / np.arange(1, p + 1)
+    shares /= shares.sum(axis=1, keepdims=True)
+    y = rng.integers(K, size=n)
+    X = np.array([rng.multinomial(40, shares[k]) for k in y], dtype=float)
+    return sp.csr_array(X / np.linalg.norm(X, axis=1, keepdims=True)), y
+
+
+@pytest.mark.parametrize("l1_ratio", [0.7, 1.0])
+@pytest.mark.parametrize("C", [30, 300, 3000])
+@pytest.mark.parametrize(("n", "p", "K"), [(200, 1000, 3), (300, 1500, 5), (400, 2000, 2)])
+def test_more_words_than_texts_and_a_weak_penalty(n, p, K, C, l1_ratio):
+    for seed in range(2):
+        X, y = words(n, p, K, seed)
+        clf = SoftmaxClassifier(C=C, l1_ratio=l1_ratio).fit(X, y)  # a warning is an error
+        T, kind = np.eye(K)[y], "softmax" if K > 2 else "sigmoid"
+        T = T if K > 2 else T[:, 1:]
+        problem = Problem(X.toarray(), T, np.ones((n, 1)), kind, C, l1_ratio)
+        certificate = certify(problem, clf.coef_, clf.intercept_, limit=0.5)
+        assert certificate.gap <= clf.tol
+        assert_allclose(clf.optimize_result_.fun, float(certificate.value), rtol=1e-9)
+
+
+@pytest.mark.parametrize("loss", ["categorical", "binary"])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"l1_ratio": 1.0},
+        {"l1_ratio": 0.5},
+        {"l1_ratio": 1.0, "bounds": (-0.1, 0.3)},
+        {"l1_ratio": 0.0, "bounds": (0.02, np.inf)},
+        {"l1_ratio": 1.0, "bounds": (0.1, np.inf)},
+        {"l1_ratio": 0.0, "C": np.inf, "bounds": (-0.1, 0.3)},
+    ],
+)
+def test_duality_gap_is_above_the_gap(params, fit_intercept, loss):
+    X, y = load_wine(return_X_y=True)
+    X = (X - X.mean(axis=0)) / X.std(axis=0) + (0.0 if fit_intercept else 1.0)
+    objective = make(X, y, loss, fit_intercept=fit_intercept, **{"C": 0.3, **params})
+    bounds = params.get("bounds")
+    clf = SoftmaxClassifier(
+        C=params.get("C", 0.3),
+        l1_ratio=params["l1_ratio"],
+        coef_bounds=bounds,
+        loss=loss,
+        fit_intercept=fit_intercept,
+        tol=1e-13,
+    ).fit(X, y)
+    models = WorkingSet(objective, objective.nonsmooth)
+    best = objective.from_user(clf.optimize_result_.x)
+
+    def at(theta):
+        theta = objective.without_shift(theta)
+        value, gradient = objective.value_gradient(theta)
+        return Point(theta, value + objective.nonsmooth.value(theta), gradient)
+
+    optimum = at(best)
+    assert -1e-15 <= duality_gap(optimum, models) <= 1e-6 * optimum.value
+    rng = np.random.default_rng(0)
+    n = objective.layout.n_coefficients
+    for size in [1e-6, 1e-4, 1e-2, 1, 10]:
+        away = best.copy()
+        away[:n] += size * rng.standard_normal(n) * (rng.random(n) < 0.5)
+        point = at(away)
+        gap = point.value - optimum.value
+        bound = duality_gap(point, models)
+        assert gap <= bound * (1 + 1e-9) + 1e-15

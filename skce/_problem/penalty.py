@@ -186,6 +186,17 @@ class Nonsmooth:
         down[(down < 0) | (theta <= self.low)] = 0
         return np.where(-up > down, up, down)
 
+    def least(self, slopes: NDArray, ridge: NDArray | float) -> NDArray:
+        """Return the least value of slope * x + ridge / 2 * x^2 + lambda |x| within the bounds.
+
+        It is minus infinity for a coefficient that can go on downhill for ever.
+        """
+        beyond = np.maximum(np.abs(slopes) - self.weights, 0)
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            x = self.clip(-np.sign(slopes) * np.where(beyond > 0, beyond / ridge, 0))
+            least = slopes * x + ridge / 2 * x**2 + self.weights * np.abs(x)
+        return np.where(np.isfinite(x), least, -np.inf)
+
     def orthant(self, theta: NDArray) -> tuple[NDArray, NDArray]:
         """Bounds of the orthant of theta. Within it, sum lambda |theta| is linear.
 

@@ -151,6 +151,7 @@ def minimize(
             state = _nonsmooth_state(run, theta, active)
             log.on_iteration = on_iteration
             state, at_least = _cool(state, run, active)
+            state = _relax(state, run, active)
         state, stop = (state, Stop.CALLBACK) if log.stopped else solve(state, run)
         if stop is Stop.ROUNDING and solve is SOLVERS["lbfgs"]:
             solve = by_descent  # whose line search needs fewer digits
@@ -167,8 +168,8 @@ def minimize(
                 state = evolve(state, look=evolve(state.look, gap=np.inf))
             if runaway is None and log.moves:
                 runaway = _growing(objective, log.moves[-1])
-        elif not (log.stopped or state.look.converged) and objective.nonsmooth is None:
-            state = _refine(state, run)
+        elif not (log.stopped or state.look.converged):
+            state = _refine(state, run) if objective.nonsmooth is None else _bounded(state, run)
         if stop is Stop.ROUNDING and callable(solver):
             stop = Stop.NOWHERE
         point, look = state.point, state.look
@@ -329,32 +330,69 @@ def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, float]:
     while temperature > 1 and point.value > 0 and not run.has_ended:
         if log.stopped or state.method.has_spent_its_work or run.is_slow(point):
             break
-        smoother = objective.at_temperature(temperature)
         above = (temperature - 1) * at_zero
         tol = run.costs.cool_gap * min(1.0, above / point.value)
         tol = min(tol, run.tol / 4) if above <= run.limit(point) / 2 else tol
-        stage = Fit(
-            fun=smoother.value_gradient,
-            log=Log(),
-            tol=tol,
-            max_iter=run.costs.cool_iterations,
-            objective=smoother,
-            costs=run.costs,
-        )
-        models = WorkingSet(smoother, active.nonsmooth)
-        models.work = active.work
-        start = _nonsmooth_state(stage, objective.to_user(point.theta), models)
-        found, _ = by_descent(start, stage)
+        found = _stage(objective.at_temperature(temperature), point, run, active, tol)
         if found.look.converged and found.look.complete:
             gap = found.look.gap / (1 + found.look.gap) * found.point.value
             at_least = max(at_least, found.point.value - gap - above)
-        active.work = models.work
-        log.nhev += stage.log.nhev
-        log.passes += stage.log.passes
         point = run.evaluate(found.point.theta)
         log.accept(point)
         temperature /= run.costs.cooling
     return evolve(state, point=point), at_least
+
+
+def _stage(easier: Objective, point: Point, run: Fit, active: WorkingSet, tol: float) -> State:
+    """Minimise an easier objective, with L1 or bounds, from a point; for a start of the run."""
+    stage = Fit(
+        fun=easier.value_gradient,
+        log=Log(),
+        tol=tol,
+        max_iter=run.costs.cool_iterations,
+        thorough=False,
+        objective=easier,
+        costs=run.costs,
+    )
+    assert easier.nonsmooth is not None
+    models = WorkingSet(easier, easier.nonsmooth)
+    models.work = active.work
+    start = _nonsmooth_state(stage, easier.to_user(point.theta), models)
+    found, _ = by_descent(start, stage)
+    active.work = models.work
+    run.log.nhev += stage.log.nhev
+    run.log.passes += stage.log.passes
+    return found
+
+
+def _relax(state: State, run: Fit, active: WorkingSet) -> State:
+    """Lead a fit with L1 from a start far off to the optimum, by penalties from strong to weak.
+
+    Where rows are few for the columns, the minimum of a model far from the optimum has many times
+    the coefficients that the optimum has, and to find out which of them stay takes most of the
+    work. The optimum of a stronger penalty has fewer, and is near.
+    """
+    objective, log, point, costs = run.objective, run.log, state.point, run.costs
+    penalised = active.nonsmooth.weights > 0
+    few = objective.data.n_rows < costs.relaxing_rows * objective.layout.n_columns
+    if log.stopped or not few or not penalised.any():
+        return state
+    slopes = np.abs(active.centred.gradient(point.gradient)[penalised])
+    strongest = float(np.max(slopes / active.nonsmooth.weights[penalised]))
+    if not costs.relaxing < strongest < np.inf:
+        return state
+    n_stages = int(np.ceil(np.log(strongest) / np.log(costs.relaxing)))
+    for stronger in np.geomspace(strongest, 1, n_stages + 1)[1:-1]:
+        C, l1_ratio = objective.penalty.C / stronger, objective.penalty.l1_ratio
+        stage = _stage(objective.penalised(C, l1_ratio), point, run, active, costs.cool_gap)
+        nearer = run.evaluate(stage.point.theta)
+        if not nearer.value <= point.value:
+            break
+        point = nearer
+        log.accept(point)
+        if log.stopped or run.has_ended or active.work > active.most_work:
+            break
+    return evolve(state, point=point)
 
 
 def _is_out_of_sight(run: Fit, theta: NDArray) -> bool:
@@ -485,6 +523,15 @@ def _refine(state: State, run: Fit) -> State:
         point, look = farther, closer
         run.log.accept(point)
     return evolve(state, point=point, look=look)
+
+
+def _bounded(state: State, run: Fit) -> State:
+    """Bound the gap by duality, if no model tells how large it is."""
+    if np.isfinite(state.look.gap):
+        return state
+    most = run.relative(state.method.missed(state.point, np.inf), state.point)
+    look = evolve(state.look, gap=most, complete=True, converged=most <= run.tol)
+    return evolve(state, look=look)
 
 
 def _in_range(state: State, run: Fit) -> State:

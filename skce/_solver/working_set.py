@@ -56,9 +56,7 @@ class WorkingSet:
         self._inside = np.zeros(objective.layout.size, dtype=bool)
         self._samples: dict[int, Objective] = {}
         #: Work done for models, and how much is enough: for X of a few numbers some seconds.
-        self.work = 0.0
-        few = objective.data.nbytes < self.costs.few_bytes
-        self.most_work = self.costs.most_model_work if few else np.inf
+        self.work, self.most_work = 0.0, _most_work(objective)
         #: Whether columns are so nearly collinear that the Hessian has lost what they differ in.
         self._collinear = objective.data.distance > self.costs.too_far
         #: Whether models are of a factor of the Hessian, where that is not too much.
@@ -69,13 +67,14 @@ class WorkingSet:
         self._products = 0
 
     @cached_property
-    def _moments(self) -> tuple[NDArray, NDArray]:
+    def moments(self) -> tuple[NDArray, NDArray]:
+        """Mean and mean square of each column."""
         return self.objective.moments()
 
     @cached_property
     def _variance(self) -> NDArray:
         """Variance of each column, or mean square without an intercept; zero for constants."""
-        mean, square = self._moments
+        mean, square = self.moments
         check_squares(self.objective, square)
         if not self.objective.layout.fit_intercept:
             return square
@@ -84,7 +83,7 @@ class WorkingSet:
     @cached_property
     def centred(self) -> Whitened:
         """Columns less their means, where there is an intercept."""
-        mean = self._moments[0] if self.objective.layout.fit_intercept else None
+        mean = self.moments[0] if self.objective.layout.fit_intercept else None
         return Whitened(self.objective, mean, 1.0, self._variance)
 
     @cached_property
@@ -157,12 +156,13 @@ class WorkingSet:
         slopes = self.centred.gradient(gradient)[some]
         rest = slopes, self.nonsmooth.take(some), theta[some], _shifts(self.objective, some)
         can = _has_small_root(self._n_logits, self.costs, len(some))
-        self.factored = self.factored or (can and self._n_logits < len(some))
         by_root = self.factored and can
         model = functools.partial(self._least, theta, some, rest, limit, most)
         before = self.damping
         least, made, first = model(by_root=by_root)
         failed = not least.solved or self.damping > before
+        # If rows cannot tell coefficients apart, a last model is looked at by its root.
+        failed = failed or (self._n_logits < len(some) and least.gain <= limit)
         if can and failed and (not by_root or len(some) <= self.costs.all_join):
             # What one way cannot solve, the other may; but arrays of many take long.
             self.factored = True
@@ -321,6 +321,15 @@ class WorkingSet:
             return model
 
         return by_products, lambda: made
+
+
+def _most_work(objective: Objective) -> float:
+    """Work that is enough for all models of an objective; without a limit if X is not small."""
+    costs = objective.costs
+    if objective.data.nbytes >= costs.few_bytes:
+        return np.inf
+    more = costs.model_work_per_coefficient * objective.layout.n_coefficients
+    return costs.most_model_work + more
 
 
 def _gain_at_most(slopes: NDArray, nonsmooth: Nonsmooth, ridge: NDArray, value: float) -> float:
