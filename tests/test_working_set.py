@@ -10,7 +10,7 @@ from certificate import Problem, certify
 from numpy.testing import assert_allclose, assert_array_equal
 from objectives import at_costs, make
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, xlogy
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -20,7 +20,7 @@ from sklearn.utils.fixes import parse_version
 from skce import SoftmaxClassifier
 from skce._problem.penalty import Nonsmooth
 from skce._solver.interior_point import InteriorPoint
-from skce._solver.proximal import duality_gap
+from skce._solver.proximal import duality_gap, least_loss
 from skce._solver.quadratic import ByProducts, Dense, Least, Shifts
 from skce._solver.run import Point
 from skce._solver.working_set import WorkingSet
@@ -504,15 +504,23 @@ def words(n, p, K, seed):
 
 @pytest.mark.parametrize("l1_ratio", [0.7, 1.0])
 @pytest.mark.parametrize("C", [30, 300, 3000])
-@pytest.mark.parametrize(("n", "p", "K"), [(200, 1000, 3), (300, 1500, 5), (400, 2000, 2)])
-def test_more_words_than_texts_and_a_weak_penalty(n, p, K, C, l1_ratio):
+@pytest.mark.parametrize("form", ["labels", "two labels", "soft", "multilabel"])
+def test_more_words_than_texts_and_a_weak_penalty(form, C, l1_ratio):
+    n, K = 120, 2 if form == "two labels" else 3
     for seed in range(2):
-        X, y = words(n, p, K, seed)
-        clf = SoftmaxClassifier(C=C, l1_ratio=l1_ratio).fit(X, y)  # a warning is an error
-        T, kind = np.eye(K)[y], "softmax" if K > 2 else "sigmoid"
-        T = T if K > 2 else T[:, 1:]
-        problem = Problem(X.toarray(), T, np.ones((n, 1)), kind, C, l1_ratio)
-        certificate = certify(problem, clf.coef_, clf.intercept_, limit=0.5)
+        X, y = words(n, 600, K, seed)
+        T, kind = np.eye(K)[y], "softmax"
+        if form == "soft":
+            y = T = 0.9 * T + 0.1 * np.random.default_rng(seed).dirichlet(np.ones(K), n)
+        elif form == "multilabel":
+            y = T = np.maximum(T, np.random.default_rng(seed).random((n, K)) < 0.2)
+        if form in ("multilabel", "two labels"):
+            T, kind = T if form == "multilabel" else T[:, 1:], "sigmoid"
+        loss = "binary" if form == "multilabel" else "auto"
+        clf = SoftmaxClassifier(C=C, l1_ratio=l1_ratio, loss=loss).fit(X, y)  # no warning
+        mass = np.ones_like(T) if kind == "sigmoid" else np.ones((n, 1))
+        problem = Problem(X.toarray(), T, mass, kind, C, l1_ratio)
+        certificate = certify(problem, clf.coef_, clf.intercept_, limit=0.2)
         assert certificate.gap <= clf.tol
         assert_allclose(clf.optimize_result_.fun, float(certificate.value), rtol=1e-9)
 
@@ -562,3 +570,13 @@ def test_duality_gap_is_above_the_gap(params, fit_intercept, loss):
         gap = point.value - optimum.value
         bound = duality_gap(point, models)
         assert gap <= bound * (1 + 1e-9) + 1e-15
+
+
+@pytest.mark.parametrize("loss", ["categorical", "binary"])
+def test_no_loss_is_below_the_entropy_of_the_targets(loss):
+    rng = np.random.default_rng(0)
+    T, X, weights = rng.dirichlet(np.full(4, 0.3), 50), np.ones((50, 1)), rng.random(50)
+    least = least_loss(make(X, T, loss, weights=weights))
+    entropies = xlogy(T, T) + (xlogy(1 - T, 1 - T) if loss == "binary" else 0)
+    assert_allclose(least, np.average(-entropies.sum(axis=1), weights=weights))
+    assert least_loss(make(X, rng.integers(4, size=50), loss)) == 0

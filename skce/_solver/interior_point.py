@@ -231,7 +231,7 @@ class InteriorPoint:
     def _gain_at(self, x: NDArray) -> float:
         """How much lower it is at x than at the start."""
         moved = x - self.first
-        gain = self.own.value(self.first) - self.own.value(x)
+        gain = self.own.shrinkage(self.first, x)
         return gain - float((self.slopes + self._slopes_at(moved)) @ moved) / 2
 
     def _steps(

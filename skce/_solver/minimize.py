@@ -374,7 +374,7 @@ def _relax(state: State, run: Fit, active: WorkingSet) -> State:
     penalty has fewer, and is near.
     """
     objective, log, point, costs = run.objective, run.log, state.point, run.costs
-    penalised = active.nonsmooth.weights > 0
+    penalised = (active.nonsmooth.weights > 0) & (active.curvature > 0)
     few = objective.data.n_rows < costs.relaxing_rows * objective.layout.n_columns
     if log.stopped or not few or not penalised.any():
         return state

@@ -8,6 +8,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .._losses import AtTemperature
+from .._problem import kernels
 from .._problem.objective import Objective
 from .line_search import lengthen, level_or_lengthen, line_search
 from .method import Method
@@ -74,7 +76,7 @@ class ProximalNewton(Method):
         run.log.passes += made
         complete = complete and least.solved and not active.damping
         slope = float(origin.gradient @ (least.x - origin.theta))
-        slope += active.nonsmooth.value(least.x) - active.nonsmooth.value(origin.theta)
+        slope -= active.nonsmooth.shrinkage(origin.theta, least.x)
         look = Look(
             decrement=least.gain,
             complete=complete,
@@ -104,9 +106,10 @@ class ProximalNewton(Method):
 def duality_gap(point: Point, models: WorkingSet) -> float:
     """Return a bound of the gap at a point.
 
-    The loss is convex, and not below zero. So for any s in [0, 1] it is not below s times its
-    tangent, whose sum with the penalty has a minimum in closed form. s is 1 if that is finite, and
-    otherwise as large as it may be: no slope exceeds its L1 penalty.
+    The loss is convex, and not below the entropy of the targets. So for any s in [0, 1] it is not
+    below s times its tangent plus 1 - s times that entropy, whose sum with the penalty has a
+    minimum in closed form. s is 1 if that is finite, and otherwise as large as it may be: no slope
+    exceeds its L1 penalty.
 
     What intercepts gain is not in it; but for that, slopes are those with intercepts at their
     optimum: to go there changes them by at most about the size of each column times the residual.
@@ -128,4 +131,17 @@ def duality_gap(point: Point, models: WorkingSet) -> float:
     shares = nonsmooth.weights[endless] / (np.abs(G) + error)[endless]
     s = (1 - eps) * float(np.min(shares, initial=1))
     lower = s * (loss - float(G @ W)) + float(nonsmooth.least(s * G, ridge).sum())
+    lower += (1 - s) * least_loss(objective) if len(shares) else 0.0
     return max(point.value - lower + 2 * float(error @ np.abs(W)), 0.0)
+
+
+def least_loss(objective: Objective) -> float:
+    """Return a bound of the mean loss from below: the entropy of the targets."""
+    if isinstance(objective.loss, AtTemperature):
+        return 0.0
+    shared, data = objective.shared, objective.data
+    if "least loss" not in shared:
+        softmax = objective.loss.shift_invariant
+        (least,) = data.sum(kernels.least_loss, objective.layout.n_outputs, softmax)
+        shared["least loss"] = max(least, 0.0) / data.total_weight
+    return float(shared["least loss"])

@@ -199,8 +199,8 @@ class Quadratic(ABC):
 
     def _gained(self, x: NDArray, slopes: NDArray) -> tuple[float, NDArray, NDArray]:
         moved = x - self.x
-        gain = -float((self.slopes + slopes) @ moved) / 2 + self.own.value(self.x)
-        return gain - self.own.value(x), x, slopes
+        gain = self.own.shrinkage(self.x, x) - float((self.slopes + slopes) @ moved) / 2
+        return gain, x, slopes
 
     def take(self, found: tuple[float, NDArray, NDArray]) -> None:
         """Go there."""
