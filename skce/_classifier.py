@@ -1,4 +1,4 @@
-"""The estimator: parameters and fit. It holds no arithmetic."""
+"""The estimator: parameters and fit. The computations are in other modules."""
 
 from __future__ import annotations
 
@@ -289,7 +289,7 @@ class SoftmaxClassifier(LinearModel):
         UserWarning
             If a label of a multilabel `y` is not known in any row: its probability is 1/2.
         """
-        context = begin(self, lambda: self.max_iter + 1)  # the last that begins does not happen
+        context = begin(self, lambda: self.max_iter + 1)  # one iteration may begin without an end
         X, targets = self._read(X, y, sample_weight, offset)
         objective = self._objective(X, targets)
         data = {"X": X, "y": y, "metadata": given(sample_weight=sample_weight, offset=offset)}
@@ -332,7 +332,7 @@ class SoftmaxClassifier(LinearModel):
         sample_weight: ArrayLike | None,
         offset: ArrayLike | None = None,
     ) -> tuple[NDArray | sp.csr_array, Targets]:
-        """Validate everything that fit was given, and fold weights into targets."""
+        """Validate the arguments of `fit`, and fold weights into targets."""
         X, raw, weights = self._read_raw(X, y, sample_weight, offset)
         return X, self._fold_weights(raw, weights, X)
 
@@ -372,10 +372,10 @@ class SoftmaxClassifier(LinearModel):
         coef_init: ArrayLike | None = None,
         intercept_init: ArrayLike | None = None,
     ) -> NDArray:
-        """Return what is given, else the previous coefficients, else zeros.
+        """Return the given start, else the previous coefficients, else zeros.
 
-        If all outputs are certain, these are where they have their probabilities to rounding:
-        step by step the solver would take as long as exp(-n) takes to become 0.
+        If all outputs are certain, the start has their probabilities up to rounding. With steps of
+        the solver this would take as long as exp(-n) takes to become 0.
         """
         cold = np.zeros(objective.layout.size)
         never, always = certain(objective)
@@ -439,7 +439,7 @@ def _check_start(name: str, values: Any, shape: tuple[int, ...]) -> NDArray:
 
 
 def _bounds_as_numbers(bounds: Any) -> Any:
-    """Return the pair of bounds as arrays; what is no pair is left to who checks it."""
+    """Return the pair of bounds as arrays. Anything else is returned as is, for a later check."""
     if bounds is None or len(bounds) != 2:
         return bounds
     return tuple(

@@ -736,7 +736,7 @@ def _bytes_of_classes(objective: Objective, width: int) -> int:
 
 
 def _rows_for_classes(inner: Whitened) -> int:
-    """Number of rows for the matrices of the classes: few of them have curvature for each class."""
+    """Return how many rows to use for the matrices of classes: few have curvature for each."""
     return max(1000, min(10 * inner.size, inner.objective.costs.moment_rows))
 
 
