@@ -370,9 +370,10 @@ def _stage(easier: Objective, point: Point, run: Fit, active: WorkingSet, tol: f
 def _relax(state: State, run: Fit, active: WorkingSet) -> State:
     """Lead a fit with L1 from a start far off to the optimum, by penalties from strong to weak.
 
-    With few rows for the columns, the minimum of a model far from the optimum has many times as
-    many coefficients as the optimum. To find out which of them stay takes most of the work. The
-    optimum of a stronger penalty has fewer coefficients, and is near the next one.
+    If there are few rows for the columns, and the penalty is so weak that nearly all coefficients
+    would move, the minimum of a model far from the optimum has many times as many coefficients as
+    the optimum. To find out which of them stay takes most of the work. The optimum of a stronger
+    penalty has fewer coefficients, and is near the next one.
     """
     objective, log, point, costs = run.objective, run.log, state.point, run.costs
     penalised = active.nonsmooth.weights > 0
@@ -380,8 +381,9 @@ def _relax(state: State, run: Fit, active: WorkingSet) -> State:
     if log.stopped or not few or not penalised.any():
         return state
     slopes = np.abs(active.centred.gradient(point.gradient)[penalised])
-    strongest = float(np.max(slopes / active.nonsmooth.weights[penalised]))
-    if not costs.relaxing < strongest < np.inf:
+    shares = slopes / active.nonsmooth.weights[penalised]
+    strongest = float(np.max(shares))
+    if not costs.relaxing < strongest < np.inf or np.mean(shares > 1) < costs.relaxing_share:
         return state
     n_stages = int(np.ceil(np.log(strongest) / np.log(costs.relaxing)))
     for stronger in np.geomspace(strongest, 1, n_stages + 1)[1:-1]:
