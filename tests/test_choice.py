@@ -260,11 +260,11 @@ def test_separated_classes_are_told_that_no_c_is_too_large():
 
 def test_noise_is_told_to_say_nothing():
     X, y = noise(60, 200)
-    with pytest.warns(UserWarning, match=r"The best C.*smallest.*Cs_.*next to zero"):
+    with pytest.warns(UserWarning, match=r"The best C.*smallest.*Cs_.*nearly zero"):
         clf = SoftmaxClassifierCV().fit(X, y)
     assert clf.Cs_[0] == clf.C_
     assert_allclose(-clf.scores_.mean(axis=0).max(), least_loss(X, y), rtol=2e-2)
-    with pytest.warns(UserWarning, match=r"The best C.*smallest.*next to zero"):
+    with pytest.warns(UserWarning, match=r"The best C.*smallest.*nearly zero"):
         lasso = SoftmaxClassifierCV(l1_ratios=[1.0]).fit(X, y)
     assert not lasso.coef_.any()
 

@@ -664,7 +664,7 @@ def rounding_without_intercept(
 
 
 def are_constant(objective: Objective, mean: NDArray, variance: NDArray) -> NDArray:
-    """Whether the variance of each column is nothing but rounding."""
+    """Whether the variance of each column is only rounding."""
     return variance <= (objective.costs.constant * mean) ** 2
 
 
