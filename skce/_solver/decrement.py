@@ -136,7 +136,7 @@ def newton_decrement(
     has_bound = missed(user_residual) < np.inf
 
     def smallest_eigenvalue() -> float:
-        """Smallest Ritz value, or a typical one if only far larger ones were found so far."""
+        """Smallest Ritz value, but at most a typical eigenvalue: the first may be far larger."""
         return min(_smallest_ritz_value(lengths, norms), costs.typical_eigenvalue)
 
     def rounding_hides(enough: float) -> bool:

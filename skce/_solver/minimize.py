@@ -459,9 +459,9 @@ def _look_for_separation(
 
     Near an optimum the last steps are small. If features separate some rows of a class from the
     others, each step adds about 1 to the logits of these rows, however little F falls. (The very
-    last step may not, because rounding hides such a direction in the end.) Separation is proven by
-    a move along which, at any multiple of its length, no row's loss grows. The fit continues until
-    it is clear whether it is near an optimum or separated.
+    last step may not, because rounding hides such a direction in the end.) A move proves separation
+    if no row's loss grows along it, however far it goes. The fit continues until it is clear
+    whether it is near an optimum or separated.
 
     Source: Albert and Anderson, *On the existence of maximum likelihood estimates in logistic
     regression models*, 1984.

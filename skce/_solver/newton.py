@@ -332,7 +332,7 @@ class Preconditioned(Newton):
     products : float, default=0
         Number of products of the last look.
     spent : float, default=0
-        Passes of this run so far. The classes are scaled once that would have cost less.
+        Passes of this run so far. The classes are scaled once scaling would have cost less.
     """
 
     objective: Objective

@@ -295,8 +295,8 @@ class Run:
     ) -> bool:
         """Whether the decrement falls as fast as it does with a good quadratic model.
 
-        If losses of different rows decay exponentially at different rates, the gap can be a
-        thousand times the decrement, as was seen.
+        If losses of different rows decay exponentially at different rates, gaps of a thousand times
+        the decrement have been seen.
         """
         if look.decrement > self.costs.far_below * self.limit(point):
             settled = look.decrement <= self.costs.fast * before
@@ -376,8 +376,9 @@ class Fit(Run):
         """Whether the step is short because of rows that no longer matter after it.
 
         If columns are far from zero, a step with almost no decrement can move logits by far more
-        than 1. A row that fits to 1e-16 has little curvature. But this is more than that of the
-        penalty if its logits move by 1e5. After such a step the next one is many times as long.
+        than 1. A row that fits to 1e-16 has little curvature. Still, this holds a step back more
+        than the penalty does, if the logits of the row move by 1e5. Then the next step is many
+        times as long.
         """
         objective = self.objective
         if look.proven or objective.nonsmooth is not None or not objective.data.distance > 0:
@@ -416,8 +417,8 @@ def gain_of_intercepts(
 
     The intercept of a class without rows grows without bound, and has almost no curvature. Its loss
     decays exponentially, which gains twice what the quadratic model predicts. The curvature is
-    first computed from a part of the rows. It is less than that of all rows, so that the gain is
-    larger; all rows are only needed if that is not at most `enough`.
+    first computed from a part of the rows. It is less than that of all rows, so that this gain is
+    an upper bound. If it is at most `enough`, the other rows are not needed.
     """
     if not objective.layout.fit_intercept:
         return 0.0

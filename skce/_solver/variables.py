@@ -374,9 +374,9 @@ def whiten_many_columns(objective: Objective) -> Whitened:
 def whiten_collinear_columns(objective: Objective) -> Whitened:
     """Whiten columns that are nearly collinear, as columns far from zero without an intercept are.
 
-    A QR decomposition of the rows is used, because the products of the columns have the square of
-    its condition number. Directions that change no logit are left out. With a penalty, the optimum
-    has no part along them. Without one, only rounding would move coefficients along them.
+    A QR decomposition of the rows is used instead of products of columns, whose condition number is
+    the square. Directions that change no logit are left out. With a penalty, the optimum has no
+    part along them. Without one, only rounding would move coefficients along them.
     """
     costs, p = objective.costs, objective.data.n_columns
     h = objective.loss.curvature_bound(objective.layout.n_outputs)
