@@ -62,7 +62,7 @@ class WorkingSet:
         self._collinear = objective.data.distance > self.costs.too_far
         #: Whether models use a factor of the Hessian, if it is small enough.
         self.factored = self._collinear
-        #: Number of logits. If it is less than that of coefficients, rows do not determine them all.
+        #: Number of logits. With more coefficients than logits, rows do not determine all of them.
         self._n_logits = objective.data.n_rows * objective.layout.n_outputs
         #: The most products that a model took.
         self._products = 0
