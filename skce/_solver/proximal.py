@@ -49,9 +49,9 @@ class ProximalNewton(Method):
 
         It is complete only if it may be below the limit.
         """
-        bound = duality_gap(point, self.active)
+        residual = self.gradient(point)
+        bound = min(self.active.centred.missed(residual), duality_gap(point, self.active))
         if bound <= limit:
-            residual = self.gradient(point)
             bound += gain_of_intercepts(self.objective, point, residual, limit - bound)
         return bound
 
