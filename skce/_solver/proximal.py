@@ -45,7 +45,7 @@ class ProximalNewton(Method):
         )
 
     def missed(self, point: Point, limit: float) -> float:
-        """Return an upper bound of the gap by duality.
+        """Return an upper bound of the gap, by the L2 penalty or by duality.
 
         It is complete only if it may be below the limit.
         """
