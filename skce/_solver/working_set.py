@@ -244,7 +244,8 @@ class WorkingSet:
                 least = damped.minimum(limit, most)
             self.work += damped.work
             if 0 <= least.gain <= most and np.isfinite(least.x).all():
-                if damped.collinear or (self._collinear and not by_root):
+                doubtful = damped.collinear and least.gain <= limit
+                if doubtful or (self._collinear and not by_root):
                     least = least._replace(solved=False)
                 return least, made(), damped
             self.damping = max(self.costs.damping_change * self.damping, self.costs.first_damping)
