@@ -201,7 +201,7 @@ def _end_code_at_its_last_line(app: Sphinx, document: nodes.document) -> None:
 
 
 #: Where a name in a table may break: after punctuation, and before a capital within a word.
-_BREAKS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[._(=,/:])(?=[^\W\d]|[(&])|(?<=\))(?=[(.])")
+_BREAKS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[._(=,/:])(?=[^\W\d]|[({&])|(?<=\))(?=[(.])")
 
 
 def _let_names_break(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
