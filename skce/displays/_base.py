@@ -23,9 +23,9 @@ _LONGEST = 36
 #: The most entries of a legend in the axes, of one column of a legend beside them, and of any
 #: legend.
 _INSIDE, _COLUMN, MOST_NAMED = 10, 20, 60
-#: The largest share of the width of the axes that a legend in them may take; the same for a legend
-#: of one or two entries, which takes little of their height.
-_NARROW, _LOW = 0.6, 0.9
+#: The largest share of the width of the axes that a legend in them may take is 1 minus the first
+#: number for each entry, and at least the second: a legend of few entries takes little height.
+_PER_ENTRY, _NARROW = 0.07, 0.55
 #: The same for a legend beside axes that the user passed.
 _HALF = 0.5
 #: The most points with which matplotlib finds the best place of a legend quickly.
@@ -121,7 +121,7 @@ class Display:
         if n_points > _LOOKED_AT:
             style["loc"] = place
         if len(labels) <= _INSIDE:
-            share = _LOW if len(labels) <= 2 else _NARROW
+            share = max(1 - _PER_ENTRY * len(labels), _NARROW)
             if labels and self._fits(ax.legend(title=title, **style), share):
                 return
             if not labels or not self._own_figure:
