@@ -200,20 +200,24 @@ def _end_code_at_its_last_line(app: Sphinx, document: nodes.document) -> None:
             block["classes"].append("columns")
 
 
-#: Where a name in a table may break: after punctuation, and before a capital within a word.
+#: Where a name in a table or a title may break: after punctuation, and before a capital in a word.
 _BREAKS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[._(=,/:])(?=[^\W\d]|[({&])|(?<=\))(?=[(.])")
 
 
 def _let_names_break(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
-    """Let long names in the cells of tables break between their words."""
+    """Let long names in tables and in titles break between their words."""
 
     def cell(found: re.Match) -> str:
         return re.sub(
             r'(?<=<span class="pre">)[^<]+', lambda name: _BREAKS.sub("<wbr>", name[0]), found[0]
         )
 
+    def title(found: re.Match) -> str:
+        return _BREAKS.sub("<wbr>", found[0])
+
     if "body" in context:
-        context["body"] = re.sub(r"<t[dh]\b.*?</t[dh]>", cell, context["body"], flags=re.DOTALL)
+        body = re.sub(r"<t[dh]\b.*?</t[dh]>", cell, context["body"], flags=re.DOTALL)
+        context["body"] = re.sub(r"(?<=<h1>)[\w.]+(?=<)", title, body)
 
 
 def _describe_thumbnails(app: Sphinx, document: nodes.document) -> None:

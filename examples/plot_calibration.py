@@ -71,7 +71,7 @@ plt.show()
 # %%
 # The five worst of them
 # ----------------------
-figure, axes = plt.subplots(1, 5, figsize=(7.4, 2.4), layout="constrained")
+figure, axes = plt.subplots(1, 5, figsize=(6.4, 2.2), layout="constrained")
 for ax, i in zip(axes, display.worst_, strict=True):
     p = clf.predict_proba(X_test[i : i + 1])[0]
     ax.imshow(X_test[i].reshape(8, 8), cmap="gray_r")

@@ -90,7 +90,7 @@ ax.set(
     xlim=(0, 15),
     ylim=(0, 1),
 )
-ax.legend(loc="lower right")
+figure.legend(loc="outside lower center", ncols=4)
 plt.show()
 loss = log_loss(Y, search.predict_proba(X), sample_weight=trips)
 print(f"log-loss of the best model on all trips: {loss:.4f}")
