@@ -1,1 +1,1 @@
-"""Benchmarks: skce beside its peers, on the same problems, to the same gap in the objective."""
+"""Benchmarks of skce and its peers, on the same problems, to the same gap in the objective."""

@@ -1,8 +1,8 @@
 """``python -m benchmarks``: the comparison with peers, and the measurements behind the claims.
 
 Without ``--only`` every peer fits every problem, and `report.md`, `rows.csv` and `gap-*.png` are
-written. With it, one measurement of `benchmarks.claims` is made and its section put into the report
-beside those that are there.
+written. With ``--only``, one measurement of `benchmarks.claims` is made. Its section is added to
+the report, and the other sections stay.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Do what the command line says."""
     options = parser().parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # and the worker with it
-    options.out = options.out.resolve()  # workers run elsewhere
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # also ends the worker
+    options.out = options.out.resolve()  # workers run in other folders
     options.out.mkdir(parents=True, exist_ok=True)
     report = options.out / "report.md"
     if options.only in claims.CLAIMS:

@@ -1,9 +1,9 @@
-"""Peers: who is timed, with which settings, through which tolerances.
+"""Peers: the estimators that are timed, with their settings and tolerances.
 
-Every peer minimises the same objective on the same raw columns: standardised ones would make a
-different penalty. A peer makes an estimator for a `Setting`: an object with `fit(X, y)`, `coef_`,
-`intercept_` and `n_iter_`. One that keeps a `path_` of points on its way, as (seconds, iterations,
-coef, intercept), is measured at each of them in a single fit.
+Every peer minimises the same objective on the same raw columns: standardised columns would change
+the penalty. A peer makes an estimator for a `Setting`: an object with `fit(X, y)`, `coef_`,
+`intercept_` and `n_iter_`. If the estimator keeps a `path_` of points on its way, as (seconds,
+iterations, coef, intercept), it is measured at each of them in a single fit.
 """
 
 from __future__ import annotations
@@ -20,17 +20,18 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-#: Iterations that no fit should need; the limit is on seconds.
+#: More iterations than a fit should need: fits are limited by seconds.
 MAX_ITER = 100_000
-#: The loop in PyTorch costs too much per iteration to go on like that on small data.
+#: The most iterations of the loop in PyTorch, which has too much overhead per iteration for small
+#: data.
 _TORCH_ITER = 20_000
-#: It has stalled where the loss falls by less than this share while iterations grow sixfold.
+#: This loop has stalled if the loss falls by less than this share while iterations grow sixfold.
 _STALLED = 1e-8
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What an estimator is made for.
+    """The settings for which an estimator is made.
 
     Attributes
     ----------
@@ -41,7 +42,7 @@ class Setting:
     seconds : float
         The time that a fit may take.
     enough : float
-        An objective so close to the minimum that going on tells nothing more.
+        An objective so close to the minimum that a fit need not continue.
     """
 
     tol: Any
@@ -54,7 +55,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Peer:
-    """Somebody who minimises the objective.
+    """An estimator that minimises the objective.
 
     Attributes
     ----------
@@ -63,13 +64,13 @@ class Peer:
     make : callable
         Takes a `Setting`; returns an estimator.
     tolerances : tuple of float or None
-        From loose to tight; None for a peer that is used as it comes.
+        Tolerances from loose to tight; None for a peer that is used with its defaults.
     two_classes : bool
-        Whether it takes two classes only.
+        Whether it accepts only two classes.
     l1_ratios : tuple of float
-        The penalties that it takes part with.
+        The penalties for which it is measured.
     is_default : bool
-        Whether it is the plain estimator of a user who sets nothing but C.
+        Whether it is the plain estimator of a user who sets only C.
     """
 
     name: str
@@ -124,7 +125,7 @@ def _sklearn_default(setting: Setting) -> Any:
 def _liblinear(setting: Setting) -> Any:
     from sklearn.linear_model import LogisticRegression
 
-    # Its intercept is penalised; a large scaling makes that penalty small, though not zero.
+    # The intercept is penalised. A large scaling makes this penalty small, but not zero.
     return LogisticRegression(
         C=setting.C,
         l1_ratio=setting.l1_ratio,
@@ -136,7 +137,7 @@ def _liblinear(setting: Setting) -> Any:
 
 
 class _Intelex:
-    """scikit-learn-intelex, which says in `note_` where it hands over to scikit-learn."""
+    """scikit-learn-intelex. `note_` says if it falls back to scikit-learn."""
 
     def __init__(self, setting: Setting):
         from sklearnex.linear_model import LogisticRegression
@@ -144,7 +145,7 @@ class _Intelex:
         self._model = LogisticRegression(C=setting.C, tol=setting.tol, max_iter=MAX_ITER)
 
     def fit(self, X: Any, y: NDArray) -> _Intelex:
-        """Fit, with an ear to its log."""
+        """Fit, and read the log messages."""
         log, handler = logging.getLogger("sklearnex"), _Messages()
         log.setLevel(logging.INFO)
         log.addHandler(handler)
@@ -158,14 +159,14 @@ class _Intelex:
 
 
 class _Messages(logging.Handler):
-    """Keeps the messages that are logged."""
+    """A handler that keeps the messages that are logged."""
 
     def __init__(self) -> None:
         super().__init__()
         self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep one."""
+        """Keep the message of a record."""
         self.messages.append(record.getMessage())
 
 
@@ -212,7 +213,7 @@ class _Skglm:
 
 
 class _Cyanure:
-    """cyanure's own choice of solver: mean loss and penalty, so that lambda is 1 / (C n)."""
+    """cyanure with its own choice of solver: mean loss + lambda * penalty; lambda is 1 / (C n)."""
 
     def __init__(self, setting: Setting):
         from cyanure.estimators import Classifier
@@ -228,7 +229,7 @@ class _Cyanure:
         )
 
     def fit(self, X: Any, y: NDArray) -> _Cyanure:
-        """Fit one softmax if there are more classes than two."""
+        """Fit a softmax if there are more than two classes."""
         if len(np.unique(y)) > 2:
             self._model.set_params(multi_class="multinomial")
         self._model.fit(X, y)
@@ -239,9 +240,9 @@ class _Cyanure:
 
 
 class _SnapML:
-    """Snap ML, which fits one class against the rest: the same objective for two classes only.
+    """Snap ML, which fits one class against the rest. Only for two classes is this our objective.
 
-    Its intercept is penalised; a large scaling makes that penalty small, though not zero.
+    The intercept is penalised. A large scaling makes this penalty small, but not zero.
     """
 
     def __init__(self, setting: Setting):
@@ -270,9 +271,9 @@ class _SnapML:
 class _TorchLBFGS:
     """The usual loop: full batch, cross-entropy in the dtype of X, L-BFGS with strong Wolfe steps.
 
-    The mean loss is minimised, plus ||W||^2 / (2 C n). There is no tolerance: the optimiser runs
-    until the loss no longer falls, and the points that it passes through are kept. Each is a
-    quarter more iterations than the last, and costs one evaluation that a single run would not.
+    It minimises the mean loss plus ||W||^2 / (2 C n). There is no tolerance: the optimiser runs
+    until the loss no longer falls, and points on the way are kept. From one point to the next there
+    are a quarter more iterations. Each point costs one evaluation that a single run would not need.
     """
 
     def __init__(self, setting: Setting):
@@ -301,7 +302,7 @@ class _TorchLBFGS:
         self.path_, n_iter, losses = [], 0, [np.inf]
         while n_iter < _TORCH_ITER and not self._is_over(losses, started):
             optimizer.param_groups[0]["max_iter"] = int(np.clip(n_iter // 4, 2, 200))
-            # The loss that a step returns is the one before it.
+            # A step returns the loss before the step.
             losses.append(float(optimizer.step(closure)))
             n_iter = optimizer.state[W]["n_iter"]
             point = W.detach().numpy().copy(), b.detach().numpy().copy()
@@ -311,7 +312,7 @@ class _TorchLBFGS:
         return self
 
     def _is_over(self, losses: list[float], started: float) -> bool:
-        """Whether time is up, the loss is low enough, or it hardly fell for eight points."""
+        """Whether the time is over, the loss is low enough, or hardly fell in eight points."""
         if time.perf_counter() - started > self.setting.seconds or np.isnan(losses[-1]):
             return True
         objective = losses[-1] * self.setting.C * self.setting.n_rows
@@ -320,7 +321,7 @@ class _TorchLBFGS:
 
 
 def torch_lbfgs(parameters: list[Any], max_iter: int = 20) -> Any:
-    """Return PyTorch's L-BFGS, which ends a step after so many iterations and not before."""
+    """Return PyTorch's L-BFGS, whose steps make exactly `max_iter` iterations."""
     import torch
 
     return torch.optim.LBFGS(
@@ -335,7 +336,7 @@ def torch_lbfgs(parameters: list[Any], max_iter: int = 20) -> Any:
 
 
 def _torch_linear(X: Any) -> Callable[[Any], Any]:
-    """X W', for dense X or for CSR, whose transpose is kept for the gradient."""
+    """Return the function that computes X W'. For CSR the transpose is kept for the gradient."""
     import torch
 
     if not sp.issparse(X):

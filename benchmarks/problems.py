@@ -1,7 +1,7 @@
-"""Problems: real data sets as they come, and generated ones of a stated shape.
+"""Problems: real data sets as they are, and generated data of a given shape.
 
-A problem is a function that returns X and y; `PROBLEMS` names them all, with the values of C.
-Generators use fixed seeds. Labels are drawn from a softmax model, so that classes overlap.
+`problems` returns them all, with a function that loads X and y, and the value of C. Generators use
+fixed seeds. Labels are drawn from a softmax model, so that classes overlap.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Data = tuple[NDArray | sp.csr_matrix, NDArray]
 
 @dataclass(frozen=True)
 class Problem:
-    """Data and a C to fit them with.
+    """Data, and the C with which they are fitted.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class Problem:
 def letter(path: str | None = None) -> Data:
     """Letter recognition (20 000, 16), 26 classes, from a CSV file or from OpenML.
 
-    The file has the letter in its first column, as at the UCI repository; a header is skipped.
+    The file has the letter in its first column, as in the UCI repository. A header is skipped.
     """
     if path is None:
         X, y = fetch_openml("letter", version=1, return_X_y=True, as_frame=False)
@@ -100,10 +100,10 @@ def embeddings(
 def clusters(
     n: int = 30_000, p: int = 512, n_classes: int = 100, apart: float = 1.0, seed: int = 0
 ) -> Data:
-    """Rows of norm 1 in float32, around class means `apart` deviations of the noise.
+    """Rows of norm 1 in float32, around class means that are `apart` deviations of the noise apart.
 
-    In rotated columns whose standard deviations decay like 1/sqrt(j), as those of embeddings do.
-    With 0.3 classes overlap, with 1.5 next to no row is nearer to another mean.
+    The columns are rotated. Their standard deviations decay like 1/sqrt(j), as those of embeddings
+    do. With 0.3 classes overlap. With 1.5 almost no row is nearer to the mean of another class.
     """
     rng = np.random.default_rng(seed)
     rotation, _ = np.linalg.qr(rng.standard_normal((p, p)))
@@ -140,7 +140,7 @@ def scaled(load: Callable[[], Data]) -> Data:
 def text(
     n: int = 20_000, p: int = 50_000, n_classes: int = 20, length: int = 120, seed: int = 0
 ) -> Data:
-    """Tf-idf of documents whose words follow Zipf's law, a third of them from a topic's own."""
+    """Tf-idf of documents whose words follow Zipf's law; a third are words of the topic."""
     rng = np.random.default_rng(seed)
     zipf = 1 / np.arange(1, p + 1)
     common = np.cumsum(zipf / zipf.sum())
@@ -168,15 +168,15 @@ def text(
 def docstrings(n_grams: int = 1, fewest: int = 100) -> Data:
     """Tf-idf of the docstrings of NumPy, SciPy and scikit-learn; a class is a part of a package.
 
-    Real text, which is less kind than that of `text`: documents repeat each other, classes differ
-    in size a hundredfold, and most words are rare.
+    This is real text, which is harder than that of `text`: documents repeat each other, the sizes
+    of classes differ by a factor of a hundred, and most words are rare.
 
     Parameters
     ----------
     n_grams : int, default=1
-        Words in a term, at most.
+        The most words in a term.
     fewest : int, default=100
-        Docstrings of a class, at least.
+        The fewest docstrings of a class.
     """
     texts, labels = [], []
     for package in (np, scipy, sklearn):

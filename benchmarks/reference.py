@@ -1,15 +1,15 @@
-"""What everyone is measured against: the objective, and its minimum by a method of its own.
+"""The reference for all peers: the objective, and an independent method for its minimum.
 
 Nothing here uses skce. For rows x_i, targets t_i and logits z_i = W x_i + b
 
     F(W, b) = C * sum_i (logsumexp(z_i) - t_i . z_i) + 1/2 ||W||^2
 
-where two classes with a single row of coefficients mean z_i = (0, w . x_i + b). The minimiser is a
-damped Newton method in float64 on centred and whitened columns; the penalty is carried through the
-change of variables exactly. Its last Newton decrement, g' H^-1 g / 2, says how good it is.
+With two classes and a single row of coefficients, z_i = (0, w . x_i + b). The minimiser is a damped
+Newton method in float64 on centred and whitened columns. The penalty is transformed exactly by the
+change of variables. The last Newton decrement, g' H^-1 g / 2, shows how accurate the minimum is.
 
-With the L1 penalty ||W||_1 in place of ||W||^2 / 2 a point is only made better here, by `polish`,
-and `dual_gap` proves how far it is from the minimum at most.
+With the L1 penalty ||W||_1 in place of ||W||^2 / 2, a given point is only improved here, by
+`polish`. `dual_gap` bounds its distance from the minimum.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from scipy.special import entr, logsumexp, softmax
 #: A NumPy array or a CSR matrix.
 Features = Any
 
-#: Rows of a block, so that temporaries stay small beside the data.
+#: Rows of a block, so that temporary arrays are small compared with the data.
 _BLOCK = 2048
-#: Unknowns up to which the Hessian is formed and factorised: always, or where conjugate gradients
-#: need more than some products.
+#: The most unknowns for which the Hessian is computed and factorised: always, and if conjugate
+#: gradients need many products.
 _DENSE, _DENSE_IF_HARD = 1500, 8000
 _HARD, _MOST_PRODUCTS = 300, 5000
-#: Columns up to which X is whitened; beyond that, its columns are scaled.
+#: The most columns for which X is whitened. With more, columns are scaled.
 _WHITE = 2000
-#: Newton steps that make intercepts the best for given coefficients.
+#: Newton steps that optimise the intercepts for given coefficients.
 _INTERCEPT_STEPS = 5
-#: Newton steps that make coefficients of known signs the best.
+#: Newton steps that optimise coefficients of known signs.
 _POLISHING_STEPS = 3
-#: Entries up to which sparse X is made dense, so that it can be centred and whitened.
+#: The most entries of sparse X for which X is made dense, so that it can be centred and whitened.
 _SMALL = 10_000_000
 
 
@@ -52,7 +52,7 @@ def codes(y: NDArray) -> NDArray:
 def objective(
     X: Features, y: NDArray, W: NDArray, b: NDArray, C: float, *, l1_ratio: float = 0.0
 ) -> float:
-    """F at (W, b), in float64 whatever the dtype of X.
+    """F at (W, b), in float64 for any dtype of X.
 
     Parameters
     ----------
@@ -78,9 +78,9 @@ def objective(
 
 
 def polish(X: Features, y: NDArray, W: NDArray, b: NDArray, C: float) -> tuple[NDArray, NDArray]:
-    """Take Newton steps with an L1 penalty on the coefficients that are not zero, signs as given.
+    """Take Newton steps with an L1 penalty on the coefficients that are not zero.
 
-    Parameters and results as in `dual_gap`; labels only.
+    Their signs stay as given. For parameters and results see `dual_gap`. y must hold labels.
     """
     t = codes(y)
     W, b = np.array(W, dtype=np.float64), np.array(b, dtype=np.float64)
@@ -119,12 +119,12 @@ def polish(X: Features, y: NDArray, W: NDArray, b: NDArray, C: float) -> tuple[N
 
 
 def dual_gap(X: Features, y: NDArray, W: NDArray, b: NDArray, C: float) -> float:
-    """F at (W, b) with an L1 penalty, less a dual point: the minimum is no farther below than that.
+    """F at (W, b) with an L1 penalty, minus a lower bound of its minimum.
 
     For any Q with rows in the simplex, |X' (Q - T)| <= 1 / C and columns of Q - T that sum to zero,
-    C * sum_i entropy(q_i) is a lower bound of F; the probabilities at the minimum attain it. Here
-    those at (W, b), with the best intercept for that W, are moved towards the targets T until they
-    are such a Q.
+    C * sum_i entropy(q_i) is a lower bound of F. The probabilities at the minimum attain it. Here
+    the probabilities at (W, b), with the best intercept for this W, are moved towards the targets T
+    until they are such a Q.
 
     Source: Fenchel's duality (Boyd and Vandenberghe, *Convex Optimization*, 2004, section 5.1.6).
 
@@ -156,7 +156,7 @@ def dual_gap(X: Features, y: NDArray, W: NDArray, b: NDArray, C: float) -> float
 
 @dataclass
 class Optimum:
-    """The minimum as far as it was found.
+    """The lowest point that was found.
 
     Attributes
     ----------
@@ -192,7 +192,7 @@ def minimum(
         Labels, or probabilities of the classes.
     C : float
     start : tuple of W and b, default=None
-        Where to start; at zero if not given.
+        The start. The default is zero.
     tol : float
     limit : float
         Seconds after which the best point so far is returned.
@@ -206,7 +206,7 @@ def minimum(
 
 
 class _Whitened:
-    """F in coordinates where its Hessian at zero is near the identity.
+    """F in coordinates in which its Hessian at zero is close to the identity.
 
     The logits are z_i = Q theta (R (x_i - mean), unit). The columns of Q are orthonormal and sum to
     zero, as the rows of W do at the optimum; for a single row of coefficients Q is (0, 1)'. Hence
@@ -265,7 +265,7 @@ class _Whitened:
         return self.C * _cross_entropy(z, self.t) + penalty
 
     def gradient(self, theta: NDArray) -> tuple[NDArray, NDArray]:
-        """Gradient of F, and the probabilities that Hessians need."""
+        """Gradient of F, and the probabilities, which Hessians need."""
         P = softmax(self._logits(theta) @ self.Q.T, axis=1)
         residual = P - self.t if self.t.ndim == 2 else P.copy()
         if self.t.ndim == 1:
@@ -305,7 +305,7 @@ class _Whitened:
         return self.X @ theta[:, :-1].T + theta[:, -1] * self.unit
 
     def _back(self, residual: NDArray, theta: NDArray) -> NDArray:
-        """C times the residuals' product with X, and the penalty's part."""
+        """C times the product of the residuals with X, plus the gradient of the penalty."""
         W_part = self.C * (self.X.T @ residual).T + self._penalise(theta)
         return np.column_stack([W_part, self.C * self.unit * residual.sum(axis=0)])
 
@@ -316,7 +316,7 @@ class _Whitened:
 def _newton(
     problem: _Whitened, theta: NDArray, tol: float, deadline: float
 ) -> tuple[NDArray, float, int]:
-    """Damped Newton steps until the decrement is at most tol * F; returns the last decrement."""
+    """Take damped Newton steps until the decrement is at most tol * F."""
     value, decrement, n_iter = problem.value(theta), np.inf, 0
     while time.perf_counter() < deadline:
         g, P = problem.gradient(theta)
@@ -327,7 +327,7 @@ def _newton(
             not (new := problem.value(theta + length * step)) <= value - 1e-4 * length * decrement
         ):
             length /= 2
-            if length < 1e-4:  # F is flat to rounding
+            if length < 1e-4:  # F changes only by rounding
                 return theta, decrement, n_iter
         theta, value, n_iter = theta + length * step, new, n_iter + 1
         if decrement <= tol * value:
@@ -336,7 +336,7 @@ def _newton(
 
 
 def _newton_step(problem: _Whitened, g: NDArray, P: NDArray, accuracy: float) -> NDArray:
-    """-H^-1 g, exactly or by conjugate gradients to a relative residual."""
+    """Return -H^-1 g, exactly, or by conjugate gradients to a relative residual."""
     can_be_dense = not sp.issparse(problem.X) and g.size <= _DENSE_IF_HARD
     if can_be_dense and g.size <= _DENSE:
         return _exact_step(problem, g, P)
@@ -365,8 +365,9 @@ def _exact_step(problem: _Whitened, g: NDArray, P: NDArray) -> NDArray:
 def _cross_entropy(z: NDArray, t: NDArray) -> float:
     """Sum of logsumexp(z_i) - t_i . z_i, for probabilities or for codes.
 
-    A row that is classified beyond doubt loses as little as exp(-40), which no difference of
-    logits has left: for codes it is log(1 + sum of exp(z_ij - z_it)) over the other classes.
+    A row that is classified with certainty has a loss as small as exp(-40), which a difference of
+    logits cannot represent. For codes it is log(1 + sum of exp(z_ij - z_it)) over the other
+    classes.
     """
     if t.ndim == 2:
         return float(logsumexp(z, axis=1).sum() - np.vdot(t, z))

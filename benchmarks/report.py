@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from .run import Row
 
-#: Gaps that the tables give seconds for.
+#: Gaps for which the tables give seconds.
 GAPS = (1e-4, 1e-6)
-#: Those that everybody is compared at: people who probe embeddings stop early.
+#: Gaps at which all peers are compared: users of linear probes stop early.
 _BY_GAP = (1e-2, 1e-4, 1e-6)
-#: Problems that scikit-learn solves faster than this are no part of the mean ratio.
+#: The mean ratio leaves out problems that scikit-learn solves in fewer seconds.
 _TOO_SHORT = 0.02
 _LIBRARIES = (
     "numpy",
@@ -45,14 +45,14 @@ _COLOURS = (
     *("tab:blue", "tab:cyan", "navy", "black", "tab:orange", "tab:red", "tab:brown", "tab:pink"),
     *("tab:grey", "tab:green", "tab:purple", "tab:olive"),
 )
-#: How the status of a fit that took too long begins.
+#: Beginning of the status of a fit that took too long.
 _STOPPED = "killed at "
-#: Cut a log axis off here; rounding makes gaps below it noise.
+#: The end of log axes: smaller gaps are only rounding.
 _FLOOR = 1e-12
 
 
 def write_section(path: Path, title: str, body: str) -> None:
-    """Append a section to a report, in place of one of the same title."""
+    """Append a section to a report. It replaces a section with the same title."""
     print(f"\n## {title}\n\n{body}")
     sections = path.read_text().split("\n## ") if path.exists() else ["# Benchmarks\n"]
     kept = [sections[0]] + [s for s in sections[1:] if s.split("\n", 1)[0] != title]
@@ -121,7 +121,7 @@ def summary(rows: list[Row]) -> str:
 
 
 def _by_gap(rows: list[Row]) -> str:
-    """Seconds of skce to each gap, and of the fastest of all others over them."""
+    """Seconds of skce to each gap, and the ratio of the fastest other peer to them."""
     lines = [
         "The table has the seconds of skce auto. The brackets say how many times as long the "
         "fastest other solver took. Each solver has its best tolerance for the gap:",
@@ -147,9 +147,9 @@ def _by_gap(rows: list[Row]) -> str:
 
 
 def against(theirs: list[Row], ours: float, gap: float) -> tuple[float, str]:
-    """Seconds of the fastest of others to a gap over ours, and that with its name.
+    """Return the ratio of the fastest other peer's seconds to ours, and its text with the name.
 
-    If nobody reached it, the least that it would take, after ">".
+    If no peer reached the gap, it is the least possible ratio, and the text begins with ">".
     """
     winner, ratio = fastest(theirs, gap), at_least(theirs, gap) / ours
     if not math.isfinite(ratio):
@@ -159,7 +159,7 @@ def against(theirs: list[Row], ours: float, gap: float) -> tuple[float, str]:
 
 
 def _ratios_of_l1(rows: list[Row]) -> str:
-    """Seconds to 1e-6 with an L1 penalty, the fastest of scikit-learn and of others over skce."""
+    """Seconds to 1e-6 with L1: ratios of the fastest of scikit-learn, and of others, to skce."""
     lines = [
         "L1 penalty, seconds to a gap of 1e-6:",
         "",
@@ -182,7 +182,7 @@ def _ratios_of_l1(rows: list[Row]) -> str:
 
 
 def _ratios(rows: list[Row]) -> str:
-    """Seconds to 1e-6, the fastest solver of scikit-learn and of torch over skce."""
+    """Seconds to 1e-6: ratios of the fastest solver of scikit-learn, and of torch, to skce."""
     lines = [
         "| problem | skce auto, s | skce best, s | fastest of scikit-learn, s | ratio to auto "
         "| torch LBFGS, s | ratio to auto |",
@@ -236,7 +236,7 @@ def _ratios(rows: list[Row]) -> str:
 
 
 def _defaults(rows: list[Row]) -> str:
-    """`SoftmaxClassifier()` beside `LogisticRegression()`, with C set and nothing else."""
+    """`SoftmaxClassifier()` beside `LogisticRegression()`, with only C set."""
     lines = [
         "This table compares `SoftmaxClassifier` (ours) with `LogisticRegression` (theirs), both "
         "with their default parameters, and C as in the problem:",
@@ -259,7 +259,7 @@ def _defaults(rows: list[Row]) -> str:
 
 
 def pictures(rows: list[Row], out: Path) -> list[Path]:
-    """Draw gap against seconds, a panel per problem, a picture per number of threads."""
+    """Draw gap against seconds: a panel per problem, a picture per number of threads."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -301,7 +301,7 @@ def draw_leaders(
     ratios: dict[float, list[list[float]]],
     path: Path,
 ) -> None:
-    """Draw a map for each gap of the time of the fastest peer over that of skce."""
+    """Draw a map for each gap: the ratio of the time of the fastest peer to that of skce."""
     import matplotlib.pyplot as plt
     from matplotlib.colors import LogNorm
 
@@ -329,7 +329,7 @@ def draw_leaders(
 
 
 def draw_growth(sizes: list[int], times: dict[str, list[float]], path: Path) -> None:
-    """Draw seconds against rows, with a line of slope one beside them."""
+    """Draw seconds against rows, with a line of slope one for comparison."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -362,7 +362,7 @@ def draw_reach(
     reckoned: dict[str, NDArray],
     path: Path,
 ) -> None:
-    """Draw seconds of a pass against rows, as far as they were measured, and lines beyond."""
+    """Draw measured seconds of a pass against rows, and extrapolate them by lines."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -387,7 +387,7 @@ def draw_reach(
 
 
 def _panel(axis: Any, rows: list[Row], peers: list[str]) -> None:
-    """Draw a line per peer through its points that were measured."""
+    """Draw a line for each peer through its measured points."""
     for i, peer in enumerate(peers):
         points = [r for r in _of(rows, peer=peer) if r.status == "ok" and math.isfinite(r.gap)]
         ours = points and points[0].family == "skce"
@@ -414,32 +414,32 @@ def _panel(axis: Any, rows: list[Row], peers: list[str]) -> None:
 
 
 def fastest(rows: Iterable[Row], gap: float) -> Row | None:
-    """Return the fastest row whose measured gap is at most that."""
+    """Return the fastest row whose measured gap is at most `gap`."""
     reached = [row for row in rows if row.status == "ok" and row.gap <= gap]
     return min(reached, key=lambda row: row.seconds, default=None)
 
 
 def seconds_to(rows: Iterable[Row], gap: float) -> float:
-    """Seconds of the fastest row that reached the gap; infinite if none did."""
+    """Seconds of the fastest row that reached the gap; infinite if there is none."""
     row = fastest(rows, gap)
     return row.seconds if row else math.inf
 
 
 def at_least(rows: list[Row], gap: float) -> float:
-    """Seconds to the gap or, where nobody reached it, those after which the first was stopped."""
+    """Seconds to the gap or, if no peer reached it, after which the first one was stopped."""
     tried = [math.inf]
     for peer in _unique(row.peer for row in rows):
         last = _of(rows, peer=peer)[-1]
         if last.status.startswith(_STOPPED):
             tried.append(float(last.status.removeprefix(_STOPPED).split()[0]))
-        elif last.status == "ok" and last.family == "other" and last.tol is None:  # its own end
+        elif last.status == "ok" and last.family == "other" and last.tol is None:  # ended by itself
             tried.append(last.seconds)
     reached = seconds_to(rows, gap)
     return reached if math.isfinite(reached) else min(tried)
 
 
 def _line(rows: list[Row]) -> str:
-    """Make a line of the table of a problem from the rows of a peer."""
+    """Make the line of a peer in the table of a problem."""
     fitted = [row for row in rows if row.status == "ok"]
     shown = fastest(rows, GAPS[-1]) or (fitted or rows)[-1]
     best = min((row.gap for row in rows if math.isfinite(row.gap)), default=math.nan)
@@ -484,7 +484,7 @@ def _ratio(theirs: float, ours: float) -> str:
 
 
 def _quoted(arguments: list[str]) -> list[str]:
-    """Arguments as for a shell, with names of files instead of paths of this machine."""
+    """Quote arguments for a shell, with names of files instead of paths on this machine."""
     shown = []
     for argument in arguments:
         key, equals, value = argument.rpartition("=")
@@ -513,8 +513,8 @@ def _memory_gib() -> float:
 
 
 def _blas() -> str:
-    """BLAS and thread pools that NumPy and SciPy run on."""
-    import scipy.linalg  # noqa: F401  (for its BLAS to be loaded)
+    """BLAS and thread pools of NumPy and SciPy."""
+    import scipy.linalg  # noqa: F401  (loads its BLAS)
     from threadpoolctl import threadpool_info
 
     found = [

@@ -1,4 +1,4 @@
-"""The comparison: every peer through its tolerances on every problem, a process per fit."""
+"""The comparison: every peer with its tolerances on every problem, in one process per fit."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from .peers import PEERS, Peer
 from .problems import Problem, problems
 from .worker import launch, save
 
-#: A gap that nobody needs to go below: tighter tolerances are then skipped.
+#: Once a peer has reached this gap, its tighter tolerances are skipped.
 ENOUGH = 1e-9
-#: Problems that take seconds.
+#: Problems that take only seconds.
 QUICK = ("iris", "wine", "breast cancer", "digits")
 #: The reference may take this many times the limit of a fit.
 _REFERENCE_LIMIT = 6
@@ -29,7 +29,7 @@ _REFERENCE_LIMIT = 6
 
 @dataclass
 class Row:
-    """A fit, or a point on the way of one.
+    """A fit, or a point on the way of a fit.
 
     Attributes
     ----------
@@ -44,9 +44,9 @@ class Row:
     gap : float
         (objective - minimum) / minimum.
     memory : float
-        MiB added at the peak.
+        MiB that the fit adds at its peak.
     repeats : int
-        Fits whose median `seconds` is.
+        Number of fits. `seconds` is their median.
     warnings, note : str
     """
 
@@ -78,7 +78,7 @@ def compare(
     *,
     keep: bool = False,
 ) -> list[Row]:
-    """Measure peers on problems; rows go to `out/rows.csv` after each problem.
+    """Measure peers on problems. Rows are written to `out/rows.csv` after each problem.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def compare(
     threads : iterable of {"all", "one"}
     out : Path
     limit : float
-        Seconds for a fit.
+        The most seconds for a fit.
     keep : bool
         Whether to keep rows of `out/rows.csv` that are not measured again.
     """
@@ -99,7 +99,7 @@ def compare(
         with tempfile.TemporaryDirectory(dir=out) as folder:
             try:
                 X, y = problem.load()
-            except Exception as error:  # a file or a network that is not there
+            except Exception as error:  # the file or the network is missing
                 print(f"  skipped, no data: {type(error).__name__}: {error}")
                 continue
             save(X, y, Path(folder))
@@ -121,7 +121,7 @@ def compare(
 
 
 def _merged(old: list[Row], new: list[Row]) -> list[Row]:
-    """Rows in the order of problems and peers, new ones in place of old ones of the same fit."""
+    """Return rows in the order of problems and peers. New rows replace old rows of the same fit."""
     measured = {(row.problem, row.threads, row.peer) for row in new}
     rows = [row for row in old if (row.problem, row.threads, row.peer) not in measured] + new
     order = list(dict.fromkeys(row.problem for row in rows))
@@ -133,7 +133,7 @@ def _merged(old: list[Row], new: list[Row]) -> list[Row]:
 def _ladder(
     problem: Problem, peer: Peer, threads: str, data: str, minimum: float, limit: float
 ) -> list[Row]:
-    """Take a peer from loose to tight tolerances, as long as that tells something new."""
+    """Fit a peer with tolerances from loose to tight, as long as the results change."""
     rows: list[Row] = []
     for tol in peer.tolerances:
         label = {
@@ -173,13 +173,13 @@ def _ladder(
 
 
 def _is_stuck(rows: list[Row]) -> bool:
-    """Whether tolerances no longer matter: the same result again, with a warning or twice."""
+    """Whether tolerances no longer matter: the result was the same twice, or with a warning."""
     needed = 2 if rows[-1].warnings else 3
     return len(rows) >= needed and len({row.objective for row in rows[-needed:]}) == 1
 
 
 def fingerprint(X: Any, y: Any) -> str:
-    """Hash of the data."""
+    """Return a hash of the data."""
     found = hashlib.sha256(repr((X.shape, X.dtype)).encode())
     for part in (X.data, X.indices, X.indptr, y) if sp.issparse(X) else (X, y):
         found.update(np.ascontiguousarray(part).view(np.uint8).data)
@@ -189,7 +189,7 @@ def fingerprint(X: Any, y: Any) -> str:
 def reference_minimum(
     out: Path, key: str, data: str, C: float, limit: float, *, l1_ratio: float = 0.0
 ) -> dict[str, float]:
-    """Return the minimum and the decrement there, as `out/minima.json` or the reference says."""
+    """Return the minimum and the decrement there, from `out/minima.json` or from the reference."""
     known = _minima(out)
     if key not in known:
         task = "certified_optimum" if l1_ratio else "optimum"
@@ -201,7 +201,7 @@ def reference_minimum(
 
 
 def _set_gaps(rows: list[Row], minimum: float, out: Path, key: str) -> None:
-    """Set gaps to the lowest objective that anybody saw, which is then the known minimum."""
+    """Set the gaps, with the lowest objective of all peers and the reference as the minimum."""
     seen = [row.objective for row in rows if row.objective < minimum]
     if seen:
         minimum = min(seen)
@@ -213,7 +213,7 @@ def _set_gaps(rows: list[Row], minimum: float, out: Path, key: str) -> None:
 
 
 def relative_gap(objective: float, minimum: float) -> float:
-    """Return the distance to the minimum relative to it."""
+    """Return the distance to the minimum, relative to the minimum."""
     return (objective - minimum) / minimum if math.isfinite(minimum) else math.nan
 
 
@@ -250,13 +250,13 @@ def _row(cells: dict[str, Any]) -> Row:
 def choose_problems(
     names: list[str] | None, data: str | None, *, quick: bool = False
 ) -> list[Problem]:
-    """Return the problems of these names, the small ones, or all.
+    """Return the problems with these names, the quick ones, or all.
 
     Parameters
     ----------
     names : list of str or None
     data : str or None
-        ``letter=FILE`` or ``FILE``, for the letter data.
+        ``letter=FILE`` or ``FILE``: the file of the letter data.
     quick : bool
     """
     known = problems(data and data.removeprefix("letter="))
@@ -264,5 +264,5 @@ def choose_problems(
 
 
 def choose_peers(names: list[str] | None) -> list[Peer]:
-    """Return the peers of these names, or all."""
+    """Return the peers with these names, or all."""
     return [PEERS[name] for name in names or PEERS]

@@ -1,7 +1,8 @@
-"""A process of its own for every measurement: ``python -m benchmarks.worker JOB``.
+"""A separate process for every measurement: ``python -m benchmarks.worker JOB``.
 
-JOB is a JSON object. Its "task" is the ``module:function`` to call with the rest as keywords; what
-that returns is printed as the last line, as JSON. `launch` starts such a process and reads it.
+JOB is a JSON object. Its "task" is the ``module:function`` to call. The other items are the keyword
+arguments. The result is printed as JSON, in the last line. `launch` starts such a process and reads
+its result.
 """
 
 from __future__ import annotations
@@ -22,25 +23,25 @@ from pathlib import Path
 from typing import Any
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-#: Seconds beside the limit on a fit, for imports, loading and the objective.
+#: Seconds in addition to the limit of a fit, for imports, loading and the objective.
 _GRACE = 600
-#: Fits shorter than this are repeated, for this long in all.
+#: Fits shorter than this are repeated, for this long in total, and at most this many times.
 _SHORT, _LONG_ENOUGH, _REPEATS = 0.2, 1.0, 15
-#: The largest share of the memory of the machine that a fit may ask for, pages of files apart.
+#: The largest share of the memory of the machine that a fit may use, without pages of files.
 _MEMORY_SHARE = 0.85
 
 
 def launch(task: str, *, threads: str = "all", limit: float, **keywords: Any) -> dict[str, Any]:
-    """Call a task in a fresh process; a process that fails is a result that says so.
+    """Call a task in a new process. If the process fails, the result says so.
 
     Parameters
     ----------
     task : str
-        ``module:function``, of a function that takes `limit` and the keywords, and returns a
+        ``module:function``: a function that takes `limit` and the keywords, and returns a
         dictionary.
     threads : {"all", "one"}
     limit : float
-        Seconds, passed on; the process has some more for imports and data.
+        Seconds for the task. The process has more seconds for imports and data.
     """
     environment = {k: v for k, v in os.environ.items() if k not in _THREADS}
     if threads == "one":
@@ -70,7 +71,7 @@ def launch(task: str, *, threads: str = "all", limit: float, **keywords: Any) ->
 
 
 def save(X: Any, y: Any, folder: Path) -> None:
-    """Write X and y to where workers `load` them from."""
+    """Write X and y to a folder, from which workers `load` them."""
     import numpy as np
     import scipy.sparse as sp
 
@@ -83,7 +84,7 @@ def save(X: Any, y: Any, folder: Path) -> None:
 
 
 def load(data: str) -> tuple[Any, Any]:
-    """X and y that `save` has written."""
+    """Read the X and y that `save` has written."""
     import numpy as np
     import scipy.sparse as sp
 
@@ -94,7 +95,7 @@ def load(data: str) -> tuple[Any, Any]:
 
 
 def optimum(*, data: str, C: float, limit: float) -> dict[str, Any]:
-    """Minimise by the reference."""
+    """Minimise with the reference."""
     from .reference import minimum
 
     X, y = load(data)
@@ -103,9 +104,9 @@ def optimum(*, data: str, C: float, limit: float) -> dict[str, Any]:
 
 
 def certified_optimum(*, data: str, C: float, limit: float) -> dict[str, Any]:
-    """Minimise with an L1 penalty, and say how far from the minimum a dual point proves it to be.
+    """Minimise with an L1 penalty, and bound the distance from the minimum by a dual point.
 
-    skce finds the signs; the reference does the rest.
+    skce finds the signs of the coefficients. The reference does the rest.
     """
     from skce import SoftmaxClassifier
 
@@ -130,7 +131,7 @@ def fit(
     limit: float,
     enough: float,
 ) -> dict[str, Any]:
-    """Fit a peer: seconds, objectives on the way or at the end, memory, warnings."""
+    """Fit a peer, and return seconds, objectives, memory and warnings."""
     from .peers import PEERS, Setting
     from .reference import objective
 
@@ -148,7 +149,7 @@ def fit(
         times = [seconds, *repeated(make, X, y, seconds)]
     except ImportError as error:
         return {"status": f"cannot be imported: {error}"[:100]}
-    except Exception as error:  # whatever a peer does, the others go on
+    except Exception as error:  # an error of one peer must not end the others
         return {"status": f"failed: {type(error).__name__}: {error}".splitlines()[0][:100]}
     path = getattr(model, "path_", None) or [(None, n_iter(model), model.coef_, model.intercept_)]
     share = statistics.median(times) / seconds
@@ -170,7 +171,7 @@ def fit(
 
 
 def warm_up(make: Callable[[], Any], X: Any, y: Any) -> None:
-    """Fit small data of the same kind, for imports and threads to be there."""
+    """Fit small data of the same kind, so that modules are imported and threads are started."""
     import numpy as np
     import scipy.sparse as sp
 
@@ -183,7 +184,7 @@ def warm_up(make: Callable[[], Any], X: Any, y: Any) -> None:
 
 
 def timed(make: Callable[[], Any], X: Any, y: Any, limit: float = 0) -> tuple[Any, float]:
-    """Fit once and return the model and seconds; beyond a limit the process is ended."""
+    """Fit once, and return the model and the seconds. The process ends if there are too many."""
     model = make()
     with time_limit(limit):
         start = time.perf_counter()
@@ -194,15 +195,15 @@ def timed(make: Callable[[], Any], X: Any, y: Any, limit: float = 0) -> tuple[An
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """End the process if the block takes longer; with 0 there is no limit."""
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends code of any language
+    """End the process if the block takes longer. 0 means no limit."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # also ends code that is not Python
     signal.setitimer(signal.ITIMER_REAL, seconds)
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def repeated(make: Callable[[], Any], X: Any, y: Any, first: float) -> list[float]:
-    """Seconds of some more fits, if the first was short."""
+    """Return the seconds of some more fits, if the first was short."""
     if first > _SHORT:
         return []
     count = min(_REPEATS, int(_LONG_ENOUGH / first))
@@ -212,7 +213,7 @@ def repeated(make: Callable[[], Any], X: Any, y: Any, first: float) -> list[floa
 
 
 def n_iter(model: Any) -> int:
-    """Return the iterations, as most estimators tell them."""
+    """Return the number of iterations, as most estimators store it."""
     import numpy as np
 
     return int(np.max(model.n_iter_))
@@ -222,7 +223,7 @@ def n_iter(model: Any) -> int:
 def peak_memory() -> Iterator[dict[str, float]]:
     """MiB that the block adds to the resident memory at its peak.
 
-    On Linux the high-water mark is reset first; elsewhere, memory below an earlier peak is missed.
+    On Linux the peak is reset first. On other systems, memory below an earlier peak is missed.
     """
     added = {"MiB": 0.0}
     with suppress(OSError):
@@ -233,7 +234,7 @@ def peak_memory() -> Iterator[dict[str, float]]:
 
 
 def status_kib(field: str) -> int:
-    """Return a field of the status that Linux keeps of this process; 0 elsewhere."""
+    """Return a field of the status of this process on Linux; 0 on other systems."""
     with suppress(OSError):
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith(field + ":"):
@@ -246,7 +247,7 @@ def _max_rss() -> int:
 
 
 def _prepare(threads: str) -> None:
-    """Keep to one core if asked to, and to the memory of the machine in any case."""
+    """Limit the process to one core if asked to, and to the memory of the machine in any case."""
     if threads == "one" and hasattr(os, "sched_setaffinity"):
         # Not every library reads the variables.
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})

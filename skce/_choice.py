@@ -257,7 +257,7 @@ def without_bad(scores: NDArray, Cs: NDArray, l1_ratios: NDArray) -> NDArray:
 
 
 def warn_at_an_edge(Cs: NDArray, scores: NDArray, nothing: bool) -> None:
-    """Warn if the best of some values of C is the first or the last, unless scores are flat there.
+    """Warn if the best C is the first or the last of the values, unless scores are flat there.
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ def warn_at_an_edge(Cs: NDArray, scores: NDArray, nothing: bool) -> None:
         message = f"{what}, {rises} Pass larger values as Cs. If the features separate the classes "
         message += "there is no best C: predictions become more certain as C grows."
     elif empty:
-        message = f"{what}, where coefficients are next to zero. On the test rows, the features "
+        message = f"{what}, and its coefficients are nearly zero. On the test rows, the features "
         message += "predict y no better than the shares of the classes do. Smaller values in Cs "
         message += "would change nothing."
     else:

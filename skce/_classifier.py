@@ -1,4 +1,4 @@
-"""The estimator: parameters and fit. It holds no arithmetic."""
+"""The estimator: parameters and fit. The computations are in other modules."""
 
 from __future__ import annotations
 
@@ -50,19 +50,19 @@ class SoftmaxClassifier(LinearModel):
         C * sum_i s_i * loss(t_i, W x_i + b)
         + sum_j f_j * ((1 - l1_ratio) / 2 * ||W_j||_2^2 + l1_ratio * ||W_j||_1)
 
-    with W_j the coefficients of feature j and f_j its weight in the penalty, 1 unless given; an
-    offset o_i, a known part of the logits, is added to ``W x_i + b`` if `fit` is given one. On
-    labels the coefficients equal those of :class:`~sklearn.linear_model.LogisticRegression` with
-    the same `C`. The loss is categorical cross-entropy, ``m * logsumexp(z) - t @ z``, or the
-    binary one, ``m * softplus(z) - t * z``. Intercepts are never penalised.
+    with W_j the coefficients of feature j and f_j its weight in the penalty, 1 by default. If `fit`
+    gets an offset o_i, a known part of the logits, it is added to ``W x_i + b``. On labels the
+    coefficients equal those of :class:`~sklearn.linear_model.LogisticRegression` with the same `C`.
+    The loss is categorical cross-entropy, ``m * logsumexp(z) - t @ z``, or binary cross-entropy,
+    ``m * softplus(z) - t * z``. Intercepts are never penalised.
 
     Parameters
     ----------
     C : float, default=1.0
         Inverse of the strength of the penalty, in (0, inf]. ``np.inf`` means no penalty.
     l1_ratio : float, default=0.0
-        Share of the L1 penalty, in [0, 1]: 0 is L2, 1 is L1, which makes coefficients zero, and
-        between them is the elastic net.
+        Share of the L1 penalty, in [0, 1]. 0 is L2. 1 is L1, which makes coefficients zero. Values
+        in between are the elastic net.
     loss : {"auto", "categorical", "binary"}, default="auto"
         What the targets mean. "auto" is "binary" for labels of two classes and "categorical"
         otherwise. "binary" also takes a 1-D `y` of floats in [0, 1] (the probability of class 1),
@@ -72,17 +72,18 @@ class SoftmaxClassifier(LinearModel):
     fit_intercept : bool, default=True
         Whether to fit an intercept per coefficient vector.
     class_weight : dict or "balanced", default=None
-        Factors ``{class: weight}`` on the target mass of classes, 1 for those left out; for labels
-        this is scikit-learn's meaning, for probabilities that of ``torch.nn.CrossEntropyLoss``.
-        For multilabel targets a factor on the positive part of a label. "balanced" uses
-        ``total mass / (n_classes * mass of the class)``, sample weights included; for multilabel
-        targets it balances the two sides of each label, in the rows in which that is known.
+        Factors ``{class: weight}`` on the target mass of classes, 1 for classes that are left out.
+        For labels this is the meaning in scikit-learn, for probabilities the meaning in
+        ``torch.nn.CrossEntropyLoss``. For multilabel targets it is a factor on the positive part of
+        a label. "balanced" uses ``total mass / (n_classes * mass of the class)``, with sample
+        weights. For multilabel targets it balances the two sides of each label, in the rows in
+        which the label is known.
     label_smoothing : float, default=0.0
         Share of the target mass, in [0, 1), that is spread evenly over the classes before class
         weights apply. Binary losses smooth towards 1/2.
     coef_bounds : tuple (low, high), default=None
-        Bounds of the coefficients, each a number, an array that broadcasts to `coef_`, or None for
-        no bound: ``(0, None)`` keeps them from being negative. Intercepts have none.
+        Bounds of the coefficients. Each is a number, an array that broadcasts to `coef_`, or None
+        for no bound: with ``(0, None)`` no coefficient is negative. Intercepts have no bounds.
     penalty_weights : array-like of shape (n_features,), default=None
         Non-negative factors f of the penalty, one for each feature; 0 for no penalty.
     solver : {"auto", "newton-cg", "lbfgs"} or callable, default="auto"
@@ -92,33 +93,35 @@ class SoftmaxClassifier(LinearModel):
         89 to 1000 columns, and not many more rows than parameters, "auto" begins with L-BFGS, which
         needs half of the passes there. With an L1 penalty or bounds all three are Newton's method
         on a working set of coefficients. A callable is a `method` as
-        :func:`scipy.optimize.minimize` takes it. It gets value, gradient and Hessian products of
+        :func:`scipy.optimize.minimize` accepts it. It gets value, gradient and Hessian products of
         the objective in whitened variables, and ends when the estimated gap is at most `tol`.
     tol : float, default=1e-9
         Accuracy: fitting stops once the estimated gap to the optimal objective, relative to it,
         is at most `tol`. The estimate is the Newton decrement and does not depend on the units of
-        the features. If it cannot be reached or known, a warning says how close the fit is and why.
+        the features. If the fit does not reach `tol`, or the gap is not known, a warning says how
+        close the fit is, and why.
     max_iter : int, default=1000
-        Iterations of the solver at most.
+        The largest number of iterations of the solver.
     warm_start : bool, default=False
         Whether to start from the coefficients of the previous fit. If these are worse than zeros,
         because somebody has changed them, the fit starts from zeros.
     verbose : int, default=0
         Whether to print a line per iteration: objective, estimated relative gap, passes over the
-        data, seconds. With 2 a pass over X in a file tells how far it is, too.
+        data, seconds. With 2, also print the progress of each pass over X in a file.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        Class labels, sorted; for a 2-D `y` its column names if it is a data frame, sorted too
-        where they can be (else, and for multilabel targets, in the order of the columns), or
-        ``arange(n_classes)``. `coef_` and what is predicted are in this order.
+        Class labels, sorted. For a 2-D `y` these are ``arange(n_classes)``, or the column names if
+        `y` is a data frame. Column names are sorted if they can be. Otherwise, and for multilabel
+        targets, they are in the order of the columns. `coef_` and predictions are in the order of
+        `classes_`.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
         Coefficients, in the dtype of X. One row for a binary loss on two classes.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         Intercepts, zeros if ``fit_intercept=False``.
     n_iter_ : ndarray of shape (1,)
-        Iterations made.
+        Number of iterations.
     n_features_in_ : int
         Number of features seen during fit.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -141,11 +144,11 @@ class SoftmaxClassifier(LinearModel):
     -----
     If X has at most 1000 columns or at most 1000 rows, the solver works on centred and whitened
     features, implicitly and without a copy of X. Otherwise it works on centred and scaled features,
-    until whitening pays. Columns whose means are a thousand standard deviations from zero (a
-    hundred in float32) are centred when they are read. The curvature of each class at the current
-    point is then whitened, too (Newton's method with a block preconditioner; Nocedal and Wright,
-    *Numerical Optimization*, 2006, chapter 7). With many rows the curvature is that of a sample of
-    them (Roosta-Khorasani and Mahoney, *Sub-sampled Newton methods*, 2019).
+    until whitening is worth its cost. Columns whose means are a thousand standard deviations from
+    zero (a hundred in float32) are centred when they are read. The curvature of each class at the
+    current point is then whitened, too (Newton's method with a block preconditioner; Nocedal and
+    Wright, *Numerical Optimization*, 2006, chapter 7). With many rows the curvature is that of a
+    sample of the rows (Roosta-Khorasani and Mahoney, *Sub-sampled Newton methods*, 2019).
 
     With an L1 penalty or bounds each step is the minimum of a quadratic model that includes them,
     over the coefficients that are not at zero or a bound, or would leave it (a proximal Newton
@@ -160,7 +163,7 @@ class SoftmaxClassifier(LinearModel):
     With a categorical loss you can add the same vector to every row of `coef_`, and no probability
     changes. The penalty, or without one the start at zero, makes the rows sum to zero.
 
-    With two classes a categorical fit with half of the `C` has the probabilities of a binary fit.
+    With two classes, a categorical fit with half of the `C` has the probabilities of a binary fit.
 
     Examples
     --------
@@ -252,23 +255,23 @@ class SoftmaxClassifier(LinearModel):
         y : array-like of shape (n_samples,) or (n_samples, n_classes)
             Class labels, or target probabilities: rows that sum to 1 within 1e-4 (and are
             renormalised), or with ``loss="binary"`` a probability of class 1 (1-D) or of each
-            label (2-D), NaN or masked if it is not known. Counts per class are passed as ``Y / m``
-            with ``sample_weight=m``, m being the sums of the rows. A data frame whose columns are
-            not sorted is read in their order block by block, without a copy.
+            label (2-D), NaN or masked if it is not known. Pass counts per class as ``Y / m`` with
+            ``sample_weight=m``, with m the sums of the rows. The columns of a data frame are put in
+            order block by block, without a copy.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights of the rows; 1 each if not given. A class whose rows all weigh
-            zero is still a class; its probability tends to zero.
+            Non-negative weights of the rows. The default is 1 for each. A class whose rows all have
+            weight zero is still a class. Its probability tends to zero.
         offset : array-like of shape (n_samples,) or (n_samples, n_classes), default=None
             Known parts of the logits, which become ``W x + b + offset``: one column for each class,
-            in the order of `classes_`, or by name if it is a data frame. For two classes one
-            column is the offset of the log-odds of ``classes_[1]``, and for a multilabel `y` and
-            one-vs-rest that of all labels. They are no part of the fitted estimator: pass those of
-            new rows when you predict.
+            in the order of `classes_`, or by name if it is a data frame. With two classes a single
+            column is the offset of the log-odds of ``classes_[1]``. For a multilabel `y` and
+            one-vs-rest it is the offset of all labels. The fitted estimator does not keep offsets:
+            pass those of new rows when you predict.
         coef_init : array-like of the shape of `coef_`, default=None
-            Coefficients to start from: those of the previous fit with ``warm_start=True``, or
-            zeros, if not given. The optimum does not depend on them.
+            Coefficients to start from. The default is zeros, or the coefficients of the previous
+            fit with ``warm_start=True``. The optimum does not depend on them.
         intercept_init : array-like of the shape of `intercept_`, default=None
-            Intercepts to start from, likewise.
+            Intercepts to start from, with the same defaults.
 
         Returns
         -------
@@ -278,18 +281,18 @@ class SoftmaxClassifier(LinearModel):
         Raises
         ------
         ValueError
-            If a parameter, X, y or anything beside them is not as described. The message names it,
-            with the first bad row. The estimator is then as it was before the call.
+            If a parameter or an argument is not as described. The message names it, with the first
+            bad row. The estimator is then as it was before the call.
 
         Warns
         -----
         ConvergenceWarning
-            If `tol` was not reached, or coefficients without a penalty grow without bound; the
+            If `tol` was not reached, or coefficients without a penalty grow without bound. The
             message says how close the fit is, which coefficients grow, and what to do.
         UserWarning
             If a label of a multilabel `y` is not known in any row: its probability is 1/2.
         """
-        context = begin(self, lambda: self.max_iter + 1)  # the last that begins does not happen
+        context = begin(self, lambda: self.max_iter + 1)  # one iteration may begin without an end
         X, targets = self._read(X, y, sample_weight, offset)
         objective = self._objective(X, targets)
         data = {"X": X, "y": y, "metadata": given(sample_weight=sample_weight, offset=offset)}
@@ -332,7 +335,7 @@ class SoftmaxClassifier(LinearModel):
         sample_weight: ArrayLike | None,
         offset: ArrayLike | None = None,
     ) -> tuple[NDArray | sp.csr_array, Targets]:
-        """Validate everything that fit was given, and fold weights into targets."""
+        """Validate the arguments of `fit`, and fold weights into targets."""
         X, raw, weights = self._read_raw(X, y, sample_weight, offset)
         return X, self._fold_weights(raw, weights, X)
 
@@ -372,10 +375,10 @@ class SoftmaxClassifier(LinearModel):
         coef_init: ArrayLike | None = None,
         intercept_init: ArrayLike | None = None,
     ) -> NDArray:
-        """Return what is given, else the previous coefficients, else zeros.
+        """Return the given start, else the previous coefficients, else zeros.
 
-        If all outputs are certain, these are where they have their probabilities to rounding:
-        step by step the solver would take as long as exp(-n) takes to become 0.
+        If all outputs are certain, the start has their probabilities up to rounding. With steps of
+        the solver this would take as long as exp(-n) takes to become 0.
         """
         cold = np.zeros(objective.layout.size)
         never, always = certain(objective)
@@ -439,7 +442,7 @@ def _check_start(name: str, values: Any, shape: tuple[int, ...]) -> NDArray:
 
 
 def _bounds_as_numbers(bounds: Any) -> Any:
-    """Return the pair of bounds as arrays; what is no pair is left to who checks it."""
+    """Return the pair of bounds as arrays. Anything else is returned as is, for a later check."""
     if bounds is None or len(bounds) != 2:
         return bounds
     return tuple(

@@ -123,7 +123,7 @@ class LinearModel(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         codes = self._predict_codes(X, offset)
         if codes.ndim == 2:
             return codes
-        if self.classes_.dtype.kind not in "biuf":  # which only NumPy has
+        if self.classes_.dtype.kind not in "biuf":  # only NumPy has such types
             return self.classes_[in_host_memory(codes)]
         return taken(beside(self.classes_, codes), codes)
 

@@ -196,8 +196,8 @@ def cross_val_predict_proba(
     Returns
     -------
     ndarray of shape (n_samples, n_classes)
-        Probabilities, columns in the order of `classes_`: of the sorted labels or column names, or
-        of the columns of `y` where it is an array or has labels that can hold together.
+        Probabilities, with columns in the order of `classes_`: of the sorted labels or column
+        names, or of the columns of `y` if it is an array or its labels can hold together.
 
     See Also
     --------
@@ -247,7 +247,7 @@ def cross_val_predict_proba(
     if cv is not None and not isinstance(cv, Integral) and not hasattr(cv, "get_n_splits"):
         options["cv"] = check_folds(cv, len(labels))
     if labels.ndim == 1 and kind_of_labels(labels) != "continuous":
-        if labels.dtype.kind == "f":  # scikit-learn's casts overflow where these are large
+        if labels.dtype.kind == "f":  # if large, scikit-learn's casts overflow
             labels = np.unique(labels, return_inverse=True)[1]
         return cross_val_predict(estimator, X, labels, method="predict_proba", **options)
     if labels.ndim == 1:

@@ -6,12 +6,12 @@ For rows x_i, offsets o_i, target mass t_i >= 0 with m_i = sum_k t_ik, and
 
 within bounds of W, `certify` returns three figures, all in long double:
 
-value   F at the candidate, with rows centred exactly. A fact, to rounding of 1e-17 of it.
-best    the lowest F known: that of a Newton polish, or the candidate's own. It is F at a feasible
+value   F at the candidate, with rows centred exactly. It is exact up to a rounding of 1e-17 of it.
+best    the lowest known F: that of a Newton polish, or that of the candidate. It is F at a feasible
         point, so the optimum is not above it: (value - best) / best is a LOWER bound of the true
         relative gap, whatever the polish did. A figure above tol proves a broken promise.
-lower   what the optimum is not below, by Fenchel's duality: (value - lower) / lower is an UPPER
-        bound of the true relative gap. A figure at most tol proves a kept promise.
+lower   a lower bound of the optimum, by Fenchel's duality: (value - lower) / lower is an UPPER
+        bound of the true relative gap. A figure of at most tol proves a kept promise.
 
 The dual point is the matrix of probabilities q at some (W, b). With g_i = m_i q_i - t_i and
 v = C sum_i g_i x_i, for any (W, b)
@@ -19,17 +19,20 @@ v = C sum_i g_i x_i, for any (W, b)
     C loss(t_i, z_i) >= C (g_i . z_i + m_i H(q_i)),   H the entropy,
     F(W, b) >= C sum_i (m_i H(q_i) + g_i . o_i) + sum_kj min over w of (v_kj w + penalty_j(w)).
 
-The minimum over w is in closed form. Where nothing bounds w (intercepts, columns without a penalty,
-L1 alone), or hardly does, it is taken over |w| <= R, in units of the columns' deviations. R is what
-no term of the penalty allows at the optimum to be passed, or 100 times the largest coefficient of
-the best point or more: there `lower` is a proof for all coefficients that are not beyond R. All else holds but for the rounding of long double (the bound is not outward rounded).
+The minimum over w has a closed form. If w has no bound (intercepts, columns without a penalty, L1
+alone), or hardly any, the minimum is taken over |w| <= R, in units of the columns' standard
+deviations. R is the largest |w| that a term of the penalty allows at the optimum, or at least 100
+times the largest coefficient of the best point. In the second case `lower` is a proof only for
+coefficients that are not beyond R. Everything else holds up to the rounding of long double (the
+bound is not rounded outwards).
 
 The polish is Newton's method on centred, scaled columns: value, gradient and dual in long double,
 the Hessian and its Cholesky factor in float64, so that each step refines the last. With an L1
 penalty or bounds a step is the minimum of the quadratic model, by coordinate descent and Newton
-steps on what is free. Where columns outnumber rows, and all is smooth, steps are within the span of
-the rows, by a QR factorisation with rows sorted and columns pivoted, which is stable row by row
-(Cox and Higham, *Stability of Householder QR factorization for weighted least squares*, 1998).
+steps on the free coefficients. If there are more columns than rows, and F is smooth, steps are
+within the span of the rows, by a QR factorisation with rows sorted and columns pivoted, which is
+stable row by row (Cox and Higham, *Stability of Householder QR factorization for weighted least
+squares*, 1998).
 """
 
 from __future__ import annotations
@@ -46,34 +49,34 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 LD = np.longdouble
-#: Coefficients are taken to be within this many times the largest one at a dual point, of which
-#: those are used that leave a tenth of it at the best point.
+#: A bound holds for coefficients up to this many times the largest one at its dual point. It is
+#: used if this limit is at least a tenth of the limit at the best point.
 REGION = 1000.0
-#: Coefficients that a step with an L1 penalty or bounds moves at most, those inside apart.
+#: The most coefficients that a step with an L1 penalty or bounds moves, besides those inside.
 MOST_FREE = 1200
-#: Size of the largest Hessian in long double, times rows.
+#: The largest product of the size of a Hessian in long double and the rows.
 MOST_PRECISE = 2e7
-#: Newton steps of a polish at most.
+#: The most Newton steps of a polish.
 STEPS = 100
-#: What is not above this, relative to F, is not pursued: ten times the rounding of a long sum.
+#: The polish ignores smaller amounts, relative to F: this is ten times the rounding of a long sum.
 FLOOR = 1e-17
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is minimised, in plain arrays.
+    """The problem to minimise, in plain arrays.
 
     Attributes
     ----------
     X : ndarray or sparse matrix of shape (n, p)
     T : ndarray of shape (n, K)
-        Target mass: smoothing, class weights and sample weights folded in.
+        Target mass, with smoothing, class weights and sample weights folded in.
     M : ndarray of shape (n, 1) or (n, K)
-        Total mass of each row; for "sigmoid" of each row and output.
+        Total mass of each row, or of each row and output for "sigmoid".
     kind : {"softmax", "sigmoid"}
         One softmax over all columns of T, or a sigmoid for each.
     C : float
-        May be infinite: no penalty.
+        Infinite for no penalty.
     l1_ratio : float
     factors : ndarray of shape (p,), or None
     low, high : ndarray of shape (K, p), or None
@@ -97,16 +100,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Certificate:
-    """Figures on a candidate; see the module.
+    """Figures on a candidate; see the docstring of the module.
 
     Attributes
     ----------
     value, best, lower : longdouble
     W, b : ndarray of longdouble
-        Where `best` is.
+        The point at which F is `best`.
     outside : float
-        By how much the candidate is outside of its bounds; its value is that of the nearest point
-        within.
+        Distance of the candidate from its bounds. Its value is that of the nearest point within.
     """
 
     value: Any
@@ -121,7 +123,7 @@ class Certificate:
 
     @property
     def gap(self) -> float:
-        """No more than the true relative gap."""
+        """Lower bound of the true relative gap."""
         if not np.isfinite(self.value):
             return np.inf
         excess = self.value - self.best
@@ -129,12 +131,12 @@ class Certificate:
 
     @property
     def most(self) -> float:
-        """No less than the true relative gap."""
+        """Upper bound of the true relative gap."""
         return float((self.value - self.lower) / self.lower) if self.lower > 0 else np.inf
 
     @property
     def slack(self) -> float:
-        """How far `best` may be above the optimum, relative to it."""
+        """How far `best` may be above the optimum, relative to the optimum."""
         return float((self.best - self.lower) / self.lower) if self.lower > 0 else np.inf
 
 
@@ -149,11 +151,11 @@ def certify(
     W : ndarray of shape (K, p)
     b : ndarray of shape (K,)
     accuracy : float
-        The polish ends where `slack` is not above it.
+        The polish ends once `slack` is at most this.
     limit : float
-        Seconds of the polish at most.
+        The most seconds of the polish.
     """
-    with np.errstate(all="ignore"):  # exponentials that underflow, steps that are judged by F
+    with np.errstate(all="ignore"):  # exponentials underflow, and F judges steps
         return _certify(problem, W, b, accuracy, limit)
 
 
@@ -192,10 +194,10 @@ def objective(problem: Problem, W: NDArray, b: NDArray) -> Any:
 
 
 def exactly(problem: Problem, W: NDArray, b: NDArray) -> Any:
-    """F at (W, b), to 40 digits: long double loses those of columns far from zero.
+    """F at (W, b), to 40 digits: with columns far from zero long double loses digits.
 
-    `Problem.X` is dense, and W and b are of any precision. It takes 10 microseconds per number of
-    X and output.
+    `Problem.X` is dense, and W and b have any precision. This takes 10 microseconds for each number
+    of X and each output.
     """
     with mpmath.workdps(40):
 
@@ -234,7 +236,7 @@ def exactly(problem: Problem, W: NDArray, b: NDArray) -> Any:
 
 # --------------------------------------------------------------------------- the columns
 class _Centred:
-    """Columns less their means, over a power of two near their deviations.
+    """Columns minus their means, divided by a power of two near their standard deviations.
 
     X is read as float64. Means and units are float64, so that each entry is exact to long double.
     """
@@ -246,7 +248,7 @@ class _Centred:
         p = X.shape[1]
         self.intercept = problem.fit_intercept
         if self.intercept:
-            # Of the differences from a row, so that a constant column has its value as its mean.
+            # Averaging differences from a row makes the mean of a constant column exact.
             self.mean = (X[0] + (X.astype(LD) - X[0]).mean(axis=0)).astype(np.float64)
         else:
             self.mean = np.zeros(p)
@@ -258,7 +260,7 @@ class _Centred:
         self.XT = np.ascontiguousarray(self.X.T)
 
     def to_scaled(self, W: NDArray, b: NDArray) -> NDArray:
-        """Coefficients of the scaled columns, and of a column of ones, (K, p + 1)."""
+        """Coefficients of the scaled columns and of a column of ones, shape (K, p + 1)."""
         b = np.array([_exact_sum(row, self.mean, c) for row, c in zip(W, b, strict=True)], LD)
         return np.column_stack([W.astype(LD) * self.unit, b])
 
@@ -268,7 +270,7 @@ class _Centred:
 
 
 def _exact_sum(w: NDArray, x: NDArray, c: float) -> Any:
-    """c + w . x, correctly rounded to twice float64: exact products (Dekker, 1971), exact sums."""
+    """c + w . x, correctly rounded to twice float64, by exact products (Dekker, 1971) and sums."""
     w, ew = np.frexp(w)
     x, ex = np.frexp(x)
     scale = np.where(w * x == 0, 0, ew + ex)
@@ -337,13 +339,13 @@ class _Core:
         self.fixed = self.low == self.high
 
     def clip(self, theta: NDArray) -> tuple[NDArray, float]:
-        """Nearest theta within bounds, and the largest distance in the user's units."""
+        """Nearest theta within the bounds, and the largest distance, in the user's units."""
         inside = np.clip(theta, self.low, self.high)
         moved = np.abs(inside - theta)[:, :-1] / self.c.unit
         return inside, float(moved.max(initial=0))
 
     def log_proba(self, theta: NDArray) -> tuple[NDArray, NDArray]:
-        """Log-probabilities, to relative accuracy; for a sigmoid of 1 and of 0."""
+        """Log-probabilities with a small relative error. For a sigmoid these are of 1 and of 0."""
         z = self.c.X @ theta[:, :-1].T + theta[:, -1] + self.offset
         if not self.softmax:
             near = np.log1p(np.exp(-np.abs(z)))
@@ -390,11 +392,11 @@ class _Core:
 
     @staticmethod
     def reach(theta: NDArray) -> Any:
-        """How large a coefficient may be, for the bound made at theta to hold."""
+        """How large a coefficient may be, so that the bound made at theta holds."""
         return LD(REGION) * (1 + np.abs(theta).max())
 
     def _least(self, v: NDArray, theta: NDArray, value: Any) -> NDArray:
-        """Minimum over w of v w + ridge/2 w^2 + lasso |w|, within bounds and the region."""
+        """Minimum over w of v w + ridge/2 w^2 + lasso |w|, within the bounds and the region."""
         ridge = np.broadcast_to(self.ridge, v.shape)
         lasso = np.broadcast_to(self.lasso, v.shape)
         # At the optimum no term of the penalty is above F at any point.
@@ -409,7 +411,7 @@ class _Core:
         return v * w + ridge * w**2 / 2 + lasso * np.abs(w)
 
     def curvature(self, P: NDArray, k: int, j: int, dtype: Any) -> NDArray:
-        """Second derivative of the loss by logits k and j of each row."""
+        """Second derivative of the loss of each row by its logits k and j."""
         P = P.astype(dtype)
         C, M = dtype(self.C), self.M.astype(dtype)
         if not self.softmax:
@@ -419,7 +421,7 @@ class _Core:
     def shrunk(self, point: _Point) -> Any:
         """Return the best dual bound on the way from the probabilities at the point to the targets.
 
-        At the targets v is zero, so that nothing is infeasible.
+        At the targets v is zero, which is always feasible.
         """
 
         def bound(share: float) -> Any:
@@ -447,7 +449,7 @@ def _dot(t: NDArray, logp: NDArray) -> Any:
 
 
 def _times(t: NDArray, logp: NDArray) -> NDArray:
-    """t * logp, zero where t is."""
+    """t * logp, and zero if t is zero."""
     return np.where(t > 0, t * np.where(t > 0, logp, 0), LD(0))
 
 
@@ -456,23 +458,23 @@ def _times(t: NDArray, logp: NDArray) -> NDArray:
 class _Found:
     start: Any
     best: Any
-    bounds: list[tuple[Any, Any]]  # each with its reach
+    bounds: list[tuple[Any, Any]]  # pairs of bound and reach
     theta: NDArray
     steps: int
 
     @property
     def lower(self) -> Any:
-        """The best bound of those that reach far enough beyond theta."""
+        """The best of the bounds that reach far enough beyond theta."""
         needed = _Core.reach(self.theta) / 10
         return max((bound for bound, reach in self.bounds if reach >= needed), default=LD(0))
 
     def is_enough(self, accuracy: float) -> bool:
-        """Whether the optimum is known well enough."""
+        """Whether the optimum is known accurately enough."""
         return bool(self.best - self.lower <= max(0.1 * accuracy, 1e-13) * self.best)
 
 
 def _polish(core: _Core, theta: NDArray, accuracy: float, deadline: float) -> _Found:
-    """Newton steps from theta; in long double throughout, or from zero, where those do not do."""
+    """Newton steps from theta. If these fail, all in long double, or from zero."""
     start = core.value(theta)
     zero, _ = core.clip(np.zeros_like(theta))
     origin = theta if np.isfinite(start) else zero
@@ -516,7 +518,7 @@ def _newton(core: _Core, theta: NDArray, accuracy: float, deadline: float, dtype
         flat = not new.value < point.value
         bounds.append((new.lower, new.reach))
         lower = max(lower, new.lower) if new.reach < 2 * point.reach else new.lower
-        # Where F is flat to rounding a point with a better dual bound is nearer.
+        # If F changes only by rounding, a point with a better dual bound is nearer.
         if flat and not (gain < decrement / 4 and new.lower >= point.lower):
             break
         point, decrement = new, gain
@@ -524,7 +526,7 @@ def _newton(core: _Core, theta: NDArray, accuracy: float, deadline: float, dtype
 
 
 def _search(core: _Core, point: _Point, step: NDArray, gain: Any) -> _Point | None:
-    """Halve the step until F is low enough; None if it never is."""
+    """Halve the step until F is low enough. Return None if it never is."""
     length = LD(1)
     for halvings in range(60):
         theta, _ = core.clip(point.theta + length * step)
@@ -545,7 +547,7 @@ def _search(core: _Core, point: _Point, step: NDArray, gain: Any) -> _Point | No
 
 
 class _Basis:
-    """Where steps of smooth problems are: all columns, or the span of the rows."""
+    """The space of the steps of smooth problems: all columns, or the span of the rows."""
 
     def __init__(self, core: _Core, dtype: Any):
         self.core, self.dtype = core, dtype
@@ -573,12 +575,12 @@ class _Basis:
             self.penalty = np.append(self.penalty, dtype(0))
 
     def step(self, point: _Point) -> tuple[NDArray, Any]:
-        """Newton's step, and what half of its slope is."""
+        """Newton's step, and half of its slope."""
         core = self.core
         g = point.gradient[:, :-1]
         off = np.zeros_like(g)
         if self.rows is not None:
-            # What is outside of the span only costs: there the minimum is zero.
+            # A part outside of the span only costs penalty: its minimum is zero.
             theta = point.theta[:, :-1]
             rows = self.rows.astype(LD)
             weights = theta @ (core.ridge[:-1, None] * rows.T)
@@ -611,7 +613,7 @@ class _Basis:
 
 
 def _solve(H: NDArray, g: NDArray) -> NDArray:
-    """H^-1 g by a factor of H with a unit diagonal, in H's dtype, damped as far as it must be."""
+    """H^-1 g by a factor of H with a unit diagonal, in the dtype of H, with damping if needed."""
     size = np.sqrt(np.maximum(H.diagonal(), 0))
     size[size == 0] = 1
     H = H / size[:, None] / size
@@ -634,7 +636,7 @@ def _solve(H: NDArray, g: NDArray) -> NDArray:
 
 
 def _solve_precisely(H: NDArray, g: NDArray) -> NDArray:
-    """Gaussian elimination of a positive definite matrix, with g as a last column."""
+    """Gaussian elimination of a positive definite matrix, with g as the last column."""
     A = np.column_stack([H, g])
     N = len(H)
     for i in range(N):
@@ -648,7 +650,7 @@ def _solve_precisely(H: NDArray, g: NDArray) -> NDArray:
 
 
 def _model_step(core: _Core, point: _Point, deadline: float, dtype: Any) -> tuple[NDArray, Any]:
-    """Go to the minimum of the quadratic model, penalty and bounds included."""
+    """Go to the minimum of the quadratic model, with its penalty and bounds."""
     theta, g = point.theta, point.gradient
     lasso = np.broadcast_to(core.lasso, theta.shape)
     up = g + np.where(theta >= 0, lasso, -lasso)
@@ -659,7 +661,7 @@ def _model_step(core: _Core, point: _Point, deadline: float, dtype: Any) -> tupl
     inside &= (theta > core.low) & (theta < core.high)
     free = (can_rise | can_fall | inside) & ~core.fixed
     if free.sum() > MOST_FREE:
-        # First what is not at a corner, then the steepest, by a step along each alone.
+        # First coefficients that are not at a corner, then the steepest of the others.
         steepness = np.where(inside, np.inf, np.where(can_rise, -up, down).astype(np.float64))
         free &= steepness >= np.partition(steepness[free], -MOST_FREE)[-MOST_FREE]
     ks, js = np.nonzero(free)
@@ -681,7 +683,7 @@ def _model_step(core: _Core, point: _Point, deadline: float, dtype: Any) -> tupl
     d = _quadratic(H, g[free], at, lam, core.low[free], core.high[free], deadline)
     step = np.zeros_like(theta)
     step[free] = d
-    if core.softmax:  # what moves all classes alike changes nothing, where nothing else is said
+    if core.softmax:  # a shift of all classes changes nothing else
         loose = (core.ridge == 0) & (core.lasso == 0)
         loose &= (np.isinf(core.low) & np.isinf(core.high)).all(axis=0)
         step[:, loose] -= step[:, loose].mean(axis=0)
@@ -699,9 +701,9 @@ def _quadratic(
     high: NDArray,
     deadline: float,
 ) -> NDArray:
-    """Minimise g.d + d.Hd/2 + lam.|at + d| within bounds: descent by coordinate, Newton on faces.
+    """Minimise g.d + d.Hd/2 + lam.|at + d| within bounds, by coordinate descent and Newton steps.
 
-    Products in long double where they decide what is left of the gradient.
+    Products are in long double if they decide how much of the gradient is left.
     """
     diagonal = H.diagonal().copy()
     diagonal[diagonal <= 0] = 1e-300
@@ -764,10 +766,10 @@ def _face(
     turns: int,
     one_by_one: bool,
 ) -> NDArray:
-    """Newton's steps on the coefficients that are free at d, signs as they are.
+    """Newton steps on the coefficients that are free at d, without a change of signs.
 
-    Where a step leads past a bound, or past zero where |w| has its corner, all that do end there,
-    or, one by one, the step ends at the first of them; then what is left moves again.
+    A step may lead coefficients past a bound, or past zero, where |w| has its corner. Then all of
+    these end there; or, one by one, the step ends at the first of them. The others move again.
     """
     r = g + H @ d
     w = at + d

@@ -6,11 +6,12 @@ generator of its own, and prints a line for each fault. A call is at fault if it
 - raises anything but ValueError, TypeError (NotFittedError is both) and what `ALLOWED` names,
 - raises an error that NumPy, SciPy, pandas or Python worded, and not skce or scikit-learn,
 - takes more than 10 s, or ends the process,
-- returns NaN without a warning, or accepts what `Spoilt.nonsense` says no argument can mean,
+- returns NaN without a warning, or accepts a value that `Spoilt.nonsense` says must be refused,
 - issues a RuntimeWarning or a DeprecationWarning,
-- changes what it was given, or after an error the estimator.
+- changes its arguments or, after an error, the estimator.
 
-A process that hangs or crashes has written the number of the call to standard error before.
+The number of each call is written to standard error before the call, in case the process hangs or
+crashes.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-# Before SciPy is imported: without it scikit-learn refuses arrays of other libraries.
+# This must be set before SciPy is imported. Otherwise scikit-learn refuses arrays of other
+# libraries.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
 import matplotlib as mpl
@@ -192,7 +194,7 @@ def _replace(name: str, *values: Any, nonsense: frozenset = frozenset()) -> list
 
 
 class Odd:
-    """An object that is nothing."""
+    """An object of no known kind."""
 
     def __repr__(self) -> str:
         return "Odd()"
@@ -208,7 +210,7 @@ class Rude:
         raise RuntimeError("rude")
 
 
-#: What a matrix of labels that can hold together may be: some are not known.
+#: Kinds of a matrix of labels that can hold together. Some labels may be unknown.
 GAPS = frozenset(
     {
         "masked array",
@@ -458,7 +460,7 @@ if pa is not None:
 class Call:
     """A public callable with valid arguments.
 
-    `kinds` says what each argument is; those that are missing there are never nonsense.
+    `kinds` has the kind of each argument. Arguments that are not in it are never nonsense.
     """
 
     name: str
@@ -563,7 +565,7 @@ def _display(function: Callable) -> Callable:
     def call(**arguments: Any) -> Any:
         try:
             with warnings.catch_warnings():
-                # matplotlib warns of what it is given to draw.
+                # matplotlib warns about values that it draws.
                 return function(**arguments)
         finally:
             plt.close("all")
@@ -576,7 +578,7 @@ def _plotted(cls: type) -> Callable:
 
 
 def _dispatches() -> bool:
-    """Whether scikit-learn takes arrays of other libraries here."""
+    """Whether scikit-learn accepts arrays of other libraries here."""
     try:
         with sklearn.config_context(array_api_dispatch=True):
             return True
@@ -1145,7 +1147,7 @@ def _free_fit() -> Any:
     return SoftmaxClassifier(C=np.inf).fit(D["X"][:, :2], D["b"], D["w"])
 
 
-#: Values that are wrong for an argument of a kind in its own way.
+#: Values that are wrong for one kind of argument only.
 _FOLDS = [np.arange(6), np.arange(6, 12)]
 SPECIAL: dict[str, list[Spoilt]] = {
     "folds": [
@@ -1179,7 +1181,7 @@ _SKLEARN = str(Path(sklearn.__file__).parent)
 
 
 def _print_of(value: Any) -> Any:
-    """Something that is equal before and after unless the value was changed."""
+    """Return an object that is equal before and after a call unless the value was changed."""
     if sp.issparse(value):
         names = ("data", "indices", "indptr", "coords", "offsets", "rows")
         parts = {name: _print_of(getattr(value, name)) for name in names if hasattr(value, name)}
@@ -1196,7 +1198,7 @@ def _print_of(value: Any) -> Any:
         return None  # a plan, not data
     if isinstance(value, np.ma.MaskedArray):
         return value.dtype, value.shape, value.data.tobytes(), np.ma.getmaskarray(value).tobytes()
-    if isinstance(value, pd.DataFrame):  # what pickle makes of these depends on what was cached
+    if isinstance(value, pd.DataFrame):  # their pickles depend on caches
         return repr(value.to_dict("split")), str(value.dtypes.tolist()), str(value.columns)
     if isinstance(value, pd.Series | pd.Index | pd.api.extensions.ExtensionArray):
         return repr(value.tolist()), str(value.dtype)
@@ -1229,7 +1231,7 @@ def _has_nan(value: Any) -> bool:
 
 
 def judge(call: Call, arguments: dict[str, Any], nonsense: list[str]) -> str | None:
-    """Make a call, and say what is wrong with how it went."""
+    """Make a call, and return what was wrong with it, or None."""
     before = {name: _print_of(value) for name, value in arguments.items()}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -1271,7 +1273,7 @@ def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error)[:150]!r} at {place}"
 
 
-#: scikit-learn's own, when a fold lacks a class.
+#: A warning of scikit-learn if a fold lacks a class.
 _SAID_ON_PURPOSE = "Number of classes in training fold"
 
 
@@ -1288,7 +1290,7 @@ def make(seed: int, number: int) -> tuple[Call, dict[str, Any], list[str], str]:
     table, weights = _table()
     call = table[rng.choice(len(table), p=weights)]
     arguments = {name: _copy(value) for name, value in call.arguments.items()}
-    # Half of the time what X, y and the like are, else any.
+    # Half of the time choose an argument such as X or y, else any argument.
     known = [name for name in call.arguments if call.kinds.get(name) in NUMBERS | TARGETS]
     names = [*call.arguments]
     if known and rng.random() < 0.4:
@@ -1304,7 +1306,7 @@ def make(seed: int, number: int) -> tuple[Call, dict[str, Any], list[str], str]:
         spoilt = values[int(rng.integers(len(values)))]
         try:
             arguments[name] = spoilt.make(call.arguments[name], rng)
-        except Exception:  # there is no such thing for this argument
+        except Exception:  # this argument has no such spoilt value
             spoilt = next(s for s in SPOILT if s.name == "missing None")
             arguments[name] = None
         may_lack = call.arguments[name] is D["L"] and spoilt.name in GAPS
@@ -1319,7 +1321,7 @@ def _copy(value: Any) -> Any:
 
 
 def faults(seed: int, first: int, count: int) -> Iterator[str]:
-    """Make calls, and yield a line for each that is at fault."""
+    """Make calls, and yield a line for each call that is at fault."""
     for number in range(first, first + count):
         call, arguments, nonsense, told = make(seed, number)
         print(f"{number} {told}", file=sys.stderr, flush=True)

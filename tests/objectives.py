@@ -34,7 +34,7 @@ def make(
     costs: Costs = DEFAULT,
     **params: Any,
 ) -> Objective:
-    """Return the objective of rows and targets; `dtype` is that of the targets."""
+    """Return the objective of rows and targets. `dtype` is the dtype of the targets."""
     dtype = read_as(X, costs) if dtype is None else dtype
     raw = read_targets(y, loss)
     targets = fold_weights(raw, weights, class_weight, smoothing, np.dtype(dtype))
@@ -45,7 +45,7 @@ def make(
 
 
 def at_costs(**costs: Any) -> type[SoftmaxClassifier]:
-    """Return the estimator at other costs than usual."""
+    """Return the estimator with other costs than the default."""
     return type("SoftmaxClassifier", (SoftmaxClassifier,), {"_costs": replace(DEFAULT, **costs)})
 
 

@@ -1,7 +1,7 @@
 """Random problems, each determined by its seed, with their targets folded as plain arrays.
 
-`draw(seed)` gives a `Case`: what `SoftmaxClassifier` is given, and the `Problem` that it should
-solve, written from the formulas of the user guide and not by the package's code.
+`draw(seed)` returns a `Case`: the arguments of `SoftmaxClassifier`, and the `Problem` that it
+should solve. The problem is made by the formulas of the user guide, not by the code of the package.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from certificate import LD, Problem
 from numpy.typing import NDArray
 
-#: Regimes: share, and ranges of n, p, K (drawn uniformly in their logarithms).
+#: Regimes: their share, and ranges of n, p and K (drawn uniformly in their logarithms).
 REGIMES = {
     "tiny": (0.42, (4, 60), (1, 12), (2, 5)),
     "small": (0.30, (20, 400), (1, 40), (2, 8)),
@@ -23,13 +23,14 @@ REGIMES = {
     "tall": (0.06, (800, 4000), (1, 20), (2, 6)),
     "classes": (0.05, (60, 600), (2, 20), (10, 50)),
 }
-#: Coefficients up to which bounds are drawn; beyond, a dense Hessian of the certificate is too large.
+#: The most coefficients with which bounds are drawn. With more, a dense Hessian of the certificate
+#: is too large.
 _MOST_BOUNDED = 1200
 
 
 @dataclass
 class Case:
-    """A call of `SoftmaxClassifier(**params).fit(X, y, sample_weight, offset=offset)`, and what it means."""
+    """The arguments of `SoftmaxClassifier` and of its `fit`, and the problem that they mean."""
 
     seed: int
     X: Any
@@ -42,11 +43,11 @@ class Case:
 
     @property
     def dtype(self) -> np.dtype:
-        """Of X."""
+        """The dtype of X."""
         return np.dtype(self.X.dtype)
 
     def describe(self) -> str:
-        """Return a line on its sizes and parameters."""
+        """Return a line with sizes and parameters."""
         n, p = self.X.shape
         parts = [f"n={n} p={p} outputs={self.problem.T.shape[1]}"]
         parts += [f"{key}={value}" for key, value in self.notes.items()]
@@ -68,7 +69,7 @@ class Case:
 
 
 def draw(seed: int, *, known: bool = False) -> Case:
-    """Draw the problem of a seed; with `known` one with an offset, or labels that are missing."""
+    """Draw the problem of a seed. With `known` it has an offset, or labels that are missing."""
     more = np.random.default_rng([15, seed])
     r = np.random.default_rng([14, seed])
     names = list(REGIMES)
@@ -159,7 +160,7 @@ def draw(seed: int, *, known: bool = False) -> Case:
 def _gone(
     r: np.random.Generator, shape: tuple[int, int], s: NDArray | None, notes: dict
 ) -> NDArray:
-    """Which labels are missing, none of them in all rows that weigh something."""
+    """Choose which labels are missing. Each is known in some row with weight."""
     share = float(r.choice([0.0, 0.05, 0.3, 0.7, 0.95]))
     notes["missing"] = share
     gone = r.random(shape) < share
@@ -171,7 +172,7 @@ def _gone(
 
 
 def _offset(r: np.random.Generator, shape: tuple[int, int], notes: dict) -> NDArray:
-    """Offsets of sizes from 1e-2 to 1e3: of all rows, of some, by heavy tails, or all the same."""
+    """Offsets of sizes from 1e-2 to 1e3: of all rows or some, heavy-tailed, or all equal."""
     kind = str(r.choice(["normal", "some", "heavy", "constant"], p=[0.5, 0.2, 0.2, 0.1]))
     size = float(10 ** r.uniform(-2, 3)) if r.random() < 0.5 else 1.0
     offset = r.normal(size=shape) if kind != "heavy" else r.standard_t(1.5, size=shape)
@@ -188,7 +189,7 @@ def _log_integer(r: np.random.Generator, low: int, high: int) -> int:
 
 
 def _columns(r: np.random.Generator, n: int, p: int, K: int) -> tuple[NDArray, NDArray, list[str]]:
-    """Columns before units and offsets, and logits that depend on them."""
+    """Columns before units and offsets are applied, and logits that depend on them."""
     how = []
     B = r.normal(size=(n, p))
     style = r.choice(["normal", "mixed", "text", "heavy"], p=[0.4, 0.35, 0.15, 0.1])
@@ -223,7 +224,7 @@ def _columns(r: np.random.Generator, n: int, p: int, K: int) -> tuple[NDArray, N
 def _targets(
     r: np.random.Generator, form: str, logits: NDArray, strength: float
 ) -> tuple[NDArray, NDArray, str]:
-    """Y as it is passed, its probabilities (n, outputs), and the loss."""
+    """Y as it is passed, its probabilities of shape (n, outputs), and the loss."""
     n, K = logits.shape
     noise = r.gumbel(size=(n, K))
     z = logits if np.isinf(strength) else strength * logits + noise
@@ -260,14 +261,14 @@ def _targets(
     q = 1 / (1 + np.exp(-np.clip(z - z.mean(axis=1, keepdims=True), -50, 50)))
     if form == "soft binary":
         y = np.round(q[:, 0], int(r.choice([2, 4, 16])))
-        y[0] = 0.375  # no label
+        y[0] = 0.375  # not a label
         return y, y[:, None].copy(), "binary"
     Y = (q > 0.5).astype(float) if form == "multilabel" else np.round(q, int(r.choice([2, 16])))
     return Y, Y.copy(), "binary"
 
 
 def _two_classes(y: NDArray, T01: NDArray, loss: str) -> tuple[NDArray, NDArray]:
-    """Labels with at least two classes, in order from 0 (some may be lost by repeating rows)."""
+    """Labels with at least two classes, numbered from 0 (repeated rows may have lost some)."""
     if y.ndim == 2:
         if loss != "binary" and (y.max(axis=0) > 0).sum() < 2:
             y[0] = T01[0] = 0
@@ -286,7 +287,7 @@ def _two_classes(y: NDArray, T01: NDArray, loss: str) -> tuple[NDArray, NDArray]
 
 
 def _structure(r: np.random.Generator, B: NDArray, codes: NDArray) -> list[str]:
-    """Put in columns that are hard: constant, equal, collinear, one-hot, separating."""
+    """Add difficult columns: constant, equal, collinear, one-hot, separating."""
     n, p = B.shape
     how = []
     if r.random() < 0.55:
@@ -397,7 +398,7 @@ def _class_weight(
     params: dict,
     gone: NDArray,
 ) -> Any:
-    """None, or factors of the mass of each class; of (0, 1) for a single output."""
+    """None, or factors of the mass of each class, or of (0, 1) for a single output."""
     if r.random() < 0.75:
         return None
     K = T01.shape[1]
@@ -435,12 +436,12 @@ def fold(
     Parameters
     ----------
     Y : ndarray of shape (n, outputs)
-        Probabilities: one column for two classes with a single output.
+        Probabilities. Two classes with a single output have one column.
     hard : bool
-        Whether they are labels of several classes.
+        Whether these are labels of several classes.
     loss : {"auto", "categorical", "binary"}
     s : ndarray of shape (n,), or None
-    weights : None, an array of K, or for outputs a pair (of 0, of 1)
+    weights : None, an array of shape (K,), or for outputs a pair (of 0, of 1)
     eps : float
         Label smoothing.
     """
@@ -453,7 +454,7 @@ def fold(
         w0, w1 = (LD(1), LD(1)) if weights is None else weights
         T = s[:, None] * w1 * t
         return T, T + s[:, None] * w0 * (1 - t), "sigmoid"
-    if loss == "binary":  # one-vs-rest: a row of class c weighs w_c in every output
+    if loss == "binary":  # one-vs-rest: a row of class c has weight w_c in every output
         by_row = s if weights is None else s * (Y @ weights)
         M = np.repeat(by_row[:, None], K, axis=1)
         return M * ((1 - eps) * Y + eps / 2), M, "sigmoid"

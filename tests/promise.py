@@ -1,4 +1,4 @@
-"""The promise: a fit that says nothing is within `tol` of the optimum. A run over random problems.
+"""Check of the promise that a fit without a warning is within `tol`, on random problems.
 
     python tests/promise.py --seeds 0:5000            # about an hour
     python tests/promise.py --seeds 1234 --show       # one problem and its figures
@@ -6,17 +6,19 @@
     python tests/promise.py --place dask              # rows in chunks of Dask; or in parts of a file
     SCIPY_ARRAY_API=1 python tests/promise.py --place device   # or in a tensor of PyTorch
 
-Prints a line for each violation, with its seed, and a summary. What counts:
+It prints a line for each violation, with its seed, and a summary. The violations are:
 
-gap      no warning, and (F - best known) / best above tol + eps of X's dtype: a proof; but not if
-         unpenalised columns are equal but for their last bits, and the best known point is made of
-         these: no better, once its coefficients are rounded to float64, or with 1e9 in a logit
+gap      no warning, and (F - best known) / best above tol + eps of the dtype of X, which is a
+         proof. It does not count if unpenalised columns are equal except for their last bits, and
+         the best known point uses these bits: it is no better once its coefficients are rounded to
+         float64, or it has a term of 1e9 in a logit
 slow     a fit of more than 20 s of CPU
 no end   a fit that was ended after a minute of CPU
 error    an exception on a valid problem
-noise    a warning that is no ConvergenceWarning
+noise    a warning that is not a ConvergenceWarning
 bounds   coefficients outside of their bounds
-figure   `optimize_result_.fun` is not the objective (1e-6 off, for float32 1e-3, and above the gap)
+figure   `optimize_result_.fun` is not the objective (off by 1e-6, or 1e-3 for float32, and by more
+         than the gap)
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ from skce._costs import DEFAULT
 
 #: Seconds of CPU after which a fit breaks the promise, and after which it is ended.
 SLOW, LIMIT = 20.0, 60.0
-#: Numbers of X, times outputs, of a gap that is looked at again with all digits.
+#: The most numbers of X, times outputs, for which a gap is computed again with all digits.
 MOST_EXACT = 200_000
 
 
@@ -58,7 +60,7 @@ class NoEnd(BaseException):
 
 @dataclass
 class Outcome:
-    """What became of a problem."""
+    """The result for a problem."""
 
     seed: int
     text: str
@@ -83,24 +85,24 @@ class Outcome:
 
     @property
     def allowed(self) -> float:
-        """Largest gap that keeps the promise."""
+        """The largest gap that keeps the promise."""
         return self.tol + float(np.finfo(self.dtype).eps)
 
 
 def run(seed: int, limit: float = LIMIT, place: str = "memory", known: bool = False) -> Outcome:
-    """Draw the problem of a seed, fit it from some place, and certify the fit."""
+    """Draw the problem of a seed, fit it with rows in some place, and certify the fit."""
     return judge(draw(seed, known=known), limit, place)
 
 
 def judge(case: Case, limit: float = LIMIT, place: str = "memory") -> Outcome:
-    """Fit a problem from some place, and certify the fit."""
+    """Fit a problem with rows in some place, and certify the fit."""
     fit = FITS[place]
     params = case.params
     outcome = Outcome(
         case.seed, case.describe(), case.dtype.name, bool(np.isfinite(params["C"])), params["tol"]
     )
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("default")  # one for each place, however often
+        warnings.simplefilter("default")  # one warning for each line
         started = time.process_time()
         try:
             model = within(limit, lambda: fit(case))
@@ -194,7 +196,7 @@ def fit_on_dask(case: Case) -> SoftmaxClassifier:
 
 
 def fit_on_device(case: Case) -> SoftmaxClassifier:
-    """Call the estimator with dense rows in a tensor that counts as on another device."""
+    """Call the estimator with dense rows in a tensor that is treated as on another device."""
     if sp.issparse(case.X):
         return fit(case)
     import torch
@@ -218,12 +220,12 @@ def fit_on_device(case: Case) -> SoftmaxClassifier:
         return model.to_namespace(np)
 
 
-#: Places that rows may be in.
+#: The places of rows.
 FITS = {"memory": fit, "parts": fit_in_parts, "dask": fit_on_dask, "device": fit_on_device}
 
 
 def found(model: SoftmaxClassifier) -> tuple[NDArray, NDArray]:
-    """Coefficients as the solver left them, in float64."""
+    """Coefficients as the solver found them, in float64."""
     x, shape = model.optimize_result_.x, model.coef_.shape
     W = x[: shape[0] * shape[1]].reshape(shape)
     b = x[W.size :]
@@ -231,7 +233,7 @@ def found(model: SoftmaxClassifier) -> tuple[NDArray, NDArray]:
 
 
 def examine(case: Case, model: SoftmaxClassifier, outcome: Outcome) -> Certificate:
-    """Certify a fitted model, and write down what does not hold."""
+    """Certify a fitted model, and record the violations."""
     result = model.optimize_result_
     outcome.estimate, outcome.n_iter = float(result.gap), int(result.nit)
     W, b = found(model)
@@ -251,7 +253,7 @@ def examine(case: Case, model: SoftmaxClassifier, outcome: Outcome) -> Certifica
         stored = certify(case.problem, model.coef_, model.intercept_, limit=-1.0).value
         outcome.stored_gap = relative_gap(stored, certificate)
     outcome.certificate_seconds = time.process_time() - started
-    if outcome.objective < np.finfo(np.float64).tiny:  # zero, for all that float64 can tell
+    if outcome.objective < np.finfo(np.float64).tiny:  # zero, as far as float64 can show
         outcome.gap = outcome.stored_gap = outcome.most = 0.0
     outcome.lost = outcome.gap > outcome.allowed and (
         outcome.allowed < outcome.floor >= outcome.gap or of_last_bits(case, certificate)
@@ -281,7 +283,7 @@ def of_last_bits(case: Case, certificate: Certificate) -> bool:
 
 
 def exact_gap(problem: Problem, W: NDArray, b: NDArray, certificate: Certificate) -> float:
-    """Gap above the best point by all digits of F."""
+    """Gap above the best point, from all digits of F."""
     dense = problem.X.toarray() if hasattr(problem.X, "toarray") else problem.X
     problem = replace(problem, X=np.asarray(dense))
     best = exactly(problem, certificate.W, certificate.b)
@@ -296,7 +298,10 @@ def relative_gap(value: Any, certificate: Certificate) -> float:
 
 
 def within(limit: float, call: Any) -> Any:
-    """Return what a call gives, or raise NoEnd after so many seconds of CPU, or four times by clock."""
+    """Return the result of a call, or raise NoEnd after `limit` seconds of CPU.
+
+    It also raises after four times as many seconds by the clock.
+    """
 
     def end(*_: Any) -> None:
         raise NoEnd
@@ -314,13 +319,13 @@ def within(limit: float, call: Any) -> Any:
 
 
 def last_line(error: BaseException) -> str:
-    """Where an error came from."""
+    """Return where an error came from."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f" [{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}]"
 
 
 def line(outcome: Outcome) -> str:
-    """Return one line on an outcome."""
+    """Return a line on an outcome."""
     figures = (
         f"gap={outcome.gap:.1e} allowed={outcome.allowed:.1e} estimate={outcome.estimate:.1e} "
         f"slack={outcome.slack:.0e} floor={outcome.floor:.0e} F={outcome.objective:.9g} nit={outcome.n_iter} {outcome.seconds:.1f}s"
@@ -331,7 +336,7 @@ def line(outcome: Outcome) -> str:
 
 
 def summary(outcomes: list[Outcome]) -> str:
-    """Count what happened."""
+    """Count the outcomes."""
     kinds = Counter(kind for o in outcomes for kind in set(o.violations))
     silent = [o for o in outcomes if not o.warned and np.isfinite(o.objective)]
     double = [o for o in outcomes if o.dtype == "float64" and o.finite]
@@ -373,7 +378,7 @@ def show(seed: int, known: bool = False) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the problems of the given seeds; returns 1 if one breaks the promise."""
+    """Run the problems of the given seeds. Return 1 if one breaks the promise."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", default="0:500", help="first:last, or several with commas")
     parser.add_argument("--jobs", type=int, default=1)

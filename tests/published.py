@@ -1,4 +1,4 @@
-"""Published data and tables of logistic regressions, typed from where they were printed."""
+"""Published data and tables of logistic regressions, copied from their sources."""
 
 import numpy as np
 import pandas as pd
@@ -67,7 +67,8 @@ def alligators():
 def hepatitis():
     """Hepatitis after transfusions: Bull, Mak and Greenwood (2002), table 3, penalised estimates.
 
-    Classes are no disease, C and neither A, B nor C; features group, time and their product.
+    Classes are: no disease, hepatitis C, and neither A, B nor C. Features are group, time and their
+    product.
     """
     group = [1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 1, 1, 2, 1, 1, 1, 1, 2, 2, 2, 1, 2, 2]
     time = [1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 1, 2, 2, 1, 2, 2, 1, 2, 1, 2, 1, 2, 2, 2, 1, 2]
@@ -82,9 +83,9 @@ def hepatitis():
 def sex2():
     """Urinary tract infections and contraceptives: Heinze and Schemper (2002), and R's logistf.
 
-    Published are the coefficients, the statistics of tests, intervals at 95 and at 90 %, and the
-    test of all features, as logistf prints them: case ~ age + oc + vic + vicl + vis + dia. It stops
-    at steps of 1e-5.
+    The published figures are the coefficients, the statistics of tests, intervals at 95 and at
+    90 %, and the test of all features, as logistf prints them: case ~ age + oc + vic + vicl + vis +
+    dia. logistf stops at steps of 1e-5.
     """
     rows, counts = zip(*_SEX2, strict=True)
     table = np.repeat(np.array([[*map(int, row)] for row in rows]), counts, axis=0)
@@ -175,7 +176,7 @@ def endometrial():
     return X, table[:, 3].astype(int), published
 
 
-# Distinct rows of sex2 (case, age, oc, vic, vicl, vis, dia), and how often each is there.
+# Distinct rows of sex2 (case, age, oc, vic, vicl, vis, dia), and how often each occurs.
 _SEX2 = [
     ("0000010", 1),
     ("0001000", 2),

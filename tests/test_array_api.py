@@ -1,4 +1,4 @@
-"""Arrays of other libraries: the optimum of NumPy, results where X is, and errors with a way out."""
+"""Arrays of other libraries: the optimum of NumPy, results beside X, and errors with a way out."""
 
 import pickle
 from contextlib import ExitStack
@@ -18,7 +18,7 @@ from skce._array_api import Elsewhere, Place, exact_products, place_of, to_numpy
 from skce._costs import DEFAULT
 from skce._linear_model import LinearModel
 
-#: Some grids here have few values, of which the best is an end.
+#: Some grids here have so few values that the best one is at an end.
 pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
 
 pytest.importorskip("scipy", minversion="1.14")  # scikit-learn dispatches from there on
@@ -74,7 +74,7 @@ def test_the_optimum_and_the_predictions_are_those_of_numpy(kind, dtype, weighte
     if double:
         assert clf.optimize_result_.fun == same.optimize_result_.fun
         assert clf.optimize_result_.passes == same.optimize_result_.passes
-    else:  # JAX has rounded what it was given
+    else:  # JAX has rounded its input
         assert clf.optimize_result_.fun == pytest.approx(same.optimize_result_.fun, rel=1e-6)
     for name in ("coef_", "intercept_", "n_iter_", *(["classes_"] if kind != "strings" else [])):
         assert place_of(getattr(clf, name)) == place
@@ -195,7 +195,7 @@ def test_bfloat16_and_gradients_of_torch(problem):
 
 
 class Allocated:
-    """Bytes that tensors of PyTorch take, now and at most."""
+    """Bytes of the tensors of PyTorch, now and at the peak."""
 
     def __enter__(self):
         from torch.utils._python_dispatch import TorchDispatchMode
@@ -237,7 +237,7 @@ class Allocated:
 
 @pytest.fixture(params=["torch", "array_api_strict", "jax"])
 def on_a_device(request, monkeypatch):
-    """Give a function that makes arrays which are, or count as, on another device."""
+    """Give a function that makes arrays which are on another device, or are treated as if."""
     xp, put = pytest.importorskip(request.param), None
     small = replace(DEFAULT, part_bytes=4000, device_rows=128, worth_device=0, few_bytes=0)
     monkeypatch.setattr(LinearModel, "_costs", small)
@@ -299,7 +299,7 @@ def test_sums_on_a_device_lead_to_the_same_optimum(kind, dtype, far, on_a_device
     assert isinstance(clf.coef_, type(on_a_device(X)))
     close = 1e-12 if dtype == np.float64 else 1e-6
     assert clf.optimize_result_.fun == pytest.approx(same.optimize_result_.fun, rel=close)
-    if kind != "L-BFGS":  # whose last line searches follow rounding
+    if kind != "L-BFGS":  # its last line searches depend on rounding
         assert clf.optimize_result_.passes <= 1.05 * same.optimize_result_.passes + 3
 
 
@@ -326,7 +326,7 @@ def test_rows_stay_on_the_device(on_a_device, monkeypatch):
 
 
 def numbers_that_cross(monkeypatch):
-    """Return a list of how many numbers come to the host, which grows."""
+    """Return a list that grows: the number of elements of each array that comes to the host."""
     crossed = []
     whole = skce._array_api._in_host_memory
 

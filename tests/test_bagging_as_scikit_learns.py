@@ -15,12 +15,12 @@ from sklearn.utils.fixes import parse_version
 
 from skce import SoftmaxClassifier, SoftmaxClassifierCV
 
-# The rest of what they test of bagging does not come near an estimator of ours.
+# The other tests of bagging do not use these estimators.
 OLD = parse_version(sklearn.__version__) < parse_version("1.9")
 
 
 class LikeLogisticRegressionCV(SoftmaxClassifierCV):
-    """Takes the one argument of LogisticRegressionCV that SoftmaxClassifierCV has no use for."""
+    """SoftmaxClassifierCV that accepts the one argument that only LogisticRegressionCV has."""
 
     def __init__(
         self, *, use_legacy_attributes=False, scoring=None, Cs=10, l1_ratios=(0.0,), cv=None
@@ -33,7 +33,7 @@ THEIRS = {"LogisticRegression": SoftmaxClassifier, "LogisticRegressionCV": LikeL
 
 
 def imported_with_ours(name):
-    """Import a test module that finds our estimators where it looks for LogisticRegression."""
+    """Import a test module with our estimators in place of LogisticRegression."""
     before = sys.modules.pop(name, None)
     try:
         with patch.multiple(sklearn.linear_model, **THEIRS):
@@ -44,12 +44,12 @@ def imported_with_ours(name):
             sys.modules[name] = before
 
 
-#: Of the 60 products of parameters of one test, every so many that all of each occur.
+#: One test has 60 products of parameters. Every seventh is used, in which all values occur.
 STEP = 7
 
 
 def with_some_products(test):
-    """Return the test with some of its products of parameters, in a list as pytest wants them."""
+    """Return the test with some of its products of parameters, in a list for pytest."""
     test.pytestmark = [
         pytest.mark.parametrize(mark.args[0], list(mark.args[1])[::STEP], **mark.kwargs).mark
         if mark.name == "parametrize" and isinstance(mark.args[1], product)

@@ -1,4 +1,4 @@
-"""The optimum that benchmarks measure everyone against is one, by 40 digits of mpmath."""
+"""The reference of the benchmarks finds the optimum, checked by mpmath with 40 digits."""
 
 import importlib.util
 import sys
@@ -18,7 +18,7 @@ spec.loader.exec_module(reference)
 
 
 def parts(X, T, C, W, b):
-    """F and its gradient in W and b, by the formula, in the numbers that W and b are made of."""
+    """F and its gradient in W and b, by the formula, in the type of number of W and b."""
     value = sum((w * w for row in W for w in row), mpf(0)) / 2
     G, g = [list(row) for row in W], [mpf(0)] * len(b)
     for x, t in zip(X, T, strict=True):
@@ -47,7 +47,7 @@ def test_the_reference_is_the_optimum(C, kind):
         rows, targets, c = mp.matrix(X).tolist(), mp.matrix(T).tolist(), mpf(C)
 
         def at(*theta):
-            """F and its gradient; a shift of all classes, which they do not see, is held at zero."""
+            """F and its gradient. A shift of all classes changes neither: it is kept at zero."""
             W = [list(theta[2 * k : 2 * k + 2]) for k in range(3)]
             value, G, g = parts(rows, targets, c, W, [*theta[6:], mpf(0)])
             return value, [*G[0], *G[1], *G[2], *g[:2]]

@@ -11,7 +11,7 @@ from skce import SoftmaxClassifier, SoftmaxClassifierCV, log_loss
 from skce._threads import threads
 from skce.metrics import d2_log_loss_scorer, neg_log_loss_scorer
 
-#: Some grids here have few values, of which the best is an end.
+#: Some grids here have so few values that the best one is at an end.
 pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
 
 X, y = load_wine(return_X_y=True)
@@ -20,7 +20,7 @@ new = pytest.mark.skipif(not NEW, reason="callbacks came with scikit-learn 1.9")
 
 
 class Recorder:
-    """Keeps the log-loss of the estimator after each iteration, and stops after some."""
+    """A callback that keeps the log-loss after each iteration, and stops after some iterations."""
 
     def __init__(self, stop_after=np.inf):
         self.stop_after = stop_after
@@ -132,7 +132,7 @@ def test_scoring_monitor_scores_with_the_offset():
 
 
 class Raises:
-    """Raises an error where it is told to, the n-th time that it gets there."""
+    """A callback that raises an error in a given hook, the n-th time that it is called."""
 
     def __init__(self, where, error, n=1):
         self.where, self.error, self.n = where, error, n
@@ -209,7 +209,7 @@ def test_an_estimator_may_be_fitted_in_a_callback():
 
 
 class Tasks:
-    """Keeps the tasks that end, with the estimators that they give and the rows that they have."""
+    """A callback that keeps the tasks that end, with their estimators and their rows."""
 
     def __init__(self):
         self.begun, self.ended = [], []

@@ -1,4 +1,4 @@
-"""The certificate itself: against mpmath, closed forms, scikit-learn and points that are no optimum."""
+"""The certificate, compared with mpmath, closed forms, scikit-learn and points off the optimum."""
 
 import mpmath
 import numpy as np
@@ -19,14 +19,14 @@ def sigmoid_problem(X, t, **options):
 
 
 def minimum_with_mpmath(X, T, C, digits=50):
-    """The optimum by Newton's method at 50 digits; X as it is, class 0 at zero where C is infinite."""
+    """The optimum by Newton's method with 50 digits. Class 0 is at zero if C is infinite."""
     with mpmath.workdps(digits):
         n, p = X.shape
         K = T.shape[1]
         penalised = np.isfinite(C)
         classes = range(K) if penalised else range(1, K)
         rows = [[mpmath.mpf(float(x)) for x in row] + [mpmath.mpf(1)] for row in X]
-        # Centred by exact arithmetic: the optimum is the same, the first steps are better.
+        # Columns are centred exactly: the optimum is the same, and the first steps are better.
         means = [sum(row[j] for row in rows) / n for j in range(p)]
         rows = [[row[j] - means[j] for j in range(p)] + [row[p]] for row in rows]
         t = [[mpmath.mpf(float(x)) for x in row] for row in T]
@@ -159,7 +159,7 @@ def test_the_optimum_of_logistic_regression_is_certified(K):
         problem = softmax_problem(X, y, C=0.7)
     found = certify(problem, model.coef_, model.intercept_)
     assert found.most < 1e-12
-    # A step off, the gap is the quadratic form: half of the step's square in the Hessian.
+    # A step away from the optimum the gap is half of the quadratic form of the Hessian.
     off = certify(problem, model.coef_ * (1 + 1e-4), model.intercept_)
     assert found.most < 1e-3 * off.gap
     assert off.most == pytest.approx(off.gap, rel=1e-3)

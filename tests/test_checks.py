@@ -1,4 +1,4 @@
-"""What is refused at the door, and what every container becomes."""
+"""Which arguments are refused, and what each container is converted to."""
 
 import datetime
 import decimal
@@ -99,7 +99,7 @@ def test_consistent_sparse_matrices_pass_unchanged(layout, kind, shape):
 def test_unsorted_repeated_and_spare_entries_pass():
     X = sp.csr_array(np.ones((2, 3)))
     X.indices[:] = [2, 0, 0, 1, 1, 1]
-    X.indices, X.data = np.r_[X.indices, 99], np.r_[X.data, 1]  # one that indptr leaves out
+    X.indices, X.data = np.r_[X.indices, 99], np.r_[X.data, 1]  # indptr leaves this index out
     check_sparse(X, "X")
     assert len(X.indices) == 7
 
@@ -272,7 +272,7 @@ def test_polars_and_arrow_keep_their_values_and_kind():
 
 
 class ArrowLike:
-    """The part of a table of Arrow that is read, for where Arrow is not installed."""
+    """The part of an Arrow table that is read, in case Arrow is not installed."""
 
     def __init__(self, **columns):
         self.column_names = list(columns)

@@ -1,4 +1,4 @@
-"""Which values of C are tried, which is chosen, and what is said at the ends."""
+"""Which values of C are tried, which one is chosen, and the warnings at the ends."""
 
 import warnings
 
@@ -52,7 +52,7 @@ def units():
 
 
 def income():
-    """A column in large units that says little, beside four that say much."""
+    """A column in large units that predicts little, beside four columns that predict much."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(1000, 5))
     y = (X[:, 1:].sum(axis=1) + rng.logistic(size=1000) > 0).astype(int)
@@ -94,7 +94,7 @@ TABLES = {
 
 
 def twins():
-    """Two columns that are next to equal, and whose difference is what tells."""
+    """Two columns that are nearly equal, whose difference predicts y."""
     rng = np.random.default_rng(0)
     x, d = rng.normal(size=(2, 500))
     y = (d + 0.5 * rng.logistic(size=500) > 0).astype(int)
@@ -102,7 +102,7 @@ def twins():
 
 
 def caught(fit):
-    """What a fit returned, and the messages of its warnings."""
+    """Return the result of a fit, and the messages of its warnings."""
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
         result = fit()
@@ -121,7 +121,7 @@ def least_loss(X, y, **params):
 @pytest.mark.parametrize("name", TABLES)
 def test_as_typed_the_loss_is_next_to_the_least_of_a_wide_grid(name):
     X, y = TABLES[name]()
-    clf = SoftmaxClassifierCV().fit(X, y)  # and warns of nothing
+    clf = SoftmaxClassifierCV().fit(X, y)  # without a warning
     assert -clf.scores_.mean(axis=0).max() <= 1.02 * least_loss(X, y)
     assert clf.scores_.shape == clf.n_iter_.shape == (5, 1, len(clf.Cs_))
     assert (np.diff(clf.Cs_) > 0).all()
@@ -227,7 +227,7 @@ def test_columns_that_say_nothing_are_no_obstacle():
     X, y = shipped(load_iris)
     clf = SoftmaxClassifierCV().fit(X, y)
     more = np.column_stack([X, np.full(len(X), 1e6), np.zeros(len(X))])
-    same = SoftmaxClassifierCV().fit(more, y)  # which may try slightly other values of C
+    same = SoftmaxClassifierCV().fit(more, y)  # it may try slightly different values of C
     best, want = (one.scores_.mean(axis=(0, 1)).max() for one in (same, clf))
     assert_allclose(best, want, rtol=2e-2)
     constant, said = caught(lambda: SoftmaxClassifierCV().fit(np.ones((len(y), 2)), y))
@@ -260,11 +260,11 @@ def test_separated_classes_are_told_that_no_c_is_too_large():
 
 def test_noise_is_told_to_say_nothing():
     X, y = noise(60, 200)
-    with pytest.warns(UserWarning, match=r"The best C.*smallest.*Cs_.*next to zero"):
+    with pytest.warns(UserWarning, match=r"The best C.*smallest.*Cs_.*nearly zero"):
         clf = SoftmaxClassifierCV().fit(X, y)
     assert clf.Cs_[0] == clf.C_
     assert_allclose(-clf.scores_.mean(axis=0).max(), least_loss(X, y), rtol=2e-2)
-    with pytest.warns(UserWarning, match=r"The best C.*smallest.*next to zero"):
+    with pytest.warns(UserWarning, match=r"The best C.*smallest.*nearly zero"):
         lasso = SoftmaxClassifierCV(l1_ratios=[1.0]).fit(X, y)
     assert not lasso.coef_.any()
 
@@ -274,7 +274,7 @@ def test_noise_is_told_to_say_nothing():
     [
         ([1e-4, 1e-3, 1e-2], "largest"),
         ([1e6, 1e8, 1e10], "smallest"),
-        ([1e-3, 1e-2, np.inf], None),  # where there is nothing beyond
+        ([1e-3, 1e-2, np.inf], None),  # there is no larger C
         ([1.0, 10.0, 30.0, 100.0, 1e4], None),
         ([1e-3], None),
         (20, None),
@@ -298,7 +298,7 @@ def test_scores_that_are_flat_need_no_warning():
         assert flat.Cs_[0] == flat.C_ == flat.C_1se_
         zero = SoftmaxClassifierCV(Cs=Cs, scoring=lambda clf, X, y: 0.0).fit(X, y)
         assert zero.Cs_[0] == zero.C_
-    # Many rows, where no penalty is needed.
+    # There are so many rows that no penalty is needed.
     X, y = make_classification(2000, 5, n_informative=3, n_redundant=0, random_state=0)
     assert not edges(caught(lambda: SoftmaxClassifierCV(Cs=[1.0, 1e4, 1e8]).fit(X, y))[1])
 
@@ -333,7 +333,7 @@ def test_the_search_finds_the_peak_of_any_smooth_curve(seed):
     begin, every = np.sort(rng.uniform(-6, 6, size=2))
     limits = Span(*np.power(10.0, [begin - 2, begin, every, every + 4]))
     peak = rng.uniform(begin - 1, every + 5)
-    left, right = rng.uniform(0.3, 1, size=2)  # as steep as on digits on either side, or less
+    left, right = rng.uniform(0.3, 1, size=2)  # at most as steep as on digits, on either side
 
     def score(x):
         return -0.5 - np.log1p(np.where(x < peak, left, right) * (x - peak) ** 2)

@@ -1,4 +1,4 @@
-"""SoftmaxClassifier against independent answers, and as users use it."""
+"""SoftmaxClassifier compared with independent results, and as users call it."""
 
 import pickle
 import warnings
@@ -37,7 +37,7 @@ for name in ("wine", "breast cancer"):
 
 
 def reference(C, sample_weight=None, **options):
-    """LogisticRegression at its tightest; it complains when its line search hits rounding."""
+    """LogisticRegression with its smallest tol. It warns if rounding ends its line search."""
 
     def fit(X, y):
         with warnings.catch_warnings():
@@ -75,7 +75,7 @@ def test_weighted_coefficients_equal_logistic_regression(data, solver, class_wei
     weights = rng.uniform(0, 2, len(y)) if weighted else None
     ours = SoftmaxClassifier(class_weight=class_weight, solver=solver, tol=1e-13)
     if class_weight == "balanced":
-        # LogisticRegression counts sample weights in since scikit-learn 1.7.
+        # LogisticRegression includes sample weights since scikit-learn 1.7.
         mass = np.bincount(y, weights=weights)
         class_weight = dict(enumerate(mass.sum() / (len(mass) * mass)))
     theirs = reference(1.0, weights, class_weight=class_weight)(X, y)
@@ -159,7 +159,7 @@ def test_probabilities_of_class_1_equal_weighted_duplicates(rng):
     X2, y2, weights = np.vstack([X, X]), np.repeat([1, 0], len(y)), np.r_[q, 1 - q]
     assert_same_fit(ours, reference(1.0, weights)(X2, y2))
     two_columns = SoftmaxClassifier(tol=1e-13).fit(X, np.column_stack([1 - q, q]))
-    # Two rows of coefficients share one penalty: half the curvature, so twice the C.
+    # Two rows of coefficients share the penalty. It has half the curvature, so C is twice as large.
     halved = SoftmaxClassifier(loss="binary", C=2.0, tol=1e-13).fit(X, q)
     assert_allclose(two_columns.decision_function(X), halved.decision_function(X), rtol=1e-5)
 
@@ -178,8 +178,8 @@ def test_alligators_reproduce_the_published_coefficients():
     """Agresti, Categorical Data Analysis (2nd ed., 2002), tables 7.1 to 7.3.
 
     Primary food of 219 alligators (fish, invertebrate, reptile, bird, other) by lake and size.
-    Published are logits against fish, with dummies for length <= 2.3 m and for the lakes Hancock,
-    Oklawaha and Trafford against George.
+    The published coefficients are for logits against fish, with dummies for length <= 2.3 m and for
+    the lakes Hancock, Oklawaha and Trafford against George.
     """
     counts = {
         ("Hancock", "small"): [23, 4, 2, 2, 8],
@@ -307,7 +307,7 @@ def test_to_sklearn_keeps_the_penalty_and_class_weights(form, l1_ratio, class_we
         assert model.class_weight == (
             factors if form == "multilabel" and class_weight == "dict" else weights
         )
-    # The parameters are those of the fit: it finds the same.
+    # The parameters are those of the fit, so a new fit finds the same coefficients.
     again = clone(exported)
     if form == "multilabel":
         if class_weight == "dict":

@@ -27,7 +27,7 @@ from skce._data.chunks import ChunkedData, is_aligned
 from skce.dask import SoftmaxClassifier, SoftmaxClassifierCV, log_loss
 from skce.metrics import make_log_loss_scorer
 
-#: Some grids here have few values, of which the best is an end.
+#: Some grids here have so few values that the best one is at an end.
 pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
 
 
@@ -100,7 +100,7 @@ def test_the_optimum_is_that_of_rows_in_memory(kind, weighted, form, problem):
     params, of = FITS[kind]
     X, y = problem[0], targets(of, problem[1])
     chunked = in_chunks
-    if form == "CSR":  # of which Dask leaves empty chunks out
+    if form == "CSR":  # Dask leaves out empty chunks of CSR
         X = sp.csr_array(np.where(np.abs(X) > 0.7, X, 0))
         chunked = partial(in_chunks, sizes=tuple(size for size in SIZES if size))
     weights = None
@@ -237,7 +237,7 @@ def test_rows_are_dealt_out_to_folds(problem):
 
 
 def spread(clf, X, y, sample_weight=None):
-    """Return a score that is no mean over rows."""
+    """Return a score that is not a mean over rows."""
     return np.average(np.abs(clf.predict_proba(X)[:, 0] - y), weights=sample_weight) ** 2
 
 
@@ -418,7 +418,7 @@ def on_cluster(client):
 
 
 def eventually(holds):
-    """Whether something holds, some moments from now at most."""
+    """Whether a condition becomes true within some moments."""
     for _ in range(100):
         gc.collect()
         if holds():
@@ -428,7 +428,7 @@ def eventually(holds):
 
 
 def is_idle(client):
-    """Whether the cluster holds nothing for anybody."""
+    """Whether the cluster keeps no data for any client."""
     return eventually(lambda: not client.futures and not any(client.processing().values()))
 
 
@@ -491,7 +491,7 @@ def test_a_worker_that_joins_in_mid_fit_is_used(problem, monkeypatch):
         return sums(self, *arguments, **options)
 
     def slowly(*arguments):
-        time.sleep(0.01)  # or no task is worth a move
+        time.sleep(0.01)  # shorter tasks are not moved
         return of_chunk(*arguments)
 
     monkeypatch.setattr(module, "_sum", slowly)
@@ -526,7 +526,7 @@ def test_a_fit_that_is_interrupted_leaves_nothing_behind(how, on_cluster, proble
                 raise KeyboardInterrupt
             held = on_cluster.futures_of(self.targets)
             assert held
-            # The scheduler itself fails if tasks that nobody asked for depend on them.
+            # The scheduler itself fails if tasks that no client needs depend on these.
             assert eventually(lambda: not any("_sum" in str(task) for task in of_scheduler))
             on_cluster.cancel(held)
         return sums(self, *arguments, **options)

@@ -1,4 +1,4 @@
-"""Places for data: one contract, whatever holds the rows and wherever they are."""
+"""Places for data: all of them satisfy the same contract."""
 
 import pickle
 from dataclasses import replace
@@ -32,7 +32,7 @@ from skce.data import from_parquet
 
 
 class RemoteData:
-    """Rows that are elsewhere: all that goes there and comes back goes through bytes."""
+    """Rows in another place: all arguments and results are converted to bytes and back."""
 
     def __init__(self, data, kept=None, rows=7):
         self._there, self._kept, self._rows = data, kept, rows
@@ -283,12 +283,12 @@ def first_row(block: Block, factor: float) -> float:
 
 
 def first_row_sum(block: Block, factor: float) -> tuple[float]:
-    """Return the same, to be added up."""
+    """Return the same number, for a sum."""
     return (first_row(block, factor),)
 
 
 def kept_sum(block: Block) -> tuple[float]:
-    """Return what was kept."""
+    """Return the kept result."""
     return (block.kept,)
 
 
@@ -309,7 +309,7 @@ def test_variables_do_not_depend_on_the_place(kind, place, remote):
         yield Jointly(base, one).at(theta)
 
     for one, other in zip(images(objective), images(plain), strict=True):
-        # Up to rotations within the same metric.
+        # The variables may differ by rotations within the same metric.
         want = other.to_user(other.gradient(v))
         assert_allclose(one.to_user(one.gradient(v)), want, rtol=1e-6, atol=1e-8 * abs(want).max())
 

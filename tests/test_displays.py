@@ -1,4 +1,4 @@
-"""skce.displays: the data that is drawn."""
+"""skce.displays: the data that are drawn."""
 
 import sys
 import warnings
@@ -29,7 +29,7 @@ from skce.displays import (  # noqa: E402
     TargetProbabilityDisplay,
 )
 
-#: Some grids here have few values, of which the best is an end.
+#: Some grids here have so few values that the best one is at an end.
 pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
 
 
@@ -88,7 +88,7 @@ def test_loss_curves_are_the_formulas(y):
     slopes = LossCurveDisplay.from_targets(**both, against="logit", response="gradient")
     assert_allclose(line(slopes)[1], p - y, rtol=1e-12, atol=1e-15)
     assert_allclose(line(slopes, 1)[1], 2 * (p - y) * p * (1 - p), rtol=1e-12)
-    # A sure and wrong prediction: log-loss pulls with all its force, squared error hardly.
+    # For a certain and wrong prediction log-loss has its largest gradient, squared error almost 0.
     if y == 1:
         assert abs(line(slopes)[1][0]) > 0.99
         assert abs(line(slopes, 1)[1][0]) < 0.01
@@ -173,7 +173,7 @@ def test_predicted_and_target_probabilities(fitted):
 def test_predicted_and_target_probabilities_of_labels_and_one_column():
     y, p = np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.4, 0.9])
     display = TargetProbabilityDisplay.from_predictions(y, p, n_bins=4)
-    (curve,) = display.lines_  # that of the other class is its mirror image
+    (curve,) = display.lines_  # the curve of the other class is its mirror image
     assert_allclose(curve.get_xdata(), [0.1, 0.4, 0.9])
     assert_allclose(curve.get_ydata(), [0, 0.5, 1])
     assert names_in_legend(display) == ["1"]
@@ -468,7 +468,7 @@ def overlap(one, other):
 
 
 def is_in_order(display):
-    """Nothing is cut off by the figure, and no two texts are on each other."""
+    """Whether the figure cuts nothing off, and no two texts overlap."""
     figure = display.figure_
     figure.canvas.draw()
     page, axes = figure.bbox, display.ax_.get_window_extent()
@@ -630,7 +630,7 @@ def test_losses_of_a_good_model_can_be_read_on_a_log_axis():
     assert display.ax_.get_yscale() == "log"
     assert display.boxes_["medians"][0].get_ydata()[0] == pytest.approx(np.median(losses))
     low = display.boxes_["whiskers"][0].get_ydata()[1]
-    assert low == pytest.approx(1e-12)  # in place of 0, which has no logarithm
+    assert low == pytest.approx(1e-12)  # instead of 0, whose logarithm is infinite
     assert 0 < display.ax_.get_ylim()[0] <= 1e-12
     with pytest.raises(ValueError, match="scale must be one of linear, log, got 'symlog'"):
         SampleLossDisplay(losses=losses, codes=np.zeros(61), classes=["a"], scale="symlog")

@@ -1,4 +1,4 @@
-"""What is written runs, every public name has its page, and the built site works in a browser."""
+"""Code in the texts runs, every public name has its page, and the site works in a browser."""
 
 import ast
 import doctest
@@ -76,7 +76,7 @@ def sections(path):
 
 
 def installed_by(text):
-    """Names of packages that a text says to install, with those of our extras."""
+    """Names of the packages that a text says to install, with those of our extras."""
     found = set()
     for words in re.findall(r"pip install ([^`\n#]+)", text):
         for word in re.split(r"[\s']+", words):
@@ -154,7 +154,7 @@ def test_public_names_have_an_example_and_a_page(module, name):
     if callable(found) and not issubclass(type(found), type(skce.metrics.neg_log_loss_scorer)):
         assert "\n    >>> " in found.__doc__
     api = CHECKOUT / "docs" / "api.md"
-    if api.exists() and (module, name) != ("skce", "log_loss"):  # it is that of skce.metrics
+    if api.exists() and (module, name) != ("skce", "log_loss"):  # it is skce.metrics.log_loss
         assert re.search(rf"^   {name}$", api.read_text(), re.MULTILINE)
 
 
@@ -178,7 +178,7 @@ def test_displays_have_a_picture_on_their_page(name):
 
 
 def labels_of(figure):
-    """Texts of a figure that are drawn, and its legends, with the boxes they take."""
+    """Texts of a figure that are drawn, and its legends, with their boxes."""
     figure.canvas.draw()
     texts, legends = [*figure.texts], [*figure.legends]
     for ax in figure.axes:
@@ -234,7 +234,7 @@ PICTURES = [(path.name, path.read_text()) for path in SCRIPTS] + [
 ]
 
 
-#: What examples print if they show what their text says.
+#: Output of examples that shows what their text says.
 PRINTED = {
     "plot_alligators.py": "largest difference from the published ones: 0.00",
     "plot_annotators.py": "shares    log-loss 0.9",
@@ -314,7 +314,7 @@ SITE_PAGES = sorted(
 
 
 def look(browser, url, page, *, scheme, width):
-    """Open a page; return it with what went wrong."""
+    """Open a page. Return it, and the errors."""
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})
     tab, wrong = context.new_page(), []
     tab.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
@@ -340,7 +340,7 @@ def test_page_is_whole_and_needs_no_network(browser, url, page):
     tab.context.close()
 
 
-#: Elements of a page that do not fit: wider than what holds them, or with text that is cut off.
+#: Elements of a page that do not fit: wider than their container, or with text that is cut off.
 MISFITS = """() => {
     const scrolls = e => ['auto', 'scroll'].includes(getComputedStyle(e).overflowX);
     const name = e => e.tagName + '.' + e.className + ': ' + e.textContent.trim().slice(0, 60);
@@ -367,7 +367,7 @@ MISFITS = """() => {
 }"""
 SCROLLING = """() => [...document.querySelectorAll('table')]
     .filter(t => t.scrollWidth > t.clientWidth + 1 && !t.closest('.sk-top-container')).map(t => t.textContent.trim().slice(0, 60))"""
-#: How high the middles of what the header holds are.
+#: Heights of the middles of the elements of the header.
 HEADER = """() => [...document.querySelectorAll(
         'header .navbar-nav > li, header .search-button-field, header .theme-switch-button')]
     .filter(e => e.checkVisibility()).map(e => e.getBoundingClientRect())
@@ -490,7 +490,7 @@ def luminance(colour):
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-#: What a search has as its first result.
+#: The first result of each search.
 SEARCHES = {
     "SoftmaxClassifier": "generated/skce.SoftmaxClassifier.html",
     "BCELoss": "guide/cross_entropy.html",

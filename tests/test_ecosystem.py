@@ -1,4 +1,4 @@
-"""Every row of the page "Works with", by the real library; a test is skipped without it."""
+"""Every row of the page "Works with", with the real library. Tests are skipped without it."""
 
 import pickle
 import re
@@ -25,7 +25,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skce import SoftmaxClassifier, SoftmaxClassifierCV
 
-#: Some grids here have few values, of which the best is an end.
+#: Some grids here have so few values that the best one is at an end.
 pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
 
 X, CODES = load_iris(return_X_y=True)
@@ -104,7 +104,7 @@ def test_skops(fitted):
 def mlflow(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     mlflow = pytest.importorskip("mlflow")
-    monkeypatch.chdir(tmp_path)  # where artifacts go
+    monkeypatch.chdir(tmp_path)  # artifacts are written here
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     mlflow.set_experiment("skce")
     yield mlflow
@@ -153,7 +153,7 @@ def test_mlflow_autolog_does_not_see_a_bare_fit(mlflow):
 
 # --------------------------------------------------------------------------------------- ONNX
 def run_onnx(model, X, **options):
-    """Return what onnxruntime makes of X, by the default names of skl2onnx."""
+    """Return the outputs of onnxruntime for X, by the default names of skl2onnx."""
     runtime, skl2onnx = pytest.importorskip("onnxruntime"), pytest.importorskip("skl2onnx")
     options = {id(model): {"zipmap": False, **options}}
     graph = skl2onnx.to_onnx(model, X[:1], options=options)

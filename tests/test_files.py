@@ -27,7 +27,7 @@ from skce._rows import Rows
 from skce._targets import meaning
 from skce.data import from_parquet
 
-#: Some grids here have few values, of which the best is an end.
+#: Some grids here have so few values that the best one is at an end.
 pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
 
 DTYPES = ["float64", "float32", "float16", "int8", "uint8", "int32", "bool", ">f4"]
@@ -35,7 +35,7 @@ DTYPES = ["float64", "float32", "float16", "int8", "uint8", "int32", "bool", ">f
 
 @pytest.fixture(autouse=True)
 def parts_are_small(monkeypatch):
-    """Let 30 rows of 12 numbers of float64 be as much as is in memory at a time."""
+    """Let at most 30 rows of 12 numbers of float64 be in memory at a time."""
     costs = replace(DEFAULT, part_bytes=30 * 12 * 8, matrix_rows=15, certain_rows=30)
     monkeypatch.setattr(LinearModel, "_costs", costs)
     monkeypatch.setattr(module, "_AT_ONCE", 30 * 12 * 8)
@@ -50,7 +50,7 @@ def problem():
 
 
 class Slices:
-    """The least that is read: a shape, a dtype, and arrays for slices of rows."""
+    """The smallest interface that is read: a shape, a dtype, and arrays for slices of rows."""
 
     def __init__(self, X):
         self.shape, self.dtype, self._rows, self.read = X.shape, X.dtype, X, []
@@ -97,7 +97,7 @@ STORES = {
 
 
 def as_read(X, dtype):
-    """Return X of a dtype, and in memory as it is read."""
+    """Return X in a dtype, and the same X in memory, in the dtype in which it is read."""
     stored = (X > 0 if dtype == "bool" else np.abs(X) if dtype == "uint8" else X).astype(dtype)
     single = stored.dtype.kind == "f" and stored.dtype.itemsize < 8
     return stored, stored.astype(np.float32 if single else float)

@@ -1,4 +1,4 @@
-"""A fit that says nothing is within tol, on data of kinds that once broke it.
+"""A fit without a warning is within `tol`, on kinds of data that once broke this promise.
 
 Gaps are those of `certificate.py`, which shares no code with the package.
 """
@@ -30,7 +30,7 @@ CONTAINERS = {"dense": np.asarray, "csr": sp.csr_array}
 
 
 def gap_of(clf, X, y):
-    """Proven relative gap of a fit on labels, by its float64 parameters."""
+    """Proven relative gap of a fit on labels, from its parameters in float64."""
     K, p = clf.coef_.shape
     T = np.eye(len(clf.classes_))[np.searchsorted(clf.classes_, y)]
     T = T[:, 1:] if K == 1 else T
@@ -53,7 +53,7 @@ def gap_of(clf, X, y):
 
 
 def assert_kept(X, y, given=None, *, may_warn=False, estimator=SoftmaxClassifier, **params):
-    """Fit, and check that a gap above tol is said; without a warning unless `may_warn`."""
+    """Fit, and check that there is a warning if the gap is above tol, and only if `may_warn`."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         clf = estimator(**params).fit(X if given is None else given, y)
@@ -66,7 +66,7 @@ def assert_kept(X, y, given=None, *, may_warn=False, estimator=SoftmaxClassifier
 
 @pytest.fixture(autouse=True)
 def _ends():
-    """No test here may take a minute."""
+    """End every test here after a minute."""
     if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -117,7 +117,7 @@ def test_units_of_every_size_with_too_many_rows_and_columns_to_whiten(container,
     assert_kept(X, y, CONTAINERS[container](X), **params, may_warn=solver == "lbfgs")
 
 
-#: Takes columns as if they were too many to whiten.
+#: Treats columns as if there were too many to whiten.
 Scaled = at_costs(whiten_up_to=3, whiten_late=3, joint_size=0, class_bytes=0)
 
 
@@ -145,7 +145,7 @@ def test_columns_that_are_scaled_and_a_gap_that_is_bounded(form, C, container):
     }[form]
     for tol in (1e-2, 1e-4, 1e-8):
         clf = assert_kept(X, y, CONTAINERS[container](X), estimator=Scaled, C=C, tol=tol)
-        # What was reported is no less than what a proof finds.
+        # The reported gap is not below the proven one.
         assert gap_of(clf, X, y) <= max(clf.optimize_result_.gap, 1e-13)
 
 
@@ -155,9 +155,9 @@ def test_columns_that_are_scaled_and_a_gap_that_is_bounded(form, C, container):
 def test_intercepts_that_gain_what_no_coefficient_does(kind, C, container):
     X, y = word_counts()
     w = np.ones(len(y))
-    if kind == "one class":  # its intercept has no minimum, and next to no curvature
+    if kind == "one class":  # its intercept has no minimum, and almost no curvature
         w[y == 3] = 0
-    else:  # of two groups that one column tells apart: nothing but their share is left to fit
+    else:  # one column separates two groups, and only their shares are left to fit
         X[:, 0] = 20.0 * (y > 1)
         w[y > 1] = 1e-3
     for tol in (1e-3, 1e-6, 1e-9):
@@ -343,7 +343,7 @@ def test_next_to_no_loss_leaves_digits_without_an_intercept(C, l1_ratio):
 
 
 def test_bounds_far_away_in_logits():
-    warned = 0  # slopes of rounding, times widths of 1e7, are no gap, but seldom hide one
+    warned = 0  # slopes that are rounding, times widths of 1e7, rarely hide a gap
     for seed in range(24):
         rng = np.random.default_rng(seed)
         X = rng.normal(size=(11, 6)) * 10 ** rng.uniform(-1, 9, 6)
@@ -451,7 +451,7 @@ def test_l1_on_collinear_columns_in_other_units(l1_ratio, C, dtype):
 
 
 def test_l1_on_wide_x_with_next_to_no_penalty():
-    # Where rows are few, steps from edge to edge found a gap of 1e-9, which was one of 1e-5.
+    # With few rows, steps from edge to edge estimated a gap of 1e-9, and it was 1e-5.
     rng = np.random.default_rng(0)
     for n, p, K in ((43, 381, 3), (20, 60, 6), (15, 200, 2)):
         X = sp.random(n, p, density=0.5, random_state=1, data_rvs=rng.standard_normal).toarray()
@@ -554,7 +554,7 @@ def test_a_model_that_was_not_solved_certifies_nothing():
     objective = make(X, y, C=1.0, bounds=(-1.0, 1.0))
 
     class Lost(WorkingSet):
-        """Models whose Hessian is not a number."""
+        """A working set whose models have a Hessian of NaN."""
 
         def _model(self, theta, some, *, by_root):
             lost = np.full((len(some), len(some)), np.nan)
@@ -665,7 +665,7 @@ def test_no_word_of_separation_where_there_is_an_optimum():
         for tol in (1e-2, 1e-4, 1e-9):
             assert_kept(X, y, C=np.inf, tol=tol)
             assert_kept(X, y, penalty_weights=[0, 0, 1], l1_ratio=1.0, tol=tol)
-    # Probabilities that are small, but not zero, hold every coefficient.
+    # If probabilities are small, but not zero, every coefficient is finite.
     Y = np.full((200, 3), 1e-3)
     Y[np.arange(200), separated_column()[1]] = 1 - 2e-3
     with warnings.catch_warnings():
@@ -706,8 +706,8 @@ def test_coefficients_beyond_float32_are_said(container):
 
 @pytest.mark.parametrize("largest", [1e6, 1e14])
 def test_variables_of_few_rows_are_as_many_as_the_rows_span(largest):
-    # What rounding makes of rows less their mean is no direction: a step along it leaves its
-    # rounding in the coefficients, and that costs a penalty for ever.
+    # Rounding of centred rows must not count as a direction: a step along it leaves rounding in the
+    # coefficients, and its penalty stays.
     rng = np.random.default_rng(0)
     X = rng.normal(size=(15, 200)) * 10.0 ** rng.uniform(-8, 10, 200)
     X[:, 7] = largest * (1 + rng.normal(size=15) / 100)
@@ -723,7 +723,7 @@ def test_variables_of_few_rows_are_as_many_as_the_rows_span(largest):
 
 @pytest.mark.parametrize("kind", ["dense", "csr"])
 def test_longest_floats_keep_digits_of_slopes(kind):
-    # One column far from zero, no intercept: slopes are what is left of sums of 1e9.
+    # A column is far from zero, without an intercept: slopes are differences of sums of 1e9.
     rng = np.random.default_rng(3)
     X, Y = rng.normal(size=(40, 3)) + [0, 1e9, 0], rng.dirichlet(np.ones(3), 40)
     objective = make(CONTAINERS[kind](X), Y, fit_intercept=False)
@@ -748,7 +748,7 @@ def test_longest_floats_keep_digits_of_slopes(kind):
 @pytest.mark.parametrize("loss", ["categorical", "binary"])
 @pytest.mark.parametrize("kind", ["dense", "csr"])
 def test_rounding_of_logits(kind, loss):
-    # Logits of 1e9 that cancel to 1: their last bits change F as much as is said, and no more.
+    # Logits have terms of 1e9 that cancel to 1. Their last bits change F by as much as is reported.
     rng = np.random.default_rng(4)
     half = rng.normal(size=(300, 4)) * 1e9
     X = np.c_[half, half + rng.normal(size=(300, 4))]
@@ -764,7 +764,7 @@ def test_rounding_of_logits(kind, loss):
     assert 0 < second < first < 1e-5
 
 
-#: Problems in which rounding takes more than tol of F, or of its slopes, but not of the optimum.
+#: Problems in which rounding changes F, or its slopes, by more than tol, but not the optimum.
 ROUNDED = {
     "value": [122889, 124385, 80025, 80093, 81691, 81922, 82200, 82675, 83628, 90896, 91080, 91898],
     "slopes": [124193, 80062, 81595, 83438, 91326, 91355, 91911, 94830],
@@ -778,7 +778,7 @@ def test_rounding_is_no_reason_to_warn(what):
     outcomes = [run(seed) for seed in ROUNDED[what]]
     assert not any(outcome.violations for outcome in outcomes)
     warned = [outcome.message for outcome in outcomes if outcome.warned]
-    assert len(warned) <= 3, warned  # all did; which do may depend on BLAS
+    assert len(warned) <= 3, warned  # once all of them did; now it may depend on BLAS
 
 
 @pytest.mark.parametrize("l1_ratio", [0, 0.5])
@@ -795,7 +795,7 @@ def test_longest_floats_end_fits_far_from_zero_without_an_intercept(l1_ratio):
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
 @pytest.mark.parametrize(("far", "C"), [(1e5, 1.0), (1e5, 1e3), (1e7, 1.0)])
 def test_columns_far_from_zero_on_both_sides_cancel_each_other(far, C, l1_ratio, container):
-    # The common slope of all rows hides which coefficients would move together.
+    # The slope that all rows share hides which coefficients would move together.
     for seed in range(4):
         rng = np.random.default_rng(seed)
         X = rng.normal(size=(30, 80)) + far * np.where(rng.random(80) < 0.5, -1, 1)
@@ -815,7 +815,7 @@ def test_wide_text_far_from_zero_with_bounds():
 @pytest.mark.parametrize("distance", [3.0, 10.0, 30.0, 1e3, 1e10])
 @pytest.mark.parametrize("bounded", [False, True])
 def test_separation_is_seen_from_a_start_far_along_it(distance, tol, bounded, solver, rng):
-    """A start beyond which nothing is gained converges at once, and is no optimum."""
+    """A fit from a start beyond which F does not fall converges at once, but not to an optimum."""
     X = rng.normal(size=(200, 3))
     y = (X[:, 0] + rng.logistic(size=200) > 0).astype(int)
     X[:, 2] = (rng.random(200) < 0.2) & (y == 1)

@@ -1,4 +1,4 @@
-"""The house: every import goes down, no room is too large, private names stay in one module."""
+"""The structure: imports go to lower modules, no class is too long, private names in one module."""
 
 import ast
 from pathlib import Path
@@ -9,7 +9,7 @@ import skce
 
 ROOT = Path(skce.__file__).parent
 
-#: Rooms from the ground up. A module imports from rooms below it, and from its own package.
+#: Modules and packages from low to high. A module imports from lower ones and from its own package.
 ROOMS = [
     ["_warnings", "_sklearn", "_threads", "_costs", "_arrays"],
     ["_checks", "_interrupts", "_callbacks", "_rows", "_hints"],
@@ -39,7 +39,7 @@ def name_of(path):
 
 
 def imports(path):
-    """Names of the modules of the package that a module imports, wherever it does."""
+    """Names of the modules of the package that a module imports, anywhere in its code."""
     known = {name_of(other) for other in MODULES}
     package = name_of(path) if path.name == "__init__.py" else name_of(path).rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text())):
@@ -110,7 +110,7 @@ def test_no_class_is_long(path):
 
 
 def is_number(node):
-    """Whether an expression is made of numbers only, or holds some."""
+    """Whether an expression is a number, or is composed of numbers."""
     kinds = ast.Constant | ast.UnaryOp | ast.BinOp | ast.Tuple | ast.List
     if isinstance(node, ast.Constant):
         return isinstance(node.value, int | float) and not isinstance(node.value, bool)
@@ -118,7 +118,7 @@ def is_number(node):
     return isinstance(node, kinds) and any(map(is_number, parts))
 
 
-#: Numbers that nobody chose: what float64 can hold, and how many names fit into a warning.
+#: Numbers that are no matter of cost: the range of float64, and how many names a warning has.
 FACTS = {"_SMALLEST", "_LARGEST", "_NAMED"}
 
 

@@ -33,7 +33,7 @@ from skce.inference import (
     wald_test,
 )
 
-#: Some grids here have few values, of which the best is an end.
+#: Some grids here have so few values that the best one is at an end.
 pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
 
 pd = pytest.importorskip("pandas")
@@ -95,7 +95,7 @@ def test_logit_of_statsmodels(rng, kind, intercept, offset):
         assert_allclose(table[["lower", "upper"]], ends, rtol=1e-7, atol=1e-8)
         assert_allclose(table["odds_ratio"], np.exp(result.params), rtol=1e-7)
         return
-    # statsmodels has no digits left this far from zero; the slopes are those of centred columns.
+    # So far from zero statsmodels has no digits left. Slopes equal those of centred columns.
     rtol = 1e-8 if offset < 10 else 1e-6
     assert_allclose(table["std_error"].iloc[:-1], result.bse[:-1], rtol=rtol)
     T = np.eye(len(design.T))
@@ -136,7 +136,7 @@ def test_the_mean_of_all_classes_is_what_coef_holds(rng):
     assert_allclose(table["estimate"], theta.ravel(), atol=1e-9)
     V = coef_cov(clf, X, y, reference="mean")
     assert_allclose(V.reshape(3, 4, 3, 4).sum(axis=0), 0, atol=1e-12)
-    # Contrasts of these are those against a reference.
+    # Differences of the classes are contrasts against a reference class.
     L = np.kron([[-1, 1, 0], [-1, 0, 1]], np.eye(4))
     assert_allclose(L @ V @ L.T, coef_cov(clf, X, y), rtol=1e-9)
 
@@ -177,7 +177,7 @@ def test_any_x_has_the_errors_of_an_array(rng, tmp_path, kind):
 def test_units_of_the_columns_do_not_matter(rng):
     X, y = draw(rng, n=300)
     factors, slopes = np.array([1e-9, 1, 1e9]), ["x0", "x1", "x2"]
-    # Seven digits, for X + 1e6 has lost that many.
+    # Seven digits, because X + 1e6 has lost the others.
     Z = (X + [0, 1e6, 1e3]) * factors
     one, other = plain().fit(X, y), plain().fit(Z, y)
     for function in (coef_summary, average_marginal_effects):
@@ -339,7 +339,7 @@ def test_labels_of_their_own_are_fits_of_their_own(rng, kind, form):
         result = fit_statsmodels(sm.Logit(indicators[:, k], with_constant(X)), **there)
         same_table(table.loc[k], result)
     assert (V[0, :, 1] == 0).all() == (kind == "model")
-    if kind == "robust":  # across labels it is what scores of the same rows say
+    if kind == "robust":  # scores of the same rows correlate the labels
         Z, p = with_constant(X), expit(clf.decision_function(X))
         bread = [np.linalg.inv((Z.T * (q * (1 - q))) @ Z) for q in p.T]
         meat = (Z.T * ((p - indicators)[:, 0] * (p - indicators)[:, 1])) @ Z
@@ -676,7 +676,7 @@ def test_bootstrap_is_fits_with_rows_drawn_again(rng):
 def test_bootstrap_has_the_errors_of_the_sandwich(rng, groups):
     X, y = draw(rng, n=600, K=2)
     call = {}
-    if groups:  # every row twice, which only groups know
+    if groups:  # every row is there twice, and only groups show that
         X, y = np.repeat(X, 2, axis=0), np.repeat(y, 2)
         call["groups"] = np.arange(1200) // 2
     clf = plain().fit(X, y)
@@ -765,7 +765,7 @@ def test_firth_maximises_the_penalised_likelihood(rng, K, soft):
 
 
 def test_firth_of_published_binary_tables():
-    """To the accuracy at which logistf stops."""
+    """The published figures, to the accuracy at which logistf stops."""
     for read in (published.sex2, published.endometrial):
         X, y, expected, *test = read()
         clf = FirthClassifier().fit(X, y)
@@ -885,7 +885,7 @@ def test_firth_that_does_not_converge_says_so(rng, capsys):
 
 
 def test_profiles_of_the_likelihood(rng):
-    """The ends of intervals are where refits with an offset lose as much as they may."""
+    """At the ends of intervals, refits with an offset have the largest deviance that is allowed."""
     X, y = draw(rng, n=60, p=2, K=2)
     clf = plain().fit(X, y)
     table = profile_summary(clf, X, y)
@@ -905,7 +905,7 @@ def test_profiles_of_the_likelihood(rng):
 
 # ----------------------------------------------------------------------------------------- coverage
 def test_intervals_cover_as_often_as_they_say():
-    """A short run of `benchmarks.claims.coverage`: 400 fits, within 3.3 standard errors of 95 %."""
+    """Coverage in 400 fits of `benchmarks.claims.coverage`: within 3.3 standard errors of 95 %."""
     truth, hits, rng = np.array([0.8, -0.5, 0.3]), [], np.random.default_rng(0)
     for _ in range(400):
         X = rng.normal(size=(200, 2))
@@ -948,7 +948,7 @@ def test_an_offset_is_that_of_statsmodels(rng):
 
 
 def test_effects_and_resamples_with_an_offset(rng):
-    """One more column, held at 1, is an offset."""
+    """An offset equals one more column whose coefficient is held at 1."""
     X, offset = rng.normal(size=(400, 2)), rng.normal(size=400)
     y = (X[:, 0] + offset + rng.logistic(size=400) > 0).astype(int)
     clf = SoftmaxClassifier(C=np.inf, tol=1e-13).fit(X, y, offset=offset)

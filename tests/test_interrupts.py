@@ -1,7 +1,7 @@
-"""An interrupt anywhere leaves the estimator and the process as they were, and the next fit right.
+"""After an interrupt the estimator and the process are as before, and the next fit is correct.
 
 `pytest --hypothesis-profile=long tests/test_interrupts.py` makes 300 interrupts at random times and
-500 at given lines, and those at every line of the modules that have to deal with them.
+500 at given lines, and interrupts at every line of the modules that handle them.
 """
 
 import linecache
@@ -24,7 +24,7 @@ import skce
 from skce import SoftmaxClassifier, SoftmaxClassifierCV, _threads, log_loss, softmax_path
 from skce._threads import Machine, threads
 
-#: Some grids here have few values, of which the best is an end.
+#: Some grids here have so few values that the best one is at an end.
 pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
 
 BLAS = ThreadpoolController().select(user_api="blas").lib_controllers
@@ -36,7 +36,7 @@ KINDS = ("small", "large", "sparse", "l1", "lbfgs", "binary", "cv")
 
 @pytest.fixture(autouse=True)
 def two_threads():
-    """As many threads as it takes to have a pool, and a limit of BLAS to restore."""
+    """Use two threads, so that there is a pool, and a limit of BLAS to restore."""
     machine, threads.machine = threads.machine, Machine(cores=lambda: 2)
     with threadpool_limits(2, user_api="blas"):
         yield
@@ -45,7 +45,7 @@ def two_threads():
 
 @pytest.fixture
 def untraced():
-    """Without a measurement of coverage: an interrupt inside its tracer keeps its lock for ever."""
+    """Stop measuring coverage: an interrupt inside its tracer would keep its lock for ever."""
     before = sys.gettrace()
     sys.settrace(None)
     yield
@@ -75,7 +75,7 @@ def lock_is_free():
 
 
 def process():
-    """What a fit must leave as it was."""
+    """Return the state that a fit must not change."""
     return {
         "blas": number_of_threads(),
         "threads in fits": threads._inside,
@@ -108,10 +108,10 @@ def make(kind):
 
 
 class At:
-    """Raises at one line of some files, the k-th that this thread comes to.
+    """Raises at the k-th line of some files that this thread executes.
 
-    But not at a `with` of others: Python traces it once more where the block has ended, before it
-    gives a lock back, which no signal can come between.
+    It does not raise at a `with` of other packages. Python traces such a line once more at the end
+    of the block, before a lock is released. A real signal cannot come at that moment.
     """
 
     def __init__(self, k, where=PACKAGE):
@@ -164,7 +164,7 @@ class Case:
         return counted.n
 
     def check(self, hit):
-        """All is as it was, and the next fit is right, and may use all threads."""
+        """Check that everything is as before, and that the next fit is correct with all threads."""
         assert process() == self.process, hit
         after = vars(self.estimator)
         assert after.keys() == self.before.keys(), hit
@@ -178,7 +178,7 @@ class Case:
             assert number_of_threads() == [1] * len(BLAS), hit
 
     def interrupt_at(self, k, **where):
-        """Whether an interrupt at the k-th line came."""
+        """Interrupt at the k-th line. Return whether there was such a line."""
         with At(k, **where) as at:
             try:
                 self.fit()
@@ -206,7 +206,7 @@ def some_of(n, total, seed):
 def test_interrupts_at_any_line_of_the_package_leave_nothing(kind, long):
     case = Case(kind)
     some = some_of(72 if long else 12, case.lines(), seed=1)
-    assert sum(case.interrupt_at(k) for k in some) >= len(some) - 2  # some lines come once
+    assert sum(case.interrupt_at(k) for k in some) >= len(some) - 2  # some run once
 
 
 @pytest.mark.parametrize("kind", ["small", "l1"])
@@ -295,7 +295,7 @@ def test_interrupts_at_random_times_leave_nothing(kind, long):
                 case.fit()
                 signal.setitimer(signal.ITIMER_REAL, 0)
             except KeyboardInterrupt as error:
-                in_fit = error.__traceback__.tb_next is not None  # else it came here
+                in_fit = error.__traceback__.tb_next is not None  # otherwise it came in this test
             if in_fit:
                 case.check("a random time")
                 came += 1
@@ -359,7 +359,7 @@ def test_a_wait_for_the_pool_can_be_interrupted_and_its_threads_end():
 
     @skce._interrupts.restored_on_error
     def use():
-        # Once while it waits for results, and again while it waits for the threads.
+        # The first signal comes while it waits for results, the second while it waits for threads.
         signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
         try:
             with threads:

@@ -62,7 +62,7 @@ def fold(y, loss, dtype=np.float64, sample_weight=None, class_weight=None, label
 
 
 def blocks(form, dtype=np.float64):
-    """The block of all four rows, and its t (K, r) and m (K, r) written out from the design."""
+    """The block of all four rows, and its t (K, r) and m (K, r), from their definitions."""
     y, loss, options = FORMS[form]
     targets = fold(y, loss, dtype, **options)
     y = np.asarray(y)
@@ -127,7 +127,7 @@ def logits_for(targets, rng, scale):
 
 
 def curvature_product(loss, z, v, block):
-    """The product from copies, since losses may use up what they are given."""
+    """The product from copies, because losses may overwrite their arguments."""
     return loss.curvature_product(loss.curvature(z.copy(), block), v.copy(), block)
 
 

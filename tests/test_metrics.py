@@ -1,4 +1,4 @@
-"""skce.metrics: scikit-learn's numbers on labels, PyTorch's on probabilities, exact from logits."""
+"""skce.metrics: the numbers of scikit-learn for labels, and of PyTorch for probabilities."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ from skce.metrics import (
 )
 
 # PyTorch 2.13.0, in float64: cross_entropy and binary_cross_entropy_with_logits of these logits
-# against these targets, and what autograd says of them.
+# against these targets, and their gradients by autograd.
 LOGITS = np.array([[2.0, 4.0, 0.5], [-1.0, 0.25, 3.0], [0.1, -0.2, 0.3], [5.0, -7.0, 1.5]])
 TARGETS = np.array([[0.7, 0.2, 0.1], [0.25, 0.5, 0.25], [0.0, 0.0, 1.0], [1 / 3, 1 / 3, 1 / 3]])
 TORCH = np.array([1.9031782071222882, 2.4540362014040995, 0.8859393176684558, 5.196423049033285])
@@ -209,7 +209,7 @@ def check_gradient(y, options, x, logits):
         step = np.zeros_like(x)
         step.reshape(len(x), -1)[:, k] = h.reshape(len(x), -1)[:, k]
         with pytest.MonkeyPatch.context() as patch:
-            # A single probability moves, so that rows do not sum to one.
+            # A single probability changes, so that its row does not sum to one.
             patch.setattr("skce.metrics._terms.Probabilities.finish", lambda self: None)
             high, low = function(y, x + step, **options), function(y, x - step, **options)
         want = (high - low) / (2 * step.reshape(len(x), -1)[:, k])
@@ -455,7 +455,7 @@ def test_columns_are_matched_by_name(name, proba):
             assert_allclose(metric(targets[other], predicted[order]), want, rtol=1e-12)
             got = metric(targets[other], in_order, labels=order)
             assert_allclose(got, want, rtol=1e-12)
-        if name != "binary":  # without names predictions have those of an estimator, sorted
+        if name != "binary":  # predictions without names have sorted names
             assert_allclose(metric(targets[order], proba), want, rtol=1e-12)
         else:
             assert_allclose(metric(targets[order], in_order), want, rtol=1e-12)
@@ -544,7 +544,7 @@ def targets_of_every_form(rng, n):
     labels = np.arange(n) % 4
     Y = rng.dirichlet(np.ones(4), size=n)
     outputs = rng.random((n, 4))
-    outputs[:, 1] = 1  # no mass of 0, which a difference of sums would not say
+    outputs[:, 1] = 1  # the mass of 0 is exactly zero; a difference of sums is not
     indicators = rng.integers(0, 2, (n, 4))
     rounded = Y * rng.choice([1, 1.00005, 0.99993], size=(n, 1))
     strings, two = np.array(list("dbca"))[labels], np.array(["no", "yes"])[labels // 2]
@@ -600,7 +600,7 @@ def test_it_is_the_objective_of_a_fit(form, class_weight, smoothing, weights, rn
         got = scale * function(y, predicted, sample_weight=weights, normalize=False, **options)
         assert_allclose(got, value * objective.scale, rtol=1e-12)
     if class_weight == "balanced" and weights is not None:
-        return  # which the losses of rows know nothing of
+        return  # the losses of rows do not depend on it
     of_rows = scale * log_loss_gradient_from_logits(y, logits, **options).reshape(n, -1)
     if weights is not None:
         of_rows *= weights[:, None]
@@ -633,13 +633,13 @@ def test_isotonic_recalibration_is_the_best_monotone_map(rng):
     p = q**3
     parts = log_loss_decomposition(y, p)
     assert np.isnan(parts.temperature)
-    # Any increasing map saves no more: the truth, and a calibration by temperature.
+    # No increasing map has a lower loss: neither the truth nor a temperature.
     assert parts.refinement <= log_loss(y, q)
     assert parts.refinement <= log_loss_decomposition(y, p, method="temperature").refinement
     two = np.column_stack([1 - p, p])
     assert_allclose(log_loss_decomposition(y, two), parts, rtol=1e-12)
     assert_allclose(log_loss_decomposition(np.eye(2)[y], two), parts, rtol=1e-12)
-    # Four equal predictions, three of which hold: the best constant is 3/4.
+    # Four equal predictions, three of which are right: the best constant is 3/4.
     four = log_loss_decomposition([1, 1, 1, 0], [0.99] * 4)
     assert_allclose(four.refinement, log_loss([1, 1, 1, 0], [0.75] * 4), rtol=1e-12)
     weighted = log_loss_decomposition([1, 0], [0.9, 0.9], sample_weight=[3, 1])
@@ -759,7 +759,7 @@ def test_zero_weights_in_a_decomposition_equal_rows_left_out(rng):
     decomposition = skce.metrics.log_loss_decomposition
     for weights in (
         np.r_[np.ones(20), np.zeros(10)],
-        (p < 0.5).astype(float),  # the others lie outside of those that weigh
+        (p < 0.5).astype(float),  # other rows are outside of the range of those with weight
         (y == 0).astype(float),
         np.r_[1.0, np.zeros(29)],
     ):

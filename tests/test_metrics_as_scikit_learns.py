@@ -14,7 +14,7 @@ if parse_version(sklearn.__version__) < parse_version("1.9"):
 
 from sklearn.metrics.tests import test_classification as theirs
 
-# One of them passes labels out of order and does not look at the warning.
+# One of these tests passes labels out of order, and does not expect the warning.
 pytestmark = pytest.mark.filterwarnings("ignore:Labels passed were:UserWarning")
 
 NAMES = ("log_loss", "d2_log_loss_score")

@@ -1,4 +1,4 @@
-"""Labels that nobody has given: NaN, None or masked entries of a multilabel y have no mass."""
+"""Labels that are missing: NaN, None or masked entries of a multilabel y have no mass."""
 
 from dataclasses import replace
 
@@ -18,7 +18,7 @@ from skce._costs import DEFAULT
 from skce.metrics import make_log_loss_scorer
 from skce.model_selection import StratifiedProbabilityKFold, cross_val_predict_proba
 
-#: Some grids here have few values, of which the best is an end.
+#: Some grids here have so few values that the best one is at an end.
 pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
 
 rng = np.random.default_rng(0)
@@ -261,7 +261,7 @@ P = 1 / (1 + np.exp(-rng.normal(size=(N, K))))
 
 
 def by_hand(values, p, weights=None):
-    """Loss of each entry, and what it counts."""
+    """Loss of each entry, and its weight."""
     counts = (~GONE).astype(float) if weights is None else ~GONE * weights[:, None]
     loss = -values * np.log(p) - (1 - values) * np.log(1 - p)
     return np.where(GONE, 0, loss), counts

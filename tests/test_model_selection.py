@@ -194,7 +194,7 @@ def test_scorers_find_columns_by_name(name, soft):
 
 
 class Unsorted(LogisticRegression):
-    """An estimator with classes in another order than scikit-learn's."""
+    """An estimator whose classes are not in the order of scikit-learn."""
 
     def fit(self, X, y):
         super().fit(X, y)
@@ -330,7 +330,7 @@ def test_cross_validated_probabilities(soft):
 
 def test_folds_have_nearly_the_same_target_mass(rng):
     Y = rng.dirichlet(np.full(4, 0.4), size=997)
-    Y = Y[Y.argmax(axis=1).argsort()]  # as bad as can be for folds in order
+    Y = Y[Y.argmax(axis=1).argsort()]  # the worst case for folds in order
 
     def spread(cv, y=Y):
         return np.ptp([y[test].mean(axis=0) for _, test in cv.split(np.zeros((997, 1)), y)], axis=0)

@@ -98,13 +98,13 @@ def test_without_penalty_the_ridge_is_zero(problem):
 
 
 def hessian_in(variables, objective, theta):
-    """The Hessian at theta in the variables of a change of them, as a matrix."""
+    """The Hessian at theta, as a matrix, in the variables of the solver."""
     product = objective.hessian(theta)
     columns = np.eye(variables.size)
     return np.array([variables.product(product, e)[0] for e in columns])
 
 
-#: For every kind of variables: rows, columns, and the costs that lead there.
+#: For every kind of variables: rows, columns, and the costs with which they are chosen.
 KINDS = {
     "columns": (40, 5, {}),
     "rows": (6, 30, {}),
@@ -114,7 +114,7 @@ KINDS = {
 
 @pytest.fixture(params=[(kind, sparse) for kind in KINDS for sparse in (False, True)])
 def variables_of(request, rng):
-    """A kind of variables, X that gets it, and at what costs."""
+    """A kind of variables, with X and costs for which it is chosen."""
     kind, sparse = request.param
     n, p, costs = KINDS[kind]
     X = rng.normal(size=(n, p)) * 10.0 ** rng.uniform(-3, 3, p) + 5

@@ -1,4 +1,4 @@
-"""Offsets: parts of the logits that are known, against statsmodels, PyTorch and columns held at 1."""
+"""Offsets: known parts of logits, compared with statsmodels, PyTorch and columns held at 1."""
 
 from dataclasses import replace
 from unittest.mock import patch
@@ -20,7 +20,7 @@ from skce._costs import DEFAULT
 from skce.metrics import log_loss, make_log_loss_scorer, neg_log_loss_scorer
 from skce.model_selection import cross_val_predict_proba
 
-#: Some grids here have few values, of which the best is an end.
+#: Some grids here have so few values that the best one is at an end.
 pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
 
 rng = np.random.default_rng(0)
@@ -49,7 +49,7 @@ def fit(y, offset, weights=None, X=X, kind=SoftmaxClassifier, **params):
 
 
 def with_columns(y, offset, weights=None, X=X, **params):
-    """Fit the offset as columns whose coefficients are bounded by 1 from both sides."""
+    """Fit the offset as columns whose coefficients are held at 1 by bounds."""
     offset = offset.reshape(N, -1)
     own, k = np.full((offset.shape[1], X.shape[1]), np.inf), np.eye(offset.shape[1])
     low, high = params.pop("coef_bounds", (-own, own))
@@ -125,7 +125,7 @@ def test_it_is_a_column_whose_coefficient_is_one(form, params):
     y, offset, loss = FORMS[form]
     clf = fit(y, offset, WEIGHTS, loss=loss, **{"tol": 1e-13, **params})
     same = with_columns(y, offset, WEIGHTS, loss=loss, **params)
-    if params.get("l1_ratio") != 1:  # where the optimum is one point
+    if params.get("l1_ratio") != 1:  # then the optimum is one point
         assert_allclose(clf.coef_, same.coef_[:, :P], atol=3e-7)
     wide = np.hstack([X, offset.reshape(N, -1)])
     assert_allclose(clf.predict_proba(X, offset=offset), same.predict_proba(wide), atol=3e-7)
@@ -163,7 +163,7 @@ def test_predictions_add_it_to_the_logits(form, method):
     y, offset, loss = FORMS[form]
     clf = fit(y, offset, loss=loss, tol=1e-9)
     whole = getattr(clf, method)(X, offset=offset)
-    for i in range(5):  # a row is one whose intercept has the offset in it
+    for i in range(5):  # for a row, the offset is part of the intercept
         moved = SoftmaxClassifier()
         vars(moved).update(vars(clf))
         moved.intercept_ = clf.intercept_ + offset[i]
@@ -360,7 +360,7 @@ def test_offsets_that_are_large(size, params):
     W = clf.coef_
     expected = losses.sum() + (1 - rho) * (W**2).sum() / 2 + rho * np.abs(W).sum()
     assert_allclose(result.fun, expected, rtol=1e-12)
-    for _ in range(20):  # nothing near it is lower
+    for _ in range(20):  # no point near it is lower
         other = W + 1e-2 * rng.normal(size=W.shape)
         other = np.clip(other, *params.get("coef_bounds", (-np.inf, np.inf)))
         z = X @ other.T + clf.intercept_ + size * OFFSET

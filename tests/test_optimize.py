@@ -1,4 +1,4 @@
-"""Fits go through `scipy.optimize.minimize`, and it takes our method for other functions too."""
+"""Fits go through `scipy.optimize.minimize`, which accepts our method for other functions too."""
 
 import ast
 import sys
@@ -21,7 +21,7 @@ from skce.optimize import newton_cg
 
 
 class Poisson:
-    """Poisson regression with an L2 penalty, as functions that SciPy takes."""
+    """Poisson regression with an L2 penalty, as functions for SciPy."""
 
     def __init__(self, n=300, p=20, alpha=0.1, seed=0):
         rng = np.random.default_rng(seed)
@@ -189,7 +189,7 @@ def calls_of_minimize(action):
 
 
 def steepest(fun, x0, args=(), *, jac, maxiter, **kwargs):
-    """Return where a few steps of steepest descent lead."""
+    """Take a few steps of steepest descent."""
     x = x0
     for _ in range(maxiter):
         x = x - jac(x) / 2
@@ -236,7 +236,7 @@ def test_no_other_minimiser_is_imported():
                 others |= {(path.parent.name, name) for name in names - known}
             if isinstance(node, ast.Import):
                 assert not any("scipy.optimize" in alias.name for alias in node.names)
-    # The decomposition of a score minimises over one temperature; a profile ends at a root.
+    # The decomposition of a score minimises over one temperature. A profile searches for a root.
     assert others == {("metrics", "minimize_scalar"), ("inference", "brentq")}
 
 

@@ -30,8 +30,8 @@ from skce._path import Way, fits
 from skce.metrics import log_loss, make_log_loss_scorer, neg_log_loss_scorer
 from skce.model_selection import StratifiedProbabilityKFold
 
-# Most grids here have few values, of which the best is an end. What is said of that has tests of
-# its own in test_choice.py.
+# Most grids here have so few values that the best one is at an end. The warning about this is
+# tested in test_choice.py.
 pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
 
 
@@ -140,7 +140,7 @@ def test_where_a_path_leads_astray_the_last_fit_is_a_start(kind, iris):
     params = {"coef_bounds": (-1, 1)} if kind == "bounds" else {}
     y = (y == 2).astype(int) if kind == "two classes" else y
     y = np.minimum(y, 1) if kind == "separated" else y
-    # Values of C next to each other, where rounding and the gaps of fits are all the difference.
+    # Some values of C are so close that only rounding and the gaps of fits differ.
     Cs = [1e-9, 1.0, np.nextafter(1, 2), 1 + 1e-12, 1 + 1e-6, 1e6, 1e6 * (1 + 1e-9), 1e12]
     model = SoftmaxClassifier(tol=1e-8, **params)
     for C, fit in zip(Cs, results_of(model, X, y, Cs), strict=True):
@@ -419,7 +419,7 @@ def test_cv_fits_folds_that_lack_a_class(kind, l1_ratio, rare):
     assert (clf.scores_ > -COST).all()
     assert clf.score(X, Y) > 0.5
     assert clf.optimize_result_.gap <= clf.tol
-    # The fold of the rare rows: the log-loss of its coefficients, and of those that know no class.
+    # The fold of the rare rows: the loss of its coefficients, and for rows of the unseen class.
     model = SoftmaxClassifier(**params).fit(X, Y)
     for i in range(3):
         model.coef_, model.intercept_ = np.split(clf.coefs_paths_[2, 0, i], [3], axis=1)
@@ -449,7 +449,7 @@ def test_cv_is_decided_by_the_classes_that_the_fits_have_seen(scoring, rare):
     X, y = rare
     clf = SoftmaxClassifierCV(Cs=[1e-3, 0.1, 10], cv=KFold(3), scoring=scoring).fit(X, y)
     assert (clf.scores_ > -COST).all()
-    # With one class left nothing is to be chosen: all candidates cost the same.
+    # With one class left there is nothing to choose: all candidates have the same score.
     y = np.repeat(["a", "b"], 45)
     clf = SoftmaxClassifierCV(Cs=[1e-3, 0.1, 10], cv=KFold(2), scoring=scoring).fit(X, y)
     assert_allclose(clf.scores_, -COST, rtol=1e-12)
@@ -491,7 +491,7 @@ def test_cv_of_iris_in_order_scores_as_logistic_regression_cv_does(iris):
     accuracy = SoftmaxClassifierCV(cv=KFold(3), scoring="accuracy").fit(X, y)
     assert not accuracy.scores_.any()
     if parse_version(sklearn.__version__) < parse_version("1.9"):
-        return  # brier_score_loss took no labels
+        return  # brier_score_loss did not accept labels
     clf = SoftmaxClassifierCV(cv=KFold(3), scoring="neg_brier_score", Cs=np.logspace(-6, 3, 10))
     clf.fit(X, y)
     assert clf.C_ == 1e-6
@@ -536,14 +536,14 @@ def test_cv_scores_the_second_of_two_classes_with_names(scoring, rng):
     names = SoftmaxClassifierCV(Cs=[0.1, 1], scoring=scoring).fit(X, np.array(["no", "yes"])[y])
     assert_array_equal(names.scores_, numbers.scores_)
     assert names.score(X, np.array(["no", "yes"])[y]) == numbers.score(X, y)
-    if scoring == "f1":  # numbers that the metric knows stay what GridSearchCV makes of them
+    if scoring == "f1":  # the scores that the metric can compute equal those of GridSearchCV
         other = SoftmaxClassifierCV(Cs=[0.1, 1], scoring=scoring).fit(X, y + 1)
         grid = GridSearchCV(SoftmaxClassifier(), {"C": [0.1, 1]}, scoring=scoring).fit(X, y + 1)
         assert_allclose(other.scores_.mean(axis=0)[0], grid.cv_results_["mean_test_score"])
 
 
 class Scorer:
-    """Scores that are not finite where it is told."""
+    """A scorer whose scores are not finite for given folds."""
 
     def __init__(self, bad, value=np.nan):
         self.bad = bad
@@ -560,7 +560,7 @@ class Scorer:
 def test_cv_does_not_choose_a_score_that_is_not_finite(value, refit, iris):
     X, y = iris
     folds = np.arange(150) % 3
-    X = np.column_stack([folds, X])  # so that a scorer knows the fold
+    X = np.column_stack([folds, X])  # shows the scorer which fold it is
     cv = PredefinedSplit(folds)
     Cs = [1e-3, 1e-2, 1e-1]
     least = SoftmaxClassifierCV(Cs=Cs, cv=cv, scoring=Scorer(lambda fold, size: False)).fit(X, y)

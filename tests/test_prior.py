@@ -1,4 +1,4 @@
-"""Other shares of the classes than those of training, against Bayes' rule and published formulas."""
+"""Other class shares than in training, compared with Bayes' rule and published formulas."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def test_two_classes_are_corrected_as_king_and_zeng_do(loss):
 
 
 def test_a_saturated_model_is_that_of_weighted_rows():
-    # With an intercept for each group the fit is that of frequencies, which weights change exactly.
+    # With an intercept for each group the fit has the frequencies, which weights change exactly.
     groups = np.eye(4)[rng.integers(0, 4, N)]
     clf = SoftmaxClassifier(C=np.inf, tol=1e-14).fit(groups, Y)
     weighted = SoftmaxClassifier(C=np.inf, tol=1e-14).fit(groups, Y, sample_weight=(PI / TAU)[Y])
@@ -62,7 +62,7 @@ def test_nothing_changes_what_it_came_from():
 
 
 def test_fitted_arrays_of_another_library_stay_there():
-    pytest.importorskip("scipy", minversion="1.14")  # which dispatching needs
+    pytest.importorskip("scipy", minversion="1.14")  # dispatching needs it
     import array_api_strict as xp
     from sklearn import config_context
 

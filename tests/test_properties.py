@@ -1,11 +1,11 @@
-"""Properties of fits on random problems, and the promise against a certificate of the gap.
+"""Properties of fits on random problems, and the promise, checked by a certificate of the gap.
 
     pytest tests/test_properties.py                                 # some seconds, always the same
     pytest --hypothesis-profile=long tests/test_properties.py       # about an hour
 
-A fit within tol of its optimum has an objective F with F - F* <= tol F*. Where F has a penalty
-1/2 |W|^2, so that |W - W*|^2 <= 2 (F - F*), two such fits have coefficients no farther apart than
-2 sqrt(2 tol F). These are theorems, not tolerances: nothing here was adjusted to the results.
+A fit within tol of its optimum has an objective F with F - F* <= tol F*. If F has a penalty
+1/2 |W|^2, then |W - W*|^2 <= 2 (F - F*), and the coefficients of two such fits are at most
+2 sqrt(2 tol F) apart. These are theorems, not tolerances: nothing here was adjusted to the results.
 """
 
 import numpy as np
@@ -21,9 +21,9 @@ from promise import judge, line, summary
 
 from skce import SoftmaxClassifier
 
-#: Of the fits that are compared.
+#: `tol` of the fits that are compared.
 TOL = 1e-10
-#: Rounding of an objective of some hundred terms, relative.
+#: Relative rounding of an objective with some hundred terms.
 ROUNDING = 1e-13
 
 few = settings(max_examples=max(settings.default.max_examples // 25, 5))
@@ -59,7 +59,7 @@ def fit(X, y, params, sample_weight=None, **more):
 
 
 def assert_same(one, two, W=None, b=None, tol=2 * TOL):
-    """Two fits of one problem; W and b are those of `two` where classes or columns moved."""
+    """Compare two fits of one problem. W and b are those of `two` if classes or columns moved."""
     W = two.coef_ if W is None else W
     b = two.intercept_ if b is None else b
     F = one.optimize_result_.fun
@@ -206,7 +206,7 @@ def test_probabilities_alone_satisfy_the_kkt_conditions(problem, ratio, bounds):
     model = fit(X, Y, params, l1_ratio=ratio, coef_bounds=bounds)
     C = params["C"]
     residual = C * (model.predict_proba(X) - Y)
-    # With L above the largest curvature, a step of 1/L to the prox gains L/2 of its square or more.
+    # If L is above the largest curvature, a proximal step of 1/L gains at least L/2 of its square.
     scale = (X**2).sum(axis=0).max()
     L = C * ((X**2).sum() + params["fit_intercept"] * len(X) * 1.0) / 2 + 1
     low, high = (
@@ -241,7 +241,7 @@ outcomes = []
 
 
 def once_broken(test):
-    """Begin with problems that once broke the promise."""
+    """Add problems that once broke the promise as the first examples."""
     seeds = (
         66,
         727,
@@ -299,7 +299,7 @@ def test_a_model_far_from_its_minimum_is_a_step_all_the_same(seed):
 
 
 def test_few_fits_warn():
-    # Where features without a penalty separate classes there is no optimum, and a warning is due.
+    # If features without a penalty separate classes, there is no optimum, and a warning is right.
     some = [o for o in outcomes if o.dtype == "float64" and o.finite]
     warned = [o.warned and "There is no optimum" not in o.message for o in some]
     if len(warned) < 200:

@@ -1,4 +1,4 @@
-"""L-BFGS in scaled variables: what it knows of the Hessian, how few passes it takes, and its end."""
+"""L-BFGS in scaled variables: its approximation of the Hessian, its passes, and its end."""
 
 import warnings
 
@@ -13,12 +13,12 @@ from sklearn.exceptions import ConvergenceWarning
 from skce._solver.quasi_newton import Pair, _in_other, _solve
 from skce._solver.variables import has_large_classes, scaled, whiten_along_penalty
 
-#: Takes L-BFGS however small matrices of classes are.
+#: Uses L-BFGS even if the matrices of classes are small.
 Probe = at_costs(class_bytes=0, joint_size=0)
 
 
 def clusters(n, p, K, apart, seed=0, dtype=np.float32, unit=True):
-    """Rows around class means, in columns of falling variance, by default of norm 1."""
+    """Rows around class means, by default of norm 1, in columns of decreasing variance."""
     rng = np.random.default_rng(seed)
     rotation, _ = np.linalg.qr(rng.normal(size=(p, p)))
     deviations = np.arange(1, p + 1) ** -0.5
@@ -105,7 +105,7 @@ def test_a_first_step_that_goes_too_far_is_shortened():
 
 
 def test_a_constant_column_leaves_the_intercepts_in_the_bound():
-    # Then the penalty bounds nothing: what intercepts gain by themselves was left out.
+    # Here the bound by the penalty is not enough: it left out what the intercepts alone gain.
     y = np.repeat([0, 1, 2], [20, 5, 4])
     clf = Probe(C=525.0).fit(np.zeros((29, 1)), y)
     assert_allclose(clf.predict_proba(np.zeros((1, 1)))[0], np.bincount(y) / 29, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING, followed to the letter with toys that the package does not know."""
+"""The recipes of CONTRIBUTING, followed exactly, with examples that are not in the package."""
 
 from dataclasses import dataclass, replace
 
@@ -41,11 +41,11 @@ class SquaredError:
         return state * v
 
     def curvature_diagonal(self, state, t):
-        """All there is."""
+        """Diagonal of the Hessian, which has no other elements."""
         return state
 
     def curvature_between(self, state, t):
-        """Nothing: outputs do not see each other."""
+        """Return None: outputs do not depend on each other."""
 
     def curvature_root(self, state, t):
         """Return A with A'A the Hessian of each row."""
@@ -54,7 +54,7 @@ class SquaredError:
         return A
 
     def curvature_bound(self, n_classes):
-        """Curvature of a unit of mass."""
+        """Curvature per unit of mass."""
         return 1.0
 
 
@@ -102,7 +102,7 @@ def test_a_new_loss_with_a_lasso(l1_ratio):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Prior(Penalty):
-    """A toy penalty: coefficients are drawn to those of another model in place of zero."""
+    """A toy penalty of the distance to the coefficients of another model, in place of zero."""
 
     centre: NDArray
 
@@ -118,7 +118,7 @@ class Prior(Penalty):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PseudoHuber(Penalty):
-    """A toy penalty whose curvature is not the same everywhere: large coefficients cost less."""
+    """A toy penalty whose curvature is smaller for large coefficients."""
 
     @property
     def ridge(self):
@@ -144,7 +144,7 @@ class OneClass(Penalty):
 
 
 def fit_by_penalty(X, y, cls, **params):
-    """Return the objective and a fit with a penalty."""
+    """Return the objective with a penalty, and a fit."""
     data = make(X, y).data
     loss = LOSSES["categorical" if y.max() > 1 else "binary"]
     objective = Objective(data, loss, penalty_of(data, cls, **params), fit_intercept=True)

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks of estimators, and its tools around one."""
+"""scikit-learn's own checks of estimators, and its tools with an estimator inside."""
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,7 @@ from sklearn.utils.fixes import parse_version
 import skce
 from skce import SoftmaxClassifier, SoftmaxClassifierCV
 
-#: Some grids here have few values, of which the best is an end.
+#: Some grids here have so few values that the best one is at an end.
 pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
 
 ESTIMATORS = [
@@ -59,7 +59,7 @@ ESTIMATORS = [
 
 
 def expected_failures(estimator):
-    """The checks that cannot pass, for LogisticRegression no more than for us."""
+    """The checks that cannot pass. LogisticRegression does not pass them either."""
     failures = {}
     if parse_version(scipy.__version__) < parse_version("1.14"):
         failures["check_array_api_input"] = "scikit-learn dispatches with SciPy 1.14 and later."
@@ -88,7 +88,7 @@ def test_the_expected_failure_is_logistic_regressions_too():
 
 @pytest.mark.parametrize("loss", ["auto", "categorical", "binary"])
 def test_balanced_class_weights_of_a_linear_classifier(loss):
-    # scikit-learn runs this one on subclasses of its own mixin only.
+    # scikit-learn runs this check only on subclasses of its own mixin.
     check_class_weight_balanced_linear_classifier("SoftmaxClassifier", SoftmaxClassifier(loss=loss))
 
 
@@ -129,8 +129,8 @@ def test_select_from_model_takes_the_threshold_of_logistic_regression(l1_ratio, 
     ours = SoftmaxClassifier(C=0.1, l1_ratio=l1_ratio).fit(X, y)
     theirs = ours.to_sklearn()
     if l1_ratio == 1 and getattr(theirs, "penalty", "deprecated") != "deprecated":
-        theirs.penalty = "l1"  # what scikit-learn looks at before version 1.8
-    # Their coefficients are those of the second class less those of the first.
+        theirs.penalty = "l1"  # scikit-learn reads this before version 1.8
+    # Their coefficients are those of the second class minus those of the first.
     selected, want = (SelectFromModel(clf, prefit=True).fit(X) for clf in (ours, theirs))
     assert_allclose(selected.threshold_, want.threshold_)
     if l1_ratio == 1:

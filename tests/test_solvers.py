@@ -28,7 +28,7 @@ from skce._solver.stop import Stop
 from skce._solver.variables import precondition
 from skce._threads import threads
 
-#: Some grids here have few values, of which the best is an end.
+#: Some grids here have so few values that the best one is at an end.
 pytestmark = pytest.mark.filterwarnings("ignore:The best C:UserWarning")
 
 SOLVERS = ["newton-cg", "lbfgs"]
@@ -83,7 +83,7 @@ def test_report_is_in_the_users_coordinates(solver):
 
 
 def decrement(gradient, hessian, missed=lambda residual: np.inf, **options):
-    """The decrement where the variables of the solver are the user's."""
+    """The decrement if the variables of the solver are those of the user."""
 
     def product(v):
         curved = hessian(v)
@@ -121,7 +121,7 @@ def test_newton_decrement_settles_to_what_linear_algebra_says(rng):
 
 def test_newton_decrement_without_curvature_is_unknown():
     g = np.array([1.0, 0.0], dtype=np.float32)
-    H = np.array([[1e-38, -1.0], [1.0, 1e-38]], dtype=np.float32)  # rounded until only that is left
+    H = np.array([[1e-38, -1.0], [1.0, 1e-38]], dtype=np.float32)  # only rounding is left
     found = decrement(g, lambda v: H @ v, limit=1e-9, truncation=0)
     assert found.gap == np.inf
     assert not found.complete
@@ -250,7 +250,7 @@ def test_scipys_threads_are_restored_after_fits_that_overlap(problem):
 
 
 def tight(X, y, **parameters):
-    """The optimal objective, by whichever solver gets lower."""
+    """The optimal objective, by the solver that gets lower."""
     fits = (
         SoftmaxClassifier(tol=1e-12, max_iter=10_000, solver=solver, **parameters)
         for solver in SOLVERS
@@ -281,7 +281,7 @@ def test_a_sample_of_rows_keeps_the_promise_and_saves_passes(kind, tol):
 
 
 def test_a_sample_that_misses_what_matters_grows():
-    # Nearly all weight is on a few rows, which a sample of rows hardly sees.
+    # Nearly all weight is on a few rows, and few of these are in a sample.
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(20_000, 5)), rng.integers(3, size=20_000)
     weights = np.full(20_000, 1e-3)
@@ -386,7 +386,7 @@ def test_float32_takes_no_more_passes_than_float64_where_the_objective_is_flat_t
 
 
 def test_the_promise_is_kept_where_losses_decay_at_different_rates():
-    # Newton's quadratic model takes the gap for a tenth of what it is, for many steps.
+    # For many steps the quadratic model estimates only a tenth of the gap.
     rng = np.random.default_rng(7)
     X = rng.normal(size=(30, 35))
     y = (X @ rng.normal(size=(35, 7))).argmax(axis=1)
@@ -447,7 +447,7 @@ def scipys(name):
 
 
 def gradient_descent(fun, x0, args=(), *, jac, maxiter, **kwargs):
-    """Return where steps of the inverse of the largest eigenvalue lead, without any callback."""
+    """Descend with the inverse of the largest eigenvalue as step length, without a callback."""
     x = x0
     for _ in range(maxiter):
         x = x - jac(x) / 2

@@ -54,7 +54,7 @@ def test_what_is_not_given_is_that_of_the_previous_fit_or_zero():
     assert first.n_iter_[0] <= 1
     cold = SoftmaxClassifier().fit(X, Y, coef_init=np.zeros((K, P)))
     assert_array_equal(cold.coef_, SoftmaxClassifier().fit(X, Y).coef_)
-    moved = SoftmaxClassifier(warm_start=True).fit(X[:, :2], Y)  # which fits no longer
+    moved = SoftmaxClassifier(warm_start=True).fit(X[:, :2], Y)  # the shapes no longer match
     moved.fit(X, Y, **OPTIMUM)
     assert moved.n_iter_[0] <= 1
 

@@ -1,4 +1,4 @@
-"""What y may be, what it means, and what is said about bad targets and weights."""
+"""What y may be, what it means, and the messages about bad targets and weights."""
 
 import re
 
@@ -411,7 +411,8 @@ def test_weights_of_rows_and_classes_that_leave_nothing_are_refused(form, proble
 
 
 def test_balanced_weights_of_a_side_without_mass_are_1(rng):
-    # 0.1 + 0.1 + ... is not n * 0.1: as a difference the mass of class 0 was 1e-16, its weight 1e15.
+    # 0.1 + 0.1 + ... is not n * 0.1. Computed as a difference, the mass of class 0 was 1e-16, and
+    # its weight 1e15.
     y, weights = np.ones(1000), np.where(np.arange(1000) < 10, 0, 0.1)
     y[:10] = 0
     raw = read_targets(y, "binary")

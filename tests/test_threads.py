@@ -1,4 +1,4 @@
-"""Threads, processes and BLAS: limits are those of the process again after the last fit."""
+"""Threads, processes and BLAS: after the last fit the limits are those of the process again."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def number_of_threads():
 
 
 def set_numbers(numbers):
-    """Set them from a thread that ends: threadpoolctl lets those of others do nothing till then."""
+    """Set limits from a thread that ends: until then threadpoolctl ignores other threads."""
 
     def set_all():
         for library, number in zip(BLAS, numbers, strict=True):
@@ -47,7 +47,7 @@ def two_threads():
 
 
 class InThread:
-    """A fit in a thread that stays alive, entered and left when it is told to."""
+    """A fit in a thread that stays alive, with calls to enter and to leave the fit."""
 
     def __init__(self):
         self.executor = ThreadPoolExecutor(1)
@@ -204,7 +204,7 @@ def test_an_interrupted_fit_does_not_end_that_of_another_thread(two):
 
 
 class LimitedByThread:
-    """A library as MKL is, of which each thread has a limit of its own."""
+    """A library like MKL, with a separate limit for each thread."""
 
     internal_api = "mkl"
 

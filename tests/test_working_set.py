@@ -1,4 +1,4 @@
-"""L1, elastic net, bounds and factors of the penalty: the optimum, by its conditions and by others."""
+"""L1, elastic net, bounds and factors of the penalty: the optimum, by conditions and by others."""
 
 import warnings
 
@@ -10,7 +10,7 @@ from certificate import Problem, certify
 from numpy.testing import assert_allclose, assert_array_equal
 from objectives import at_costs, make
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, xlogy
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -20,7 +20,7 @@ from sklearn.utils.fixes import parse_version
 from skce import SoftmaxClassifier
 from skce._problem.penalty import Nonsmooth
 from skce._solver.interior_point import InteriorPoint
-from skce._solver.proximal import duality_gap
+from skce._solver.proximal import duality_gap, least_loss
 from skce._solver.quadratic import ByProducts, Dense, Least, Shifts
 from skce._solver.run import Point
 from skce._solver.working_set import WorkingSet
@@ -62,7 +62,7 @@ def random_problem(seed):
 
 
 def logistic_regression(l1_ratio, **params):
-    """scikit-learn's, whose L1 was called `penalty` before 1.8."""
+    """scikit-learn's LogisticRegression, in which L1 was set by `penalty` before 1.8."""
     if parse_version(sklearn.__version__) >= parse_version("1.8"):
         return LogisticRegression(l1_ratio=l1_ratio, max_iter=100_000, **params)
     penalty = {"penalty": "elasticnet", "l1_ratio": l1_ratio}
@@ -71,9 +71,9 @@ def logistic_regression(l1_ratio, **params):
 
 
 def violation(clf, X, y, weights):
-    """Largest violation of the optimality conditions, as a share of what a gradient can be.
+    """Largest violation of the optimality conditions, as a share of the largest gradient.
 
-    From probabilities alone, apart from how the package computes gradients.
+    It is computed from probabilities, and not by the gradients of the package.
     """
     D = X.toarray() if sp.issparse(X) else X
     weights = np.ones(len(D)) if weights is None else weights
@@ -101,7 +101,7 @@ def violation(clf, X, y, weights):
 
 @pytest.fixture(params=["array", "products"])
 def estimator(request):
-    """The estimator whose models know their Hessian as an array, or by products."""
+    """The estimator, with models that have their Hessian as an array, or only its products."""
     return at_costs(hessian_bytes=0) if request.param == "products" else SoftmaxClassifier
 
 
@@ -200,7 +200,7 @@ def test_tol_is_the_gap(estimator):
 
 @pytest.mark.parametrize("tol", [1e-2, 1e-3, 1e-6])
 def test_tol_is_the_gap_where_the_intercept_hides_what_would_move(tol):
-    """Far from zero a column is pulled by the intercept's residual until that is fitted."""
+    """The residual of the intercept moves a column far from zero until the intercept is fitted."""
     X, y, weights, params = random_problem(649)
     best = SoftmaxClassifier(**params, tol=1e-12).fit(X, y, weights).optimize_result_.fun
     result = SoftmaxClassifier(**params, tol=tol).fit(X, y, weights).optimize_result_
@@ -229,7 +229,7 @@ def test_strong_penalty_leaves_the_intercept_alone():
 
 
 def test_half_of_the_classes_are_at_zero_or_beyond():
-    """Softmax lets a feature's coefficients shift together, and L1 is least at their median."""
+    """With softmax a feature's coefficients can shift together, and L1 is least at their median."""
     X, y = load_digits(return_X_y=True)
     W = SoftmaxClassifier(C=0.1, l1_ratio=1.0).fit(X, y).coef_
     assert_allclose(np.median(W, axis=0), 0, atol=1e-12)
@@ -361,7 +361,7 @@ def test_model_of_either_kind_is_minimised(seed, lam):
 @pytest.mark.parametrize("ridge", [0.0, 1e-9, 1e-3])
 @pytest.mark.parametrize("lam", [0.0, 1e-4, 0.1])
 def test_what_only_a_penalty_holds_moves_together(lam, ridge):
-    # Two features of five classes, whose curvature sees differences of classes only.
+    # Two features of five classes: only differences between classes have curvature.
     rng = np.random.default_rng(0)
     K, size = 5, 10
     places = np.arange(size).reshape(K, 2).T
@@ -406,7 +406,7 @@ def test_models_of_few_rows_are_minimised_to_a_bound(n, size, lam):
         start = nonsmooth.clip(rng.normal(size=size) / scale)
         most = 100 * size
         x = start
-        for _ in range(2):  # as much as can be gained; and then how much that was
+        for _ in range(2):  # first find the largest gain, then pass it
             slope = g + R.T @ (R @ (x - start)) + more * (x - start)
             least = InteriorPoint(R, more, slope, nonsmooth, x).minimum(1e-6, most)
             x = least.x
@@ -421,7 +421,7 @@ def test_models_of_few_rows_are_minimised_to_a_bound(n, size, lam):
             penalty = nonsmooth.value(v) - nonsmooth.value(start)
             return g @ moved + (np.sum((R @ moved) ** 2) + more @ moved**2) / 2 + penalty
 
-        # Positive and negative parts, within a box where there is none.
+        # Positive and negative parts, within a box if there are no bounds.
         far = [
             np.where(np.isfinite(edge), edge, 1e4 / scale * np.sign(edge)) for edge in (low, high)
         ]
@@ -493,7 +493,7 @@ def test_the_bound_by_a_dual_point_is_above_what_is_left(n, size, lam):
 
 
 def words(n, p, K, seed):
-    """Shares of words in texts of K topics, which few words tell apart; sparse."""
+    """Shares of words in texts of K topics, which only a few words distinguish; sparse."""
     rng = np.random.default_rng(seed)
     shares = rng.gamma(0.1, size=(K, p)) + 1 / np.arange(1, p + 1)
     shares /= shares.sum(axis=1, keepdims=True)
@@ -504,15 +504,23 @@ def words(n, p, K, seed):
 
 @pytest.mark.parametrize("l1_ratio", [0.7, 1.0])
 @pytest.mark.parametrize("C", [30, 300, 3000])
-@pytest.mark.parametrize(("n", "p", "K"), [(200, 1000, 3), (300, 1500, 5), (400, 2000, 2)])
-def test_more_words_than_texts_and_a_weak_penalty(n, p, K, C, l1_ratio):
+@pytest.mark.parametrize("form", ["labels", "two labels", "soft", "multilabel"])
+def test_more_words_than_texts_and_a_weak_penalty(form, C, l1_ratio):
+    n, K = 120, 2 if form == "two labels" else 3
     for seed in range(2):
-        X, y = words(n, p, K, seed)
-        clf = SoftmaxClassifier(C=C, l1_ratio=l1_ratio).fit(X, y)  # a warning is an error
-        T, kind = np.eye(K)[y], "softmax" if K > 2 else "sigmoid"
-        T = T if K > 2 else T[:, 1:]
-        problem = Problem(X.toarray(), T, np.ones((n, 1)), kind, C, l1_ratio)
-        certificate = certify(problem, clf.coef_, clf.intercept_, limit=0.5)
+        X, y = words(n, 600, K, seed)
+        T, kind = np.eye(K)[y], "softmax"
+        if form == "soft":
+            y = T = 0.9 * T + 0.1 * np.random.default_rng(seed).dirichlet(np.ones(K), n)
+        elif form == "multilabel":
+            y = T = np.maximum(T, np.random.default_rng(seed).random((n, K)) < 0.2)
+        if form in ("multilabel", "two labels"):
+            T, kind = T if form == "multilabel" else T[:, 1:], "sigmoid"
+        loss = "binary" if form == "multilabel" else "auto"
+        clf = SoftmaxClassifier(C=C, l1_ratio=l1_ratio, loss=loss).fit(X, y)  # no warning
+        mass = np.ones_like(T) if kind == "sigmoid" else np.ones((n, 1))
+        problem = Problem(X.toarray(), T, mass, kind, C, l1_ratio)
+        certificate = certify(problem, clf.coef_, clf.intercept_, limit=0.2)
         assert certificate.gap <= clf.tol
         assert_allclose(clf.optimize_result_.fun, float(certificate.value), rtol=1e-9)
 
@@ -562,3 +570,13 @@ def test_duality_gap_is_above_the_gap(params, fit_intercept, loss):
         gap = point.value - optimum.value
         bound = duality_gap(point, models)
         assert gap <= bound * (1 + 1e-9) + 1e-15
+
+
+@pytest.mark.parametrize("loss", ["categorical", "binary"])
+def test_no_loss_is_below_the_entropy_of_the_targets(loss):
+    rng = np.random.default_rng(0)
+    T, X, weights = rng.dirichlet(np.full(4, 0.3), 50), np.ones((50, 1)), rng.random(50)
+    least = least_loss(make(X, T, loss, weights=weights))
+    entropies = xlogy(T, T) + (xlogy(1 - T, 1 - T) if loss == "binary" else 0)
+    assert_allclose(least, np.average(-entropies.sum(axis=1), weights=weights))
+    assert least_loss(make(X, rng.integers(4, size=50), loss)) == 0

@@ -1,8 +1,8 @@
 """Measurements behind single claims: ``python -m benchmarks --only NAME``.
 
-`CLAIMS` maps a name to the title of its section and the function that measures and returns the
-section, given the options of the command line. What is timed runs in a process of its own, in the
-functions called `*_task`.
+`CLAIMS` maps a name to the title of its section, and to a function that takes the options of the
+command line, measures, and returns the section. Functions with a name `*_task` are timed, each in a
+process of its own.
 """
 
 from __future__ import annotations

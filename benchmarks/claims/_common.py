@@ -1,4 +1,4 @@
-"""What several claims need."""
+"""Functions that several claims use."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def fit_and_watch(X: Any, y: NDArray, **parameters: Any) -> tuple[Any, bool]:
 
 @contextmanager
 def peak(used: Callable[[], float]) -> Iterator[dict[str, float]]:
-    """MiB that the block adds at its peak to what is used, which is asked for again and again."""
+    """MiB that the block adds at its peak. `used` returns the MiB in use, and is called often."""
     added, done, before = {"MiB": 0.0}, threading.Event(), used()
 
     def sample() -> None:
@@ -47,7 +47,7 @@ def peak(used: Callable[[], float]) -> Iterator[dict[str, float]]:
 
 
 def anonymous() -> AbstractContextManager[dict[str, float]]:
-    """MiB that a block adds at its peak, without pages of files; on Linux only."""
+    """MiB that a block adds at its peak, without pages of files. It works only on Linux."""
     return peak(lambda: status_kib("RssAnon") / 1024)
 
 

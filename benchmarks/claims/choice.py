@@ -26,7 +26,7 @@ from ..worker import (
     warm_up,
 )
 
-#: Problems, and the share of L1, on which C is chosen.
+#: Problems on which C is chosen, and the share of L1.
 _CHOOSING = (
     ("wine", 0.0),
     ("breast cancer", 0.0),
@@ -37,7 +37,7 @@ _CHOOSING = (
 )
 
 
-#: Those of LogisticRegressionCV, from loose to tight, by share of L1.
+#: Solvers and tolerances of LogisticRegressionCV, from loose to tight, for each share of L1.
 _CHOOSERS: dict[float, list[tuple[str, float]]] = {
     0.0: [
         (solver, tol)
@@ -48,7 +48,7 @@ _CHOOSERS: dict[float, list[tuple[str, float]]] = {
 }
 
 
-#: The gap that makes fits as accurate as ours, which are only scored.
+#: Fits with at most this gap are as accurate as our fits that are only scored.
 _AS_ACCURATE = 1e-5
 
 
@@ -122,7 +122,7 @@ def _choice_row(name: str, folder: str, l1_ratio: float, limit: float) -> str:
 def choice_task(
     *, data: str, by: str, solver: str, tol: float, l1_ratio: float, Cs: Any, limit: float
 ) -> dict[str, Any]:
-    """Choose C, and say how far its fits are from their minima."""
+    """Choose C, and return how far the fits are from their minima."""
     from sklearn.linear_model import LogisticRegressionCV
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
@@ -153,7 +153,7 @@ def choice_task(
         try:
             warm_up(lambda: clone(makers[by]()).set_params(cv=2), X, y)
             model, seconds = timed(makers[by], X, y, limit)
-        except ValueError as error:  # a solver that does not take the problem
+        except ValueError as error:  # the solver does not accept the problem
             return {"status": f"failed: {error}"[:100]}
         times = [seconds, *repeated(makers[by], X, y, seconds)]
     result = {"status": "ok", "seconds": statistics.median(times)}

@@ -1,4 +1,4 @@
-"""`SoftmaxClassifierCV()` as typed, beside `LogisticRegressionCV()` and beside a wide grid of C."""
+"""`SoftmaxClassifierCV()` with defaults, beside `LogisticRegressionCV()` and a wide grid of C."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ._common import DAY
 
 Table = tuple[Any, NDArray]
 
-#: Values of C that the search is held against, on the same folds.
+#: Values of C to compare the search with, on the same folds.
 _WIDE = np.logspace(-8, 8, 65)
-#: How often each is fitted; the least of the times counts.
+#: Number of fits of each. The shortest time counts.
 _REPEATS = 5
-#: Processor time beyond which a fit is not repeated, in seconds.
+#: Fits with more seconds of processor time than this are not repeated.
 _LONG = 2.0
 
 
@@ -39,13 +39,13 @@ def _exercise() -> Table:
 
 
 def _diabetes() -> Table:
-    """Thirds of the progression of a disease, by columns as they were measured."""
+    """Thirds of the progression of a disease, from columns as they were measured."""
     table = datasets.load_diabetes(scaled=False)
     return table.data, np.digitize(table.target, np.quantile(table.target, [1 / 3, 2 / 3]))
 
 
 def _forest() -> Table:
-    """Measurements in their units, an area of four and a soil of forty, as of forest cover."""
+    """Like forest cover: measurements in their units, one of four areas and one of forty soils."""
     rng, n = np.random.default_rng(0), 4000
     measured = rng.normal(size=(n, 10)) @ rng.normal(size=(10, 10)) * 0.5
     area = np.eye(4)[rng.integers(4, size=n)]
@@ -126,7 +126,7 @@ _TABLES: dict[str, Callable[[], Table]] = {
 
 
 def choose(options: argparse.Namespace) -> str:
-    """Measure what C is chosen, and the time that it takes."""
+    """Measure which C is chosen, and the time that the choice takes."""
     lines = [
         "Both estimators have their default parameters, five stratified folds, one process and "
         "one thread. `LogisticRegressionCV()` tries ten values of C. Seconds are processor time, "
@@ -170,7 +170,7 @@ def choose_task(*, name: str, limit: float) -> dict[str, Any]:
 
     X, y = _TABLES[name]()
     theirs = LogisticRegressionCV()
-    if "use_legacy_attributes" in theirs.get_params():  # which only names attributes
+    if "use_legacy_attributes" in theirs.get_params():  # changes only names of attributes
         theirs.set_params(use_legacy_attributes=False)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -195,7 +195,7 @@ def choose_task(*, name: str, limit: float) -> dict[str, Any]:
 
 
 def _least(fit: Callable[[], Any]) -> tuple[float, Any]:
-    """Least processor time of a few calls, and what the last one returned."""
+    """Return the least processor time of a few calls, and the result of the last one."""
     fit()
     times: list[float] = []
     while not times or (len(times) < _REPEATS and sum(times) < _LONG):

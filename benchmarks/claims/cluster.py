@@ -1,4 +1,4 @@
-"""Fits on Dask: the overhead of a pass, processes, a worker that dies; dask-ml and Spark."""
+"""Fits on Dask: the overhead of a pass, processes, and a worker that dies; dask-ml and Spark."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ._common import DAY, peak
 
 _COLUMNS, _CHUNKS, _PASSES = 64, 20, 20
 _CLASSES, _GAP = (10, 100), 1e-6
-#: What a task compares with, and on what.
+#: The peers of each task, and its data.
 _PEERS = {
     "dask-ml": ("dask_ml_task", "Two classes, no intercept, float64, C = 1, Dask's threads"),
     "Spark": ("spark_task", "Ten classes, float64, C = 1, two threads of Dask and of Spark"),
@@ -202,7 +202,7 @@ def dask_ml_task(*, rows: int, limit: float) -> dict[str, Any]:
         return float(np.logaddexp(0, z).sum() - z[y == 1].sum() + np.sum(coef**2) / 2)
 
     best = value(skce.SoftmaxClassifier(tol=1e-12, fit_intercept=False).fit(X, y).coef_)
-    found: dict[str, dict[str, Any]] = {}  # by name, the last that was measured
+    found: dict[str, dict[str, Any]] = {}  # the last result, by name
 
     def measure(name: str, settings: str, model: Any) -> float:
         start = time.perf_counter()
@@ -228,8 +228,8 @@ def dask_ml_task(*, rows: int, limit: float) -> dict[str, Any]:
 def spark_task(*, rows: int, limit: float) -> dict[str, Any]:
     """Seconds that SoftmaxClassifier and Spark's LogisticRegression take to the same gap.
 
-    Spark has its rows in memory as vectors, OpenBLAS if the system has it, and a fit before the one
-    that counts, whose code is compiled.
+    Spark has its rows in memory as vectors, and uses OpenBLAS if the system has it. A first fit,
+    which is not timed, compiles its code.
     """
     import dask
 
@@ -284,13 +284,13 @@ def spark_task(*, rows: int, limit: float) -> dict[str, Any]:
 
 @contextmanager
 def _spark(X: Any, y: Any) -> Iterator[Any]:
-    """Give a frame of vectors and labels, in the memory of two local threads of Spark."""
+    """Yield a frame of vectors and labels, in the memory of two local threads of Spark."""
     import pyarrow as pa
     import pyarrow.parquet as pq
     from pyspark.ml.feature import VectorAssembler
     from pyspark.sql import SparkSession
 
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # for each of its threads
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # per thread of Spark
     names = [f"x{j}" for j in range(X.shape[1])]
     settings = {
         "spark.driver.memory": "10g",
@@ -317,7 +317,7 @@ def _spark(X: Any, y: Any) -> Iterator[Any]:
 
 
 def _fit_once() -> None:
-    """Make a small fit: the first one of a process takes longer."""
+    """Make a small fit, because the first fit of a process takes longer."""
     import dask.array as da
 
     from skce.dask import SoftmaxClassifier
@@ -339,12 +339,12 @@ def client_of(workers: int) -> Any:
 
 
 def _cpu_seconds() -> float:
-    """CPU seconds of this process, and on Linux of those that it started."""
+    """CPU seconds of this process, and on Linux also of the processes that it started."""
     return sum(sum(process.cpu_times()[:2]) for process in _processes())
 
 
 def _used() -> float:
-    """MiB in the memory of this process and of those that it started."""
+    """MiB in the memory of this process and of the processes that it started."""
     import psutil
 
     total = 0.0

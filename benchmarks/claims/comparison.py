@@ -1,4 +1,4 @@
-"""What people use instead: cross-validated log-loss, accuracy and CPU time, as each is typed."""
+"""Alternatives with their defaults: cross-validated log-loss, accuracy and CPU time."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ _ESTIMATORS: dict[str, Callable[[], Any]] = {
 
 
 def comparison(options: argparse.Namespace) -> str:
-    """Compare what people use on two small tables, one process for each."""
+    """Compare the alternatives on two small tables, with one process for each."""
     lines = [
         f"Means over {_FOLDS} stratified folds: log-loss and accuracy on the test rows, and CPU "
         "seconds of a fit, on one thread. Columns are raw unless the name says otherwise.",
@@ -171,7 +171,7 @@ def _cell(name: str, data: str) -> str:
 
 
 def comparison_task(*, name: str, data: str, limit: float) -> dict[str, Any]:
-    """Cross-validate an estimator, with its CPU time and what it warns of."""
+    """Cross-validate an estimator, and return its CPU time and its warnings, too."""
     from sklearn import datasets
     from sklearn.metrics import accuracy_score, log_loss
     from sklearn.model_selection import StratifiedKFold
@@ -184,7 +184,7 @@ def comparison_task(*, name: str, data: str, limit: float) -> dict[str, Any]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                if not fold:  # imports, and what is made once
+                if not fold:  # imports, and other work that is done once
                     _ESTIMATORS[name]().fit(X[train], y[train])
                 start = time.process_time()
                 model = _ESTIMATORS[name]().fit(X[train], y[train])

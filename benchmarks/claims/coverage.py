@@ -1,4 +1,4 @@
-"""How often 95 % intervals hold the truth, in simulated data sets."""
+"""How often 95 % intervals contain the truth, in simulated data sets."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from scipy.special import expit, softmax
 from skce import SoftmaxClassifier
 from skce.inference import FirthClassifier, coef_summary, profile_summary
 
-#: A data set: X, y, and what `coef_summary` is told besides.
+#: A function that draws a data set: X, y, and other arguments of `coef_summary`.
 Draw = Callable[[np.random.Generator], tuple[Any, Any, dict[str, Any]]]
 
-#: The points that rows of misspecified models are drawn from, so that the coefficients that are
-#: estimated are those of a fit to the mean targets of these points.
+#: Rows of misspecified models are drawn from these points. The estimated coefficients are then
+#: those of a fit to the mean targets of the points.
 POINTS = np.random.default_rng(0).normal(size=(400, 2))
 
 
 def coverage(options: argparse.Namespace) -> str:
-    """Count the intervals that hold the coefficients that are estimated."""
+    """Count the intervals that contain the coefficients that are estimated."""
     repeats = 100 if options.quick else 2000
     lines = [
         f"Each row draws {repeats} data sets. It gives the percentage of the 95 % intervals that "
@@ -43,7 +43,7 @@ def coverage(options: argparse.Namespace) -> str:
 
 
 def settings() -> list[tuple[str, list[str], Draw, NDArray]]:
-    """Return names, kinds of intervals, how data are drawn, and the coefficients that they have."""
+    """Return names, kinds of intervals, functions that draw data, and the true coefficients."""
     beta = np.array([0.8, -0.5, 0.3])
     B = np.array([[0.5, -0.6, 0.2], [-0.4, 0.3, 0.5]])
     soft = SoftmaxClassifier(C=np.inf).fit(POINTS, mean_target(POINTS))
@@ -77,7 +77,7 @@ def settings() -> list[tuple[str, list[str], Draw, NDArray]]:
     def grouped(rng: np.random.Generator) -> tuple[Any, Any, dict[str, Any]]:
         groups = np.repeat(np.arange(150), 6)
         X = POINTS[rng.integers(len(POINTS), size=150)][groups]
-        u = rng.random(150)[groups]  # the same for all rows of a group, three times in four
+        u = rng.random(150)[groups]  # three quarters of rows share it with their group
         own = rng.random(900)
         u = np.where(rng.random(900) < 0.75, u, own)
         return X, (u < mean_label(X)).astype(int), {"groups": groups}
@@ -103,7 +103,7 @@ def settings() -> list[tuple[str, list[str], Draw, NDArray]]:
 
 
 def mean_target(X: NDArray) -> NDArray:
-    """Return probabilities that are no softmax of a linear map."""
+    """Return probabilities that are not the softmax of a linear map."""
     z = np.column_stack([X[:, 0], X[:, 1] ** 2 / 2, np.sin(3 * X[:, 0]) - X[:, 1]])
     return np.asarray(softmax(z, axis=1))
 
@@ -121,7 +121,7 @@ def mean_label(X: NDArray) -> NDArray:
 
 
 def count(kinds: list[str], draw: Draw, truth: NDArray, repeats: int) -> dict[str, NDArray]:
-    """Return the share of intervals of each kind that hold each coefficient."""
+    """Return the share of intervals of each kind that contain each coefficient."""
     hits: dict[str, list] = {kind: [] for kind in kinds}
     rng = np.random.default_rng(1)
     for _ in range(repeats):

@@ -15,7 +15,7 @@ from ..peers import torch_lbfgs
 from ..worker import launch
 from ._common import DAY, anonymous
 
-#: Rows, columns and classes, where there is a GPU and where there is none.
+#: Rows, columns and classes, with a GPU and without one.
 _ON_GPU = ((1_281_167, 768, 1000), (50_000, 512, 10), (50_000, 512, 100))
 _ON_CPU = ((50_000, 128, 10), (10_000, 256, 100))
 _GAPS = (1e-2, 1e-4, 1e-6)
@@ -25,7 +25,7 @@ _SWEEP = np.geomspace(1e-6, 1e6, 45)
 
 def device(options: argparse.Namespace) -> str:
     """Compare on the GPU, or on the CPU at small sizes."""
-    os.environ["SCIPY_ARRAY_API"] = "1"  # of the processes to come
+    os.environ["SCIPY_ARRAY_API"] = "1"  # for the processes of the tasks
     where = launch("benchmarks.claims.device:where_task", limit=DAY)
     if where["status"] != "ok":
         return f"Not measured: {where['status']}."
@@ -107,7 +107,7 @@ def device_task(*, shape: tuple[int, int, int], limit: float) -> dict[str, Any]:
                         model = make(tol).fit(X, y)
                         took = time.perf_counter() - start
                     reached = gap(model.coef_, model.intercept_)
-                except Exception as error:  # of memory that is not there, as a rule
+                except Exception as error:  # usually there is too little memory
                     passes = type(error).__name__
                     break
                 memory = max(memory, added["MiB"])
@@ -203,7 +203,7 @@ def _value(X: Any, y: Any, coef: Any, intercept: Any) -> float:
 
 
 def _torch_lbfgs(X: Any, y: Any) -> Iterator[tuple[float, Any, Any]]:
-    """Seconds so far and parameters, every tenth iteration of the usual loop."""
+    """Yield seconds so far and parameters after every tenth iteration of the usual loop."""
     import torch
 
     K, scale = int(y.max()) + 1, len(X)

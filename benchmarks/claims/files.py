@@ -1,4 +1,4 @@
-"""Fits from files: memory, cold passes beside a plain read, the same objective from every store."""
+"""Fits from files: memory, cold passes beside a plain read, and the objective from every store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TABLES = (
 
 
 def files(options: argparse.Namespace) -> str:
-    """Write one table to every store, and fit it from there."""
+    """Write one table to every store, and fit it from each."""
     lines = [
         "| store | rows | classes | GiB | cold read(), s | cold pass, s | ratio | fit, s | passes "
         "| MiB added | relative difference of F |",
@@ -81,7 +81,7 @@ def labels(rows: int, classes: int) -> Any:
 
 
 def write_npy(dtype: Any) -> Callable[[Path, int], None]:
-    """Return the function that writes rows of a dtype into a file of NumPy."""
+    """Return the function that writes rows of a dtype to a file of NumPy."""
 
     def write(path: Path, rows: int) -> None:
         shape = (rows, COLUMNS)
@@ -197,7 +197,7 @@ def files_task(*, store: str, path: str, rows: int, classes: int, limit: float) 
 
 
 def drop(names: list[Path]) -> None:
-    """Drop the pages of files, which are then read from the disk."""
+    """Drop the cached pages of files, so that they are read from the disk."""
     for name in names:
         with name.open("rb") as file:
             os.fsync(file.fileno())

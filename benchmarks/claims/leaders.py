@@ -1,4 +1,4 @@
-"""Who is first on linear probes, by rows and by how far classes are apart."""
+"""The fastest peer on linear probes, by the number of rows and the distance between classes."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ..report import against, draw_leaders, seconds_to
 from ..run import Row, compare
 
 _COLUMNS, _CLASSES = 128, 50
-#: Rows, as a multiple of the coefficients; deviations between class means and their noise.
+#: Rows per coefficient; distance of class means, in standard deviations of the noise.
 _ROWS, _APART = (0.1, 0.4, 1.6, 6.4), (0.3, 0.6, 1.0, 1.5)
 _GAPS = (1e-2, 1e-4, 1e-6)
-#: The peers that are ever first here.
+#: The peers that are fastest on some of these problems.
 _PEERS = ("skce auto", "torch LBFGS", "cyanure", "sklearn newton-cg", "sklearn lbfgs")
 
 
 def leaders(options: argparse.Namespace) -> str:
-    """Compare with the fastest peers on a grid of problems, and draw who is first where."""
+    """Compare with the fastest peers on a grid of problems, and draw which is the fastest."""
     rows = (0.1, 1.6) if options.quick else _ROWS
     grid = {(share, apart): _problem(share, apart) for share in rows for apart in _APART}
     out = options.out / "leaders"
@@ -51,14 +51,14 @@ def leaders(options: argparse.Namespace) -> str:
 
 
 def _problem(share: float, apart: float) -> Problem:
-    """Return clusters with so many rows for each coefficient."""
+    """Return clusters with `share` rows for each coefficient."""
     n = round(share * _COLUMNS * _CLASSES)
     load = partial(clusters, n, _COLUMNS, _CLASSES, apart)
     return Problem(f"{share:g} rows per coefficient, {apart:g} apart", load)
 
 
 def _cell(rows: list[Row], problem: Problem, gap: float) -> tuple[float, str]:
-    """Ratio to the fastest peer, and that with its name."""
+    """Return the ratio to the fastest peer, and its text with the name."""
     own = [row for row in rows if row.problem == problem.name]
     theirs = [row for row in own if row.family != "skce"]
     ours = seconds_to([row for row in own if row.family == "skce"], gap)

@@ -76,7 +76,7 @@ def memory_task(*, estimator: str, shape: list[int], limit: float) -> dict[str, 
 
 
 def bare_products(X: NDArray, K: int) -> float:
-    """Seconds of A X' and R X with K rows, the faster of whole and in blocks of some sizes."""
+    """Seconds of A X' and R X with K rows: the fastest of whole and of blocks of some sizes."""
     rng = np.random.default_rng(0)
     A = rng.standard_normal((K, X.shape[1])).astype(X.dtype)
     found = []

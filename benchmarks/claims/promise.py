@@ -1,4 +1,4 @@
-"""What tol promises: measured gaps, on the problems and on random ones."""
+"""The promise of `tol`: measured gaps, on the problems and on random ones."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from ._common import fit_and_watch
 _TOLERANCES = (1e-3, 1e-6, 1e-9)
 
 
-#: A relative gap that float64 does not tell from zero.
+#: In float64 a relative gap of this size cannot be distinguished from zero.
 _ROUNDING = 1e-13
 
 
-#: The minimum counts as known if the reference's decrement is at most this.
+#: The minimum is known if the decrement of the reference is at most this.
 _KNOWN = 1e-11
 
 
@@ -129,7 +129,7 @@ def promise_task(*, data: str, C: float, tol: float, limit: float) -> dict[str, 
 
 
 def seed_task(*, seed: int, limit: float) -> dict[str, Any]:
-    """Fit a random problem at every tolerance; the reference goes on from the best of these."""
+    """Fit a random problem with every tolerance. The reference starts from the best fit."""
     X, y, C, words = random_problem(seed)
     with time_limit(limit):
         models, fits = zip(*(_fit_and_measure(X, y, C, tol) for tol in _TOLERANCES), strict=True)
@@ -153,7 +153,7 @@ def _fit_and_measure(X: Any, y: NDArray, C: float, tol: float) -> tuple[Any, dic
 
 
 def random_problem(seed: int) -> tuple[NDArray | sp.csr_matrix, NDArray, float, str]:
-    """X, targets, C and a description, of any shape, kind and units."""
+    """Return X, targets, C and a description: any shape, kind and units."""
     rng = np.random.default_rng(seed)
     n, p, K = (
         round(low * (high / low) ** rng.random()) for low, high in [(10, 10_000), (1, 500), (2, 50)]

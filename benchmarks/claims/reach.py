@@ -1,4 +1,4 @@
-"""Seconds of a pass as the rows grow, wherever they are, and what that makes of a billion rows."""
+"""Seconds of a pass against the number of rows, in each place, and estimates for a billion rows."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .cluster import client_of
 from .files import COLUMNS, drop, labels, write_npy
 
 _CLASSES, _PASSES = 10, 5
-#: Bytes of a chunk, and of those that the cluster is reckoned with.
+#: Bytes of a chunk in the measurements, and in the estimates for a cluster.
 _CHUNK, _CHUNKS = 10**8, {"100 MB": 10**8, "1 GB": 10**9}
 _SIZES = (60_000, 190_000, 600_000, 1_900_000, 6_000_000)
-#: Workers of the cluster that is reckoned with, and cores of each.
+#: Workers of the cluster of the estimates, and cores of each worker.
 _WORKERS, _CORES = 64, 16
 
 
@@ -48,7 +48,7 @@ def reach(options: argparse.Namespace) -> str:
         f"{_WORKERS} workers of {_CORES} cores, chunks of {name}": np.where(
             of >= _WORKERS,
             arithmetic + per_task * of,
-            np.nan,  # fewer leave workers without any
+            np.nan,  # with fewer rows some workers have none
         )
         for name, of in tasks.items()
     }
@@ -75,7 +75,7 @@ def reach(options: argparse.Namespace) -> str:
 
 
 def reach_task(*, path: str, rows: int, limit: float) -> dict[str, Any]:
-    """Seconds of passes over the rows of a file: read, mapped, and in chunks of Dask."""
+    """Return seconds of passes over the rows of a file: read, mapped, and in chunks of Dask."""
     import dask
     import dask.array as da
     from dask import delayed
@@ -109,7 +109,7 @@ def reach_task(*, path: str, rows: int, limit: float) -> dict[str, Any]:
     X = np.load(path)
     measure("array in memory", skce.SoftmaxClassifier(), X, y)
     size = _CHUNK // (4 * COLUMNS)
-    parts = [X[start : start + size] for start in range(0, rows, size)]  # and no copy
+    parts = [X[start : start + size] for start in range(0, rows, size)]  # without a copy
     chunks = (
         da.concatenate([da.from_delayed(delayed(p), p.shape, p.dtype) for p in parts]),
         da.from_array(y, chunks=size),
@@ -120,7 +120,7 @@ def reach_task(*, path: str, rows: int, limit: float) -> dict[str, Any]:
 
 
 def task_task(*, limit: float) -> dict[str, Any]:
-    """Seconds that a task takes on a cluster of one process, beside what it does."""
+    """Return the overhead of a task, in seconds, on a cluster of one process."""
     import dask
     import dask.array as da
 

@@ -1,1 +1,1 @@
-"""What is minimised: a loss on data plus a penalty, as a function of one vector."""
+"""The objective: a loss on data plus a penalty, as a function of one vector."""

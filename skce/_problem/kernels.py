@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import xlogy
 
 from .._arrays import (
     as_type,
@@ -124,6 +125,14 @@ def slope_sizes(block: Block, loss: Loss, W: NDArray, mean: NDArray) -> tuple[ND
 def total_mass(block: Block) -> tuple[float]:
     """Sum of the mass of rows, or of rows and outputs if each output has its own mass."""
     return (sum_of_all(block.t.mass),)
+
+
+def least_loss(block: Block, n_outputs: int, softmax: bool) -> tuple[float]:
+    """Sum of the entropies of the targets. No logits make the loss smaller."""
+    t = block.t.dense(n_outputs).astype(np.float64)
+    mass = np.broadcast_to(block.t.mass, t.shape[1:] if softmax else t.shape).astype(np.float64)
+    fails = 0.0 if softmax else np.maximum(mass - t, 0)
+    return (float(xlogy(mass, mass).sum() - xlogy(t, t).sum() - np.sum(xlogy(fails, fails))),)
 
 
 def sides_with_mass(block: Block, n_outputs: int) -> tuple[float, ...]:

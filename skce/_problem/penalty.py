@@ -174,6 +174,13 @@ class Nonsmooth:
         """Return sum lambda |theta|."""
         return float(self.weights @ np.abs(theta))
 
+    def shrinkage(self, theta: NDArray, other: NDArray) -> float:
+        """Return by how much sum lambda |theta| exceeds that of another point.
+
+        Near a minimum, the difference of the two sums is rounding.
+        """
+        return float(self.weights @ (np.abs(theta) - np.abs(other)))
+
     def slope(self, theta: NDArray, step: NDArray) -> float:
         """Return the slope of sum lambda |theta| along a step."""
         return float(self.weights @ np.where(theta == 0, np.abs(step), np.sign(theta) * step))

@@ -1,1 +1,1 @@
-"""How it is minimised: steps, the variables that they are in, the stopping rule, the report."""
+"""The solver: steps, changes of variables, the stopping rule and the report."""

@@ -1,13 +1,16 @@
-"""The Newton decrement: an estimate of the gap to the optimum, and the Newton step, in one.
+"""The Newton decrement, an estimate of the gap to the optimum, and the Newton step.
+
+The decrement
 
     gap = g' H^-1 g / 2
 
 does not depend on the units of the features (Boyd and Vandenberghe, *Convex Optimization*, 2004,
-section 9.5.1). Conjugate gradients on products with H sum it up, and find H^-1 g meanwhile.
+section 9.5.1). Conjugate gradients on products with H add up the decrement term by term. They find
+H^-1 g at the same time.
 
-What a sum still misses is r' H^-1 r / 2, with r the residual of the linear system. Where an L2
-penalty holds all coefficients an upper bound of it is known (`Whitened.missed`), and the
-sum is complete once that is small. Where none is known the smallest Ritz value so far stands for
+The sum still misses r' H^-1 r / 2, with r the residual of the linear system. If all coefficients
+have an L2 penalty, an upper bound of this is known (`Whitened.missed`), and the sum is complete
+once the bound is small. If no bound is known, the smallest Ritz value so far is used in place of
 the smallest eigenvalue of H.
 """
 
@@ -30,14 +33,14 @@ class Decrement:
     Attributes
     ----------
     gap : float
-        Estimate of F - F*; a lower bound where `complete` is False.
+        Estimate of F - F*; a lower bound if `complete` is False.
     complete : bool
         Whether the sum has settled.
     step : ndarray
-        The Newton step, as far as it was solved.
+        The Newton step, as far as the linear system was solved.
     left : float
-        A bound of what the sum misses, if that is why it is complete, and else of what intercepts
-        gain by themselves.
+        If a bound of what the sum misses made it complete: that bound. Otherwise a bound of what
+        the intercepts alone can gain.
     """
 
     gap: float
@@ -65,13 +68,13 @@ def newton_decrement(
     as_bounded: bool = False,
     most: float = np.inf,
 ) -> Decrement:
-    """Sum g' H^-1 g / 2 by conjugate gradients: until it has settled, or is a step above `limit`.
+    """Sum g' H^-1 g / 2 by conjugate gradients.
 
-    Each iteration adds what it gains in the quadratic model, alpha * |r|^2 / 2. The sum counts as
-    settled when the bound of what is missing is small beside it, or beside `limit`; where there is
-    no bound, when |r|^2 / (2 lambda) is, with lambda the smallest Ritz value so far, and its last
-    terms are small too. Above `limit` it ends earlier, once the last term is less than `truncation`
-    times the mean of all.
+    Each iteration adds the decrease of the quadratic model, alpha * |r|^2 / 2. The sum has settled
+    when the bound of what is missing is small compared with the sum or with `limit`. If there is no
+    bound, |r|^2 / (2 lambda) must be small, with lambda the smallest Ritz value so far, and the
+    last terms of the sum must be small too. A sum above `limit` ends earlier: once its last term is
+    less than `truncation` times the mean of all terms.
 
     Parameters
     ----------
@@ -85,28 +88,29 @@ def newton_decrement(
         Takes the residual in the user's variables and returns an upper bound of r' H^-1 r / 2,
         infinite if none is known.
     unseen : callable, optional
-        Takes the same, and what is small beside the bound, and returns what such a bound leaves
-        out; nothing by default. It is called if the bound is small.
+        Takes the residual, and an amount that would be small enough, and returns the part of the
+        gap that the bound leaves out; 0 by default. It is called only if the bound is small.
     limit : float
         The gap that matters.
     truncation : float
-        How small the last term of a sum above `limit` need be; 0 to let every sum settle.
+        How small the last term of a sum above `limit` must be; 0 to let every sum settle.
     costs : Costs
-        What is worth its cost.
+        The constants of a fit.
     missing : float, default=None
-        The part of the gap that a sum may still miss; None for that of `costs`.
+        The share of the gap that a sum may still miss; None for the one in `costs`.
     white : bool, default=True
-        Whether the variables were whitened, so that the smallest Ritz value is worth something.
+        Whether the variables were whitened, so that the smallest Ritz value can be trusted.
     eps : float, default=2.2e-16
         Precision of the products.
     max_products : int, default=None
-        Hessian products at most; None for those of `costs`.
+        Hessian products at most; None for the number in `costs`.
     trust : float, default=1.0
-        How far `missed` is above what is missed, if the Ritz values agree.
+        By which factor `missed` may be above what is missed, if the Ritz values agree.
     as_bounded : bool, default=False
-        Whether a sum is complete as soon as what it misses is known to be below `limit` with it.
+        Whether a sum is complete as soon as the sum plus the bound of what it misses is at most
+        `limit`.
     most : float, default=inf
-        A sum that is larger is not to be believed, and ends.
+        The sum ends once it is larger than this, which is too large to be believed.
 
     Returns
     -------
@@ -132,15 +136,15 @@ def newton_decrement(
     has_bound = missed(user_residual) < np.inf
 
     def smallest_eigenvalue() -> float:
-        """At most a typical one: if a few far larger ones come first, they tell nothing."""
+        """Smallest Ritz value, but at most a typical eigenvalue: the first may be far larger."""
         return min(_smallest_ritz_value(lengths, norms), costs.typical_eigenvalue)
 
     def rounding_hides(enough: float) -> bool:
-        """Whether the bound is small but for rounding: variables may lack a direction."""
+        """Whether the bound is small except for rounding: variables may lack a direction."""
         return not has_bound or missed(user_residual, costs.slope_terms * eps) / trust <= enough
 
     def is_complete() -> bool:
-        """Whether little is missing, by the terms, by the Ritz values and by the bound."""
+        """Whether little is missing according to the terms, the Ritz values and the bound."""
         if as_bounded and found.gap + (left := missed(user_residual)) <= limit:
             found.left = left + unseen(user_residual, limit - found.gap - left)
             if found.gap + found.left <= limit:
@@ -171,7 +175,7 @@ def newton_decrement(
     for _ in range(max_products):
         curved, user_curved = product(direction)
         curvature = float(direction @ curved)
-        if not 0 < curvature < np.inf:  # lost in rounding, or zero
+        if not 0 < curvature < np.inf:  # zero, or lost to rounding
             found.complete = norms[-1] <= eps**costs.solved_without_bound * norms[0]
             found.complete = found.complete and rounding_hides(limit)
             found.gap = found.gap if found.complete else np.inf
@@ -186,7 +190,7 @@ def newton_decrement(
         norms.append(float(residual @ residual))
         last_term = sums[-1] - sums[-2]
         enough = found.gap > limit and last_term * (len(sums) - 1) < truncation * found.gap
-        if not np.isfinite(found.gap + norms[-1]):  # next to no curvature
+        if not np.isfinite(found.gap + norms[-1]):  # almost no curvature
             found.gap = np.inf
             return found
         if enough or found.gap > most:
@@ -204,7 +208,7 @@ def newton_decrement(
 
 
 def _smallest_ritz_value(lengths: list[float], norms: list[float]) -> float:
-    """Smallest eigenvalue of the Lanczos matrix that conjugate gradients build."""
+    """Return the smallest eigenvalue of the Lanczos matrix of conjugate gradients."""
     alpha, squares = np.array(lengths), np.array(norms)
     beta = squares[1:-1] / squares[:-2]
     diagonal = 1 / alpha

@@ -2,17 +2,18 @@
 
     minimise   g'(x - x_0) + (x - x_0)' H (x - x_0) / 2 + sum lambda |x|,   low <= x <= high
 
-for H = R'R + diag(more) of few rows, known by R. `quadratic` goes from edge to edge, and from what
-H sees: where coefficients are nearly collinear, or outnumber the rows, H has lost what they differ
-in, and there are more edges than one can go along. Here every step sees all edges, and R itself.
+Here H = R'R + diag(more), for few rows, and the method uses R itself. An edge is a bound, or zero
+for a coefficient with an L1 penalty. The methods of `quadratic` go from edge to edge and use H. If
+coefficients are nearly collinear, or outnumber the rows, rounding removes their differences from H,
+and there are too many edges to visit one by one. Here every step takes all edges into account.
 
 With the edges at distances s and their multipliers z, a step solves
 
     (1/E + diag(more) + R'R) dx = r,     1/E = z / s
 
-In the units of E this is the identity and what R adds to it, whose inverse comes from a QR
-decomposition: that loses nothing of directions that R does not see. Coefficients that
-an L1 penalty holds at zero are the difference of two parts that are not negative.
+In the units of E this matrix is the identity plus a term from R. Its inverse comes from a QR
+decomposition, which loses nothing along directions that R does not see. A coefficient that an L1
+penalty may hold at zero is written as the difference of two parts that are not negative.
 
 Sources: Mehrotra, *On the implementation of a primal-dual interior point method*, 1992; Nocedal and
 Wright, *Numerical Optimization*, 2006, section 16.6.
@@ -36,13 +37,13 @@ Solve = Callable[[NDArray], NDArray]
 
 
 class InteriorPoint:
-    """A quadratic with a nonsmooth term, and the way to its minimum.
+    """A quadratic with a nonsmooth term, and the method that minimises it.
 
     Parameters
     ----------
     R : ndarray of shape (n, size)
     more : ndarray of shape (size,)
-        Diagonal of H - R'R: the ridge, and damping.
+        Diagonal of H - R'R: the ridge plus the damping.
     gradient : ndarray of shape (size,)
     nonsmooth : Nonsmooth
     start : ndarray of shape (size,)
@@ -67,9 +68,9 @@ class InteriorPoint:
         )
         self.first, self.slopes = start * scale, gradient / scale
         self.R, self.more = R / scale, more / scale**2
-        #: Work done, in multiplications of a product with an array, and where to stop.
+        #: Work done and its limit, in multiplications of a product with an array.
         self.work, self.most_work = R.size * min(R.shape), np.inf
-        #: Steps at most; and whether rounding hides what coefficients differ in, which it does not.
+        #: The most steps; and whether rounding hides how coefficients differ: with R it never does.
         self.steps, self.collinear = self.costs.interior_steps, False
         #: The size of the terms in a slope, in units of unit curvature.
         self.unit = 1.0
@@ -79,26 +80,26 @@ class InteriorPoint:
             self.R = np.linalg.qr(self.R, mode="r")
 
     def minimum(self, limit: float, most: float) -> Least:
-        """Minimise; well where no more is gained than `limit`, and until more is than `most`.
+        """Minimise accurately if the gain is below `limit`, and stop if it is above `most`.
 
         Parameters
         ----------
         limit : float
-            The gain that matters.
+            The smallest gain that matters.
         most : float
-            The gain that makes no sense: the value of the whole objective at the start.
+            The largest gain that makes sense: the value of the whole objective at the start.
 
         Returns
         -------
         Least
-            Solved if little more could be gained: what is left is an upper bound.
+            Solved if its `left`, an upper bound of what is left to gain, is small.
         """
         costs = self.costs
-        # Slopes are sums of x_i r_i, of which r_i^2 is 2 F at most (Pinsker's inequality).
+        # Slopes are sums of x_i r_i, and r_i^2 is at most 2 F (Pinsker's inequality).
         self.unit = min(1.0, np.sqrt(2 * most))
         parts = _Parts(self.own, most)
         t = parts.inside(self.first, room := np.sqrt(most / len(self.first)))
-        # Apart from t, which may be so large that it has lost digits of these.
+        # Moves are kept apart from t, which may be so large that it loses digits of them.
         moved = parts.total(t) - self.first
         edges = parts.edges(t, parts.slopes(self._slopes_at(moved)), room)
         best, since, gained_before = (np.inf, moved, edges), 0, 0.0
@@ -110,8 +111,8 @@ class InteriorPoint:
             left, rest = parts.bound(t, edges, slopes, self._noise_at(moved))
             of_rest = float(rest @ solve(rest)) / 2
             if self.far_from_zero:
-                # Where columns cancel each other nothing but the penalty holds coefficients that
-                # are near an edge now, and go far from it.
+                # If columns cancel each other, only the penalty limits how far coefficients go that
+                # are near an edge now.
                 some = rest != 0
                 with np.errstate(divide="ignore"):
                     of_rest = float((rest[some] ** 2 / (2 * self.more[some])).sum())
@@ -119,7 +120,7 @@ class InteriorPoint:
             since = since + 1 if left >= best[0] and complementarity <= limit else 0
             best = min(best, (left, moved, edges), key=lambda one: one[0])
             gained = self._gain_at(self.first + moved)
-            # Where more than the gap that matters is gained nobody asks how far that is the most.
+            # If the gain is above the gap that matters, a rough minimum is enough.
             rough = costs.interior_rough * gained
             if gained > limit and complementarity + abs(gained - gained_before) <= rough:
                 best = (left, moved, edges)
@@ -133,7 +134,8 @@ class InteriorPoint:
             if enough or gained > most or self.work > self.most_work:
                 break
             step = self._steps(parts, D, E, solve, slopes)
-            # As far as it goes, then back to the middle by as much as that did not go.
+            # Try a step to the edges. The less of it is possible, the more the real step stays away
+            # from them.
             _, dt = step(np.zeros(len(t)))
             change = edges.change(dt, 0.0, 0.0)
             after = edges.moved(dt, change, edges.length(dt, change)).complementarity
@@ -158,27 +160,27 @@ class InteriorPoint:
         limit: float,
         most: float,
     ) -> Least:
-        """Put what is near an edge on it, and say how low that is."""
+        """Put coefficients that are near an edge on it, and return the minimum with its gain."""
         x = self.first + moved
         snapped = parts.snapped(x, edges, parts.slopes(self._slopes_at(moved)))
         gain, other = self._gain_at(x), self._gain_at(snapped)
         enough = max(self.costs.interior_rough * gain, self.costs.interior_solved * limit)
         if other >= gain - min(max(left, enough / 2), enough):
             x, gain, left = snapped, other, left + max(gain - other, 0.0)
-        if not gain >= 0:  # then the bound is wrong by at least as much
+        if not gain >= 0:  # then the bound is wrong by at least as much as this
             x, gain, left = self.first, 0.0, max(left, -gain if gain < 0 else np.inf)
         if gain <= limit and not left <= enough:
             left = min(left, self._left_at(parts, x, enough))
-        # What is at a bound is there exactly.
+        # A coefficient at a bound gets exactly the value of the bound.
         at = [x == self.own.low, x == self.own.high]
         user = np.select(at, [self.nonsmooth.low, self.nonsmooth.high], x / self.scale)
         return Least(user, gain, left, bool(left <= enough))
 
-    @np.errstate(all="ignore")  # then nothing is known
+    @np.errstate(all="ignore")  # then the bound is infinite
     def checked(self, least: Least, limit: float, most: float) -> Least:
-        """Return a minimum that was found in another way, with the bound of what is left there.
+        """Return a minimum that was found by another method, with a bound of what is left there.
 
-        It gains no more than the limit.
+        Its gain must be at most the limit.
         """
         self.unit = min(1.0, np.sqrt(2 * most))
         enough = self.costs.interior_solved * limit
@@ -186,11 +188,12 @@ class InteriorPoint:
         return least._replace(left=left, solved=bool(left <= enough))
 
     def _left_at(self, parts: _Parts, x: NDArray, enough: float) -> float:
-        """Upper bound of what is left to gain at x, by a dual point; any will do if it is `enough`.
+        """Return an upper bound of what is left to gain at x, by a dual point.
 
-        If R'u takes the place of R'R (x - x_0) in the slopes, for any u, the bound grows by
-        |u - R (x - x_0)|^2 / 2. The u that is sought leaves no slope to coefficients that can move
-        along it: so rounding in x, which R'R blows up, does not count.
+        The search for a dual point ends once the bound is at most `enough`. If the slopes are
+        computed with R'u in place of R'R (x - x_0), for any u, the bound grows by
+        |u - R (x - x_0)|^2 / 2. The search looks for a u for which no coefficient that can move has
+        a slope. So rounding in x, which R'R amplifies, does not count.
 
         Source: Massias et al., *Dual extrapolation for sparse generalized linear models*, 2020.
         """
@@ -219,25 +222,25 @@ class InteriorPoint:
         return best
 
     def _slopes_at(self, moved: NDArray) -> NDArray:
-        """Slopes of the quadratic: those at the start and a multiple of R', exact where R is 0."""
+        """Slopes of the quadratic. For columns of zeros in R they are exact."""
         return self.slopes + self.R.T @ (self.R @ moved) + self.more * moved
 
     def _noise_at(self, moved: NDArray) -> NDArray:
-        """Return what of these slopes may be rounding."""
+        """Return how much of these slopes may be rounding."""
         terms = np.abs(self.R).T @ np.abs(self.R @ moved) + self.more * np.abs(moved)
         noise = self.costs.slope_terms * np.finfo(float).eps
         return noise * (terms + np.abs(self.slopes) + self.own.weights + self.unit)
 
     def _gain_at(self, x: NDArray) -> float:
-        """How much lower it is at x than at the start."""
+        """How much lower the value is at x than at the start."""
         moved = x - self.first
-        gain = self.own.value(self.first) - self.own.value(x)
+        gain = self.own.shrinkage(self.first, x)
         return gain - float((self.slopes + self._slopes_at(moved)) @ moved) / 2
 
     def _steps(
         self, parts: _Parts, D: NDArray, E: NDArray, solve: Solve, slopes: NDArray
     ) -> Callable[[NDArray], tuple[NDArray, NDArray]]:
-        """Return the function that takes what pushes the parts to the steps of x and of them."""
+        """Return the function from the right-hand side of the parts to steps of x and of parts."""
         diagonal = 1 / E + self.more
 
         def step(push: NDArray) -> tuple[NDArray, NDArray]:
@@ -252,7 +255,7 @@ class InteriorPoint:
         return step
 
     def _inverse(self, parts: _Parts, D: NDArray) -> tuple[NDArray, Solve]:
-        """Return E, and what solves with 1/E + diag(more) + R'R."""
+        """Return E, and the function that solves a linear system with 1/E + diag(more) + R'R."""
         E = parts.total(1 / D, together=True)
         root = 1 / np.sqrt(1 / E + self.more)
         S = self.R * root
@@ -274,13 +277,13 @@ class InteriorPoint:
 
 
 class _Parts:
-    """Coefficients, of which those that may change sign are differences of two parts.
+    """Coefficients as parts: one that may change sign is the difference of two parts.
 
     Parameters
     ----------
     own : Nonsmooth
     value : float
-        Of the objective at some point: at the minimum no penalty is larger.
+        Value of the objective at some point. At the minimum no penalty is larger than it.
     """
 
     def __init__(self, own: Nonsmooth, value: float):
@@ -292,7 +295,7 @@ class _Parts:
         self.low = np.concatenate([own.low, np.zeros(len(self.both))])
         self.low[self.both] = 0
         self.high = np.concatenate([own.high, -own.low[self.both]])
-        #: Slope of the penalty; of a coefficient with one sign, on the only side of zero there is.
+        #: Slope of the penalty. A coefficient with one sign has it on its side of zero.
         positive = np.where(own.low >= 0, 1.0, -1.0)
         positive[self.both] = 1
         self.cost = (own.weights * positive)[self.of]
@@ -309,7 +312,7 @@ class _Parts:
         return t
 
     def inside(self, x: NDArray, room: float) -> NDArray:
-        """Return parts of x, away from edges by so much where there is room."""
+        """Return parts of x at a distance of `room` from edges, or less if there is less room."""
         t = self.at(x)
         width = self.high - self.low
         inside = np.minimum(room, width / 4)
@@ -319,7 +322,7 @@ class _Parts:
         return t
 
     def edges(self, t: NDArray, slopes: NDArray, room: float) -> _Edges:
-        """Edges around parts, with first multipliers: those of slopes, or what room is worth."""
+        """Return the edges around parts, with first multipliers from the slopes or the room."""
         s_low, s_high = t - self.low, self.high - t
         z_low = np.maximum(room**2 / s_low, np.where(np.isfinite(s_low), slopes, 0))
         z_high = np.maximum(room**2 / s_high, np.where(np.isfinite(s_high), -slopes, 0))
@@ -332,15 +335,15 @@ class _Parts:
         return x
 
     def signed(self, x: NDArray) -> NDArray:
-        """Return what acts on coefficients, as it acts on parts."""
+        """Convert slopes of coefficients to slopes of parts."""
         return self.sign * x[self.of]
 
     def slopes(self, slopes: NDArray) -> NDArray:
-        """Slopes of parts, with that of the penalty."""
+        """Slopes of parts, with the slope of the penalty."""
         return self.signed(slopes) + self.cost
 
     def split(self, dx: NDArray, dt: NDArray, D: NDArray) -> NDArray:
-        """Make steps of parts that give dx: those nearer to an edge are the more exact."""
+        """Make the steps of both parts give dx: the part nearer to an edge keeps its own step."""
         both, first, second = self.both, dt[self.both], dt[self.size :]
         nearer = D[both] > D[self.size :]
         dt[: self.size] = dx
@@ -349,14 +352,14 @@ class _Parts:
         return dt
 
     def room(self, t: NDArray, edges: _Edges, slopes: NDArray) -> NDArray:
-        """How far parts can go down their slopes."""
+        """Return how far parts can move down their slopes."""
         up = np.minimum(edges.s_high, np.maximum(self.farthest - t, 0))
         return np.where(slopes > 0, edges.s_low, up)
 
     def pull(self, t: NDArray, edges: _Edges, slopes: NDArray, noise: NDArray) -> NDArray:
-        """Slopes of the coefficients that can go down them, zero for all others.
+        """Return the slopes of the coefficients that can move down them, and zero for all others.
 
-        Those at an edge count if their slope is more than rounding.
+        Coefficients at an edge count if their slope is more than rounding.
         """
         can = self.room(t, edges, slopes) > 0
         can &= (self.room(t, edges, -slopes) > 0) | (np.abs(slopes) > noise[self.of])
@@ -370,10 +373,10 @@ class _Parts:
         noise: NDArray,
         curvature: NDArray | None = None,
     ) -> tuple[float, NDArray]:
-        """Upper bound of what is left to gain, for a convex function lies above its tangents.
+        """Return an upper bound of what is left to gain: a convex function is above its tangents.
 
-        It is lower where coefficients have a curvature of their own. And the slopes of those
-        coefficients that nothing but the quadratic holds.
+        The bound is lower if coefficients have a curvature of their own. Also return the slopes of
+        the coefficients for which there is no such bound, and zero for all others.
         """
         size = np.maximum(np.abs(slopes) - noise[self.of], 0)
         with np.errstate(invalid="ignore"):
@@ -386,10 +389,10 @@ class _Parts:
         return float(left[held].sum()), rest[: self.size]
 
     def snapped(self, x: NDArray, edges: _Edges, slopes: NDArray) -> NDArray:
-        """Return x with parts at edges that are nearer than their multiplier is to zero."""
+        """Return x with parts moved to an edge if its distance is less than its multiplier."""
         at_low, at_high = edges.s_low < slopes, edges.s_high < -slopes
         x = x + self.total(np.select([at_low, at_high], [-edges.s_low, edges.s_high], 0.0))
-        # In full, so that they are there exactly.
+        # Set the values themselves, so that they are exact.
         low, high, both = at_low[: self.size], at_high[: self.size], self.both
         zero = np.zeros(self.size, dtype=bool)
         zero[both] = low[both] & at_low[self.size :]
@@ -400,7 +403,7 @@ class _Parts:
 
 @dataclass(frozen=True)
 class _Edges:
-    """Distances of parts to edges, infinite where there are none, and multipliers, zero there."""
+    """Distances of parts to edges, and multipliers; infinity and zero if there is no edge."""
 
     s_low: NDArray
     s_high: NDArray
@@ -409,31 +412,35 @@ class _Edges:
 
     @property
     def complementarity(self) -> float:
-        """Sum of distances times multipliers: what is left to gain, where slopes are those."""
+        """Sum of distances times multipliers: what is left to gain if these equal the slopes."""
         there = np.isfinite(self.s_low), np.isfinite(self.s_high)
         low = self.z_low @ np.where(there[0], self.s_low, 0)
         return float(low + self.z_high @ np.where(there[1], self.s_high, 0))
 
     @property
     def curvature(self) -> NDArray:
-        """Curvature that they give to parts."""
+        """Curvature that the edges give to parts."""
         return self.z_low / self.s_low + self.z_high / self.s_high
 
     def push(
         self, dt: NDArray, change: tuple[NDArray, NDArray], centre: float
     ) -> tuple[NDArray, NDArray]:
-        """How they push parts up and down, to a complementarity, by the error of a rough step."""
+        """Return what edges below and above add to the right-hand side of a step.
+
+        The step aims at products of distance and multiplier that equal `centre`. The rough step
+        `dt`, with the `change` of multipliers, misses that by the products of the two.
+        """
         up = np.where(np.isfinite(self.s_low), centre - dt * change[0], 0) / self.s_low
         return up, np.where(np.isfinite(self.s_high), centre + dt * change[1], 0) / self.s_high
 
     def change(
         self, dt: NDArray, up: NDArray | float, down: NDArray | float
     ) -> tuple[NDArray, NDArray]:
-        """Return the steps of multipliers that go with those of parts."""
+        """Return the steps of the multipliers that belong to steps of the parts."""
         return up - self.z_low * (1 + dt / self.s_low), down - self.z_high * (1 - dt / self.s_high)
 
     def length(self, dt: NDArray, change: tuple[NDArray, NDArray]) -> float:
-        """How many such steps it is until a distance or a multiplier is zero."""
+        """Return the share of a step after which the first distance or multiplier is zero."""
         length = np.inf
         now = self.s_low, self.s_high, self.z_low, self.z_high
         for value, step in zip(now, (dt, -dt, *change), strict=True):
@@ -442,7 +449,7 @@ class _Edges:
         return length
 
     def moved(self, dt: NDArray, change: tuple[NDArray, NDArray], length: float) -> _Edges:
-        """Return them after that share of a step."""
+        """Return the edges after a share of a step."""
         dt, low, high = length * dt, length * change[0], length * change[1]
         return _Edges(self.s_low + dt, self.s_high - dt, self.z_low + low, self.z_high + high)
 

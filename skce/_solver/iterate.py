@@ -1,4 +1,4 @@
-"""The loop: look, stop or search, learn; and what a look that ends it must stand."""
+"""The loop of a run (look, stop or search, learn) and the checks before it ends."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from .stop import Stop
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Where a run is.
+    """The state of a run.
 
     Attributes
     ----------
     point : Point
     method : Method
     look : Look
-        The last one.
+        The last look.
     before : float
-        The decrement one iteration before.
+        The decrement one iteration earlier.
     looks_again : bool
-        Whether a gap that was small enough is looked at once more.
+        Whether this is the second look at a gap that was small enough at the first.
     """
 
     point: Point
@@ -37,14 +37,14 @@ class State:
     looks_again: bool = False
 
 
-#: Makes some iterations.
+#: A function that makes some iterations.
 Advance = Callable[[State, Run], State]
 
 
 def step(state: State, run: Run) -> State:
-    """One iteration: a look, and a search along its step unless the look ends the run."""
+    """Make one iteration: a look, and a search along its step unless the look ends the run."""
     point, before = state.point, state.look.decrement
-    if state.look.own is not None:  # in the measure of L-BFGS, which is another
+    if state.look.own is not None:  # an estimate of L-BFGS, not a Newton decrement
         before = np.inf
     method, made = state.method.at(point, run), run.log.nhev
     look = method.look(point, run, before)
@@ -63,7 +63,7 @@ def step(state: State, run: Run) -> State:
 
 
 def iterate(state: State, run: Run, advance: Advance = step) -> tuple[State, Stop]:
-    """Advance until the gap is small enough or nothing more is gained; say why it ended."""
+    """Advance until the gap is small enough or F no longer falls; also return why it stopped."""
     log = run.log
     state = evolve(state, method=state.method.afresh())
     if not state.method.size:  # X is zero, and there is no intercept
@@ -106,14 +106,14 @@ def iterate(state: State, run: Run, advance: Advance = step) -> tuple[State, Sto
 
 
 def is_certain(method: Method, point: Point, run: Run) -> bool:
-    """Whether the gradient alone bounds the gap."""
+    """Whether the gradient alone proves that the gap is small enough."""
     return method.missed(point, run.limit(point)) <= run.limit(point)
 
 
 def _end(state: State, run: Run) -> State:
-    """Take the last step; the gap is small if it gained what the look had promised.
+    """Take the last step. If F falls by as much as the look predicted, the run has converged.
 
-    If the gradient alone bounds the gap no step is needed.
+    No step is needed if the gradient alone proves that the gap is small.
     """
     if state.look.proven:
         return state
@@ -128,17 +128,18 @@ def _end(state: State, run: Run) -> State:
 
 
 def take_step(state: State, run: Run) -> tuple[Point, bool, bool]:
-    """Go where the last look points, if that is lower: its products are paid for.
+    """Take the step of the last look, if F is lower there: its products are already computed.
 
-    If values are flat to rounding the gradient decides, and the iteration counts as the last one.
+    If the values differ only by rounding, the gradient decides, and the step is not counted as an
+    iteration of its own.
 
     Returns
     -------
     point : Point
     kept : bool
-        Whether the step gained what the look had promised, or rounding hides that it did not.
+        Whether F fell by as much as the look predicted, or rounding hides that it did not.
     hidden : bool
-        Whether rounding hides it. Then the next look must tell.
+        Whether rounding hides it. Then another look must decide.
     """
     before, method, look = state.point, state.method, state.look
     point = run.evaluate(before.theta + look.step)
@@ -157,7 +158,7 @@ def take_step(state: State, run: Run) -> tuple[Point, bool, bool]:
 
 
 def _is_close(error: float, state: State, limit: float, costs: Costs) -> bool:
-    """Whether the gain of a step that promised little is near enough to its promise."""
+    """Whether the gain of a step is near enough to what was predicted, if that is little."""
     decrement = state.look.decrement
     if decrement > costs.far_below * limit or abs(error) > 0.5 * limit:
         return False
@@ -166,9 +167,9 @@ def _is_close(error: float, state: State, limit: float, costs: Costs) -> bool:
 
 
 def _confirm(state: State, run: Run) -> State:
-    """Take the step and estimate the gap again, with the Hessian of rows as they are.
+    """Take the step and estimate the gap again, with the Hessian of all rows in full precision.
 
-    After that step little is left, and few products tell.
+    The gap is small after that step, so a few products are enough.
     """
     point = state.point if run.has_ended else take_step(state, run)[0]
     method = state.method.exact()

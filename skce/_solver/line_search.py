@@ -16,7 +16,7 @@ class Tried(NamedTuple):
     Attributes
     ----------
     length : float
-        How far, as a share of the whole.
+        Length up to the point, as a share of the whole step.
     point : Point
     """
 
@@ -24,8 +24,8 @@ class Tried(NamedTuple):
     point: Point
 
 
-#: Takes the run, the origin, the look, a point along its step that is low enough, and one farther
-#: on that was not, if there is one; returns a point that is as low or lower.
+#: A function that takes the run, the origin, the look, a point along its step that is low enough,
+#: and, if there is one, a farther point that was not. It returns a point that is as low or lower.
 Refine = Callable[[Run, Point, Look, Tried, Tried | None], Point]
 
 
@@ -35,11 +35,11 @@ class Found(NamedTuple):
     Attributes
     ----------
     point : Point
-        The origin if nothing was lower.
+        The origin if no point was lower.
     gain : float
-        How much lower than the origin the point was before it was lengthened.
+        How much lower than the origin F was at the first accepted point, before `refine`.
     length : float
-        Of the step then, as a share of the whole; 0 if nothing was lower.
+        Length of the step to that point, as a share of the whole; 0 if no point was lower.
     """
 
     point: Point
@@ -55,9 +55,9 @@ def line_search(
     accepts: Callable[[Point], bool],
     refine: Refine,
 ) -> Found:
-    """Shorten the step of a look until the point at its end is low enough.
+    """Shorten the step of a look until F at its end is low enough.
 
-    It must gain a share of what the slope promises. Then a lower point may be looked for.
+    F must fall by a share of what the slope predicts. Then `refine` may look for a lower point.
 
     Parameters
     ----------
@@ -65,10 +65,10 @@ def line_search(
     origin : Point
     look : Look
     shorter : callable
-        Takes a length that was too long, and what was gained there; returns the next.
+        Takes a length that was too long, and how much lower F was there; returns the next length.
     accepts : callable
-        Takes the point at the end of the whole step, if rounding takes the difference of values;
-        returns whether it is good enough.
+        Takes the point at the end of the whole step and returns whether it is good enough. It is
+        called if the difference of the values is lost to rounding.
     refine : callable
         Looks for a lower point.
 
@@ -82,7 +82,7 @@ def line_search(
     """
     length, beyond = 1.0, None
     for _ in range(run.costs.backtracks):
-        target = look.target if length == 1 else None  # in full, so that zeros and bounds are exact
+        target = look.target if length == 1 else None  # keeps zeros and bounds exact
         point = run.evaluate(origin.theta + length * look.step if target is None else target)
         gain = origin.value - point.value
         flat = run.is_flat(gain, point)
@@ -100,10 +100,11 @@ def line_search(
 def lengthen(
     run: Run, origin: Point, look: Look, found: Tried, beyond: Tried | None = None
 ) -> Point:
-    """Go farther along a step that gained nearly all that its slope promises.
+    """Go farther along a step if F fell by almost as much as its slope predicts.
 
-    There is next to no curvature along it, as if logits are so far off that every probability is
-    zero or one, or it was cut too short. A whole step of Newton's method gains a half of it.
+    Then there is almost no curvature along the step, for example because logits are so large that
+    every probability is zero or one; or the step was cut too short. Along a whole Newton step the
+    quadratic model falls by half of what the slope predicts.
     """
     del beyond
     (length, point), factor = found, 1.0
@@ -120,10 +121,10 @@ def lengthen(
 def lengthen_or_shorten(
     run: Run, origin: Point, look: Look, found: Tried, beyond: Tried | None = None
 ) -> Point:
-    """Go farther, or back along a step whose end climbs steeply, as long as that is lower.
+    """Go farther, or go back if F climbs steeply at the end of the step, as long as F falls.
 
-    A first step can go so far that all classes are separated, and nothing but the penalty is left:
-    the minimum along it is much nearer.
+    A first step can go so far that all classes are separated and only the penalty is left. Then the
+    minimum along the step is much nearer.
     """
     point, length = lengthen(run, origin, look, found, beyond), found.length
     while length * run.slope(point, look.step) > run.costs.climbs * abs(point.value):
@@ -138,8 +139,8 @@ def lengthen_or_shorten(
 def level(run: Run, origin: Point, look: Look, found: Tried, beyond: Tried | None) -> Point:
     """Look for the minimum along a step by cubic interpolation, until the slope there is small.
 
-    A Newton step, or the minimum of a model, costs many products: if the quadratic model does not
-    hold along all of it, few more points on it find what it is worth.
+    A Newton step, or the minimum of a model, costs many products. If the quadratic model does not
+    hold along the whole step, a few more evaluations along it are worth their cost.
 
     Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 3.5.
     """
@@ -170,16 +171,17 @@ def level(run: Run, origin: Point, look: Look, found: Tried, beyond: Tried | Non
 def level_or_lengthen(
     run: Run, origin: Point, look: Look, found: Tried, beyond: Tried | None
 ) -> Point:
-    """Look for the minimum along a step whose end climbs; go farther along others if that pays.
+    """Look for the minimum along a step if F climbs at its end. Otherwise try to go farther.
 
-    A model with edges leads to them to the last bit, and knows nothing of what is beyond.
+    The minimum of a model with bounds is often exactly at a bound, and the model says nothing about
+    what is beyond.
     """
     refine = level if run.slope(found.point, look.step) > 0 else lengthen
     return refine(run, origin, look, found, beyond)
 
 
 def _minimum(run: Run, look: Look, nearer: Tried, farther: Tried) -> float:
-    """Return where the cubic through values and slopes at two points has its minimum, or NaN."""
+    """Return the minimum of the cubic through values and slopes at two points, or NaN."""
     width = farther.length - nearer.length
     rise = (farther.point.value - nearer.point.value) / width
     before, after = (run.slope(tried.point, look.step) for tried in (nearer, farther))

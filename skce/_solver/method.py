@@ -1,6 +1,6 @@
-"""The verbs of a method: it looks at a point, searches along the step, and learns from both.
+"""The interface of a method: it looks at a point, searches along the step and learns from both.
 
-A method is a value. What it has learnt is in the one that a verb returns.
+A method is never changed in place. What it has learnt is in the method that a call returns.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from .variables import Whitening
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Method(ABC):
-    """What makes the steps of a run."""
+    """A method that makes the steps of a run."""
 
-    #: Products with the Hessian of the functions, if the method takes any.
+    #: Products with the Hessian of the functions, if the method uses any.
     hessp: Hessp | None = None
 
     @property
@@ -33,14 +33,14 @@ class Method(ABC):
 
     @abstractmethod
     def missed(self, point: Point, limit: float) -> float:
-        """Bound of the gap by the gradient alone, infinite if none is known.
+        """Return an upper bound of the gap by the gradient alone, infinite if none is known.
 
-        Above the limit it may leave out what takes time to find out.
+        If it is above the limit, it may leave out a part that takes time to compute.
         """
 
     @abstractmethod
     def look(self, point: Point, run: Run, before: float) -> Look:
-        """Look at a point, after one where the decrement was `before`."""
+        """Look at a point. At the point before, the decrement was `before`."""
 
     @abstractmethod
     def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
@@ -49,9 +49,9 @@ class Method(ABC):
         Returns
         -------
         point : Point
-            The origin if nothing was lower.
+            The origin if no point was lower.
         method : Method
-            What has learnt from it.
+            The method after it has learnt from the search.
         """
 
     def through(self, hessp: Hessp | None) -> Self:
@@ -59,15 +59,15 @@ class Method(ABC):
         return self
 
     def estimate(self, point: Point, run: Run, before: float, *, max_products: int = 0) -> Look:
-        """Look at a point as closely as can be, with at most so many Hessian products, 0 for any.
+        """Look at a point as closely as possible, with at most `max_products` Hessian products.
 
-        By default, as always.
+        0 stands for no limit. By default this is the usual look.
         """
         del max_products
         return self.look(point, run, before)
 
     def search_again(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
-        """Search along a last step that, in full, gained nothing; by default do not."""
+        """Search along a last step at whose end F was not lower; by default, do not search."""
         return origin, self
 
     def square(self, point: Point) -> float:
@@ -76,7 +76,7 @@ class Method(ABC):
         return float(gradient @ gradient)
 
     def left_out(self, point: Point) -> float:
-        """Return roughly the gain of variables that the last model left out."""
+        """Estimate roughly how much F could fall along variables that the last model left out."""
         return 0.0
 
     @property
@@ -86,7 +86,7 @@ class Method(ABC):
 
     @property
     def has_spent_its_work(self) -> bool:
-        """Whether models took so much work that no more is worth it."""
+        """Whether models took so much work that more is not worth its cost."""
         return False
 
     def exact(self) -> Self:
@@ -95,7 +95,7 @@ class Method(ABC):
 
     @property
     def reusable(self) -> Whitening | None:
-        """The variables that a similar objective can begin with, if there are any."""
+        """The variables with which the fit of a similar objective can begin, or None."""
         return None
 
     def afresh(self) -> Self:
@@ -103,11 +103,11 @@ class Method(ABC):
         return self
 
     def at(self, point: Point, run: Run) -> Self:
-        """Return the method in the variables for a point."""
+        """Return the method with its variables chosen for a point."""
         return self
 
     def made(self, products: float) -> Self:
-        """Return the method after a look that took so many Hessian products."""
+        """Return the method after a look that took this many Hessian products."""
         return self
 
     def learn(self, origin: Point, point: Point) -> Self:
@@ -115,5 +115,5 @@ class Method(ABC):
         return self
 
     def adapted(self, point: Point, run: Run, work: float) -> Self:
-        """Return the method after an iteration that took so many passes."""
+        """Return the method after an iteration that took `work` passes."""
         return self

@@ -1,4 +1,4 @@
-"""Every door to `scipy.optimize.minimize`: our methods as its `method`, and its own methods."""
+"""All calls of `scipy.optimize.minimize`: with our methods as its `method`, and with its own."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from .stop import Stop
 #: Options with which SciPy's L-BFGS-B does not stop by itself.
 _LBFGS = {"maxcor": 20, "maxfun": np.iinfo(np.int32).max, "maxls": 50, "ftol": 0, "gtol": 0}
 
-#: A `method` as `scipy.optimize.minimize` takes it.
+#: A `method` as `scipy.optimize.minimize` accepts it.
 ScipyMethod = Callable[..., OptimizeResult]
 
-#: Runs until the gap is small enough, or nothing more is gained.
+#: A function that runs until the gap is small enough, or F no longer falls.
 Solver = Callable[[State, Run], tuple[State, Stop]]
 
 
@@ -38,21 +38,23 @@ def descend(
     state: State,
     **unused: Any,
 ) -> OptimizeResult:
-    """Go on from a state by its method: a `method` of SciPy whose options are values of ours.
+    """Continue from a state with its method. This function is a `method` for SciPy.
+
+    Its options are the run and the state.
 
     Parameters
     ----------
     fun, x0, args, jac, hessp : object
-        As `scipy.optimize.minimize` passes them; `x0` is where the state is.
+        As `scipy.optimize.minimize` passes them; `x0` is the point of the state.
     run : Run
     state : State
     **unused : dict
-        What SciPy passes to every method.
+        Other arguments that SciPy passes to every method.
 
     Returns
     -------
     OptimizeResult
-        Also with the `state` and the `stop`.
+        It also holds the `state` and the `stop`.
     """
     del unused
     run = evolve(run, fun=as_one(fun, jac, args))
@@ -79,12 +81,12 @@ def descend(
 def as_one(
     fun: Callable[..., float], jac: Callable[..., NDArray], args: tuple[Any, ...]
 ) -> Callable[[NDArray], tuple[float, NDArray]]:
-    """Return what takes x, and returns the value and the gradient."""
+    """Return the function that takes x and returns the value and the gradient."""
     return lambda x: (float(fun(x, *args)), vector(jac(x, *args), len(x), "jac"))
 
 
 def vector(values: Any, size: int, name: str) -> NDArray:
-    """Return what a function returned as a vector of that size."""
+    """Convert the result of a function to a vector of that size."""
     vector = np.asarray(values, dtype=np.float64)
     if vector.shape != (size,):
         raise ValueError(
@@ -95,9 +97,10 @@ def vector(values: Any, size: int, name: str) -> NDArray:
 
 
 class _Both:
-    """A function of value and gradient as two functions, which are called in turn.
+    """Two functions, for the value and for the gradient, from one function that returns both.
 
-    SciPy's own way compares points with the last one, number by number, and copies them.
+    They are called in turn. SciPy's own class for this compares each point with the last one,
+    number by number, and copies it.
     """
 
     def __init__(self, fun: Fun):
@@ -118,7 +121,7 @@ class _Both:
 
 
 def by_descent(state: State, run: Run) -> tuple[State, Stop]:
-    """Go on by the method of the state, which SciPy calls."""
+    """Continue with the method of the state, called through SciPy."""
     both = _Both(run.fun)
     found = scipy_minimize(
         both.value,
@@ -132,12 +135,12 @@ def by_descent(state: State, run: Run) -> tuple[State, Stop]:
 
 
 class _InVariables:
-    """The functions of a run, and its log, as SciPy's methods take them: in whitened variables.
+    """The functions of a run, and its log, for SciPy's methods: in whitened variables.
 
     Parameters
     ----------
     state : State
-        Whose point is the origin of the variables.
+        Its point is the origin of the variables.
     run : Run
     """
 
@@ -145,17 +148,17 @@ class _InVariables:
         self.state, self.run = state, run
         self.origin = self.point = self.best = state.point
         self._last_v: NDArray | None = None
-        #: Points since the last look, and how many must pass before the next.
+        #: Points since the last look, and how many must pass before the next one.
         self._waited = self._wait = 0
         self.raised: list[StopIteration] = []
 
     @property
     def method(self) -> Any:
-        """Newton's method, which estimates gaps."""
+        """Newton's method, which estimates the gaps."""
         return self.state.method
 
     def fun(self, v: NDArray) -> tuple[float, NDArray]:
-        """F and its gradient, v away from the origin."""
+        """Return F and its gradient, at distance v from the origin."""
         if self._last_v is None or not np.array_equal(v, self._last_v):
             theta = self.origin.theta + self.method.variables.to_user(v)
             self.point = self.run.evaluate(theta)
@@ -163,7 +166,7 @@ class _InVariables:
         return self.point.value, self.method.gradient(self.point)
 
     def hessp(self, v: NDArray, direction: NDArray) -> NDArray:
-        """Hessian of `fun` at v times a direction, which `fun` does not see the shift of either."""
+        """Return the Hessian of `fun` at v times a direction, without the shift of all classes."""
         self.fun(v)
         variables = self.method.variables
         moved = self.run.without_shift(variables.to_user(direction))
@@ -171,9 +174,10 @@ class _InVariables:
         return curved
 
     def callback(self, intermediate_result: OptimizeResult) -> None:
-        """Take note of an iteration, and look at the gap if the gradient may be small enough.
+        """Record an iteration, and look at the gap if the gradient may be small enough.
 
-        Looks that fail grow rarer, so that they stay a fraction of the work.
+        After each look that finds too large a gap, the next one waits longer. So looks stay a
+        fraction of the work.
         """
         run, log = self.run, self.run.log
         self.fun(getattr(intermediate_result, "x", intermediate_result))
@@ -181,7 +185,7 @@ class _InVariables:
             return
         try:
             log.accept(self.point)
-        except StopIteration as error:  # by a user's callback: SciPy takes it for its own signal
+        except StopIteration as error:  # from a user's callback: SciPy would take it as a signal
             self.raised.append(error)
             raise
         self.best = self.point if self.point.value <= self.best.value else self.best
@@ -210,7 +214,7 @@ def _some_iterations(
 ) -> State:
     """Make some iterations of a method of `scipy.optimize.minimize`.
 
-    A method that does not call back makes one iteration.
+    A method that never calls the callback counts as one iteration.
     """
     functions, log = _InVariables(state, run), run.log
     iterations = min(run.max_iter - log.n_iter, run.costs.scipy_iterations)
@@ -225,7 +229,7 @@ def _some_iterations(
     try:
         found = scipy_minimize(functions.fun, start, method=method, **arguments)
         functions.fun(_checked(found, len(start)))
-    except StopIteration:  # SciPy's own methods take it for the end, others may not
+    except StopIteration:  # SciPy's own methods catch it as the end, others may not
         pass
     if functions.raised:
         raise functions.raised[0]
@@ -241,7 +245,7 @@ def _some_iterations(
 
 
 def _checked(result: Any, size: int) -> NDArray:
-    """Return what a method found, if that is a point."""
+    """Return the x that a method found, if it is a valid point."""
     x = check_numbers(getattr(result, "x", ()), "x of what solver returned").astype(np.float64)
     if x.shape != (size,) or not np.isfinite(x).all():
         raise ValueError(
@@ -253,11 +257,11 @@ def _checked(result: Any, size: int) -> NDArray:
 
 
 def by_scipy(method: str | ScipyMethod, **options: Any) -> Solver:
-    """Return the solver that goes on by a method of SciPy, or of its kind."""
+    """Return the solver that runs a method of SciPy, or a callable like one."""
     return partial(iterate, advance=partial(_some_iterations, method=method, options=options))
 
 
-#: What each solver is.
+#: The function that runs each solver.
 SOLVERS: dict[str, Solver] = {
     "auto": by_descent,
     "lbfgs": by_scipy("L-BFGS-B", **_LBFGS),
@@ -266,7 +270,7 @@ SOLVERS: dict[str, Solver] = {
 
 
 def solver_of(solver: str | ScipyMethod, objective: Objective) -> Solver:
-    """Return what runs the fit of an objective."""
+    """Return the function that runs the fit of an objective."""
     if callable(solver):
         if objective.nonsmooth is not None:
             raise ValueError(

@@ -1,8 +1,8 @@
 """A fit, from its start to its report.
 
 A fit is a `State`: a point, a method, and the last look at the gap. A method looks at a point and
-searches along the step that it sees (`method`, `newton`, `proximal`); a loop goes on from state to
-state (`iterate`), inside of `scipy.optimize.minimize` (`methods`). What happened is in the log.
+searches along the step that it finds (`method`, `newton`, `proximal`). A loop goes from state to
+state (`iterate`), inside `scipy.optimize.minimize` (`methods`). The log records what happened.
 
 The stopping rule is the same for every solver. The gap to the optimum is estimated by the Newton
 decrement
@@ -10,11 +10,11 @@ decrement
     gap = g' H^-1 g / 2
 
 (`decrement`). H^-1 g comes from conjugate gradients on Hessian products, which find the Newton
-step at the same time. Far from the optimum they end early; where the decrement is small
-enough to stop they are solved out, and the step is taken all the same.
+step at the same time. Far from the optimum conjugate gradients end early. If the decrement is small
+enough to stop, they run until the linear system is solved, and the step is still taken.
 
-The variables of the steps decide how many products they take (`variables`). They are
-changed between iterations, whenever a step took more products than a better change would cost:
+The variables of the steps decide how many products a step takes (`variables`). They are changed
+between iterations, whenever a step took more products than better variables would cost:
 
     rows, parameters                       variables                    curvature
     ---------------------------------------------------------------------------------------
@@ -24,9 +24,9 @@ changed between iterations, whenever a step took more products than a better cha
     anything else                          `Whitened`, `ClassWhitened`  all rows
     conjugate gradients take long          `Jointly`, if it fits        all rows
 
-Where rows are plenty the fit starts at the optimum of the sample, which it finds in the same way.
-Sparse rows, and all vectors of conjugate gradients on them, are rounded to float32 until a gap is
-small enough; then the Newton step is taken, and what is left estimated in full precision.
+With many rows the fit starts at the optimum of the sample, which it finds in the same way. Sparse
+rows, and the vectors of conjugate gradients on them, are rounded to float32 until a gap is small
+enough. Then the Newton step is taken, and the remaining gap is estimated in full precision.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ from .working_set import WorkingSet
 
 
 class Known(NamedTuple):
-    """A point, and what is known of it.
+    """A point whose value is known.
 
     Attributes
     ----------
     theta : ndarray
         In the user's units.
     value : float
-        The objective that solvers see.
+        Value there of the objective as solvers see it.
     """
 
     theta: NDArray
@@ -102,24 +102,26 @@ def minimize(
     theta : ndarray
         Start, in the user's units.
     solver : {"auto", "newton-cg", "lbfgs"} or callable
-        A callable is a `method` as `scipy.optimize.minimize` takes it.
+        A callable is a `method` as `scipy.optimize.minimize` accepts it.
     tol : float
         Relative gap to the optimal objective to reach.
     max_iter : int
         Iterations at most.
     verbose : int, default=0
-        Whether to print a line per iteration, and with 2 how far a pass over a file is.
+        Whether to print a line per iteration. With 2, also print the progress of a pass over a
+        file.
     label : str, default=""
-        What each line begins with.
+        Text at the start of each line.
     on_iteration : callable, default=None
         Takes theta after each iteration, and returns whether to stop.
     variables : Whitening, default=None
-        Those of a similar objective, to begin with.
+        Variables of a similar objective, to begin with.
     known : Known, default=None
-        Another start, which is taken if the objective is known to be lower there.
+        Another start. It is used if the objective is lower there.
     whole : bool, default=True
-        Whether the fit is for its own sake, and not a start for another or one that is only scored:
-        then coefficients that grow without bound matter, and a small gap is looked at twice.
+        Whether the result of the fit matters by itself. It does not if the fit is only scored, or
+        only a start for another. If it does, coefficients that grow without bound are looked for,
+        and a small gap is looked at twice.
 
     Returns
     -------
@@ -213,9 +215,10 @@ def _start(
     variables: Whitening | None,
     known: Known | None,
 ) -> State:
-    """Begin a smooth fit, with curvature from a sample and at its optimum where rows are plenty.
+    """Begin a smooth fit. With many rows, use a sample's curvature and start at its optimum.
 
-    In the given variables, if they can be used. Where a path leads to is no worse a start.
+    The given variables are used if possible. If a path leads to a `known` point, the optimum of the
+    sample is not needed.
     """
     objective, log = run.objective, run.log
     sample = take_sample(objective, run.costs.rows_per_parameter * objective.layout.size)
@@ -229,7 +232,7 @@ def _start(
         return State(point, method)
     if known is not None:  # the path has led nearer than the optimum of a sample is
         return State(point, method.with_curvature_of(sample))
-    # The optimum of m rows is about size / (2 m) above that of all rows: more digits are wasted.
+    # F at the optimum of m rows is about size / (2 m) above its minimum: more digits are wasted.
     rough = objective.layout.size / (20 * sample.data.n_rows)
     found = minimize(
         sample,
@@ -254,10 +257,9 @@ def _smooth_method(
     *,
     is_whole: bool = False,
 ) -> Preconditioned:
-    """Newton's method for a smooth fit, in the given variables if they can be used.
+    """Return Newton's method for a smooth fit, in the given variables if they can be used.
 
-    If all rows count, it begins with L-BFGS where a matrix for each class is not worth what it
-    takes.
+    Without a sample, it begins with L-BFGS if a matrix for each class is not worth its cost.
     """
     objective = run.objective
     products, truncation = HessianProducts(objective), objective.costs.truncation
@@ -274,7 +276,7 @@ def _smooth_method(
         )
     small = solver_of(solver, objective) is by_descent
     small = small and joint_whitening_cost(objective, objective.layout.size) == 0
-    # Without a penalty nothing but whitening finds the directions that change no logit.
+    # Without a penalty only whitening finds the directions that change no logit.
     jointly = small and objective.penalty.ridge > 0
     base = only_centre(objective) if jointly else precondition(objective)
     method = Preconditioned(
@@ -289,14 +291,14 @@ def _smooth_method(
 
 
 def _nonsmooth_state(run: Fit, theta: NDArray, active: WorkingSet) -> State:
-    """Begin a fit with L1 or bounds."""
+    """Begin a fit with an L1 penalty or bounds."""
     point = _first_point(run, theta)
     run.log.start(point)
     return State(point, ProximalNewton(objective=run.objective, active=active))
 
 
 def _first_point(run: Fit, theta: NDArray) -> Point:
-    """Evaluate the start, in the user's units; zeros are a better one than coefficients far off."""
+    """Evaluate the start, given in the user's units; or zeros, if the start is far off."""
     theta = run.objective.from_user(theta)
     if np.abs(theta).max(initial=0) > np.sqrt(np.finfo(run.objective.data.dtype).max):
         return run.evaluate(np.zeros_like(theta))
@@ -309,18 +311,18 @@ def _first_point(run: Fit, theta: NDArray) -> Point:
 
 
 def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, float]:
-    """Lead a fit that starts far off to the optimum by a loss that grows less smooth step by step.
+    """Lead a fit that starts far off to the optimum, by losses that are less smooth step by step.
 
-    Bounds can keep logits so large that no loss has curvature: a step from there sees nothing of
-    where the others are, and the optimum is that of a linear program in all but name. At a
-    temperature of the size of the logits it is a smooth problem, whose optimum is a start for the
-    next lower temperature. Every optimum bounds F from below.
+    Bounds can keep logits so large that the loss has no curvature at any row. A step then does not
+    see where the loss of a row bends, and the problem is nearly a linear program. At a temperature
+    of the size of the logits it is a smooth problem, and its optimum is the start for the next
+    lower temperature. Every such optimum gives a lower bound of F.
 
     Returns
     -------
     state : State
     at_least : float
-        What F is at least.
+        Lower bound of F.
     """
     objective, log, point, at_least = run.objective, run.log, state.point, 0.0
     if not is_far_off(objective, point.value):
@@ -344,7 +346,7 @@ def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, float]:
 
 
 def _stage(easier: Objective, point: Point, run: Fit, active: WorkingSet, tol: float) -> State:
-    """Minimise an easier objective, with L1 or bounds, from a point; for a start of the run."""
+    """Minimise an easier objective, with L1 or bounds, from a point, to get a start for the run."""
     stage = Fit(
         fun=easier.value_gradient,
         log=Log(),
@@ -368,18 +370,20 @@ def _stage(easier: Objective, point: Point, run: Fit, active: WorkingSet, tol: f
 def _relax(state: State, run: Fit, active: WorkingSet) -> State:
     """Lead a fit with L1 from a start far off to the optimum, by penalties from strong to weak.
 
-    Where rows are few for the columns, the minimum of a model far from the optimum has many times
-    the coefficients that the optimum has, and to find out which of them stay takes most of the
-    work. The optimum of a stronger penalty has fewer, and is near.
+    If there are few rows for the columns, and the penalty is so weak that nearly all coefficients
+    would move, the minimum of a model far from the optimum has many times as many coefficients as
+    the optimum. To find out which of them stay takes most of the work. The optimum of a stronger
+    penalty has fewer coefficients, and is near the next one.
     """
     objective, log, point, costs = run.objective, run.log, state.point, run.costs
-    penalised = active.nonsmooth.weights > 0
+    penalised = (active.nonsmooth.weights > 0) & (active.curvature > 0)
     few = objective.data.n_rows < costs.relaxing_rows * objective.layout.n_columns
     if log.stopped or not few or not penalised.any():
         return state
     slopes = np.abs(active.centred.gradient(point.gradient)[penalised])
-    strongest = float(np.max(slopes / active.nonsmooth.weights[penalised]))
-    if not costs.relaxing < strongest < np.inf:
+    shares = slopes / active.nonsmooth.weights[penalised]
+    strongest = float(np.max(shares))
+    if not costs.relaxing < strongest < np.inf or np.mean(shares > 1) < costs.relaxing_share:
         return state
     n_stages = int(np.ceil(np.log(strongest) / np.log(costs.relaxing)))
     for stronger in np.geomspace(strongest, 1, n_stages + 1)[1:-1]:
@@ -396,10 +400,10 @@ def _relax(state: State, run: Fit, active: WorkingSet) -> State:
 
 
 def _is_out_of_sight(run: Fit, theta: NDArray) -> bool:
-    """Whether coefficients without a penalty start so far off that steps do not tell separation.
+    """Whether coefficients without a penalty start so far off that separation cannot be seen.
 
-    Where they separate rows, each step moves the logits of these by 1, as long as what that gains
-    is not below `tol`: rows that begin farther off do not move at all.
+    If such coefficients separate rows, each step moves the logits of these rows by 1, as long as
+    F falls by more than `tol` for that. Rows that begin farther off do not move at all.
     """
     W, b = run.objective.layout.unpack(run.objective.from_user(theta))
     free = run.objective.layout.pack(W * run.objective.penalty.free, b)
@@ -411,10 +415,10 @@ def _is_out_of_sight(run: Fit, theta: NDArray) -> bool:
 
 
 def _within_reach(run: Fit, theta: NDArray) -> NDArray:
-    """Return a start from which steps see where the optimum is.
+    """Return a start at which the loss has curvature, so that steps lead towards the optimum.
 
-    At zeros there is curvature, unless offsets keep logits large: then the optimum of a loss that
-    is smooth at their size is a start for one that is less so.
+    At zeros there is curvature, unless offsets make logits large. Then the optimum of a loss that
+    is smooth at the size of the offsets is a start for a loss that is less smooth.
     """
     objective, costs, log = run.objective, run.costs, run.log
     plain = without_offset(objective.loss)
@@ -451,13 +455,13 @@ def _at_zero_logits(objective: Objective) -> float:
 def _look_for_separation(
     state: State, run: Fit, solve: Solver
 ) -> tuple[State, Stop, tuple[NDArray, NDArray] | None]:
-    """Find out whether coefficients without a penalty grow without bound; say why a fit has failed.
+    """Find out whether coefficients without a penalty grow without bound, and why a fit stopped.
 
-    Near an optimum the last steps are small. Where features separate some rows of a class from the
-    others each step adds about 1 to the logits of these rows, however little is gained by that.
-    (The very last step may not: rounding hides such a direction in the end.) A move by which no row
-    loses, at however many times its length, proves it. As long as it is not clear which of the two
-    it is, the fit goes on.
+    Near an optimum the last steps are small. If features separate some rows of a class from the
+    others, each step adds about 1 to the logits of these rows, however little F falls. (The very
+    last step may not, because rounding hides such a direction in the end.) A move proves separation
+    if no row's loss grows along it, however far it goes. The fit continues until it is clear
+    whether it is near an optimum or separated.
 
     Source: Albert and Anderson, *On the existence of maximum likelihood estimates in logistic
     regression models*, 1984.
@@ -473,7 +477,7 @@ def _look_for_separation(
         run = evolve(run, tol=run.tol / 10)
         log.moves = []
         state, stop = solve(evolve(state, look=evolve(state.look, converged=False)), run)
-        if not state.look.converged:  # rounding, or max_iter; it may be good enough all the same
+        if not state.look.converged:  # rounding, or max_iter; the first tol may still be met
             good = state.look.gap <= tol and not run.is_separable(state.point)
             state = evolve(state, look=evolve(state.look, converged=good))
             break
@@ -481,7 +485,7 @@ def _look_for_separation(
 
 
 def _farthest_move(run: Fit) -> tuple[float, tuple[NDArray, NDArray] | None]:
-    """How far the last moves go at most; and what grows, if no row loses by one that goes far."""
+    """Return how far the last moves go at most, and what grows if one of them proves separation."""
     most = 0.0
     for move in run.log.moves:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -493,7 +497,7 @@ def _farthest_move(run: Fit) -> tuple[float, tuple[NDArray, NDArray] | None]:
 
 
 def _growing(objective: Objective, move: NDArray) -> tuple[NDArray, NDArray]:
-    """Return the outputs and the features without a penalty that a step moved most."""
+    """Return the outputs, and the features without a penalty, that a step moved most."""
     mean, square = objective.moments()
     D, d = objective.layout.unpack(move)
     moved = np.abs(D) * np.sqrt(variance_of(objective, mean, square)) * objective.penalty.free
@@ -504,7 +508,7 @@ def _growing(objective: Objective, move: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def _refine(state: State, run: Fit) -> State:
-    """Take Newton steps as long as they shrink the gap, where F is flat to rounding."""
+    """Take Newton steps as long as the gap shrinks, while F changes only by rounding."""
     method, point, before = state.method, state.point, state.before
     products = max(run.costs.last_products, run.log.nhev // 2)
     look = method.estimate(point, run, before, max_products=products)
@@ -512,7 +516,7 @@ def _refine(state: State, run: Fit) -> State:
         if look.converged or run.has_ended or not look.gap < 1:
             break
         farther = run.evaluate(point.theta + look.step)
-        # A gap that rounding cannot hide is no gap if the step goes up.
+        # If rounding cannot hide the gap, but F is higher after the step, the estimate is wrong.
         hidden = run.is_flat(look.gap * point.value / run.costs.hides, farther)
         if not (hidden or farther.value <= point.value):
             break
@@ -526,7 +530,7 @@ def _refine(state: State, run: Fit) -> State:
 
 
 def _bounded(state: State, run: Fit) -> State:
-    """Bound the gap by duality, if no model tells how large it is."""
+    """Bound the gap by duality, if no model gave an estimate."""
     if np.isfinite(state.look.gap):
         return state
     most = run.relative(state.method.missed(state.point, np.inf), state.point)
@@ -535,7 +539,7 @@ def _bounded(state: State, run: Fit) -> State:
 
 
 def _in_range(state: State, run: Fit) -> State:
-    """Look whether the coefficients are numbers in the dtype of X."""
+    """Check that the coefficients are in the range of the dtype of X."""
     user = run.objective.to_user(state.point.theta)
     largest = np.finfo(run.objective.data.stored_dtype).max
     fits = bool(np.abs(user).max() <= largest)
@@ -543,9 +547,9 @@ def _in_range(state: State, run: Fit) -> State:
 
 
 def _storable(state: State, run: Fit) -> State:
-    """Look whether the gap is still small once the coefficients are rounded to the dtype of X.
+    """Check that the gap is still small after the coefficients are rounded to the dtype of X.
 
-    Intercepts of columns far from zero have few digits left for what matters.
+    If columns are far from zero, the intercepts are large and lose digits.
     """
     objective, point, look = run.objective, state.point, state.look
     if objective.data.centre is None:
@@ -561,16 +565,16 @@ def _storable(state: State, run: Fit) -> State:
 
 
 def _above_rounding(state: State, run: Fit) -> State:
-    """Look whether columns far from zero, without an intercept, leave digits for a small gap.
+    """Check that columns far from zero, without an intercept, leave enough digits for a small gap.
 
-    If they do not, the longest floats may: in those the gradient of small X is computed, and Newton
-    steps are taken by it.
+    If they do not, and X is small, the gradient is computed in the longest floats, and Newton steps
+    are taken with it.
     """
     objective, theta, look = run.objective, state.point.theta, state.look
     hidden = rounding_without_intercept(objective, theta, state.point.value)
     if not hidden > run.tol:
         return state
-    # The sum of the sizes of terms is more than their rounding, whose signs differ.
+    # Rounding errors have both signs. So their sum is less than the sum of their sizes.
     longest = float(np.finfo(np.longdouble).eps) / run.costs.slope_terms
     is_longer = np.finfo(np.longdouble).eps < np.finfo(np.float64).eps
     is_longer &= objective.data.nbytes < run.costs.few_bytes
@@ -594,7 +598,7 @@ def _slowly(objective: Objective, theta: NDArray) -> Point:
     return Point(theta, value, gradient)
 
 
-#: What a gap must stand that is small enough, and why a fit ends that does not.
+#: The checks that a small gap must pass, and why a fit ended if it fails one.
 _LAST_CHECKS = {
     Stop.RANGE: _in_range,
     Stop.STORED: _storable,

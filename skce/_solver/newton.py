@@ -1,7 +1,7 @@
-"""Newton's method: looks by conjugate gradients, and searches along their steps.
+"""Newton's method: looks by conjugate gradients, and searches along the steps that they find.
 
-`Newton` is the method in given variables; `Preconditioned` is the same for an objective of this
-package, and knows when other variables or a rougher Hessian pay.
+`Newton` is the method in given variables. `Preconditioned` is the same method for an objective of
+this package. It changes its variables and uses a rougher Hessian if that saves time.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ class Variables(Protocol):
 
     @property
     def trust(self) -> float:
-        """How far `missed` is above what is missed."""
+        """By which factor `missed` may be above what is missed."""
 
     @property
     def white(self) -> bool:
-        """Whether T makes the Hessian of a typical point white."""
+        """Whether T makes the Hessian at a typical point nearly the identity."""
 
     def to_user(self, v: NDArray) -> NDArray:
         """T v."""
@@ -59,7 +59,7 @@ class Variables(Protocol):
         """T' g."""
 
     def missed(self, residual: NDArray, rounding: float = 0.0) -> float:
-        """Upper bound of r' H^-1 r / 2, infinite if none is known; less what is rounding."""
+        """Upper bound of r' H^-1 r / 2 without rounding errors in r; infinite if none is known."""
 
     def product(self, hessian: Callable[[NDArray], NDArray], v: NDArray) -> tuple[NDArray, NDArray]:
         """T' H T v, and H T v."""
@@ -73,7 +73,7 @@ class AsTheyAre:
     ----------
     size : int
     least_curvature : float
-        No eigenvalue of any Hessian is below this.
+        Lower bound of the eigenvalues of every Hessian.
     """
 
     size: int
@@ -96,15 +96,15 @@ class AsTheyAre:
         return float(residual @ residual) / (2 * self.least_curvature)
 
     def product(self, hessian: Callable[[NDArray], NDArray], v: NDArray) -> tuple[NDArray, NDArray]:
-        """Return H v, and once more."""
+        """Return H v, twice."""
         curved = hessian(v)
         return curved.copy(), curved
 
 
 class HessianProducts:
-    """Products with the Hessian of an objective, as SciPy takes them.
+    """Products with the Hessian of an objective, in the form that SciPy expects.
 
-    What the objective needs to know of a point is kept until the next point.
+    What the objective computes once for a point is kept until the next point.
     """
 
     def __init__(self, objective: Objective):
@@ -115,7 +115,7 @@ class HessianProducts:
     def __call__(self, theta: NDArray, direction: NDArray) -> NDArray:
         """Hessian at theta times a direction."""
         if self._theta is not theta:
-            self._product = None  # that of the point before need not be in memory, too
+            self._product = None  # free the memory for the previous point first
             self._theta, self._product = theta, self.objective.hessian(theta)
         return self._product(direction)
 
@@ -129,9 +129,9 @@ class Newton(Method):
     hessp : callable
         Takes theta and a direction; returns the Hessian times the direction.
     variables : Variables
-        In which conjugate gradients run.
+        The variables of conjugate gradients.
     truncation : float
-        How small the last gain of conjugate gradients need be, relative to the others.
+        How small the last gain of conjugate gradients must be, relative to the others.
     """
 
     hessp: Hessp
@@ -140,7 +140,7 @@ class Newton(Method):
 
     @property
     def share(self) -> float:
-        """Passes of a product."""
+        """Passes over all rows that a product takes."""
         return 1.0
 
     @property
@@ -165,20 +165,20 @@ class Newton(Method):
 
     @property
     def refine(self) -> Refine:
-        """What looks for a lower point along a step."""
+        """The function that looks for a lower point along a step."""
         return level
 
     @property
     def is_scaled(self) -> bool:
         """Whether columns are only scaled.
 
-        Then a gap is known well enough if a bound of it is small enough: to know more takes many
-        products.
+        Then a bound of the gap that is small enough is sufficient. A better estimate would take
+        many products.
         """
         return False
 
     def most(self, point: Point) -> float:
-        """Return what a step may promise to gain."""
+        """Return the largest decrease that the model of a step may predict."""
         return np.inf
 
     @property
@@ -197,31 +197,34 @@ class Newton(Method):
         )
 
     def rough_gap(self, point: Point) -> float:
-        """Return a lower bound of the decrement, by the largest eigenvalue that a Hessian has."""
+        """Return a lower bound of the decrement, from the largest eigenvalue of any Hessian."""
         return self.square(point) / (2 * 2)  # in whitened variables none exceeds 2
 
     def missed(self, point: Point, limit: float) -> float:
-        """Bound of the gap by the gradient alone; in full if it may be below the limit."""
+        """Return an upper bound of the gap by the gradient alone.
+
+        It is complete only if it may be below the limit.
+        """
         bound = self.variables.missed(point.gradient)
         return (
             bound + self.unseen(point, point.gradient, limit - bound) if bound <= limit else bound
         )
 
     def unseen(self, point: Point, residual: NDArray, enough: float) -> float:
-        """Return what the bound of what a sum misses leaves out, from a residual at a point.
+        """Return the part of the gap that `missed` leaves out, from a residual at a point.
 
-        Beside what is enough it may be more than that, but little.
+        If the result is at most `enough`, it may be above the exact value.
         """
         return 0.0
 
     def curved(self, point: Point, direction: NDArray, run: Run) -> NDArray:
-        """Hessian at a point times a direction, both in the variables of the functions."""
+        """Return the Hessian at a point times a direction, in the variables of the functions."""
         run.log.nhev += 1
         run.log.passes += self.share
         return self.used_products(point.theta, direction)
 
     def look(self, point: Point, run: Run, before: float) -> Look:
-        """Look at a point, after one where the decrement was `before`."""
+        """Look at a point. At the point before, the decrement was `before`."""
         return self.estimate(point, run, before, truncation=self.truncation)
 
     def estimate(
@@ -235,11 +238,11 @@ class Newton(Method):
         max_products: int = 0,
         as_bounded: bool = False,
     ) -> Look:
-        """Estimate the gap at a point by the decrement, which also finds the Newton step.
+        """Estimate the gap at a point by the decrement, and find the Newton step.
 
-        Conjugate gradients end once the decrement is known, but for a share that is `missing`; or,
-        if it is above the limit, once their gains are below `truncation`. If `as_bounded`, it is
-        known well enough if a bound of it is below the limit.
+        Conjugate gradients end once the decrement is known except for a share of `missing`. If it
+        is above the limit, they end once their gains are below `truncation`. With `as_bounded`,
+        they also end once an upper bound of the decrement is below the limit.
         """
         gradient = self.gradient(point)
         found = newton_decrement(
@@ -272,7 +275,7 @@ class Newton(Method):
         complete: bool,
         gap: float = np.inf,
     ) -> Look:
-        """Return a look, by a step in the variables of the method."""
+        """Return a look whose step is given in the variables of the method."""
         return Look(
             decrement=decrement,
             gap=gap,
@@ -282,7 +285,7 @@ class Newton(Method):
         )
 
     def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
-        """Search by a parabola through what is known; if values are flat, by the gradient.
+        """Search by parabolas. If values differ only by rounding, the gradient decides.
 
         Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 3.5.
         """
@@ -309,7 +312,7 @@ class Newton(Method):
         return self if truncation == self.truncation else evolve(self, truncation=truncation)
 
     def search_again(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
-        """Search along a last step that, in full, gained nothing."""
+        """Search along a last step at whose end F was not lower."""
         return self.search(origin, look, run)
 
 
@@ -323,13 +326,13 @@ class Preconditioned(Newton):
     base : Whitened
         The variables that are the same for all classes.
     rough : HessianProducts, default=None
-        Products that are taken in place of exact ones: those of a sample, or of rounded rows.
+        Products that are used in place of exact ones: those of a sample, or of rounded rows.
     jointly : Jointly, default=None
-        What makes the variables at every point.
+        If given, it makes new variables at every point.
     products : float, default=0
-        Those that the last look took.
+        Number of products of the last look.
     spent : float, default=0
-        Passes since the classes were scaled, or could have been.
+        Passes of this run so far. The classes are scaled once scaling would have cost less.
     """
 
     objective: Objective
@@ -357,7 +360,7 @@ class Preconditioned(Newton):
 
     @property
     def share(self) -> float:
-        """Passes of a product."""
+        """Passes over all rows that a product takes."""
         return self.curvature.data.n_rows / self.objective.data.n_rows
 
     @property
@@ -381,20 +384,20 @@ class Preconditioned(Newton):
         return self.jointly is None and np.ndim(self.base.Q) == 1
 
     def unseen(self, point: Point, residual: NDArray, enough: float) -> float:
-        """Return what intercepts gain by themselves."""
+        """Return how much the intercepts alone can gain."""
         return gain_of_intercepts(self.curvature, point, residual, enough)
 
     def most(self, point: Point) -> float:
-        """Return what a step may promise to gain: some times F, which is not below zero.
+        """Return the largest decrease that the model of a step may predict: a multiple of F.
 
-        Where rows are separated the quadratic model has next to no curvature, and promises more
-        with every product.
+        F is not below zero. If rows are separated, the quadratic model has almost no curvature and
+        predicts more with every product.
         """
         return self.objective.costs.credible * point.value if self.is_scaled else np.inf
 
     @property
     def reusable(self) -> Whitening | None:
-        """The variables that a similar objective can begin with."""
+        """The variables with which the fit of a similar objective can begin."""
         return self.variables
 
     @property
@@ -403,7 +406,7 @@ class Preconditioned(Newton):
         return self.rough or self.hessp
 
     def at(self, point: Point, run: Run) -> Self:
-        """Return the method in the variables for a point."""
+        """Return the method with its variables chosen for a point."""
         jointly = self.jointly
         if jointly is None:
             if not self.products >= joint_whitening_cost(self.objective, self.size) < np.inf:
@@ -413,9 +416,9 @@ class Preconditioned(Newton):
         return evolve(self, jointly=jointly, variables=jointly.at(point.theta))
 
     def look(self, point: Point, run: Run, before: float) -> Look:
-        """Look at a point; by its gradient alone if the Hessian is the identity.
+        """Look at a point. If the Hessian there is the identity, the gradient alone is enough.
 
-        That is checked if the gap is small.
+        If the gap is small, one product checks that the Hessian is the identity.
         """
         if self.jointly is None:
             return super().look(point, run, before)
@@ -434,7 +437,7 @@ class Preconditioned(Newton):
         return self.estimate(point, run, before)
 
     def exact(self) -> Self:
-        """Return the method with the Hessian of all rows, as they are."""
+        """Return the method with the Hessian of all rows in full precision."""
         return evolve(self, rough=None)
 
     def afresh(self) -> Self:
@@ -447,7 +450,7 @@ class Preconditioned(Newton):
         return self
 
     def classes_scaled(self, point: Point, run: Run) -> tuple[Whitened, ClassWhitened]:
-        """Return variables that are scaled by the curvature of each class at a point, in a pass."""
+        """Return variables scaled by the curvature of each class at a point. This takes a pass."""
         run.log.passes += 1
         return scale_classes(self.base, self.objective, point.theta)
 
@@ -457,15 +460,15 @@ class Preconditioned(Newton):
         return evolve(self, rough=None if exact else HessianProducts(curvature))
 
     def made(self, products: float) -> Self:
-        """Return the method after a look that took so many products."""
+        """Return the method after a look that took this many products."""
         return self if self.jointly is not None else evolve(self, products=products)
 
     def truncated(self, truncation: float) -> Self:
-        """Return the method with another truncation of conjugate gradients, if it takes any."""
+        """Return the method with another truncation of conjugate gradients, if it uses these."""
         return self if self.jointly is not None else super().truncated(truncation)
 
     def learn(self, origin: Point, point: Point) -> Self:
-        """Return the method after a search, with the Hessian of more rows if it gained little."""
+        """Return the method after a search, with a larger sample if the gap fell too little."""
         n_rows = self.curvature.data.n_rows
         if not n_rows < self.objective.data.n_rows:
             return self
@@ -474,7 +477,7 @@ class Preconditioned(Newton):
         return self.with_curvature_of(take_sample(self.objective, 4 * n_rows))
 
     def adapted(self, point: Point, run: Run, work: float) -> Self:
-        """Return the method in better variables, if the last passes would have paid for them."""
+        """Return the method in better variables, if the last passes cost more than these."""
         if self.jointly is not None:
             return self
         if work > columns_whitening_cost(self.base, self.objective):

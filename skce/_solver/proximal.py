@@ -8,6 +8,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .._losses import AtTemperature
+from .._problem import kernels
 from .._problem.objective import Objective
 from .line_search import lengthen, level_or_lengthen, line_search
 from .method import Method
@@ -24,7 +26,7 @@ class ProximalNewton(Method):
     objective : Objective
         With a nonsmooth term.
     active : WorkingSet
-        What makes the models, and remembers what the last ones took.
+        It makes the models, and remembers how much work the last ones took.
     """
 
     objective: Objective
@@ -43,23 +45,26 @@ class ProximalNewton(Method):
         )
 
     def missed(self, point: Point, limit: float) -> float:
-        """Bound of the gap by duality; in full if it may be below the limit."""
-        bound = duality_gap(point, self.active)
+        """Return an upper bound of the gap, by the L2 penalty or by duality.
+
+        It is complete only if it may be below the limit.
+        """
+        residual = self.gradient(point)
+        bound = min(self.active.centred.missed(residual), duality_gap(point, self.active))
         if bound <= limit:
-            residual = self.gradient(point)
             bound += gain_of_intercepts(self.objective, point, residual, limit - bound)
         return bound
 
     @property
     def has_spent_its_work(self) -> bool:
-        """Whether models took so much work that no more is worth it."""
+        """Whether models took so much work that more is not worth its cost."""
         return self.active.work > self.active.most_work
 
     def left_out(self, point: Point) -> float:
-        """Return roughly the gain of coefficients that the last model left out.
+        """Estimate roughly how much F could fall along coefficients that the last model left out.
 
-        At the point of the model they gained nothing, but its step, of an intercept for one, may
-        change the gradient of all others.
+        At the point of the model they could gain nothing. But the step, of an intercept for
+        example, may change the gradient of all other coefficients.
         """
         return self.active.gain_outside(self.gradient(point), point.value)
 
@@ -74,7 +79,7 @@ class ProximalNewton(Method):
         run.log.passes += made
         complete = complete and least.solved and not active.damping
         slope = float(origin.gradient @ (least.x - origin.theta))
-        slope += active.nonsmooth.value(least.x) - active.nonsmooth.value(origin.theta)
+        slope -= active.nonsmooth.shrinkage(origin.theta, least.x)
         look = Look(
             decrement=least.gain,
             complete=complete,
@@ -89,8 +94,8 @@ class ProximalNewton(Method):
         return evolve(look, gap=run.log.gap, complete=True, converged=True, proven=True)
 
     def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
-        """Halve the step until F is low enough; judge the model by what it gains."""
-        # Small X may be all rounding, of which a slope along a step knows nothing.
+        """Halve the step until F is low enough; compare its decrease with that of the model."""
+        # In small X everything may be rounding, and the slope along a step does not show that.
         refine = level_or_lengthen if self.active.most_work == np.inf else lengthen
         found = line_search(
             run, origin, look, lambda length, _: length / 2, lambda _: False, refine
@@ -102,14 +107,16 @@ class ProximalNewton(Method):
 
 
 def duality_gap(point: Point, models: WorkingSet) -> float:
-    """Return a bound of the gap at a point.
+    """Return an upper bound of the gap at a point.
 
-    The loss is convex, and not below zero. So for any s in [0, 1] it is not below s times its
-    tangent, whose sum with the penalty has a minimum in closed form. s is 1 if that is finite, and
-    otherwise as large as it may be: no slope exceeds its L1 penalty.
+    The loss is convex, and at least the entropy of the targets. So for any s in [0, 1] the loss is
+    at least s times its tangent plus 1 - s times that entropy. The sum of this and the penalty has
+    a minimum in closed form. If the minimum is finite at s = 1, s is 1. Otherwise s is as large as
+    possible such that no slope exceeds its L1 penalty.
 
-    What intercepts gain is not in it; but for that, slopes are those with intercepts at their
-    optimum: to go there changes them by at most about the size of each column times the residual.
+    The bound does not contain what the intercepts alone can gain. Apart from that, it allows for
+    slopes at the optimum of the intercepts: to go there changes each slope by at most about the
+    size of its column times the residual of the intercepts.
 
     Source: Massias et al., *Celer: a fast solver for the lasso with dual extrapolation*, 2018: the
     gap at their rescaled dual point, with a simpler bound of the loss there.
@@ -128,4 +135,17 @@ def duality_gap(point: Point, models: WorkingSet) -> float:
     shares = nonsmooth.weights[endless] / (np.abs(G) + error)[endless]
     s = (1 - eps) * float(np.min(shares, initial=1))
     lower = s * (loss - float(G @ W)) + float(nonsmooth.least(s * G, ridge).sum())
+    lower += (1 - s) * least_loss(objective) if len(shares) else 0.0
     return max(point.value - lower + 2 * float(error @ np.abs(W)), 0.0)
+
+
+def least_loss(objective: Objective) -> float:
+    """Return a bound of the mean loss from below: the entropy of the targets."""
+    if isinstance(objective.loss, AtTemperature):
+        return 0.0
+    shared, data = objective.shared, objective.data
+    if "least loss" not in shared:
+        softmax = objective.loss.shift_invariant
+        (least,) = data.sum(kernels.least_loss, objective.layout.n_outputs, softmax)
+        shared["least loss"] = max(least, 0.0) / data.total_weight
+    return float(shared["least loss"])

@@ -2,8 +2,9 @@
 
     minimise   g'(x - x_0) + (x - x_0)' H (x - x_0) / 2 + sum lambda |x|,   low <= x <= high
 
-Two things alternate, in units in which the diagonal of H is one: a look around, which finds out
-what is zero or at a bound, and a Newton step of the rest, which stops at zero and at the bounds.
+In units in which the diagonal of H is one, two steps alternate. The first looks around to find the
+coefficients that are zero or at a bound. The second is a Newton step of all other coefficients,
+which stops at zero and at the bounds.
 
     `Dense`       H is an array      sweeps over the coefficients    Cholesky
     `ByProducts`  takes v to H v     proximal gradient steps         conjugate gradients
@@ -31,17 +32,17 @@ from .decrement import newton_decrement
 
 
 class Least(NamedTuple):
-    """The minimum of a quadratic, as far as it was found.
+    """The minimum of a quadratic, or the lowest point that was found.
 
     Attributes
     ----------
     x : ndarray of shape (size,)
     gain : float
-        How much less the value is than at the start.
+        How much lower the value is than at the start.
     left : float
-        What may be left to gain, if it is solved.
+        How much may be left to gain, if `solved`.
     solved : bool
-        Whether that is the minimum.
+        Whether x is the minimum.
     """
 
     x: NDArray
@@ -51,26 +52,26 @@ class Least(NamedTuple):
 
 
 class Shifts(NamedTuple):
-    """Coefficients that can all move by the same amount, without a change of logits.
+    """Coefficients that can all move by the same amount without a change of probabilities.
 
     Attributes
     ----------
     places : ndarray of int, shape (n_shifts, K)
-        Where they are.
+        Positions of these coefficients.
     curvature : ndarray of shape (n_shifts, K)
-        What penalty and damping give each of them; no other curvature holds such a move.
+        Their curvature by the penalty and by damping; such a move has no other curvature.
     """
 
     places: NDArray
     curvature: NDArray
 
     def damped(self, damping: NDArray) -> Shifts:
-        """Return them with more curvature."""
+        """Return the shifts with additional curvature."""
         return self._replace(curvature=self.curvature + damping[self.places])
 
 
 class Quadratic(ABC):
-    """A quadratic with a nonsmooth term, a point, and how much lower than at the start that is.
+    """A quadratic with a nonsmooth term, a point, and how much lower its value is than at x_0.
 
     Parameters
     ----------
@@ -94,11 +95,11 @@ class Quadratic(ABC):
         costs: Costs,
     ):
         self.costs = costs
-        #: If more than the gap that matters was gained, what may be left, as a share of it.
+        #: If the gain is above `limit`: how much may be left to gain, as a share of the gain.
         self.rough = costs.model_rough
-        #: If no more was, what may be left, as a share of that.
+        #: If the gain is at most `limit`: how much may be left to gain, as a share of the limit.
         self.fine = costs.model_small
-        #: What is added to the unit diagonal of H in Newton steps, from one try to the next.
+        #: Numbers that are added to the unit diagonal of H in the tries of a Newton step.
         self.damping: tuple[float, ...] = costs.model_damping
         self.scale = np.sqrt(np.maximum(diagonal, np.finfo(float).tiny))
         self.start, self.nonsmooth, self.shifts = start, nonsmooth, shifts
@@ -109,13 +110,13 @@ class Quadratic(ABC):
         self.slopes = gradient / self.scale
         self.gain = 0.0
         self.limit = 0.0
-        #: Alternations at most.
+        #: The most alternations.
         self.steps = costs.model_steps
         #: Whether some coefficients are so nearly collinear that rounding hides the difference.
         self.collinear = False
-        #: What the last Newton step promised to gain, and did not.
+        #: Predicted gain of the last Newton step, less its real gain.
         self.unkept = 0.0
-        #: Work done, in multiplications of a product with an array, and where to stop.
+        #: Work done and its limit, in multiplications of a product with an array.
         self.work, self.most_work = 0.0, np.inf
 
     @abstractmethod
@@ -124,7 +125,7 @@ class Quadratic(ABC):
 
     @abstractmethod
     def look_around(self, subgradient: NDArray) -> None:
-        """Move coefficients one by one, to zero and to bounds and away from them."""
+        """Move coefficients to zero and to bounds, and away from them."""
 
     @abstractmethod
     def newton_step(
@@ -133,19 +134,19 @@ class Quadratic(ABC):
         """Newton step of some coefficients."""
 
     def minimum(self, limit: float = 0.0, most: float = np.inf) -> Least:
-        """Minimise; well where no more is gained than `limit`, and until more is than `most`.
+        """Minimise accurately if the gain is below `limit`, and stop if it is above `most`.
 
         Parameters
         ----------
         limit : float, default=0.0
-            The gain that matters.
+            The smallest gain that matters.
         most : float, default=inf
-            The gain that makes no sense.
+            The largest gain that makes sense.
 
         Returns
         -------
         Least
-            Solved if little more could be gained along single coefficients, and by a Newton step.
+            Solved if little is left to gain along single coefficients and by a Newton step.
         """
         self.limit = limit
         left, small, stepped, spent = np.inf, 0.0, np.inf, False
@@ -167,14 +168,14 @@ class Quadratic(ABC):
                 break
         enough = max(small, self.costs.model_solved * limit)
         solved = left <= enough and not spent
-        if self.gain <= limit:  # what a step promised in vain is still there
+        if self.gain <= limit:  # a predicted gain that a step missed may still be left
             solved = solved and self.unkept <= enough
         if self.collinear and self.gain <= limit:
             left = self._bound(most)
             solved = solved and left <= limit
         if self.gain < 0:  # by rounding
             self.x, self.gain = self.first, 0.0
-        # What is at a bound is there exactly.
+        # A coefficient at a bound gets exactly the value of the bound.
         at = [self.x == self.first, self.x == self.own.low, self.x == self.own.high]
         x = np.select(
             at, [self.start, self.nonsmooth.low, self.nonsmooth.high], self.x / self.scale
@@ -182,10 +183,11 @@ class Quadratic(ABC):
         return Least(x, self.gain, left, bool(solved))
 
     def _bound(self, value: float) -> float:
-        """Upper bound of what is left to gain, for F of that value and penalties or bounds.
+        """Return an upper bound of what is left to gain, if F has this value.
 
-        At the minimum, too, the penalty of no coefficient is larger than F, and a convex function
-        lies above its tangents. Coefficients with neither count by their slope and their curvature.
+        Neither here nor at the minimum is the penalty of a coefficient larger than F, and a convex
+        function is above its tangents. For a coefficient with neither an L1 penalty nor bounds, the
+        bound comes from its slope and its curvature.
         """
         subgradient = np.abs(self.own.subgradient(self.x, self.slopes))
         with np.errstate(divide="ignore"):
@@ -193,22 +195,22 @@ class Quadratic(ABC):
         return float(subgradient @ np.where(np.isfinite(far), far, subgradient / 2))
 
     def to(self, x: NDArray) -> tuple[float, NDArray, NDArray]:
-        """How much is gained by going to x, x, and the slopes there."""
+        """Return the gain of a move to x, x itself, and the slopes there."""
         moved = x - self.x
         return self._gained(x, self.slopes + self.times(moved))
 
     def _gained(self, x: NDArray, slopes: NDArray) -> tuple[float, NDArray, NDArray]:
         moved = x - self.x
-        gain = -float((self.slopes + slopes) @ moved) / 2 + self.own.value(self.x)
-        return gain - self.own.value(x), x, slopes
+        gain = self.own.shrinkage(self.x, x) - float((self.slopes + slopes) @ moved) / 2
+        return gain, x, slopes
 
     def take(self, found: tuple[float, NDArray, NDArray]) -> None:
-        """Go there."""
+        """Move to a point that was found."""
         gain, self.x, self.slopes = found
         self.gain += gain
 
     def _step(self) -> None:
-        """Newton step of what is not at an edge, cut off there."""
+        """Take a Newton step of the coefficients that are not at an edge, cut off at edges."""
         self.unkept = 0.0
         for damping in self.damping:
             low, high = self.own.orthant(self.x)
@@ -221,7 +223,7 @@ class Quadratic(ABC):
             whole = flat[inside[flat].all(axis=1)]
             step = self.newton_step(downhill, some, whole, damping)
             promise = float(downhill @ step) / 2
-            if promise <= np.finfo(float).eps * self.gain:  # what it gains is rounding
+            if promise <= np.finfo(float).eps * self.gain:  # the gain would be only rounding
                 return
             best = self._search(some, step, low, high)
             self.unkept = promise - max(best[0], 0.0)
@@ -233,7 +235,10 @@ class Quadratic(ABC):
     def _search(
         self, some: NDArray, step: NDArray, low: NDArray, high: NDArray
     ) -> tuple[float, NDArray, NDArray]:
-        """Lowest of the points along a step, cut off at edges, until they grow higher again."""
+        """Return the lowest of the points along a step, until the values grow again.
+
+        Each point is cut off at edges.
+        """
 
         def at(length: float) -> tuple[float, NDArray, NDArray]:
             x = self.x.copy()
@@ -241,7 +246,7 @@ class Quadratic(ABC):
             return self.to(x)
 
         found = [at(1.0)]
-        # A step along what has next to no curvature is long, and is cut off at the first edge.
+        # A step along a direction with almost no curvature is long. The first edge may be the best.
         edge = np.where(step > 0, high[some], low[some]) - self.x[some]
         lengths = np.divide(edge, step, out=np.full(len(some), np.inf), where=step != 0)
         first = lengths.min()
@@ -254,10 +259,10 @@ class Quadratic(ABC):
         return max(found, key=itemgetter(0))
 
     def _shift(self) -> None:
-        """Move coefficients together to where penalty and damping of all of them are least.
+        """Move coefficients together to the minimum of their penalties and damping.
 
-        With an L1 penalty lambda, curvature h and slope g of the whole move that is at the median
-        of the coefficients and of g / h + (K - 2 m) lambda / h for m = 0 to K.
+        With an L1 penalty lambda, and curvature h and slope g of the whole move, that minimum is at
+        the median of the coefficients and of g / h + (K - 2 m) lambda / h for m = 0 to K.
 
         Source: Li and Osher, *A new median formula with applications to PDE based denoising*, 2009.
         """
@@ -294,7 +299,7 @@ class Quadratic(ABC):
 
 
 class Dense(Quadratic):
-    """H is an array."""
+    """A quadratic whose H is an array."""
 
     def __init__(
         self,
@@ -330,7 +335,7 @@ class Dense(Quadratic):
     def newton_step(
         self, downhill: NDArray, some: NDArray, shifts: NDArray, damping: float
     ) -> NDArray:
-        """Newton step of some coefficients; along shifts, which have no curvature, it gets some."""
+        """Newton step of some coefficients; shifts without curvature are given some."""
         M = self.H[np.ix_(some, some)]
         self.work += len(M) ** 3 / self.costs.cholesky_work
         M[np.diag_indices(len(M))] += max(damping, self.costs.model_jitter)
@@ -348,7 +353,7 @@ class Dense(Quadratic):
 
 
 class ByProducts(Quadratic):
-    """H is known by what it does to vectors.
+    """A quadratic whose H is only used in products with vectors.
 
     Parameters
     ----------
@@ -374,8 +379,8 @@ class ByProducts(Quadratic):
         self.product = product
         #: Multiplications in a product.
         self.cost = 0.0
-        #: Whether steps of a model that gains next to nothing are solved out, and whether rounding
-        #: may hide from products what coefficients differ in.
+        #: Whether steps are solved accurately if the gain is at most `limit`, and whether rounding
+        #: may hide from products how coefficients differ.
         self.thorough = self.doubtful = False
         self.length = 1.0
 
@@ -385,7 +390,7 @@ class ByProducts(Quadratic):
         return self.product(v / self.scale) / self.scale
 
     def look_around(self, subgradient: NDArray) -> None:
-        """Take proximal gradient steps, their length from the curvature along the last one."""
+        """Take proximal gradient steps. The curvature along each gives the length of the next."""
         own = self.own
         for _ in range(self.costs.proximal_steps):
             for _ in range(self.costs.model_tries):
@@ -411,7 +416,7 @@ class ByProducts(Quadratic):
     def newton_step(
         self, downhill: NDArray, some: NDArray, shifts: NDArray, damping: float
     ) -> NDArray:
-        """Newton step of some coefficients, as far as it is worth it."""
+        """Newton step of some coefficients, as accurate as it is worth its cost."""
 
         def product(v: NDArray) -> tuple[NDArray, NDArray]:
             whole = np.zeros(len(self.x))

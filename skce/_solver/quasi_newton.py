@@ -1,8 +1,8 @@
-"""L-BFGS in variables that are scaled by the curvature of each class, until little is left.
+"""L-BFGS in variables that are scaled by the curvature of each class, until the gap is small.
 
-Where many classes have many columns, far from the optimum a Newton step costs many Hessian
-products, and most of what they find out is void after it. An iteration of L-BFGS is one pass. Near
-the optimum a few products gain more; and nothing but these tell how far it is.
+With many classes and many columns, a Newton step far from the optimum costs many Hessian products.
+Most of what they find out is no longer true after the step. An iteration of L-BFGS takes one pass.
+Near the optimum a few products gain more, and only products can estimate the gap.
 
 Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 7.2.
 """
@@ -22,11 +22,12 @@ from .variables import ClassWhitened, Whitening, scaled
 
 
 class Pair(NamedTuple):
-    """A step, and what it changed in the gradient, in the variables of the method.
+    """A step and the change of the gradient along it, in the variables of the method.
 
     Attributes
     ----------
     s, y : ndarray of shape (size,)
+        The step, and the change of the gradient.
     product : float
         s'y, which is positive.
     """
@@ -45,9 +46,9 @@ class QuasiNewton(Preconditioned):
     variables : ClassWhitened
         A factor for each class and variable.
     pairs : tuple of Pair
-        The last ones, the oldest first.
+        The last pairs, the oldest first.
     estimates : tuple of float
-        What was left by L-BFGS, before each of its iterations.
+        The gap before each iteration of L-BFGS, as L-BFGS estimated it.
     is_over : bool
         Whether Newton's method has taken over for good.
     """
@@ -58,9 +59,9 @@ class QuasiNewton(Preconditioned):
     is_over: bool = False
 
     def beginning_at(self, point: Point, run: Run, earlier: Whitening | None) -> Self:
-        """Return the method for a fit that begins at a point, with the curvature there.
+        """Return the method for a fit that begins at a point, scaled by the curvature there.
 
-        At the end of a similar fit it was about the same.
+        If a similar fit went before, the curvature at its end is used: it is about the same.
         """
         if not point.theta.any():  # the variables are white at zero
             return self
@@ -70,15 +71,18 @@ class QuasiNewton(Preconditioned):
 
     @property
     def refine(self) -> Refine:
-        """What looks for a lower point along a step: one more of these costs as much as a step."""
+        """The function that looks for a lower point along a step.
+
+        For L-BFGS, one more point costs as much as a step.
+        """
         return super().refine if self.is_over else lengthen_or_shorten
 
     def at(self, point: Point, run: Run) -> Self:
-        """Return the method in the variables for a point."""
+        """Return the method with its variables chosen for a point."""
         return super().at(point, run) if self.is_over else self
 
     def look(self, point: Point, run: Run, before: float) -> Look:
-        """Look at a point by L-BFGS, or by Newton's method if that sees little left."""
+        """Look at a point by L-BFGS; or by Newton's method, if L-BFGS estimates a small gap."""
         if self.is_over:
             return super().look(point, run, before)
         gradient, limit = self.gradient(point), run.limit(point)
@@ -93,7 +97,7 @@ class QuasiNewton(Preconditioned):
         return evolve(self.seen(point, step, decrement, complete=False, gap=gap), own=step)
 
     def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
-        """Search along the step of a look, and learn how the gradient changes along it."""
+        """Search along the step of a look, and add the pair of this step."""
         point, method = super().search(origin, look, run)
         if look.own is None:
             return point, method
@@ -104,7 +108,7 @@ class QuasiNewton(Preconditioned):
             base, variables = self.classes_scaled(point, run)
             method = evolve(method, is_over=True, pairs=(), base=base, variables=variables)
             return point, method
-        moved = point.theta - origin.theta  # which may be a part of the step, or a multiple
+        moved = point.theta - origin.theta  # may be a part of the step, or a multiple of it
         length = float(moved @ look.step) / float(look.step @ look.step)
         y = (self.gradient(point) - self.gradient(origin)).astype(look.own.dtype)
         s = look.own * look.own.dtype.type(length)
@@ -126,7 +130,7 @@ class QuasiNewton(Preconditioned):
 
 
 def _solve(pairs: tuple[Pair, ...], gradient: NDArray) -> NDArray:
-    """Return what takes the place of H^-1 g: by the two loops of L-BFGS."""
+    """Return the approximation of H^-1 g by the two loops of L-BFGS."""
     q, lengths = gradient.copy(), []
     for s, y, product in reversed(pairs):
         lengths.append(float(s @ q) / product)
@@ -140,7 +144,7 @@ def _solve(pairs: tuple[Pair, ...], gradient: NDArray) -> NDArray:
 
 
 def _in_other(pairs: tuple[Pair, ...], old: ClassWhitened, new: ClassWhitened) -> tuple[Pair, ...]:
-    """Return the same pairs in variables that have other scales."""
+    """Return the same pairs in variables with other scales."""
     ratio = (old.T / new.T).ravel()
 
     def moved(pair: Pair) -> Pair:

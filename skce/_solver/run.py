@@ -1,6 +1,7 @@
-"""What a run of a method is made of: points, looks at them, its rule and its log.
+"""The parts of a run: points, looks at them, the stopping rule and the log.
 
-A method gets values and returns values. What it did is written into the log, and nowhere else.
+A method gets values and returns values, and changes none of them. Only the log is changed: it
+records what happened.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Value = TypeVar("Value")
 def evolve(value: Value, /, **changes: Any) -> Value:
     """Return a copy of a value with some changes.
 
-    As `dataclasses.replace`, but for its checks, which take as long as a pass over few rows.
+    Like `dataclasses.replace`, but without its checks, which take as long as a pass over few rows.
     """
     other = object.__new__(type(value))
     other.__dict__.update(value.__dict__, **changes)
@@ -33,16 +34,16 @@ def evolve(value: Value, /, **changes: Any) -> Value:
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """A point, and what the functions are there.
+    """A point, with value and gradient of the functions there.
 
     Attributes
     ----------
     theta : ndarray of shape (size,)
-        In the variables of the functions.
+        The point, in the variables of the functions.
     value : float
-        What is minimised.
+        Value of the objective.
     gradient : ndarray of shape (size,)
-        Of its smooth part.
+        Gradient of the smooth part of the objective.
     """
 
     theta: NDArray
@@ -51,7 +52,7 @@ class Point:
     _memo: dict[str, tuple[Any, NDArray]] = field(default_factory=dict, repr=False)
 
     def remember(self, name: str, what: Any, make: Callable[[], NDArray]) -> NDArray:
-        """Return what `make` returns, which is kept under a name for the last `what`."""
+        """Return the result of `make`; keep it under a name until `what` is another object."""
         if name not in self._memo or self._memo[name][0] is not what:
             self._memo[name] = what, make()
         return self._memo[name][1]
@@ -59,28 +60,28 @@ class Point:
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """What a method sees at a point: how far the minimum is, and a step there.
+    """What a method finds out at a point: an estimate of the gap, and a step to the minimum.
 
     Attributes
     ----------
     decrement : float
-        What the step gains by a quadratic model.
+        Decrease along the step that the quadratic model predicts.
     gap : float
-        What is left above the minimum, relative to it, by this decrement and the one before.
+        Estimated gap, relative to the minimum, from this decrement and the one before.
     complete : bool
-        Whether the model was solved; if not, these are lower bounds.
+        Whether the model was solved; if not, `decrement` and `gap` are lower bounds.
     converged : bool
         Whether the gap is known to be small enough.
     step : ndarray of shape (size,)
-        In the variables of the functions.
+        The step, in the variables of the functions.
     slope : float
-        Of what is minimised, along the step.
+        Slope of the objective along the step.
     target : ndarray of shape (size,), or None
-        Where the step leads, exact to the last bit, if that matters.
+        The point at the end of the step, exact to the last bit, if that matters.
     hidden : bool
-        Whether rounding hid what the step gained.
+        Whether rounding hid the gain of the step.
     proven : bool
-        Whether the gradient alone bounds the gap.
+        Whether the gradient alone proves that the gap is small enough.
     own : ndarray of shape (size,), or None
         The step in the variables of the method, if it learns from that.
     """
@@ -98,16 +99,17 @@ class Look:
 
 
 class Log:
-    """What a run did, and what that took.
+    """A record of what a run did, and of its costs.
 
     Parameters
     ----------
     verbose : int, default=0
-        Whether to print a line per iteration, and with 2 how far a pass over a file is.
+        Whether to print a line per iteration. With 2, also print the progress of a pass over a
+        file.
     label : str, default=""
-        What each line begins with.
+        Text at the start of each line.
     scale : float, default=1.0
-        What values are printed in units of.
+        Factor of the values that are printed.
     on_iteration : callable, default=None
         Takes theta after each iteration, and returns whether to stop.
     """
@@ -124,16 +126,16 @@ class Log:
         self.on_iteration = on_iteration
         self.started = time.perf_counter()
         self.nfev = self.nhev = 0
-        #: Passes over all rows; and multiplications beside them.
+        #: Passes over all rows; and multiplications that are not part of a pass.
         self.passes = self.work = 0.0
-        #: Value at the start and after each iteration, and seconds.
+        #: Value at the start and after each iteration, and seconds until then.
         self.values: list[float] = []
         self.seconds: list[float] = []
         #: The last two moves, if `keeps_moves`.
         self.keeps_moves, self.moves = False, list[NDArray]()
         self.accepted: Point | None = None
         self.stopped = False
-        #: The last estimate of the gap, and the last iteration that has a line.
+        #: The last estimate of the gap, and the last iteration whose line was printed.
         self.gap, self.printed = np.inf, 0
 
     def start(self, point: Point) -> None:
@@ -148,8 +150,8 @@ class Log:
         return len(self.values) - 1
 
     def accept(self, point: Point) -> None:
-        """Take note of an iteration that led to a point."""
-        self.print_last()  # the one before, if it was a last step and was not
+        """Record an iteration that led to a point."""
+        self.print_last()  # the iteration before, if it has no line yet
         if self.keeps_moves and self.accepted is not None:
             self.moves = [*self.moves[-1:], point.theta - self.accepted.theta]
         self.accepted = point
@@ -164,7 +166,7 @@ class Log:
         print("\r" + (line if share < 1 else " " * len(line) + "\r"), end="", flush=True)
 
     def print_last(self) -> None:
-        """Print a line on the last iteration, if it has none and should."""
+        """Print a line on the last iteration, if it should have one and has none."""
         if self.verbose and self.n_iter > self.printed:
             self.print()
 
@@ -178,15 +180,15 @@ class Log:
         )
 
 
-#: Takes theta; returns a value and the gradient.
+#: A function that takes theta and returns a value and the gradient.
 Fun = Callable[[NDArray], tuple[float, NDArray]]
-#: Takes theta and a direction; returns the Hessian at theta times the direction.
+#: A function that takes theta and a direction and returns the Hessian at theta times the direction.
 Hessp = Callable[[NDArray, NDArray], NDArray]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Run:
-    """A minimisation: what is minimised, to what gap, and the log.
+    """A minimisation: the objective, the gap to reach, and the log.
 
     Attributes
     ----------
@@ -194,13 +196,13 @@ class Run:
         Takes theta; returns a value and its gradient.
     log : Log
     tol : float
-        The gap to reach: relative to the size of the minimum, or absolute if that is below 1.
+        The gap to reach: relative to the size of the minimum, or absolute if this size is below 1.
     max_iter : int
         Iterations at most.
     thorough : bool
         Whether a gap that was small enough is looked at once more.
     costs : Costs
-        What is worth its cost.
+        The constants of a fit.
     """
 
     fun: Fun
@@ -216,11 +218,11 @@ class Run:
         return self.log.n_iter >= self.max_iter
 
     def without_shift(self, theta: NDArray) -> NDArray:
-        """Return theta less what the functions do not see."""
+        """Return theta without a shift that the functions do not see."""
         return theta
 
     def evaluate(self, theta: NDArray) -> Point:
-        """Evaluate the functions, which need not be finite far off, at theta without its shift."""
+        """Evaluate the functions at theta without its shift. Far off they may be infinite."""
         theta = self.without_shift(theta)
         self.log.nfev += 1
         self.log.passes += 1
@@ -229,11 +231,11 @@ class Run:
         return Point(theta, value, gradient)
 
     def slope(self, point: Point, step: NDArray) -> float:
-        """Return the slope of what is minimised, at a point along a step."""
+        """Return the slope of the objective at a point, along a step."""
         return float(point.gradient @ step)
 
     def limit(self, point: Point) -> float:
-        """Return the gap, by the decrement, that keeps the promise of tol."""
+        """Return the largest gap, estimated by the decrement, with which `tol` is met."""
         return self.tol * max(abs(point.value), 1.0) / self.costs.margin
 
     def relative(self, gap: float, point: Point) -> float:
@@ -245,13 +247,16 @@ class Run:
         return abs(gain) <= float(np.finfo(np.float64).eps) * abs(point.value)
 
     def rounding(self, point: Point) -> tuple[float, float]:
-        """How much rounding changes the value, and how much lower it may be for that, if known."""
+        """Return how much rounding changes the value, and how much lower it may be without it.
+
+        Both are zero if this is not known.
+        """
         return 0.0, 0.0
 
     def hides(self, difference: float, decrement: float, point: Point) -> bool:
-        """Whether rounding explains a difference of values, or that a decrement does not fall.
+        """Whether rounding explains a difference of values, or a decrement that does not fall.
 
-        Only where the gradient is exact enough for the gap that matters.
+        This is only possible if the gradient is exact enough for the gap that matters.
         """
         first, second = self.rounding(point)
         explained = abs(difference) <= first or decrement <= self.costs.hidden * second
@@ -262,23 +267,23 @@ class Run:
         return False
 
     def is_separable(self, point: Point) -> bool:
-        """Whether there is no minimum, by the value alone."""
+        """Whether the value alone shows that there is no minimum."""
         return False
 
     def is_slow(self, point: Point) -> bool:
-        """Whether many iterations together gained next to nothing, or took too much work."""
+        """Whether many iterations together gained almost nothing, or took too much work."""
         return False
 
     def judge(self, look: Look, point: Point, before: float, left: float = 0.0) -> Look:
-        """Return a look with its gap, by its decrement and that of one iteration before.
+        """Return a look with its gap, from its decrement and that of the iteration before.
 
-        If decrements shrink slowly, more is to come than one Newton step can see: a geometric
-        series. What is `left` after the step is added.
+        If decrements shrink slowly, more is left than one Newton step predicts. The gap is then the
+        sum of a geometric series. What is `left` after the step is added.
         """
         decrement = look.decrement
         slower = decrement >= self.costs.slowest * before
         gap = decrement / (1 - (self.costs.slowest if slower else decrement / before)) + left
-        unknown = not (look.complete or gap > 0)  # a model that failed gains nothing
+        unknown = not (look.complete or gap > 0)  # a model that failed has a gain of 0
         self.log.gap = np.inf if unknown else self.relative(gap, point)
         small = look.complete and gap <= self.limit(point) and not self.is_separable(point)
         return Look(
@@ -288,10 +293,10 @@ class Run:
     def is_settled(
         self, look: Look, point: Point, before: float, is_certain: Callable[[], bool]
     ) -> bool:
-        """Whether the decrement falls as fast as it does if the quadratic model is good.
+        """Whether the decrement falls as fast as it does with a good quadratic model.
 
-        If losses of different rows decay exponentially, at different rates, the gap was seen to be
-        a thousand times the decrement.
+        If losses of different rows decay exponentially at different rates, gaps of a thousand times
+        the decrement have been seen.
         """
         if look.decrement > self.costs.far_below * self.limit(point):
             settled = look.decrement <= self.costs.fast * before
@@ -302,10 +307,10 @@ class Run:
         return settled or look.proven or self.hides(np.inf, look.decrement, point)
 
     def needs_second_look(self, look: Look, point: Point, before: float) -> bool:
-        """Whether the gap may be larger after the last step than it seemed to be before.
+        """Whether the gap may be larger after the last step than was estimated before it.
 
-        If losses of different rows decay at different rates, a step can bring rows into play that
-        the quadratic model did not see.
+        If losses of different rows decay at different rates, rows that had no weight in the
+        quadratic model can matter after the step.
         """
         if not self.thorough or look.proven:
             return False
@@ -323,13 +328,13 @@ class Fit(Run):
     Attributes
     ----------
     objective : Objective
-        Where `fun` comes from.
+        The objective that `fun` evaluates.
     """
 
     objective: Objective
 
     def without_shift(self, theta: NDArray) -> NDArray:
-        """Return theta less a shift of all classes, within the bounds."""
+        """Return theta without a shift of all classes, within the bounds."""
         return self.objective.without_shift(theta)
 
     def evaluate(self, theta: NDArray) -> Point:
@@ -345,9 +350,9 @@ class Fit(Run):
         return slope if nonsmooth is None else slope + nonsmooth.slope(point.theta, step)
 
     def limit(self, point: Point) -> float:
-        """Return the gap, by the decrement, that keeps the promise of tol.
+        """Return the largest gap, estimated by the decrement, with which `tol` is met.
 
-        F - gap estimates F*, and gap <= tol * (F - gap) is the promise.
+        F - gap estimates F*, and `tol` promises that gap <= tol * (F - gap).
         """
         return self.tol * point.value / (1 + self.tol) / self.costs.margin
 
@@ -362,17 +367,18 @@ class Fit(Run):
         return abs(gain) <= np.finfo(self.objective.data.dtype).eps * point.value
 
     def rounding(self, point: Point) -> tuple[float, float]:
-        """How much rounding of logits changes F, if X is small: it takes a pass or two."""
+        """Return how much rounding of logits changes F, if X is small: this takes a pass or two."""
         if self.objective.data.nbytes >= self.costs.few_bytes:
             return 0.0, 0.0
         return self.objective.rounding(point.theta)
 
     def is_misled(self, look: Look, point: Point) -> bool:
-        """Whether rows hold a step back that are out of the way once it is taken.
+        """Whether the step is short because of rows that no longer matter after it.
 
-        In columns far from zero a step of next to no decrement can move logits by far more than 1.
-        A row that fits to 1e-16 has little curvature, but more than the penalty where its logits
-        move by 1e5: then the next step is many times as long.
+        If columns are far from zero, a step with almost no decrement can move logits by far more
+        than 1. A row that fits to 1e-16 has little curvature. Still, this holds a step back more
+        than the penalty does, if the logits of the row move by 1e5. Then the next step is many
+        times as long.
         """
         objective = self.objective
         if look.proven or objective.nonsmooth is not None or not objective.data.distance > 0:
@@ -385,10 +391,10 @@ class Fit(Run):
         return point.value <= self.costs.separable and bool(self.objective.penalty.free.any())
 
     def is_slow(self, point: Point) -> bool:
-        """Whether many iterations together gained next to nothing, or took too much work."""
+        """Whether many iterations together gained almost nothing, or took too much work."""
         costs, values = self.costs, self.log.values
         if self.objective.nonsmooth is None:
-            data = self.objective.data  # the same for sparse rows as for dense ones
+            data = self.objective.data  # sparse rows count like dense ones
             size = data.n_rows * data.n_columns * data.stored_dtype.itemsize
             return size < costs.few_bytes and self._all_work > costs.most_work
         if self.log.n_iter < 2 * costs.slow_iterations:
@@ -397,7 +403,7 @@ class Fit(Run):
 
     @property
     def _all_work(self) -> float:
-        """Multiplications so far, and what took as long."""
+        """Multiplications so far. Other work counts as multiplications that take as long."""
         data, K = self.objective.data, self.objective.layout.n_outputs
         of_logits = self.costs.work_per_logit * data.n_rows * K
         of_pass = self.costs.work_per_pass + self.objective.time_per_pass + of_logits
@@ -407,11 +413,12 @@ class Fit(Run):
 def gain_of_intercepts(
     objective: Objective, point: Point, residual: NDArray, enough: float
 ) -> float:
-    """Return what intercepts gain by a residual at a point, as if coefficients stayed as they are.
+    """Return how much intercepts gain from a residual at a point, if coefficients do not change.
 
-    The intercept of a class that no row has grows without bound, and has next to no curvature: its
-    loss decays exponentially, which gains twice what the quadratic model says. A part of the rows
-    is asked first, whose curvature is less than that of all: that may be enough to know.
+    The intercept of a class without rows grows without bound, and has almost no curvature. Its loss
+    decays exponentially, which gains twice what the quadratic model predicts. The curvature is
+    first computed from a part of the rows. It is less than that of all rows, so that this gain is
+    an upper bound. If it is at most `enough`, the other rows are not needed.
     """
     if not objective.layout.fit_intercept:
         return 0.0
@@ -431,5 +438,5 @@ def gain_of_intercepts(
 
 
 def is_far_off(objective: Objective, value: float) -> bool:
-    """Whether F is far above what it is at zeros."""
+    """Whether F is far above its value at zeros."""
     return not value <= objective.costs.far_off * np.log(objective.layout.n_outputs + 1)

@@ -1,7 +1,8 @@
 """An exact change of variables: the same objective in better units.
 
 From a point theta_0 solvers move by a direction v in their own variables, theta = theta_0 + T v.
-T decides how fast the optimum is reached, and nothing else. Two are used, one inside the other.
+T only decides how fast the optimum is reached. There are two changes of variables, one inside the
+other.
 
 `Whitened` is the same for all classes. With mu the mean of the columns, Sigma their covariance and
 h the curvature of the loss at equal probabilities,
@@ -9,20 +10,20 @@ h the curvature of the loss at equal probabilities,
     W = V Q',    b = b' - W mu,    Q Q' = (h * Sigma + ridge * F)^-1
 
 with F the diagonal of the factors of the penalty. With fewer rows than columns the optimum lies in
-the space that the rows of X F^-1 span, and Q has as many columns as that has dimensions. Where
-rows and columns are both many Q is diagonal.
+the space that the rows of X F^-1 span, and Q has as many columns as that space has dimensions. If
+there are many rows and many columns, Q is diagonal.
 
-`ClassWhitened` knows the curvature a_ik = m_i p_ik (1 - p_ik) that each row i has for class k at
-one point. With x~ = (Q'(x - mu), 1) it takes, for each class,
+`ClassWhitened` uses the curvature a_ik = m_i p_ik (1 - p_ik) that each row i has for class k at
+one point. With x~ = (Q'(x - mu), 1) it is, for each class,
 
     (V_k, b'_k) = U_k L_k^-1,    L_k L_k' = 1/S * sum_i a_ik x~_i x~_i' + ridge * (Q'Q, 0)
 
-so that the blocks of the Hessian that belong to one class become the identity, and no eigenvalue of
-the whole exceeds 2 (p_k (1 - p_k) is the sum of its row's p_k p_j). On letter (20 000, 16, 26) a
-gap of 1e-6 took 70 Hessian products, and 800 with `Whitened` alone. With one matrix for all
-classes, the whole Hessian becomes the identity: `Jointly`.
+so that the block of the Hessian of each class becomes the identity, and no eigenvalue of the whole
+Hessian exceeds 2 (p_k (1 - p_k) is the sum of the p_k p_j of its row). On letter (20 000, 16, 26) a
+gap of 1e-6 took 70 Hessian products, and 800 with `Whitened` alone. `Jointly` makes one matrix for
+all classes, with which the whole Hessian becomes the identity.
 
-Nothing is done to X: the changes act on W and on the gradient, (K, n_features) arrays.
+X is not changed: the changes of variables act on W and on the gradient, (K, n_features) arrays.
 
 Source: preconditioning by whitening and by diagonal blocks (Nocedal and Wright, *Numerical
 Optimization*, 2006, section 7.1; Boyd and Vandenberghe, *Convex Optimization*, 2004, section 9.4).
@@ -53,7 +54,7 @@ Hessian = Callable[[NDArray], NDArray]
 
 
 class Whitened:
-    """T is the same for all classes.
+    """A change of variables whose T is the same for all classes.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ class Whitened:
     Q : float or ndarray of shape (n_features,) or (n_features, width)
         A number stands for a multiple of the identity, a vector for a diagonal matrix.
     variance : ndarray of shape (n_features,), default=None
-        That of the columns; None if it is not known.
+        Variance of the columns; None if it is not known.
     """
 
     def __init__(
@@ -81,21 +82,22 @@ class Whitened:
             self._Q = objective.data.matrix(Q)
         self.variance = variance
         self.spread = _spread(objective, variance)
-        #: The columns whose mean is not zero, if these are few, as in sparse X.
+        #: The columns whose mean is not zero, if there are few of them, as in sparse X.
         self._centred: NDArray | None = None
         if mean is not None and 2 * np.count_nonzero(mean) < len(mean):
             self._centred = np.flatnonzero(mean)
-        #: Shares of the penalty in the curvature of each variable, if they are its eigenvectors.
+        #: Share of the penalty in the curvature of each variable, if the variables are along the
+        #: eigenvectors of the penalty.
         self.penalties: NDArray | None = None
-        #: Whether no direction has next to no curvature, but by what the loss does.
+        #: Whether only the loss can give a direction almost no curvature.
         self.white = np.ndim(Q) == 2
-        #: What the bound of what a sum misses may exceed it by, if the Ritz values agree.
+        #: By which factor `missed` may exceed what a sum misses, if the Ritz values agree.
         single = objective.data.dtype == np.float32
         self.trust = objective.costs.trust if self.white and single else 1.0
         self.width = (
             Q.shape[1] if isinstance(Q, np.ndarray) and Q.ndim == 2 else objective.data.n_columns
         )
-        #: Where V, shape (K, width), and b' are in the vector of variables.
+        #: Positions of V, shape (K, width), and b' in the vector of variables.
         self.layout = replace(objective.layout, n_columns=self.width)
 
     @property
@@ -104,13 +106,13 @@ class Whitened:
         return self.layout.size
 
     def of(self, objective: Objective) -> Whitened:
-        """Return the same variables of the same rows with another penalty, which bounds gaps."""
+        """Return the same variables, of the same rows, for an objective with another penalty."""
         other = copy(self)
         other.objective, other.spread = objective, _spread(objective, self.variance)
         return other
 
     def to_user(self, v: NDArray) -> NDArray:
-        """T v: a direction in the objective's variables, from the solver's."""
+        """Return T v, a direction in the variables of the objective."""
         V, b = self.layout.unpack(v)
         user = np.empty(self.objective.layout.size, v.dtype)
         W, c = self.objective.layout.unpack(user)
@@ -124,7 +126,7 @@ class Whitened:
         return user
 
     def gradient(self, gradient: NDArray) -> NDArray:
-        """T' g: the gradient with respect to the solver's variables, from the objective's."""
+        """Return T' g, the gradient with respect to the variables of the solver."""
         G, g = self._less_mean(gradient)
         own = np.empty(self.size, gradient.dtype)
         W, c = self.layout.unpack(own)
@@ -133,14 +135,15 @@ class Whitened:
         return own
 
     def missed(self, residual: NDArray, rounding: float = 0.0) -> float:
-        """Upper bound of r' H^-1 r / 2, infinite where not all coefficients have an L2 penalty.
+        """Return an upper bound of r' H^-1 r / 2.
 
-        Less what rounding may explain, in proportion to the size of each column.
+        It is infinite unless all coefficients have an L2 penalty. With `rounding`, that share of
+        the size of each column is taken off the residual first.
 
-        H less its ridge is positive semi-definite, so that the part of r on W, once the intercepts
-        are solved for, counts |r_W|^2 / (2 ridge) at most. To solve for an intercept changes that
-        part by at most about a standard deviation of each column times its residual. What
-        intercepts gain by themselves is not in it.
+        H minus its ridge is positive semi-definite. So after the intercepts are solved for, the
+        part of r on W adds at most |r_W|^2 / (2 ridge). To solve for an intercept changes that part
+        by at most about a standard deviation of each column times the residual of the intercept.
+        The bound does not contain what the intercepts alone can gain.
         """
         objective = self.objective
         if objective.penalty.unpenalised:
@@ -155,12 +158,12 @@ class Whitened:
         return square / (2 * objective.penalty.ridge)
 
     def product(self, hessian: Hessian, v: NDArray) -> tuple[NDArray, NDArray]:
-        """T' H T v, and H T v."""
+        """Return T' H T v, and H T v."""
         curved = hessian(self.to_user(v))
         return self.gradient(curved), curved
 
     def _less_mean(self, gradient: NDArray) -> tuple[NDArray, NDArray]:
-        """Gradient for coefficients of columns less their means, and for intercepts."""
+        """Return the gradient for coefficients of centred columns, and for intercepts."""
         G, g = self.objective.layout.unpack(gradient)
         if self.mean is None:
             return G, g
@@ -172,14 +175,14 @@ class Whitened:
 
 
 class ClassWhitened:
-    """T has a matrix of its own for each class, or one for all, in the variables of a `Whitened`.
+    """A change of variables in the variables of a `Whitened`, with a matrix for each class.
 
-    Or a factor for each class and variable, which is an array of two dimensions, from the mean
-    `curvatures` of the classes.
+    Or with one matrix for all classes; or with a factor for each class and variable, in an array of
+    two dimensions, from the mean `curvatures` of the classes.
 
     A shift of all classes, which softmax does not see, is taken out of directions and gradients. It
-    has no curvature; where all classes share a matrix, products give it one of the size that the
-    classes have, so that rounding finds nothing to blow up.
+    has no curvature. If all classes share a matrix, products give the shift a curvature of the size
+    that the classes have, so that rounding is not amplified along it.
     """
 
     def __init__(
@@ -202,40 +205,40 @@ class ClassWhitened:
 
     @property
     def trust(self) -> float:
-        """That of the variables inside."""
+        """The `trust` of the inner variables."""
         return self.inner.trust
 
     @property
     def white(self) -> bool:
-        """That of the variables inside."""
+        """The `white` of the inner variables."""
         return self.inner.white
 
     def of(self, objective: Objective) -> ClassWhitened:
-        """Return the same variables of the same rows with another penalty, which bounds gaps."""
+        """Return the same variables, of the same rows, for an objective with another penalty."""
         return ClassWhitened(
             self.inner.of(objective), self.T, self.shift_curvature, self.curvatures
         )
 
     def to_user(self, v: NDArray) -> NDArray:
-        """T v: a direction in the objective's variables, from the solver's."""
+        """Return T v, a direction in the variables of the objective."""
         return self._split(v)[0]
 
     def gradient(self, gradient: NDArray) -> NDArray:
-        """T' g."""
+        """Return T' g, the gradient with respect to the variables of the solver."""
         return self._times(self._by_class(gradient))
 
     def missed(self, residual: NDArray, rounding: float = 0.0) -> float:
-        """Upper bound of r' H^-1 r / 2, that of the variables inside."""
+        """Return the upper bound of r' H^-1 r / 2 of the inner variables."""
         return self.inner.missed(residual, rounding)
 
     def product(self, hessian: Hessian, v: NDArray) -> tuple[NDArray, NDArray]:
-        """T' H T v, and H T v."""
+        """Return T' H T v, and H T v."""
         direction, shift = self._split(v)
         curved = hessian(direction)
         return self._times(self._by_class(curved) + shift * self.shift_curvature), curved
 
     def _split(self, v: NDArray) -> tuple[NDArray, NDArray | float]:
-        """T v without its shift of all classes, and that shift, in the inner variables."""
+        """Return T v without a shift of all classes, and this shift in the inner variables."""
         objective = self.inner.objective
         if self.T.ndim == 2:
             V = v.reshape(self.T.shape) * self.T
@@ -264,7 +267,7 @@ class ClassWhitened:
 
 
 def _spread(objective: Objective, variance: NDArray | None) -> float:
-    """Sum of the variances of the columns, in units of the penalty: sum_j v_j / f_j."""
+    """Return the sum of the variances of the columns in units of the penalty: sum_j v_j / f_j."""
     if variance is None or objective.penalty.unpenalised:
         return np.inf
     return float((variance / objective.penalty.factors).sum())
@@ -290,8 +293,8 @@ def _times(A: NDArray, Q: Any, out: NDArray) -> None:
 def precondition(objective: Objective) -> Whitened:
     """Choose the change of variables that is the same for all classes.
 
-    Full whitening where the covariance of the columns, or the products of the rows with each other,
-    are a matrix small enough. Where both are large each column is centred if it is far from zero,
+    It is full whitening, if the covariance of the columns, or the matrix of products of rows with
+    each other, is small enough. If both are large, each column is centred if it is far from zero,
     and scaled by a power of its curvature.
     """
     if _has_few_rows(objective):
@@ -301,16 +304,16 @@ def precondition(objective: Objective) -> Whitened:
 
 
 def _has_few_rows(objective: Objective) -> bool:
-    """Whether rows are fewer than columns, and few enough for a matrix of their products."""
+    """Whether there are fewer rows than columns, and few enough for a matrix of their products."""
     costs, n, p = objective.costs, objective.data.n_rows, objective.data.n_columns
     return n < p and n <= costs.whiten_up_to and n * p <= costs.row_numbers
 
 
 def moments(objective: Objective) -> tuple[NDArray, NDArray]:
-    """Mean and covariance of the columns, by a sample of the rows."""
+    """Return mean and covariance of the columns in a sample of the rows."""
     if "moments" not in objective.shared:
         rows = objective.costs.moment_rows
-        if has_large_classes(objective):  # a rough covariance does, and is a large part of the time
+        if has_large_classes(objective):  # a rough covariance is enough, and saves much of the time
             fewer = objective.costs.moment_rows_per_column * objective.data.n_columns
             rows = min(rows, max(objective.costs.fewest_moment_rows, fewer))
         mean = _mean(objective, rows)
@@ -319,7 +322,7 @@ def moments(objective: Objective) -> tuple[NDArray, NDArray]:
 
 
 def _typical_hessian(objective: Objective) -> tuple[NDArray, NDArray, NDArray]:
-    """Mean and covariance of the columns, and h * Sigma + ridge * F."""
+    """Return mean and covariance of the columns, and h * Sigma + ridge * F."""
     mean, covariance = moments(objective)
     M = objective.loss.curvature_bound(objective.layout.n_outputs) * covariance
     M[np.diag_indices(len(M))] += objective.penalty.curvature
@@ -338,9 +341,9 @@ def whiten_columns(objective: Objective) -> Whitened:
 
 
 def columns_whitening_cost(base: Whitened, objective: Objective) -> float:
-    """Cost of `whiten_many_columns` in Hessian products; infinite where it takes too much memory.
+    """Cost of `whiten_many_columns` in Hessian products; infinite if it takes too much memory.
 
-    By the operations, of which large products of matrices make many more in the same time.
+    Operations are counted. Large products of matrices do many more of them in the same time.
     """
     data, costs = objective.data, objective.costs
     p = data.n_columns
@@ -351,7 +354,10 @@ def columns_whitening_cost(base: Whitened, objective: Objective) -> float:
 
 
 def _vary(objective: Objective, columns: NDArray) -> NDArray:
-    """Whether values of columns differ in rows of positive weight; without an intercept from 0."""
+    """Whether the values of each column differ in rows of positive weight.
+
+    Without an intercept: whether they differ from 0.
+    """
     part = objective.data.columns(columns)
     start = np.inf if objective.layout.fit_intercept else 0.0
     below, high = np.reshape(part.maximum(kernels.extremes, start), (2, -1))
@@ -359,18 +365,18 @@ def _vary(objective: Objective, columns: NDArray) -> NDArray:
 
 
 def whiten_many_columns(objective: Objective) -> Whitened:
-    """Whiten by the covariance of the columns, with a Cholesky factor in place of eigenvectors."""
+    """Whiten by the covariance of the columns, by a Cholesky factor instead of eigenvectors."""
     mean, covariance, M = _typical_hessian(objective)
     Q = _inverse_cholesky(M[None], objective)[0].T
     return Whitened(objective, mean, Q, covariance.diagonal())
 
 
 def whiten_collinear_columns(objective: Objective) -> Whitened:
-    """Whiten columns that are nearly collinear, as those far from zero are without an intercept.
+    """Whiten columns that are nearly collinear, as columns far from zero without an intercept are.
 
-    By a QR decomposition of the rows in place of their products, whose condition is the square.
-    Directions that change no logit are left out: no coefficients with a penalty lie along them, and
-    nothing but rounding would move those without.
+    A QR decomposition of the rows is used instead of products of columns, whose condition number is
+    the square. Directions that change no logit are left out. With a penalty, the optimum has no
+    part along them. Without one, only rounding would move coefficients along them.
     """
     costs, p = objective.costs, objective.data.n_columns
     h = objective.loss.curvature_bound(objective.layout.n_outputs)
@@ -387,8 +393,8 @@ def whiten_collinear_columns(objective: Objective) -> Whitened:
     mean, R = objective.shared["far"]
     variance = np.einsum("ij,ij->j", R, R)
     if objective.penalty.ridge > 0:
-        # The optimum lies in the space of the rows in units of the penalty, which is another one
-        # than in units of the columns.
+        # The optimum lies in the space of the rows in units of the penalty. In units of the columns
+        # that would be another space.
         B, D = _bases(objective, R.T.copy(), variance, np.ones(len(R)), None, centred=False)
         return _in_bases(objective, mean, variance, B, D)
     norms = np.sqrt(h * variance)
@@ -404,10 +410,11 @@ def whiten_rows(objective: Objective) -> Whitened:
 
     With A = sqrt(s / S) (X - mu) F^-1/2 = U D B', B of orthonormal columns, the optimum is
     W = V (h D^2 + ridge)^-1/2 B' F^-1/2 for some V. B comes from a QR decomposition of A', whose
-    error is small beside each row, and not from A A', which would lose small columns beside large.
+    error is small compared with each row. With A A', small columns would be lost beside large ones.
 
-    Columns without a penalty have a basis of their own, in units of their deviation: of all their
-    coefficients that make the same logits, those in the space of the rows are as good as any.
+    Columns without a penalty have a basis of their own, in units of their standard deviation. Of
+    all their coefficients that give the same logits, those in the space of the rows are as good as
+    any others.
     """
     free = objective.penalty.curvature == 0
     key = f"rows, {free.sum()} columns free"
@@ -437,9 +444,10 @@ def _bases(
     *,
     centred: bool,
 ) -> tuple[NDArray, NDArray]:
-    """Bases of the columns with a penalty, in its units, and of those without; singular values.
+    """Return bases of the columns without and with a penalty, and their singular values.
 
-    For A, of mean squares `square`, which is used up, the others see `_basis`.
+    Columns with a penalty are in units of it. `square` holds the mean squares of the columns. A,
+    whose rows are these columns, is overwritten. For the other arguments see `_basis`.
     """
     free = objective.penalty.curvature == 0
     scale = np.where(free, square, objective.penalty.factors)
@@ -457,14 +465,14 @@ def _bases(
 def _in_bases(
     objective: Objective, mean: NDArray | None, square: NDArray, B: NDArray, D: NDArray
 ) -> Whitened:
-    """Return variables along bases, with the curvature that they have at equal probabilities."""
+    """Return variables along bases, scaled by their curvature at equal probabilities."""
     free = objective.penalty.curvature == 0
     h = objective.loss.curvature_bound(objective.layout.n_outputs)
     penalty = np.where(B[free].any(axis=0), 0.0, objective.penalty.ridge)
     variables = Whitened(objective, mean, B / np.sqrt(h * D**2 + penalty), square)
     if free.any() and not free.all():
-        # What a column without a penalty may do for others changes no logit, and shows in no Ritz
-        # value: these are not believed.
+        # If a column without a penalty takes over what others do, no logit changes, and no Ritz
+        # value shows it. So Ritz values are not trusted.
         variables.white, variables.trust = False, 1.0
     return variables
 
@@ -479,16 +487,16 @@ def _basis(
     centred: bool,
     costs: Costs,
 ) -> tuple[NDArray, NDArray]:
-    """Orthonormal basis of the columns of A, all but some of whose rows are zero; singular values.
+    """Return an orthonormal basis of the columns of A on the rows in `part`, and singular values.
 
-    To these columns a base is added, times `roots`, which may be far larger than A; it has a
-    direction of its own, so that A keeps its digits. If `centred`, A `roots` is zero but for
-    rounding, and a reflection takes it to a column of its own, which is left out.
+    The column `base`, which may be far larger than A, is added to these columns, times `roots`. It
+    gets a direction of its own, so that A keeps its digits. If `centred`, A `roots` is zero except
+    for rounding. A reflection turns it into a column of its own, which is left out.
 
-    Where rows of A are of very different sizes, large rows and columns come first in the QR
-    decomposition, whose errors are then small beside each row. Small singular values are rounding
-    there, and their vectors could be any: what is rounding is left out of the QR decomposition
-    instead.
+    If rows of A have very different sizes, large rows and columns come first in the QR
+    decomposition. Its errors are then small compared with each row. In that case small singular
+    values are rounding, and their vectors are arbitrary. So what is rounding is left out of the QR
+    decomposition instead.
 
     Source: Cox and Higham, *Stability of Householder QR factorization for weighted least squares
     problems*, 1998.
@@ -512,7 +520,7 @@ def _basis(
         columns = np.column_stack([base[rows], columns])
     if graded:
         B, R, order = qr(columns, mode="economic", pivoting=True, check_finite=False)
-        # A direction is one if it has more than rounding of some row.
+        # A direction is kept if it has more than rounding of some row.
         units = np.sqrt(np.where(size > 0, size, np.inf))
         most = np.abs(B / units[:, None]).max(axis=0, initial=0) * np.abs(R.diagonal())
         seen = most > rounding * len(most)
@@ -529,7 +537,7 @@ def _basis(
 
 
 def _without(columns: NDArray, direction: NDArray) -> NDArray:
-    """Return all but one column, which the direction takes, after a reflection of the rest.
+    """Return the columns after a reflection that turns the direction into one, without that one.
 
     Source: Golub and Van Loan, *Matrix Computations*, 2013, section 5.1.
     """
@@ -544,16 +552,17 @@ def _without(columns: NDArray, direction: NDArray) -> NDArray:
 def scale_columns(objective: Objective) -> Whitened:
     """Centre columns far from zero, and scale all by a power of their curvature.
 
-    In text most columns have next to no curvature but by the penalty, and a few a thousand times as
-    much. Scaled by the root of their curvature all would count alike, so that rare words are fitted
-    first. Between that and columns as they are half of the products are enough.
+    In text most columns have almost no curvature except by the penalty, and a few have a thousand
+    times as much. If they were scaled by the root of their curvature, all would count alike, and
+    rare words would be fitted first. A power between that and no scaling takes half of the
+    products.
     """
     if "scales" not in objective.shared:
         mean, square = objective.moments()
         check_squares(objective, square)
         if not objective.layout.fit_intercept:
             mean = np.zeros_like(mean)
-        elif objective.data.is_sparse:  # a mean costs time that only pays where it is large
+        elif objective.data.is_sparse:  # centring takes time, and only large means are worth it
             mean[mean**2 <= square / 2] = 0
         variance = variance_of(objective, mean, square)
         objective.shared["scales"] = mean if mean.any() else None, variance
@@ -564,14 +573,14 @@ def scale_columns(objective: Objective) -> Whitened:
 
 
 def rescale_columns(inner: Whitened, objective: Objective, theta: NDArray) -> Whitened:
-    """Scale columns by their curvature at theta, the mean of all classes.
+    """Scale columns by their curvature at theta, the mean over all classes.
 
     Parameters
     ----------
     inner : Whitened
-        From `scale_columns`.
+        Variables from `scale_columns`.
     objective : Objective
-        Whose curvature it is.
+        The objective whose curvature is used.
     theta : ndarray
 
     Returns
@@ -593,10 +602,10 @@ def rescale_columns(inner: Whitened, objective: Objective, theta: NDArray) -> Wh
 def _column_scales(
     objective: Objective, variance: NDArray, own: NDArray, of_intercept: float
 ) -> NDArray:
-    """Scales of columns by the curvature of the loss along them, and along an intercept.
+    """Return scales of columns from the curvature of the loss along them and along an intercept.
 
-    All together are such that rows have a norm of 1 on average if no column has more curvature
-    than others, which gives an intercept the weight of a feature.
+    The scales are such that rows have a norm of 1 on average, if no column has more curvature than
+    others. This gives an intercept the weight of a feature.
     """
     costs, curvature = objective.costs, own + objective.penalty.curvature
     seen = curvature[curvature > 0]
@@ -612,7 +621,7 @@ def _column_scales(
 
 
 def variance_of(objective: Objective, mean: NDArray, square: NDArray) -> NDArray:
-    """Variance of columns by their mean squares, zero where all of their values are the same."""
+    """Return the variance of columns from their mean squares; exactly zero if they are constant."""
     variance = np.maximum(square - mean**2, 0)
     rounding = np.finfo(np.float64).eps * max(objective.data.n_rows, 10)
     close = np.flatnonzero((mean != 0) & (variance <= rounding * square))
@@ -625,14 +634,14 @@ def variance_of(objective: Objective, mean: NDArray, square: NDArray) -> NDArray
 def rounding_without_intercept(
     objective: Objective, theta: NDArray, value: float, eps: float = float(np.finfo(float).eps)
 ) -> float:
-    """How much lower F may be than `value`, as a share of it, for all that rounding lets us see.
+    """Return how much lower F may be than `value`, as a share of it, because rounding hides it.
 
     Without an intercept columns far from zero are read as they are. The slope sum_i r_i x_ij is
-    rounded by eps times the sum of its terms, which is at most the root of mean x_ij^2 and of mean
-    r_i^2, and that is 2 F at most (Pinsker's inequality). The logit sum_j W_kj x_ij is rounded,
-    too, and changes r_i by its curvature; what this does along the mean of all rows, which has a
-    large curvature, gains nothing. With an L1 penalty or bounds nothing but a slope may hold a
-    coefficient: it counts by its size.
+    rounded by eps times the sum of its terms. This is at most the root of mean x_ij^2 times mean
+    r_i^2, and mean r_i^2 is at most 2 F (Pinsker's inequality). The logit sum_j W_kj x_ij is
+    rounded, too, which changes r_i by its curvature. The part of this along the mean of all rows
+    does not count, because its curvature is large. With an L1 penalty or bounds a coefficient may
+    have a slope and no curvature: it counts by its size.
     """
     data, loss = objective.data, objective.loss
     if objective.layout.fit_intercept or not data.distance > 0:
@@ -642,8 +651,8 @@ def rounding_without_intercept(
     rows = objective.costs.matrix_rows
     terms, curvature, moved = data.sum(kernels.slope_sizes, loss, W, mean, rows=rows)
     terms = np.minimum(terms / data.total_weight, np.sqrt(2 * value * square))
-    # Columns far from zero are nearly collinear, and rounding of one slope does not know of the
-    # others: it may point where nothing but the penalty holds coefficients.
+    # Columns far from zero are nearly collinear, and their slopes are rounded independently. So the
+    # error may point in a direction with no curvature but that of the penalty.
     ridge = objective.penalty.curvature
     curvature = np.where(ridge > 0, ridge, curvature / data.total_weight)
     slope = objective.costs.slope_terms * eps * (terms + moved / data.total_weight)
@@ -655,12 +664,12 @@ def rounding_without_intercept(
 
 
 def are_constant(objective: Objective, mean: NDArray, variance: NDArray) -> NDArray:
-    """Whether the variance of each column is nothing but rounding."""
+    """Whether the variance of each column is only rounding."""
     return variance <= (objective.costs.constant * mean) ** 2
 
 
 def check_squares(objective: Objective, squares: NDArray) -> None:
-    """Refuse X if squares of its columns are not finite, or too small where nothing else counts."""
+    """Raise if squares of columns of X are not finite, or too small and without a penalty."""
     if not np.isfinite(squares).all():
         column = int(np.argmin(np.isfinite(squares)))
         raise ValueError(
@@ -679,7 +688,7 @@ def check_squares(objective: Objective, squares: NDArray) -> None:
 
 
 def only_centre(objective: Objective) -> Whitened:
-    """Return variables for `Jointly` at every point, which does the rest."""
+    """Return the inner variables for `Jointly` at every point, which whitens them."""
     if objective.data.distance:
         few = _has_few_rows(objective)
         return whiten_rows(objective) if few else whiten_collinear_columns(objective)
@@ -687,14 +696,14 @@ def only_centre(objective: Objective) -> Whitened:
     check_squares(objective, square)
     mean = mean if objective.layout.fit_intercept else np.zeros_like(mean)
     variance = variance_of(objective, mean, square)
-    # Nothing holds a constant column without a penalty but rounding.
+    # A constant column without a penalty has no curvature but that of rounding.
     fixed = (variance == 0) & (objective.penalty.curvature == 0)
     Q = np.where(fixed, 0.0, 1.0) if fixed.any() else 1.0
     return Whitened(objective, mean, Q, variance)
 
 
 def take_sample(objective: Objective, n_rows: int) -> Objective:
-    """Return a sample of at least `n_rows` rows, or all rows where these are too few or small.
+    """Return a sample of at least `n_rows` rows, or all rows if these are too few or too small.
 
     Source: sub-sampled Newton methods (Roosta-Khorasani and Mahoney, *Sub-sampled Newton methods*,
     Mathematical Programming, 2019).
@@ -710,10 +719,10 @@ def take_sample(objective: Objective, n_rows: int) -> Objective:
 
 
 def class_whitening_cost(inner: Whitened, objective: Objective) -> float:
-    """Cost of `precondition_classes` in Hessian products; infinite where it takes too much memory.
+    """Cost of `precondition_classes` in Hessian products; infinite if it takes too much memory.
 
-    By the operations, with those of the matrices, which are in one large product, at half price,
-    and what a small problem spends between operations.
+    Operations are counted. Those of the matrices count half, as they are in one large product. A
+    constant stands for the time that a small problem spends between operations.
     """
     if _bytes_of_classes(objective, inner.width) > objective.costs.class_bytes:
         return np.inf
@@ -722,19 +731,19 @@ def class_whitening_cost(inner: Whitened, objective: Objective) -> float:
 
 
 def _bytes_of_classes(objective: Objective, width: int) -> int:
-    """Bytes of a matrix for each class."""
+    """Bytes of the matrices of all classes."""
     return 8 * objective.layout.n_outputs * (width + objective.layout.fit_intercept) ** 2
 
 
 def _rows_for_classes(inner: Whitened) -> int:
-    """Rows for the matrices of the classes, each of which sees few rows that may be in it."""
+    """Return how many rows to use for the matrices of classes: few have curvature for each."""
     return max(1000, min(10 * inner.size, inner.objective.costs.moment_rows))
 
 
 def joint_whitening_cost(objective: Objective, size: int) -> float:
-    """Cost of `Jointly` in Hessian products; infinite where it takes too much memory.
+    """Cost of `Jointly` in Hessian products; infinite if it takes too much memory.
 
-    Next to none in problems so small that a call costs more than its arithmetic.
+    It is zero in problems so small that a call costs more than its arithmetic.
     """
     costs = objective.costs
     if 8 * size**2 > costs.joint_bytes:
@@ -744,7 +753,7 @@ def joint_whitening_cost(objective: Objective, size: int) -> float:
 
 
 class Jointly:
-    """Whitens all classes together, after which the Hessian at the point is the identity."""
+    """Whitens all classes together, so that the Hessian at the point becomes the identity."""
 
     def __init__(self, inner: Whitened, objective: Objective):
         self.inner = inner
@@ -785,9 +794,9 @@ class Jointly:
             M[k, :, k] = own[k]
         shift_curvature = np.zeros(p1)
         if self.objective.loss.shift_invariant:
-            # A shift of all classes has the curvature that products give it, and no penalty: as
-            # much as the classes have or, without a penalty, as they have at equal probabilities,
-            # so that the diagonal grows and what little is added to it holds the steps back.
+            # Products give a shift of all classes a curvature, and it has no penalty. With a
+            # penalty this is the curvature of the classes. Without one it is their curvature at
+            # equal probabilities: then the diagonal grows, so that the jitter holds steps back.
             penalised = self.objective.penalty.ridge > 0
             diagonals = own.diagonal(axis1=1, axis2=2)
             shift_curvature = mean_of_classes(diagonals) if penalised else np.ones(p1)
@@ -801,14 +810,14 @@ class Jointly:
 def _in_variables(
     mean: NDArray | None, Q: NDArray | float, width: int, fit_intercept: bool, X: NDArray
 ) -> NDArray:
-    """Rows of X in the variables of a `Whitened`, with a column of ones for the intercept."""
+    """Return rows of X in the variables of a `Whitened`, with ones for the intercept."""
     Z = np.ones((len(X), width + fit_intercept))
     _times(X if mean is None else X - mean, Q, Z[:, :width])
     return Z
 
 
 def _penalty(inner: Whitened) -> NDArray:
-    """Hessian of the penalty for one class in the variables of a `Whitened`."""
+    """Return the Hessian of the penalty for one class in the variables of a `Whitened`."""
     Q: Any = inner.Q if np.ndim(inner.Q) == 2 else inner.Q * np.eye(inner.width)
     objective = inner.objective
     return objective.penalty.ridge * (Q.T @ (objective.penalty.factors[:, None] * Q))
@@ -817,7 +826,7 @@ def _penalty(inner: Whitened) -> NDArray:
 def _class_matrices(
     inner: Whitened, objective: Objective, theta: NDArray, classes: list[Span]
 ) -> NDArray:
-    """Hessians of the loss for each class, by a sample of the rows, some classes at a time."""
+    """Return the Hessian of the loss for each class, from a sample, some classes at a time."""
     W, b = objective.layout.unpack(theta)
     K, p = len(W), inner.width
     size = p + objective.layout.fit_intercept
@@ -841,7 +850,7 @@ def _class_matrices(
             for k in range(*span):
                 weights = a[k]  # noqa: B023
                 matter = np.flatnonzero(weights > objective.costs.little_curvature * weights.mean())
-                # Fewer would leave directions without any curvature.
+                # Fewer rows would leave directions without any curvature.
                 some = matter if len(matter) > 4 * size else slice(None)
                 M[k] += (Z[some].T * weights[some]) @ Z[some]  # noqa: B023
 
@@ -850,7 +859,7 @@ def _class_matrices(
 
 
 def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) -> ClassWhitened:
-    """Whiten each class with the curvature that a sample of rows has at theta."""
+    """Whiten each class by the curvature of a sample of rows at theta."""
     K, p = objective.layout.n_outputs, inner.width
     size = p + objective.layout.fit_intercept
     classes = list(blocks(K, max(1, objective.costs.class_block // size**3)))
@@ -869,7 +878,7 @@ def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) 
 def class_scaling_cost(inner: Whitened, objective: Objective) -> float:
     """Cost of `scale_classes` in Hessian products; infinite if the columns are not whitened.
 
-    That of a pass and, the first time, of the eigenvectors of a matrix.
+    It is that of a pass and, the first time, of the eigenvectors of a matrix.
     """
     if np.ndim(inner.Q) != 2:
         return np.inf
@@ -883,14 +892,15 @@ def scale_classes(
 ) -> tuple[Whitened, ClassWhitened]:
     """Scale the variables of each class by its mean curvature at theta.
 
-    In the eigenvectors of the penalty a variable v_j has the curvature (a / h) (1 - pi_j) + pi_j of
-    class k, if its mean curvature is a in place of h, with pi_j the share of the penalty in that of
-    all. Costs K numbers where `precondition_classes` takes K matrices.
+    Let a be the mean curvature of class k, h that at equal probabilities, and pi_j the share of the
+    penalty in the curvature of v_j. If the variables are along the eigenvectors of the penalty, v_j
+    has the curvature (a / h) (1 - pi_j) + pi_j for class k. This takes K numbers, where
+    `precondition_classes` takes K matrices.
 
     Returns
     -------
     inner : Whitened
-        The same variables along these eigenvectors.
+        The same variables, along these eigenvectors.
     variables : ClassWhitened
     """
     inner = along_penalty(inner)
@@ -901,7 +911,7 @@ def scale_classes(
 
 
 def has_large_classes(objective: Objective) -> bool:
-    """Whether columns are whitened, and a matrix for each class is not worth what it takes."""
+    """Whether columns are whitened, and a matrix for each class is not worth its cost."""
     costs, p = objective.costs, objective.data.n_columns
     if p > costs.whiten_up_to or _has_few_rows(objective):
         return False
@@ -913,7 +923,8 @@ def has_large_classes(objective: Objective) -> bool:
 def whiten_along_penalty(objective: Objective) -> Whitened:
     """Whiten by the covariance of the columns, along the eigenvectors of the penalty.
 
-    If that is the same for all columns, which are all of about one size, both have them in common.
+    If the penalty is the same for all columns, and these have about the same size, the eigenvectors
+    of the covariance are also eigenvectors of the penalty.
     """
     penalty = objective.penalty.curvature
     if not objective.data.distance and not np.ptp(penalty):
@@ -942,7 +953,7 @@ def along_penalty(inner: Whitened) -> Whitened:
 
 
 def scaled(inner: Whitened, curvatures: NDArray) -> ClassWhitened:
-    """Scale variables along the eigenvectors of the penalty by a mean curvature of each class."""
+    """Scale variables along the eigenvectors of the penalty by the mean curvature of each class."""
     assert inner.penalties is not None
     objective, pi = inner.objective, inner.penalties
     a = np.maximum(curvatures, objective.costs.least_curvature)
@@ -954,12 +965,15 @@ def scaled(inner: Whitened, curvatures: NDArray) -> ClassWhitened:
 
 
 def _per_weight(share: NDArray, weights: NDArray) -> NDArray:
-    """Return what turns the mass of rows into their share of the sample, zero for no mass."""
+    """Return the factor from the weight of each row to its share of the sample, or 0."""
     return np.divide(share, weights, out=np.zeros_like(share), where=weights > 0)
 
 
 def _inverse_cholesky(M: NDArray, objective: Objective) -> NDArray:
-    """L^-1 with L L' = M, for matrices that are given a unit diagonal and a trace of rounding."""
+    """Return L^-1 with L L' = M, for each matrix M.
+
+    Each is scaled to a unit diagonal, to which a small number, `jitter`, is added.
+    """
     costs = objective.costs
     jitter = costs.jitter_unpenalised if objective.penalty.unpenalised else costs.jitter
     diagonal = M.diagonal(axis1=1, axis2=2)
@@ -979,10 +993,9 @@ def _inverse_cholesky(M: NDArray, objective: Objective) -> NDArray:
 
 
 def _cholesky(M: NDArray, first_added: float) -> NDArray:
-    """Cholesky factor of a matrix of unit diagonal, with as much added to it as it takes.
+    """Return the Cholesky factor of a matrix of unit diagonal, with as much added as is needed.
 
-    Rounding makes matrices indefinite where logits are so far off that next to nothing is left of
-    the curvature.
+    If logits are so large that almost no curvature is left, rounding makes matrices indefinite.
     """
     added = 0.0
     while added < 1:
@@ -995,14 +1008,14 @@ def _cholesky(M: NDArray, first_added: float) -> NDArray:
 
 
 def _mean(objective: Objective, most: int | None = None) -> NDArray:
-    """Weighted mean of the columns; zero without an intercept that could take it up."""
+    """Weighted mean of the columns; zeros without an intercept, which would take it up."""
     if objective.layout.fit_intercept:
         return _weighted_mean(objective, most)
     return np.zeros(objective.data.n_columns)
 
 
 def _weighted_mean(objective: Objective, most: int | None = None) -> NDArray:
-    """Weighted mean of the columns, by a sample of the rows if there are more than `most`."""
+    """Weighted mean of the columns; from a sample of the rows if there are more than `most`."""
     mean = np.zeros(objective.data.n_columns)
     for block, share in objective.data.chunks(objective.costs.matrix_rows, most):
         mean += block.X.total(share)
@@ -1010,7 +1023,7 @@ def _weighted_mean(objective: Objective, most: int | None = None) -> NDArray:
 
 
 def _covariance(objective: Objective, mean: NDArray, rows: int) -> NDArray:
-    """Weighted covariance of the columns by a sample, with zeros for those that are constant."""
+    """Weighted covariance of the columns in a sample, with zeros for constant columns."""
     covariance = np.zeros((len(mean), len(mean)))
     with np.errstate(over="ignore", invalid="ignore"):
         chunks = objective.data.chunks(objective.costs.matrix_rows, rows)
@@ -1031,10 +1044,10 @@ def _covariance(objective: Objective, mean: NDArray, rows: int) -> NDArray:
 
 
 def _inverse_root(M: NDArray, objective: Objective) -> NDArray | None:
-    """Q with Q Q' = M^-1; M is scaled to a unit diagonal first.
+    """Return Q with Q Q' = M^-1, or None. M is scaled to a unit diagonal first.
 
-    Constant and collinear columns make directions that change no logit. The penalty fixes them;
-    without one there is no Q.
+    With constant or collinear columns there are directions that change no logit. A penalty gives
+    them curvature. Without one there is no Q.
     """
     diagonal = np.diagonal(M)
     scale = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))

@@ -2,16 +2,17 @@
 
     minimise F(W, b) + sum_kj lambda_j |W_kj|   over   low_kj <= W_kj <= high_kj
 
-Every iteration takes the coefficients that are not zero, and those at zero or at a bound that the
-gradient would move, by what they promise to gain at most as many again as there are. On these the
-objective is replaced by its quadratic model, with the exact Hessian of all rows or of a fixed
-sample of them, plus the penalty as it is; the model's minimum is the step (a proximal Newton
-method), and what the model gains there the estimate of the gap. It counts once no coefficient is
-left out.
+Every iteration chooses a working set: the coefficients that are not zero, and coefficients at zero
+or at a bound that the gradient would move. Of the latter it takes those with the largest expected
+gain, at most as many as there are of the former. For the working set the objective is replaced by
+its quadratic model, with the exact Hessian of all rows or of a fixed sample of them, plus the exact
+penalty. The minimum of the model is the end of the step (a proximal Newton method). The decrease of
+the model there estimates the gap, once no coefficient is left out.
 
-On few coefficients the Hessian is an array, on many it is what it does to vectors, a pass over the
-rows for each (`quadratic`). Where rows are few, or coefficients nearly collinear, so that an array
-has lost what they differ in, it is known by a factor (`interior_point`).
+For few coefficients the Hessian is an array. For many it is used in products with vectors, each of
+which takes a pass over the rows (`quadratic`). If there are few rows, or coefficients are nearly
+collinear, rounding removes their differences from an array. Then a factor of the Hessian is used
+(`interior_point`).
 
 Sources: Lee, Sun and Saunders, *Proximal Newton-type methods for minimizing composite functions*,
 2014; Massias et al., *Celer: a fast solver for the lasso with dual extrapolation*, 2018 (working
@@ -51,19 +52,19 @@ class WorkingSet:
         self.objective = objective
         self.nonsmooth = nonsmooth
         self.costs = objective.costs
-        #: Curvature that models have beside that of F, as a share of `curvature`.
+        #: Additional curvature of models, as a share of `curvature`.
         self.damping = 0.0
         self._inside = np.zeros(objective.layout.size, dtype=bool)
         self._samples: dict[int, Objective] = {}
-        #: Work done for models, and how much is enough: for X of a few numbers some seconds.
+        #: Work done for models, and its limit: some seconds, if X is small.
         self.work, self.most_work = 0.0, _most_work(objective)
-        #: Whether columns are so nearly collinear that the Hessian has lost what they differ in.
+        #: Whether columns are so nearly collinear that the Hessian has lost their differences.
         self._collinear = objective.data.distance > self.costs.too_far
-        #: Whether models are of a factor of the Hessian, where that is not too much.
+        #: Whether models use a factor of the Hessian, if it is small enough.
         self.factored = self._collinear
-        #: If there are fewer than coefficients, rows cannot tell these apart.
+        #: Number of logits. With more coefficients than logits, rows do not determine all of them.
         self._n_logits = objective.data.n_rows * objective.layout.n_outputs
-        #: Most products that a model took.
+        #: The most products that a model took.
         self._products = 0
 
     @cached_property
@@ -82,13 +83,13 @@ class WorkingSet:
 
     @cached_property
     def centred(self) -> Whitened:
-        """Columns less their means, where there is an intercept."""
+        """Variables for centred columns if there is an intercept, and for the columns otherwise."""
         mean = self.moments[0] if self.objective.layout.fit_intercept else None
         return Whitened(self.objective, mean, 1.0, self._variance)
 
     @cached_property
     def curvature(self) -> NDArray:
-        """Rough curvature of each coefficient, for the order in which they join."""
+        """Rough curvature of each coefficient, for the order in which coefficients are added."""
         h = self.objective.loss.curvature_bound(self.objective.layout.n_outputs)
         W, b = self.objective.layout.unpack(np.empty(self.objective.layout.size))
         return self.objective.layout.pack(
@@ -96,17 +97,24 @@ class WorkingSet:
         )
 
     def choose(self, theta: NDArray, subgradient: NDArray) -> tuple[NDArray, bool]:
-        """Coefficients of the next model, and whether none that would move is left out."""
+        """Choose the coefficients of the next model.
+
+        Returns
+        -------
+        some : ndarray of int
+        complete : bool
+            Whether no coefficient that the gradient would move is left out.
+        """
         layout, inside = self.objective.layout, theta != 0
         inside[layout.n_coefficients :] = True
         every, centred = inside | (self.curvature > 0), layout.fit_intercept
         if not centred and _has_small_root(self._n_logits, self.costs, int(every.sum())):
-            self._inside = every  # the slope that all rows share may hide what moves two together
+            self._inside = every  # a slope that all rows share may hide a gain of two together
             return np.flatnonzero(every), True
         both = inside | self._inside
         if self.factored and _has_small_root(self._n_logits, self.costs, int(both.sum())):
-            inside = both  # what rounding moves in turn is looked at together
-        # A constant column moves nothing that an intercept does not: its slope is rounding.
+            inside = both  # rounding could move these coefficients in turn, so keep them together
+        # A constant column does nothing that an intercept does not do: its slope is rounding.
         outside = np.flatnonzero((subgradient != 0) & ~inside & (self.curvature > 0))
         size = int(np.count_nonzero(inside))
         room = max(self.costs.fewest_join, size)
@@ -122,10 +130,11 @@ class WorkingSet:
         return np.flatnonzero(inside), complete
 
     def gain_outside(self, subgradient: NDArray, value: float) -> float:
-        """Return roughly what those that were not chosen gain, where F is so much.
+        """Estimate roughly how much coefficients that were not chosen can gain, if F is `value`.
 
-        Each by itself; where coefficients are nearly collinear, all together at most: by bounds, by
-        the curvature of the penalty, and by its size, which is no more than F at the minimum.
+        Usually this is the sum of what each can gain alone. If coefficients are nearly collinear,
+        it is a bound of what all together can gain: from their bounds, the curvature of the penalty
+        and the size of the penalty, which is at most F at the minimum.
         """
         outside = np.flatnonzero(~self._inside & (self.curvature > 0) & (subgradient != 0))
         if not self.factored:
@@ -141,13 +150,13 @@ class WorkingSet:
     ) -> tuple[Least, int]:
         """Minimise the model on some coefficients.
 
-        A model that gains more than `most`, as it does where logits are so far off that they have
-        next to no curvature, is damped.
+        A model is damped if its gain is above `most`. This happens if logits are so large that they
+        have almost no curvature.
 
         Returns
         -------
         Least
-            With theta in place of a minimum that was not found, and an infinite gain there.
+            If no minimum was found: theta, with an infinite gain.
         made : int
             Passes over X.
         """
@@ -161,10 +170,10 @@ class WorkingSet:
         before = self.damping
         least, made, first = model(by_root=by_root)
         failed = not least.solved or self.damping > before
-        # If rows cannot tell coefficients apart, a last model is looked at by its root.
+        # If rows do not determine the coefficients, a last model is checked with a factor.
         failed = failed or (self._n_logits < len(some) and least.gain <= limit)
         if can and failed and (not by_root or len(some) <= self.costs.all_join):
-            # What one way cannot solve, the other may; but arrays of many take long.
+            # If one way fails, the other may not; but an array of many coefficients takes long.
             self.factored = True
             after, self.damping = self.damping, before
             other, more, second = model(by_root=not by_root)
@@ -172,20 +181,20 @@ class WorkingSet:
             farther = not least.solved and least.gain < other.gain < np.inf
             undamped = not (before or after or self.damping)
             root, found = (first, other) if by_root else (second, least)
-            # A minimum that the other way found something lower than is none.
+            # It is not the minimum if the other way found a lower point.
             refuted = other.solved and other.gain + limit < least.gain < np.inf
             if farther or (other.solved and not refuted):
                 least, by_root = other, not by_root
             else:
                 self.damping = after
             if undamped and not least.solved and found.gain <= limit:
-                # The root, which knows what coefficients differ in, tells how good the other is.
+                # The factor, which keeps how coefficients differ, bounds what the other way missed.
                 spent = root.work
                 checked = root.checked(found, limit, most)
                 self.work += root.work - spent
                 least = checked if checked.solved else least
         if self.damping and least.solved and least.gain <= limit:
-            # So little is left that damping may do without its reasons.
+            # So little is left to gain that damping may no longer be needed.
             damping, self.damping = self.damping, 0.0
             whole, more, of_whole = model(by_root=by_root)
             made += more
@@ -216,7 +225,7 @@ class WorkingSet:
         *,
         by_root: bool,
     ) -> tuple[Least, int, Any]:
-        """Minimise a model that knows its Hessian by a factor, or not, with as little damping.
+        """Minimise a model, by a factor of its Hessian or not, with as little damping as possible.
 
         Returns
         -------
@@ -235,16 +244,17 @@ class WorkingSet:
                 least = damped.minimum(limit, most)
             self.work += damped.work
             if 0 <= least.gain <= most and np.isfinite(least.x).all():
-                if damped.collinear or (self._collinear and not by_root):
+                doubtful = damped.collinear and least.gain <= limit
+                if doubtful or (self._collinear and not by_root):
                     least = least._replace(solved=False)
                 return least, made(), damped
             self.damping = max(self.costs.damping_change * self.damping, self.costs.first_damping)
         return Least(theta[some], np.inf, np.inf, False), made(), damped
 
     def _is_worth_an_array(self, size: int) -> bool:
-        """Whether a Hessian of some coefficients costs little more than products with it.
+        """Whether a Hessian of this size costs little more than the products that it replaces.
 
-        A model that took many products says that the next may, too.
+        If a model took many products, the next may do so, too.
         """
         objective = self._sample(size)
         product = objective.work_per_pass / 2
@@ -255,11 +265,11 @@ class WorkingSet:
         )
 
     def judge(self, share: float) -> None:
-        """Choose the damping after a step that gained such a share of what the model did."""
+        """Choose the damping after a step, from the ratio of its gain to that of the model."""
         self.damping = _damping_after(self.damping, share, self.costs)
 
     def _sample(self, size: int) -> Objective:
-        """Rows for the Hessian of some coefficients."""
+        """Return the objective on the rows for a Hessian of this size."""
         n_rows = max(self.costs.hessian_rows, self.costs.rows_per_coefficient * size)
         if n_rows not in self._samples:
             self._samples = {n_rows: take_sample(self.objective, n_rows)}
@@ -268,7 +278,7 @@ class WorkingSet:
     def _model(
         self, theta: NDArray, some: NDArray, *, by_root: bool
     ) -> tuple[Callable[..., Quadratic | InteriorPoint], Callable[[], int]]:
-        """Return what makes the model, from a damping and the rest, and what counts its passes."""
+        """Return two functions: one makes the model with a damping, one counts its passes."""
         made, mean = 1, self.centred.mean
         if by_root:
             R, ridge = _root(*_restricted(self.objective, theta, some, mean))
@@ -290,7 +300,7 @@ class WorkingSet:
                 )
 
             return by_array, lambda: made
-        # Products lose digits, and no more: gradients are those of X as it is.
+        # Rounding of X only makes products less exact: gradients are those of X itself.
         whole = self.objective if self.objective.data.distance else self.objective.rounded()
         objective, theta, own, mean = _restricted(whole, theta, some, mean)
         hessian = objective.hessian(theta)
@@ -324,7 +334,7 @@ class WorkingSet:
 
 
 def _most_work(objective: Objective) -> float:
-    """Work that is enough for all models of an objective; without a limit if X is not small."""
+    """Return the limit of the work for all models of an objective; infinite if X is not small."""
     costs = objective.costs
     if objective.data.nbytes >= costs.few_bytes:
         return np.inf
@@ -333,7 +343,7 @@ def _most_work(objective: Objective) -> float:
 
 
 def _gain_at_most(slopes: NDArray, nonsmooth: Nonsmooth, ridge: NDArray, value: float) -> float:
-    """Return what coefficients gain by their slopes at most, where F is so much."""
+    """Return an upper bound of what coefficients with these slopes can gain, if F is `value`."""
     size = np.abs(slopes)
     with np.errstate(divide="ignore"):
         far = np.minimum(nonsmooth.high - nonsmooth.low, 2 * value / nonsmooth.weights)
@@ -341,9 +351,9 @@ def _gain_at_most(slopes: NDArray, nonsmooth: Nonsmooth, ridge: NDArray, value: 
 
 
 def _damping_after(damping: float, share: float, costs: Costs) -> float:
-    """More after a step that gained little of what the model did, or less.
+    """Return more damping if a step gained a small share of the model's gain, less if a large one.
 
-    An infinite share is one that rounding hides.
+    The share is infinite if rounding hides it.
 
     Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 10.3.
     """
@@ -358,7 +368,7 @@ def _damping_after(damping: float, share: float, costs: Costs) -> float:
 
 
 def _has_small_root(n_logits: int, costs: Costs, size: int) -> bool:
-    """Whether a factor of the Hessian of some coefficients is small."""
+    """Whether a factor of the Hessian of `size` coefficients is small."""
     numbers = n_logits * size
     return numbers <= costs.factor_numbers and numbers * min(n_logits, size) <= costs.factor_work
 
@@ -366,9 +376,15 @@ def _has_small_root(n_logits: int, costs: Costs, size: int) -> bool:
 def _restricted(
     objective: Objective, theta: NDArray, some: NDArray, mean: NDArray | None
 ) -> tuple[Objective, NDArray, NDArray, NDArray | None]:
-    """F of the columns of some coefficients if X is sparse; theta, `some` and the mean there.
+    """Restrict sparse X to the columns of some coefficients; other coefficients are zero.
 
-    All other coefficients are zero. Dense columns would have to be copied.
+    Dense X is not restricted, because its columns would have to be copied.
+
+    Returns
+    -------
+    objective : Objective
+    theta, some, mean : ndarray
+        The arguments for this objective.
     """
     if not objective.data.is_sparse:
         return objective, theta, some, mean
@@ -385,7 +401,7 @@ def _restricted(
 
 
 def _shifts(objective: Objective, some: NDArray) -> Shifts:
-    """Places in `some` of features, and of the intercept, that softmax lets shift."""
+    """Return the shifts of softmax, as positions in `some`: of features and of the intercept."""
     K = objective.layout.n_outputs
     if not objective.loss.shift_invariant:
         return Shifts(np.empty((0, K), dtype=np.intp), np.empty((0, K)))
@@ -402,7 +418,10 @@ def _shifts(objective: Objective, some: NDArray) -> Shifts:
 def _root(
     objective: Objective, theta: NDArray, some: NDArray, mean: NDArray | None
 ) -> tuple[NDArray, NDArray]:
-    """R with R'R the Hessian of F without its ridge for some coefficients, X less a mean; that."""
+    """Return R, and the ridge, with R'R + diag(ridge) the Hessian of F for some coefficients.
+
+    The mean is subtracted from X.
+    """
     classes, features = objective.layout.places(some)
     ((block, _),) = objective.data.chunks(objective.data.n_rows)
     W, b = objective.layout.unpack(theta)
@@ -412,7 +431,7 @@ def _root(
 
 
 def _hessian(objective: Objective, theta: NDArray, some: NDArray, mean: NDArray | None) -> NDArray:
-    """Hessian of F for some coefficients, X less a mean."""
+    """Return the Hessian of F for some coefficients. The mean is subtracted from X."""
     p, K = objective.data.n_columns, objective.layout.n_outputs
     classes, features = objective.layout.places(some)
     order = np.argsort(classes, kind="stable")  # coefficients of a class side by side
@@ -435,7 +454,7 @@ def _hessian(objective: Objective, theta: NDArray, some: NDArray, mean: NDArray 
         rows=max(64, objective.costs.hessian_block // max(size, 1)),
         runs=objective.costs.hessian_runs if 8 * size**2 <= objective.costs.small_hessian else 2,
     )
-    # Where p is near 1, p (1 - p) is exact, and p - p^2 is not.
+    # If p is near 1, p (1 - p) is exact, and p - p^2 is not.
     H = -own[K] if len(own) > K else np.zeros((size, size))
     for group, within in zip(groups, own, strict=False):
         H[group, group] = within
@@ -447,7 +466,7 @@ def _hessian(objective: Objective, theta: NDArray, some: NDArray, mean: NDArray 
 
 
 def _diagonal(objective: Objective, theta: NDArray, mean: NDArray | None) -> NDArray:
-    """Diagonal of the Hessian of F, for columns less a mean."""
+    """Return the diagonal of the Hessian of F. The mean is subtracted from X."""
     data, total = objective.data, objective.data.total_weight
     W, b = objective.layout.unpack(theta)
     width = len(W) if data.is_sparse else max(W.shape)

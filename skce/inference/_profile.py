@@ -179,7 +179,7 @@ def _deviance(problem: Problem, best: Point, hold: NDArray) -> Callable[[float, 
 
 
 def _end(deviance: Callable[[float, float], float], at: float, far: float, q: float) -> float:
-    """Return where the deviance is q, on the side of `far` from the estimate."""
+    """Return the value, on the side of `far` from the estimate, at which the deviance is q."""
     near, root = at, float(np.sqrt(q))
     if not root:
         return at
