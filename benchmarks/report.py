@@ -93,14 +93,18 @@ def problem_section(rows: list[Row]) -> str:
 
 
 NOTES = """\
-Every fit ran in a fresh process, after a small fit to warm up; fits below 0.2 s were repeated there
-and the median taken. The gap is (objective - minimum) / minimum, the objective computed in float64
-by `benchmarks.reference.objective` from the coefficients. "s to 1e-06" is the fastest of a peer's
-tolerances whose measured gap is at most that; tolerance, iterations and memory (peak resident
-memory added by the fit) are those of that fit, or of the last one. Everyone has the raw columns:
-standardised ones would make a different penalty. liblinear penalises its intercept, made small by
-`intercept_scaling=1000`: its gap is to the objective without that. torch LBFGS is a single run, of
-at most 20 000 iterations, that is measured at points on its way."""
+Every fit ran in a process of its own, after a small fit to warm up. Fits of less than 0.2 s were
+repeated, and the table has the median. The gap is (objective - minimum) / minimum.
+`benchmarks.reference.objective` computes the objective in float64 from the coefficients.
+
+"s to 1e-06" is the time of the fastest fit of a solver whose measured gap is at most 1e-06. Each
+solver ran with several tolerances. Tolerance, iterations and memory are those of this fit, or of
+the last fit if no fit reached the gap. Memory is the peak resident memory that the fit added.
+
+All solvers have the raw columns, because standardised columns would make a different penalty.
+liblinear penalises its intercept. `intercept_scaling=1000` makes this penalty small, and its gap is
+that of the objective without it. torch LBFGS is a single run of at most 20 000 iterations, and is
+measured at points on its way."""
 
 
 def summary(rows: list[Row]) -> str:
@@ -119,8 +123,8 @@ def summary(rows: list[Row]) -> str:
 def _by_gap(rows: list[Row]) -> str:
     """Seconds of skce to each gap, and the ratio of the fastest other peer to them."""
     lines = [
-        "Seconds of skce auto, and in brackets how many times as long the fastest of all others "
-        "took, each at its best tolerance for the gap:",
+        "The table has the seconds of skce auto. The brackets say how many times as long the "
+        "fastest other solver took. Each solver has its best tolerance for the gap:",
         "",
         f"| problem | {' | '.join(f'gap {gap:.0e}' for gap in _BY_GAP)} |",
         f"| --- |{' --- |' * len(_BY_GAP)}",
@@ -209,14 +213,15 @@ def _ratios(rows: list[Row]) -> str:
             ratios["torch"][problem] = torch / ours
     checks = [
         "",
-        "Ratios of seconds to a gap of 1e-6, theirs over those of skce auto. Where nobody reached "
-        "it, `>` says how long the first to be stopped had tried, which counts as its time:",
+        "The ratios are seconds to a gap of 1e-6, those of the other solver over those of skce "
+        "auto. If nobody reached the gap, `>` says how long the first solver that was stopped had "
+        "tried. This counts as its time:",
         "",
     ]
     if long_enough:
         mean = statistics.geometric_mean(long_enough)
         checks.append(
-            f"- geometric mean over the {len(long_enough)} problems where the fastest solver of "
+            f"- geometric mean over the {len(long_enough)} problems on which the fastest solver of "
             f"scikit-learn takes more than {1000 * _TOO_SHORT:g} ms: {mean:.2f}"
         )
     for kind, name in (
@@ -233,11 +238,11 @@ def _ratios(rows: list[Row]) -> str:
 def _defaults(rows: list[Row]) -> str:
     """`SoftmaxClassifier()` beside `LogisticRegression()`, with only C set."""
     lines = [
-        "Default beside default (C as in the problem, nothing else set):",
+        "This table compares `SoftmaxClassifier` (ours) with `LogisticRegression` (theirs), both "
+        "with their default parameters, and C as in the problem:",
         "",
-        "| problem | SoftmaxClassifier, s | LogisticRegression, s | ratio of seconds, theirs over "
-        "ours | objective, theirs over ours | gap, ours | gap, theirs | ours warned | theirs "
-        "warned |",
+        "| problem | ours, s | theirs, s | ratio of seconds, theirs over ours "
+        "| objective, theirs over ours | gap, ours | gap, theirs | ours warned | theirs warned |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |",
     ]
     for problem in _unique(row.problem for row in rows):
@@ -265,10 +270,10 @@ def pictures(rows: list[Row], out: Path) -> list[Path]:
     for threads in _unique(row.threads for row in rows):
         of_threads = [row for row in rows if row.threads == threads]
         problems = _unique(row.problem for row in of_threads)
-        columns = min(3, len(problems))
+        columns = min(2, len(problems))
         height = math.ceil(len(problems) / columns)
         figure, axes = plt.subplots(
-            height, columns, figsize=(5 * columns, 3.8 * height + 0.9), squeeze=False
+            height, columns, figsize=(4.3 * columns, 3.3 * height + 0.9), squeeze=False
         )
         for axis in axes.flat[len(problems) :]:
             axis.axis("off")
@@ -280,9 +285,10 @@ def pictures(rows: list[Row], out: Path) -> list[Path]:
             legend |= {line.get_label(): line for line in axis.get_lines()}
         names = [peer for peer in peers if peer in legend]
         handles = [legend[name] for name in names]
-        figure.legend(handles, names, loc="lower center", ncol=4, fontsize=9)
-        figure.supylabel("relative gap to the minimum", fontsize=10)
-        figure.tight_layout(rect=(0, 0.9 / (3.8 * height + 0.9), 1, 1))
+        figure.legend(handles, names, loc="upper center", ncol=4, fontsize=9)
+        for axis in axes[:, 0]:
+            axis.set_ylabel("relative gap")
+        figure.tight_layout(rect=(0, 0, 1, 1 - 0.9 / (3.3 * height + 0.9)))
         paths.append(out / f"gap-{threads}.png")
         figure.savefig(paths[-1], dpi=110)
         plt.close(figure)
@@ -300,7 +306,7 @@ def draw_leaders(
     from matplotlib.colors import LogNorm
 
     figure, axes = plt.subplots(
-        1, len(ratios), figsize=(4 * len(ratios) + 1, 3.6), layout="constrained", sharey=True
+        1, len(ratios), figsize=(2.3 * len(ratios) + 1, 3.2), layout="constrained", sharey=True
     )
     for axis, (gap, of_gap) in zip(axes, ratios.items(), strict=True):
         drawn = axis.imshow(of_gap, norm=LogNorm(1 / 8, 8), cmap="RdBu", aspect="auto")
@@ -310,8 +316,8 @@ def draw_leaders(
                 axis.text(j, i, f"{ratio:.1f}", ha="center", va="center", color=colour)
         axis.set_xticks(range(len(apart)), [f"{value:g}" for value in apart])
         axis.set_yticks(range(len(rows)), [f"{value:g}" for value in rows])
-        axis.set_xlabel("class means apart, in deviations of the noise")
-        axis.set_title(f"to a gap of {gap:.0e}")
+        axis.set_title(f"to a gap of {gap:.0e}", fontsize=11)
+    figure.supxlabel("distance of the class means, in deviations of the noise", fontsize=10)
     axes[0].set_ylabel("rows / (classes x columns)")
     bar = figure.colorbar(drawn, ax=axes, label="seconds, fastest peer / skce")
     bar.minorticks_off()
@@ -362,7 +368,7 @@ def draw_reach(
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axis = plt.subplots(figsize=(7, 5), layout="constrained")
+    figure, axis = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
     for marker, (name, seconds) in zip("os^D", times.items(), strict=False):
         (line,) = axis.loglog(sizes, seconds, marker, label=name)
         axis.loglog(n, seconds[-1] * n / sizes[-1], color=line.get_color(), linewidth=0.8)
@@ -374,7 +380,7 @@ def draw_reach(
     axis.set_xlabel("rows")
     axis.set_ylabel("seconds of a pass")
     axis.set_xlim(0.8 * n[0], 1.2 * n[-1])
-    axis.legend(fontsize=9, loc="lower right")
+    figure.legend(fontsize=9, loc="outside lower center", ncols=2)
     axis.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
     plt.close(figure)

@@ -53,6 +53,7 @@ copybutton_prompt_is_regexp = True
 # The reference
 autosummary_generate = True
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
@@ -185,11 +186,38 @@ intersphinx_mapping = {
 intersphinx_timeout = 5
 
 
+#: A line of output in columns, such as one of a data frame: gaps between words, and no prompt.
+_COLUMNS = re.compile(r"^(?!>>>|\.\.\.).*\S {2,}\S", re.MULTILINE)
+
+
 def _end_code_at_its_last_line(app: Sphinx, document: nodes.document) -> None:
-    """Leave out the empty line that ends the output of an example in a page."""
+    """Leave out the empty line that ends the output of an example, and name output in columns."""
     for block in document.findall(nodes.literal_block):
         text = block.astext().rstrip()
         block.rawsource, block.children = text, [nodes.Text(text)]
+        prints = text.startswith(">>>") or "sphx-glr-script-out" in block["classes"]
+        if prints and len(_COLUMNS.findall(text)) > 1:
+            block["classes"].append("columns")
+
+
+#: Where a name in a table or a title may break: after punctuation, and before a capital in a word.
+_BREAKS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[._(=,/:])(?=[^\W\d]|[({&])|(?<=\))(?=[(.])")
+
+
+def _let_names_break(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """Let long names in tables and in titles break between their words."""
+
+    def cell(found: re.Match) -> str:
+        return re.sub(
+            r'(?<=<span class="pre">)[^<]+', lambda name: _BREAKS.sub("<wbr>", name[0]), found[0]
+        )
+
+    def title(found: re.Match) -> str:
+        return _BREAKS.sub("<wbr>", found[0])
+
+    if "body" in context:
+        body = re.sub(r"<t[dh]\b.*?</t[dh]>", cell, context["body"], flags=re.DOTALL)
+        context["body"] = re.sub(r"(?<=<h1>)[\w.]+(?=<)", title, body)
 
 
 def _describe_thumbnails(app: Sphinx, document: nodes.document) -> None:
@@ -207,3 +235,4 @@ def setup(app: Sphinx) -> None:
     warnings.simplefilter("error", category=UserWarning)
     app.connect("doctree-read", _end_code_at_its_last_line)
     app.connect("doctree-read", _describe_thumbnails)
+    app.connect("html-page-context", _let_names_break)

@@ -2,10 +2,10 @@
 Grouped counts: what alligators eat
 ===================================
 
-The classic of multinomial regression: the primary food of 219 alligators in four lakes of
-Florida, by lake and size (Agresti, *Categorical Data Analysis*, 2nd ed., 2002, table 7.1). The
-data are *counts* in eight groups, not 219 rows. Each group becomes one row: its shares are the
-target, and its size is the weight. The likelihood is the same.
+The classic example of multinomial regression is the primary food of 219 alligators in four lakes
+of Florida, by lake and size (Agresti, *Categorical Data Analysis*, 2nd ed., 2002, table 7.1). The
+data are *counts* in eight groups. Each group becomes one row: its shares are the target, and its
+size is the weight. The likelihood is that of 219 rows with one label each.
 """
 
 # %%
@@ -72,8 +72,8 @@ logits
 # %%
 # The picture
 # -----------
-# Small alligators eat invertebrates, large ones fish. In the lakes Trafford and Oklawaha they eat
-# reptiles too.
+# Small alligators mostly eat invertebrates, and large ones eat fish. In the lakes Trafford and
+# Oklawaha they eat reptiles, too.
 proba = pd.DataFrame(clf.predict_proba(X), columns=clf.classes_)
 groups = np.arange(len(table))
 figure, ax = plt.subplots(figsize=(6.6, 5.2), layout="constrained")

@@ -2,12 +2,13 @@
 Soft labels from several annotators
 ===================================
 
-Five people look at each digit and write down what they see. Their votes do not agree. Usually the
-majority is taken for the truth, and how certain the five were is lost. The shares of the votes
-keep it.
+Five people look at each digit and write down what they see. Their votes do not agree. People often
+take the majority for the truth, and lose how certain the five were. The shares of the votes keep
+this information.
 
-The annotators here are simulated: each of them mistakes a digit for one that looks like it, more
-often if the digit is hard to read. :doc:`/guide/annotators` starts from a table of votes.
+The annotators in this example are simulated. Each of them mistakes a digit for one that looks
+like it, more often if the digit is hard to read. :doc:`/guide/annotators` starts from a table of
+votes.
 """
 
 # %%
@@ -36,8 +37,8 @@ print(f"the majority is wrong on {(majority != y).mean():.1%}")
 # %%
 # Two fits
 # --------
-# Both are fitted to a quarter of the digits, and scored on the others against what their five
-# annotators said.
+# One model is fitted to the majority and one to the shares, on a quarter of the digits. The other
+# digits score both models against the votes of their five annotators.
 train, test = train_test_split(np.arange(len(y)), train_size=0.25, random_state=0, stratify=y)
 proba = {}
 for name, target in {"majority": majority, "shares": Y}.items():
@@ -50,8 +51,8 @@ print(f"entropy of the votes, the least possible log-loss: {entropy(Y[test]):.3f
 # %%
 # What the probabilities mean
 # ---------------------------
-# A calibrated prediction lies on the diagonal. The fit to the majority is too certain: where it
-# says 0.9, fewer than nine of ten votes agree.
+# A calibrated prediction lies on the diagonal. The fit to the majority is too certain: if it
+# predicts 0.9, fewer than nine of ten votes agree.
 def merged(P):
     """Probabilities of three digits, and of all others together."""
     kept = P[:, [1, 8, 9]]
@@ -72,5 +73,5 @@ def draw(name):
 draw("majority")
 
 # %%
-# The fit to the shares predicts 0.6 where, on average, three of five annotators agree.
+# If the fit to the shares predicts 0.6, three of five annotators agree on average.
 draw("shares")

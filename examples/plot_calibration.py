@@ -2,16 +2,17 @@
 Calibration, and what log-loss is made of
 =========================================
 
-Log-loss punishes two things. Probabilities may be too high or too low: recalibration can repair
-that. And classes may not be told apart: recalibration cannot repair that. The decomposition
-says how much of a loss is which, and the losses of single rows say where it comes from.
+Log-loss punishes two things. Probabilities may be too high or too low, which recalibration can
+repair. And a model may not be able to tell classes apart, which recalibration cannot repair. The
+decomposition says how large the two parts of a loss are, and the losses of single rows show which
+rows it comes from.
 """
 
 # %%
 # Three fits to few digits
 # ------------------------
-# One has hardly any penalty and is too certain, one has much of it and is too cautious, and one is
-# in between.
+# The first fit has a strong penalty and is far too cautious. The second has a weaker penalty and is
+# still too cautious. The third has hardly any penalty and is too certain.
 import matplotlib.pyplot as plt
 from sklearn.calibration import calibration_curve
 from sklearn.datasets import load_digits
@@ -34,10 +35,10 @@ for C, clf in fits.items():
     )
 
 # %%
-# A temperature above 1 means too certain, one below 1 too cautious. After recalibration the
-# last two fits would have nearly the same loss: they tell the digits apart equally well, and
-# differ in how certain they are. The first one, with the strongest penalty, also tells them
-# apart less well.
+# If the best temperature is above 1, the fit is too certain. If it is below 1, the fit is too
+# cautious. After recalibration the last two fits would have nearly the same loss: they tell the
+# digits apart equally well, and differ in how certain they are. The first fit, with the strongest
+# penalty, also tells them apart less well.
 #
 # Calibration curves
 # ------------------
@@ -70,7 +71,7 @@ plt.show()
 # %%
 # The five worst of them
 # ----------------------
-figure, axes = plt.subplots(1, 5, figsize=(7.4, 2.4), layout="constrained")
+figure, axes = plt.subplots(1, 5, figsize=(6.4, 2.2), layout="constrained")
 for ax, i in zip(axes, display.worst_, strict=True):
     p = clf.predict_proba(X_test[i : i + 1])[0]
     ax.imshow(X_test[i].reshape(8, 8), cmap="gray_r")

@@ -12,7 +12,7 @@ Source: Hinton, Vinyals and Dean, *Distilling the knowledge in a neural network*
 # %%
 # The teacher
 # -----------
-# A network with 300 hidden units, fitted to two thirds of the digits.
+# The teacher is a network with 300 hidden units, fitted to two thirds of the digits.
 import time
 
 import matplotlib.pyplot as plt

@@ -2,17 +2,17 @@
 The curves of cross-entropy
 ===========================
 
-How much does one prediction cost? These are log-loss as a function of the predicted
-probability, for labels and for a soft target, its gradient, and squared error beside both.
+How large is the loss of one prediction? The pictures show log-loss and its gradient as functions
+of the predicted probability, for labels and for a soft target, and squared error beside both.
 :doc:`/guide/cross_entropy` explains them.
 """
 
 # %%
 # Log-loss against the probability
 # --------------------------------
-# The loss of y = 1 falls, that of y = 0 rises, and they cross at 1/2, where both are log 2. A
-# confident mistake costs more, without limit. A soft target of 0.7 costs least at 0.7, but not
-# nothing.
+# The loss of y = 1 falls, and the loss of y = 0 rises. They cross at 1/2, where both are log 2. A
+# confident mistake costs more, without limit. The loss of the soft target 0.7 is least at 0.7, and
+# not zero there.
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -38,9 +38,9 @@ draw("gradient of log-loss in the probability", [0, 1, 0.7], response="gradient"
 # %%
 # Beside squared error
 # --------------------
-# A linear model moves the logit. In the logit the gradient of log-loss is the prediction minus
-# the target. That of squared error has a factor p (1 - p), which vanishes if the prediction is
-# certain, right or wrong.
+# A linear model moves the logit. The gradient of log-loss in the logit is the prediction minus the
+# target. The gradient of squared error has a factor p (1 - p), which vanishes if the prediction is
+# certain, whether it is right or wrong.
 both = {"losses": ["log_loss", "squared_error"], "against": "logit"}
 draw("loss of y = 1 against the logit", [1], **both)
 
@@ -50,7 +50,7 @@ draw("gradient of both losses in the logit", [1], response="gradient", **both)
 # %%
 # A worked example
 # ----------------
-# Eight rows. A predicted label is all or nothing: each certain mistake costs 36.04, which is
+# The example has eight rows. If the predictions are labels, each mistake costs 36.04, which is
 # minus the logarithm of the machine epsilon of float64. Predicted probabilities cost little.
 y = np.array([0, 1, 1, 1, 0, 1, 1, 1])
 certain = np.array([1, 1, 1, 0, 0, 1, 1, 0])

@@ -8,10 +8,10 @@ chooses C by log-loss, and the targets are distributions with named classes.
 """
 
 # %%
-# Trips, and how they were made
-# -----------------------------
+# Trips by foot, bicycle, bus and car
+# -----------------------------------
 # The survey is made up. Each row is a district with its distance to the centre, its income and its
-# kind of area. The target is the shares of trips by foot, bicycle, bus and car.
+# kind of area. The targets are the shares of trips by foot, bicycle, bus and car.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -78,7 +78,7 @@ ax.set(title="how much each column matters", xlabel="log-loss added if the colum
 plt.show()
 
 # %%
-# Predicted shares by distance, for a suburb with a middle income:
+# This picture shows the predicted shares by distance, for a suburb with a middle income:
 grid = pd.DataFrame({"distance": np.linspace(0, 15, 100), "income": np.exp(10), "area": "suburb"})
 proba = search.predict_proba(grid)
 figure, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
@@ -90,7 +90,7 @@ ax.set(
     xlim=(0, 15),
     ylim=(0, 1),
 )
-ax.legend(loc="lower right")
+figure.legend(loc="outside lower center", ncols=4)
 plt.show()
 loss = log_loss(Y, search.predict_proba(X), sample_weight=trips)
 print(f"log-loss of the best model on all trips: {loss:.4f}")

@@ -3,8 +3,8 @@ A regularisation path
 =====================
 
 How many features does a model need? With an L1 penalty the answer depends on C, from none to
-all. The path shows the coefficients that enter one after the other. Cross-validation says from
-which C on they no longer help.
+all. The path shows the coefficients that enter one after the other. Cross-validation says
+from which C on more coefficients no longer help.
 """
 
 # %%
@@ -36,9 +36,10 @@ plt.show()
 # %%
 # The coefficients
 # ----------------
+# The picture ends at C = 10, because the coefficients grow to more than 200 at the last C.
 figure, ax = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
 RegularizationPathDisplay.from_estimator(clf, response="coefficients", ax=ax)
-ax.set_title("coefficients that enter along the path of C")
+ax.set(title="coefficients that enter along the path of C", xlim=(None, 10), ylim=(-8, 6))
 plt.show()
 
 # %%

@@ -58,7 +58,8 @@ print(
 # %%
 # C by cross-validation
 # ---------------------
-# The path starts where the first word gets a coefficient; each fit starts from the one before.
+# The path starts at the C at which the first word gets a coefficient. Each fit starts from the one
+# before.
 cv = StratifiedKFold(5, shuffle=True, random_state=0)
 clf = SoftmaxClassifierCV(Cs=12, l1_ratios=[1.0], cv=cv, tol=1e-6).fit(X, y)
 used = (clf.coef_ != 0).any(axis=0).sum()
@@ -77,7 +78,7 @@ plt.show()
 # %%
 # The words
 # ---------
-# The seven words with the largest coefficients for each library:
+# These are the seven words with the largest coefficients for each library:
 figure, ax = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
 words = vectorizer.get_feature_names_out()
 position = 0

@@ -44,8 +44,8 @@ print(f"SoftmaxClassifier(): {ours.optimize_result_.message}")
 # %%
 # What it costs to wait
 # ---------------------
-# The relative gap after more and more iterations of ``LogisticRegression``, each point a fit of its
-# own, beside one fit of ``SoftmaxClassifier`` after each of its iterations.
+# The picture shows the relative gap. Each point of ``LogisticRegression`` is a fit of its own, with
+# another ``max_iter``. The points of ``SoftmaxClassifier`` are the iterations of one fit.
 iterations, gaps, seconds = (30, 100, 300, 1000, 3000, 10_000), [], []
 for max_iter in iterations:
     with warnings.catch_warnings():
@@ -76,7 +76,7 @@ draw(
 )
 
 # %%
-# The same against seconds:
+# This is the same gap against seconds:
 draw(
     seconds,
     ours.optimize_result_.seconds,
@@ -88,8 +88,8 @@ draw(
 # Units do not matter
 # -------------------
 # Without a penalty the model is the same in any units, and so are the steps of the solver. The
-# classes of wine are separable: without a penalty there would be no optimum. So some labels are
-# exchanged here.
+# classes of wine are separable, so a fit without a penalty has no optimum. Some labels are
+# therefore exchanged here.
 rng = np.random.default_rng(0)
 noisy = np.where(rng.random(len(y)) < 0.2, rng.integers(3, size=len(y)), y)
 units = 10.0 ** rng.uniform(-6, 6, X.shape[1])

@@ -2,8 +2,8 @@
 Quickstart
 ==========
 
-Labels, then probabilities, then a grid search, on the wine data that scikit-learn ships. Run it
-with ``python examples/quickstart.py``. It takes a few seconds.
+This script fits labels, then probabilities, and then makes a grid search, on the wine data of
+scikit-learn. Run it with ``python examples/quickstart.py``. It takes a few seconds.
 """
 
 # sphinx_gallery_thumbnail_path = "_static/quickstart.png"

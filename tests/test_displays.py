@@ -514,6 +514,51 @@ def test_names_have_room_on_axes_of_the_user(draw, layout):
     assert ax.get_window_extent().width > 3 * 100 / 2
 
 
+def test_whole_numbers_that_do_not_fit_are_thinned_out_and_stay_upright():
+    ax = samples_of(range(50)).ax_
+    labels = ax.get_xticklabels()
+    assert [text.get_text() for text in labels] == [str(k) for k in range(0, 50, 5)]
+    assert all(text.get_rotation() == 0 for text in labels)
+    assert labels[0].get_size() == ax.yaxis.label.get_size()
+
+
+def in_legend(display, k=0):
+    """Whether the legend covers a point of a curve."""
+    display.figure_.canvas.draw()
+    box = display.ax_.get_legend().get_window_extent()
+    x, y = display.ax_.transData.transform(display.ax_.lines[k].get_xydata()).T
+    return bool(((box.x0 <= x) & (x <= box.x1) & (box.y0 <= y) & (y <= box.y1)).any())
+
+
+@pytest.mark.parametrize("response", ["loss", "gradient"])
+@pytest.mark.parametrize("against", ["proba", "logit"])
+def test_legend_does_not_cover_curves_of_many_points(response, against):
+    display = LossCurveDisplay.from_targets(response=response, against=against, n_points=10**6)
+    assert not any(in_legend(display, k) for k in range(2))
+
+
+def test_a_legend_of_one_name_is_in_the_axes(fitted):
+    display = ConvergenceDisplay.from_estimator(fitted[3])
+    assert display.figure_.get_figwidth() == plt.rcParams["figure.figsize"][0]
+    assert not in_legend(display)
+    box = display.ax_.get_window_extent()
+    assert box.x0 < display.ax_.get_legend().get_window_extent().x1 < box.x1
+
+
+def test_marked_lines_do_not_shine_through_the_legend():
+    assert path_of(["a", "b"]).ax_.get_legend().get_frame().get_alpha() == 1
+
+
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_names_of_rows_have_an_outline_in_the_colour_of_the_axes(style, fitted):
+    X, y, _, clf, _ = fitted
+    with plt.style.context(style):
+        display = SampleLossDisplay.from_estimator(clf, X, y)
+    for text in display.texts_:
+        (outline,) = text.get_path_effects()
+        assert outline._gc["foreground"] == display.ax_.get_facecolor()
+
+
 def test_curves_of_many_classes_look_different_and_are_named():
     for display in (targets_of(MANY), path_of(MANY)):
         looks = {(str(line.get_color()), line.get_linestyle()) for line in display.lines_}

@@ -355,8 +355,10 @@ MISFITS = """() => {
         const over = e.scrollWidth > e.clientWidth + 1;
         const hides = ['hidden', 'clip'].includes(style.overflowX) || style.textOverflow === 'ellipsis';
         if (over && hides && e.clientWidth) wrong.push('cut ' + name(e));
-        if (over && e.matches('.bd-sidebar')) wrong.push('scrolls ' + name(e));
-        if (over && (e.tagName === 'PRE' || e.tagName === 'MJX-CONTAINER')) wrong.push('scrolls ' + name(e));
+        if (over && e.matches('.bd-sidebar, .bd-sidebar-secondary')) wrong.push('scrolls ' + name(e));
+        const columns = innerWidth < 600 && e.closest('.columns');  // of a printed table
+        if (over && e.tagName === 'PRE' && !columns) wrong.push('scrolls ' + name(e));
+        if (over && e.tagName === 'MJX-CONTAINER') wrong.push('scrolls ' + name(e));
         if (e.tagName === 'IMG' && box.width < 0.9 * Math.min(e.naturalWidth, innerWidth - 80)
             && !e.srcset && innerWidth > 400 && !e.closest('.sphx-glr-thumbcontainer, .navbar-brand, .navbar-header-items__start'))
             wrong.push(`shrunk to ${box.width} of ${e.naturalWidth}: ${e.src}`);
@@ -406,6 +408,45 @@ def test_page_fits_and_has_contrast(browser, url, page, scheme):
     )
     assert abs(luminance(text) - luminance(paper)) > 0.5
     assert (luminance(paper) < 0.5) == (scheme == "dark")
+    tab.context.close()
+
+
+#: Spans of output in columns: how many boxes each takes, and its text.
+OUTPUT = """() => [...document.querySelectorAll('.columns pre .go')].map(
+    line => [line.getClientRects().length, line.textContent])"""
+
+
+def test_printed_tables_keep_their_columns_on_a_phone(browser, url):
+    tab, _ = look(browser, url, "guide/inference.html", scheme="light", width=390)
+    lines = tab.evaluate(OUTPUT)
+    assert [text.strip() for _, text in lines if "-9.61" in text] == [
+        "1     mean texture        -0.29       0.03  -9.61  -0.34  -0.23"
+    ]
+    assert all(n_boxes == text.rstrip().count("\n") + 1 for n_boxes, text in lines)
+    tab.context.close()
+
+
+#: Words of code in tables, and whether they are split within a word.
+SPLIT = """() => {
+    const range = document.createRange(), wrong = [];
+    for (const text of document.querySelectorAll('td .pre, th .pre'))
+        for (const node of text.childNodes) {
+            if (node.nodeType !== 3) continue;
+            range.selectNodeContents(node);
+            const tops = new Set([...range.getClientRects()].map(box => Math.round(box.top)));
+            if (tops.size > 1 && !/\\s/.test(node.textContent)) wrong.push(node.textContent);
+        }
+    return wrong;
+}"""
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in SITE_PAGES if p.startswith("guide/") or p in ("api.html", "index.html")]
+)
+@pytest.mark.parametrize("width", [390, 1280])
+def test_names_in_tables_are_not_split_within_a_word(browser, url, page, width):
+    tab, _ = look(browser, url, page, scheme="light", width=width)
+    assert not tab.evaluate(SPLIT)
     tab.context.close()
 
 

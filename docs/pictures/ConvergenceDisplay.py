@@ -6,7 +6,6 @@ from sklearn.datasets import load_digits
 from skce import SoftmaxClassifier
 from skce.displays import ConvergenceDisplay
 
-plt.rcParams["figure.figsize"] = 4.2, 4  # beside which is a legend
 X, y = load_digits(return_X_y=True)
 clf = SoftmaxClassifier().fit(X, y)
 ConvergenceDisplay.from_estimator(clf)

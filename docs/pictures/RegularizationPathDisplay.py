@@ -6,7 +6,6 @@ from sklearn.datasets import load_breast_cancer
 from skce import SoftmaxClassifierCV
 from skce.displays import RegularizationPathDisplay
 
-plt.rcParams["figure.figsize"] = 4.2, 4  # beside which is a legend
 X, y = load_breast_cancer(return_X_y=True, as_frame=True)
 clf = SoftmaxClassifierCV(Cs=25, l1_ratios=[1.0]).fit(X / X.std(), y)
 RegularizationPathDisplay.from_estimator(clf)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from itertools import count
 from numbers import Integral
 from typing import Any
 
@@ -22,8 +23,9 @@ _LONGEST = 36
 #: The most entries of a legend in the axes, of one column of a legend beside them, and of any
 #: legend.
 _INSIDE, _COLUMN, MOST_NAMED = 10, 20, 60
-#: The largest share of the width of the axes that a legend in them may take.
-_NARROW = 0.55
+#: The largest share of the width of the axes that a legend in them may take is 1 minus the first
+#: number for each entry, and at least the second: a legend of few entries takes little height.
+_PER_ENTRY, _NARROW = 0.07, 0.55
 #: The same for a legend beside axes that the user passed.
 _HALF = 0.5
 #: The most points with which matplotlib finds the best place of a legend quickly.
@@ -100,18 +102,27 @@ class Display:
         return self.ax_
 
     def _add_legend(
-        self, title: str | None = None, n_points: int = 0, always: Sequence[Any] = ()
+        self,
+        title: str | None = None,
+        n_points: int = 0,
+        always: Sequence[Any] = (),
+        place: str = "upper right",
     ) -> None:
         """Add a legend of all artists with a label: in the axes, or beside them if it is large.
 
         Axes that the user passed keep more than half of their width. If the legend would take
-        more, it names only the artists in `always`.
+        more, it names only the artists in `always`. These are lines across the axes, which must not
+        shine through the names. With many points the legend in the axes is at `place`, because
+        matplotlib would take long to find the best place.
         """
         ax = self.ax_
         labels = ax.get_legend_handles_labels()[1]
-        fast = {"loc": "upper right"} if n_points > _LOOKED_AT else {}
+        style: dict[str, Any] = {"framealpha": 1} if always else {}
+        if n_points > _LOOKED_AT:
+            style["loc"] = place
         if len(labels) <= _INSIDE:
-            if labels and self._fits(ax.legend(title=title, **fast), _NARROW):
+            share = max(1 - _PER_ENTRY * len(labels), _NARROW)
+            if labels and self._fits(ax.legend(title=title, **style), share):
                 return
             if not labels or not self._own_figure:
                 return
@@ -128,7 +139,7 @@ class Display:
         else:
             legend.remove()
             if always:
-                ax.legend(handles=always)
+                ax.legend(handles=always, **style)
 
     def _fits(self, legend: Any, share: float) -> bool:
         """Whether a legend takes less than the given share of the width of the axes."""
@@ -182,8 +193,9 @@ def as_text(name: Any) -> str:
 def name_ticks(ax: Any, positions: NDArray, names: Sequence[Any]) -> None:
     """Label positions of the x axis.
 
-    Labels that do not fit are wrapped. If that is not enough they are rotated, then made smaller,
-    and at last only some are shown.
+    If whole numbers do not fit, only every second, fifth, tenth, ... is shown. Other labels that do
+    not fit are wrapped. If that is not enough they are rotated, then made smaller, and at last only
+    some are shown.
     """
     texts = [as_text(name) for name in names]
     ax.set_xticks(positions, texts)
@@ -194,6 +206,11 @@ def name_ticks(ax: Any, positions: NDArray, names: Sequence[Any]) -> None:
     labels = ax.get_xticklabels()
     widths = [label.get_window_extent().width for label in labels]
     if max(widths) < room:
+        return
+    if all(text.isdigit() for text in texts):
+        least = max(widths) / room
+        step = next(m * 10**k for k in count() for m in (1, 2, 5) if m * 10**k >= least)
+        ax.set_xticks(positions[::step], texts[::step])
         return
     letters = int(room / max(widths) * max(map(len, texts)))
     wrapped = [textwrap.fill(text, max(letters, 1), break_long_words=False) for text in texts]

@@ -199,7 +199,8 @@ class LossCurveDisplay(Display):
         ax.set(xlabel=name[self.against], ylabel=response)
         if self.response == "gradient" and self.against == "proba":
             ax.set_ylim(-_STEEPEST, _STEEPEST)
-        self._add_legend(n_points=len(self.x))
+        place = "upper center" if self.response == "loss" else "upper left"
+        self._add_legend(n_points=len(self.x), place=place)
         return self
 
 

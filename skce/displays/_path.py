@@ -252,7 +252,7 @@ class RegularizationPathDisplay(Display):
         )
         error = scores.std(axis=0, ddof=1) / np.sqrt(n_folds) if n_folds > 1 else 0 * mean
         self.band_ = ax.fill_between(
-            self.Cs, mean - error, mean + error, alpha=0.2, label="one standard error about it"
+            self.Cs, mean - error, mean + error, alpha=0.3, label="one standard error about it"
         )
         ax.set_ylabel(f"cross-validated {self.score_name}")
 

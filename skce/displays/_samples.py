@@ -279,6 +279,8 @@ class SampleLossDisplay(Display):
 
     def _mark_worst(self, ax: Any, losses: NDArray) -> None:
         """Mark the worst rows, and place their names so that none covers another."""
+        from matplotlib.patheffects import withStroke
+
         if self.codes is None:
             codes = np.nan_to_num(losses[self.worst_], nan=-1.0).argmax(axis=1)
             at = codes, losses[self.worst_, codes]
@@ -290,6 +292,8 @@ class SampleLossDisplay(Display):
         in_points = ax.transData.transform(np.column_stack(at))[:, 1] * 72 / self.figure_.dpi
         below = _apart(at[0], in_points, 1.1 * _NAME_SIZE)
         names = self.worst_ if self.index is None else [self.index[i] for i in self.worst_]
+        # The names have an outline, because whiskers and caps may cross them.
+        outline = [withStroke(linewidth=2.5, foreground=ax.get_facecolor())]
         self.texts_ = []
         for name, k, loss, shift in zip(names, *at, below, strict=True):
             on_left = 2 * k > len(self.classes) - 1
@@ -302,6 +306,7 @@ class SampleLossDisplay(Display):
                     ha="right" if on_left else "left",
                     va="center",
                     fontsize=_NAME_SIZE,
+                    path_effects=outline,
                 )
             )
 
