@@ -245,9 +245,8 @@ class WorkingSet:
             self.work += damped.work
             if 0 <= least.gain <= most and np.isfinite(least.x).all():
                 doubtful = damped.collinear and least.gain <= limit
-                if doubtful or (self._collinear and not by_root):
-                    least = least._replace(solved=False)
-                return least, made(), damped
+                doubtful = doubtful or (self._collinear and not by_root)
+                return least._replace(solved=least.solved and not doubtful), made(), damped
             self.damping = max(self.costs.damping_change * self.damping, self.costs.first_damping)
         return Least(theta[some], np.inf, np.inf, False), made(), damped
 
