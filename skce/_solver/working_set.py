@@ -244,9 +244,9 @@ class WorkingSet:
                 least = damped.minimum(limit, most)
             self.work += damped.work
             if 0 <= least.gain <= most and np.isfinite(least.x).all():
-                doubtful = damped.collinear and least.gain <= limit
-                doubtful = doubtful or (self._collinear and not by_root)
-                return least._replace(solved=least.solved and not doubtful), made(), damped
+                if damped.collinear or (self._collinear and not by_root):
+                    least = least._replace(solved=False)
+                return least, made(), damped
             self.damping = max(self.costs.damping_change * self.damping, self.costs.first_damping)
         return Least(theta[some], np.inf, np.inf, False), made(), damped
 
