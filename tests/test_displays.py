@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -517,7 +518,10 @@ def test_names_have_room_on_axes_of_the_user(draw, layout):
 def test_whole_numbers_that_do_not_fit_are_thinned_out_and_stay_upright():
     ax = samples_of(range(50)).ax_
     labels = ax.get_xticklabels()
-    assert [text.get_text() for text in labels] == [str(k) for k in range(0, 50, 5)]
+    shown = [int(text.get_text()) for text in labels]
+    assert shown in ([*range(0, 50, 2)], [*range(0, 50, 5)])  # fonts differ in their width
+    boxes = [text.get_window_extent() for text in labels]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
     assert all(text.get_rotation() == 0 for text in labels)
     assert labels[0].get_size() == ax.yaxis.label.get_size()
 
