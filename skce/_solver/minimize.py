@@ -394,7 +394,7 @@ def _relax(state: State, run: Fit, active: WorkingSet) -> State:
             break
         point = nearer
         log.accept(point)
-        if log.stopped or run.has_ended or active.work > active.most_work:
+        if log.stopped or run.has_ended or state.method.has_spent_its_work:
             break
     return evolve(state, point=point)
 

@@ -70,10 +70,10 @@ class ProximalNewton(Method):
 
     def look(self, origin: Point, run: Run, before: float) -> Look:
         """Look at a point by the minimum of a model on some coefficients."""
-        active = self.active
+        active, limit = self.active, run.limit(origin)
         some, complete = active.choose(origin.theta, self.gradient(origin))
         least, made = active.minimum(
-            origin.theta, origin.gradient, some, limit=run.limit(origin), most=origin.value
+            origin.theta, origin.gradient, some, limit=limit, most=origin.value
         )
         run.log.nhev += made
         run.log.passes += made
@@ -88,7 +88,7 @@ class ProximalNewton(Method):
             target=least.x,
         )
         look = run.judge(look, origin, before, least.left if complete else 0.0)
-        if look.converged or (most := self.missed(origin, run.limit(origin))) > run.limit(origin):
+        if look.converged or (most := self.missed(origin, limit)) > limit:
             return look
         run.log.gap = run.relative(most, origin)
         return evolve(look, gap=run.log.gap, complete=True, converged=True, proven=True)
