@@ -560,7 +560,7 @@ def test_a_model_that_was_not_solved_certifies_nothing():
             lost = np.full((len(some), len(some)), np.nan)
             return lambda damping, *rest: Dense(lost, *rest), lambda: 1
 
-    active = Lost(objective, objective.nonsmooth)
+    active = Lost(objective)
     theta = np.zeros(objective.layout.size)
     value, gradient = objective.value_gradient(theta)
     some, _ = active.choose(theta, gradient)

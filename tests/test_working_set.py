@@ -10,7 +10,7 @@ from certificate import Problem, certify
 from numpy.testing import assert_allclose, assert_array_equal
 from objectives import at_costs, make
 from scipy.optimize import minimize
-from scipy.special import expit, xlogy
+from scipy.special import expit, softmax, xlogy
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -492,6 +492,55 @@ def test_the_bound_by_a_dual_point_is_above_what_is_left(n, size, lam):
         assert known[0] <= 1e-9 * most
 
 
+@pytest.mark.parametrize("d", [1e-4, 1e-5, 1e-6, 1e-7])
+@pytest.mark.parametrize("u", [1e-1, 1e-2, 1e-3])
+@pytest.mark.parametrize("limit", [1e-7, 1e-9, 1e-12])
+def test_a_model_knows_how_far_nearly_equal_coefficients_can_go(d, u, limit):
+    """Near an edge, a step is short. This must not be taken for a small gain."""
+    R, target = np.array([[1, 1], [0, d]]), np.array([0, u])
+    nonsmooth = Nonsmooth(np.zeros(2), np.array([-np.inf, 0]), np.array([0, np.inf]))
+    model = InteriorPoint(R, np.zeros(2), -R.T @ target, nonsmooth, np.zeros(2))
+    with np.errstate(all="ignore"):
+        least = model.minimum(limit, 1.0)
+    left = u**2 / 2 - least.gain
+    assert least.gain > limit or not least.solved or left <= limit
+
+
+@pytest.mark.parametrize("d", [1e-3, 1e-4, 1e-5])
+@pytest.mark.parametrize("bounds", [(0, None), (None, 0), (None, 0.1)])
+@pytest.mark.parametrize("C", [1e6, 1e8])
+def test_bounds_do_not_hide_what_nearly_equal_columns_gain_together(d, bounds, C):
+    """A coefficient at its bound may gain nothing alone, but much against its neighbour."""
+    n, p = 200, 6
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        K = 2 + seed % 2
+        X = rng.normal(size=(n, p))
+        X[:, 4] = X[:, 0] + d * X[:, 4]
+        X[:, 5] = X[:, 1] - X[:, 2] + d * X[:, 5]
+        T = 0.6 * softmax(X @ rng.normal(size=(p, K)), axis=1) + 0.4 * rng.dirichlet(np.ones(K), n)
+        clf = SoftmaxClassifier(C=C, coef_bounds=bounds, tol=1e-6).fit(X, T)  # no warning
+        low, high = (
+            np.full((K, p), edge if bound is None else bound)
+            for bound, edge in zip(bounds, (-np.inf, np.inf), strict=True)
+        )
+        problem = Problem(X, T, np.ones((n, 1)), "softmax", C, low=low, high=high)
+        assert certify(problem, clf.coef_, clf.intercept_, limit=0.2).gap <= clf.tol
+
+
+def test_a_constant_column_without_a_penalty_stays_at_its_bound():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 4)), rng.integers(3, size=60)
+    X[:, 2] = -1e6
+    params = {"C": 1e-3, "l1_ratio": 1.0, "penalty_weights": [1, 0, 0, 0]}
+    X[:, 3] = X[:, 1] * (1 + 1e-9 * rng.normal(size=60))
+    clf = SoftmaxClassifier(coef_bounds=(None, -1.5), **params)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        clf.fit(X, y)
+    assert (clf.coef_[:, 2] == -1.5).all()
+
+
 def words(n, p, K, seed):
     """Shares of words in texts of K topics, which only a few words distinguish; sparse."""
     rng = np.random.default_rng(seed)
@@ -551,7 +600,7 @@ def test_duality_gap_is_above_the_gap(params, fit_intercept, loss):
         fit_intercept=fit_intercept,
         tol=1e-13,
     ).fit(X, y)
-    models = WorkingSet(objective, objective.nonsmooth)
+    models = WorkingSet(objective)
     best = objective.from_user(clf.optimize_result_.x)
 
     def at(theta):

@@ -224,7 +224,7 @@ class Nonsmooth:
         shrunk = np.sign(free) * max(abs(free) - self.weights[j], 0)
         return min(max(shrunk, self.low[j]), self.high[j])
 
-    def take(self, some: NDArray) -> Nonsmooth:
+    def take(self, some: NDArray | slice) -> Nonsmooth:
         """Return the nonsmooth term of some coefficients."""
         return Nonsmooth(self.weights[some], self.low[some], self.high[some])
 

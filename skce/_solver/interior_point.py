@@ -102,7 +102,7 @@ class InteriorPoint:
         # Moves are kept apart from t, which may be so large that it loses digits of them.
         moved = parts.total(t) - self.first
         edges = parts.edges(t, parts.slopes(self._slopes_at(moved)), room)
-        best, since, gained_before = (np.inf, moved, edges), 0, 0.0
+        best, since, gained_before = (np.inf, moved, edges, True), 0, 0.0
         for _ in range(self.steps):
             slopes = parts.slopes(self._slopes_at(moved))
             complementarity = edges.complementarity
@@ -118,12 +118,13 @@ class InteriorPoint:
                     of_rest = float((rest[some] ** 2 / (2 * self.more[some])).sum())
             left += of_rest if of_rest >= 0 else np.inf  # negative by rounding
             since = since + 1 if left >= best[0] and complementarity <= limit else 0
-            best = min(best, (left, moved, edges), key=lambda one: one[0])
+            sure = self.far_from_zero or not rest.any()
+            best = min(best, (left, moved, edges, sure), key=lambda one: one[0])
             gained = self._gain_at(self.first + moved)
             # If the gain is above the gap that matters, a rough minimum is enough.
             rough = costs.interior_rough * gained
             if gained > limit and complementarity + abs(gained - gained_before) <= rough:
-                best = (left, moved, edges)
+                best = (left, moved, edges, sure)
                 break
             gained_before = gained
             enough = left <= max(
@@ -156,11 +157,16 @@ class InteriorPoint:
         left: float,
         moved: NDArray,
         edges: _Edges,
+        sure: bool,
         *,
         limit: float,
         most: float,
     ) -> Least:
-        """Put coefficients that are near an edge on it, and return the minimum with its gain."""
+        """Put coefficients that are near an edge on it, and return the minimum with its gain.
+
+        `left` is not `sure` to be a bound if it contains an estimate of what coefficients without a
+        bound or a penalty can gain: their edges held them back.
+        """
         x = self.first + moved
         snapped = parts.snapped(x, edges, parts.slopes(self._slopes_at(moved)))
         gain, other = self._gain_at(x), self._gain_at(snapped)
@@ -169,8 +175,8 @@ class InteriorPoint:
             x, gain, left = snapped, other, left + max(gain - other, 0.0)
         if not gain >= 0:  # then the bound is wrong by at least as much as this
             x, gain, left = self.first, 0.0, max(left, -gain if gain < 0 else np.inf)
-        if gain <= limit and not left <= enough:
-            left = min(left, self._left_at(parts, x, enough))
+        if gain <= limit and not (sure and left <= enough):
+            left = min(left if sure else np.inf, self._left_at(parts, x, enough))
         # A coefficient at a bound gets exactly the value of the bound.
         at = [x == self.own.low, x == self.own.high]
         user = np.select(at, [self.nonsmooth.low, self.nonsmooth.high], x / self.scale)

@@ -119,7 +119,8 @@ def _end(state: State, run: Run) -> State:
         return state
     before, method = state.point, state.method
     point, kept, hidden = take_step(state, run)
-    kept = kept and method.left_out(point) <= run.costs.far_below * run.limit(point)
+    small = run.costs.far_below * run.limit(point)
+    kept = kept and method.left_out(point, small) <= small
     converged = kept or is_certain(method, point, run)
     if not converged and point is before:
         point, method = method.search_again(point, state.look, run)

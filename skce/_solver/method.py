@@ -75,8 +75,11 @@ class Method(ABC):
         gradient = self.gradient(point)
         return float(gradient @ gradient)
 
-    def left_out(self, point: Point) -> float:
-        """Estimate roughly how much F could fall along variables that the last model left out."""
+    def left_out(self, point: Point, limit: float) -> float:
+        """Estimate how much F could fall along variables that the last model left out.
+
+        Less than the limit does not matter.
+        """
         return 0.0
 
     @property

@@ -149,7 +149,7 @@ def minimize(
             state, at_least = _start(run, theta, solver, variables, known), 0.0
             log.on_iteration = on_iteration
         else:
-            active = WorkingSet(objective, objective.nonsmooth)
+            active = WorkingSet(objective)
             state = _nonsmooth_state(run, theta, active)
             log.on_iteration = on_iteration
             state, at_least = _cool(state, run, active)
@@ -335,7 +335,8 @@ def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, float]:
         above = (temperature - 1) * at_zero
         tol = run.costs.cool_gap * min(1.0, above / point.value)
         tol = min(tol, run.tol / 4) if above <= run.limit(point) / 2 else tol
-        found = _stage(objective.at_temperature(temperature), point, run, active, tol)
+        easier = objective.at_temperature(temperature)
+        found = _stage(easier, point, run, active, tol, is_bound=True)
         if found.look.converged and found.look.complete:
             gap = found.look.gap / (1 + found.look.gap) * found.point.value
             at_least = max(at_least, found.point.value - gap - above)
@@ -345,19 +346,23 @@ def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, float]:
     return evolve(state, point=point), at_least
 
 
-def _stage(easier: Objective, point: Point, run: Fit, active: WorkingSet, tol: float) -> State:
-    """Minimise an easier objective, with L1 or bounds, from a point, to get a start for the run."""
+def _stage(
+    easier: Objective, point: Point, run: Fit, active: WorkingSet, tol: float, *, is_bound: bool
+) -> State:
+    """Minimise an easier objective, with L1 or bounds, from a point, to get a start for the run.
+
+    If its gap is part of a bound, it is looked at twice.
+    """
     stage = Fit(
         fun=easier.value_gradient,
         log=Log(),
         tol=tol,
         max_iter=run.costs.cool_iterations,
-        thorough=False,
+        thorough=is_bound,
         objective=easier,
         costs=run.costs,
     )
-    assert easier.nonsmooth is not None
-    models = WorkingSet(easier, easier.nonsmooth)
+    models = WorkingSet(easier)
     models.work = active.work
     start = _nonsmooth_state(stage, easier.to_user(point.theta), models)
     found, _ = by_descent(start, stage)
@@ -376,11 +381,11 @@ def _relax(state: State, run: Fit, active: WorkingSet) -> State:
     penalty has fewer coefficients, and is near the next one.
     """
     objective, log, point, costs = run.objective, run.log, state.point, run.costs
-    penalised = (active.nonsmooth.weights > 0) & (active.curvature > 0)
+    penalised = (active.nonsmooth.weights > 0) & (active.scales.curvature > 0)
     few = objective.data.n_rows < costs.relaxing_rows * objective.layout.n_columns
     if log.stopped or not few or not penalised.any():
         return state
-    slopes = np.abs(active.centred.gradient(point.gradient)[penalised])
+    slopes = np.abs(active.scales.centred.gradient(point.gradient)[penalised])
     shares = slopes / active.nonsmooth.weights[penalised]
     strongest = float(np.max(shares))
     if not costs.relaxing < strongest < np.inf or np.mean(shares > 1) < costs.relaxing_share:
@@ -388,7 +393,8 @@ def _relax(state: State, run: Fit, active: WorkingSet) -> State:
     n_stages = int(np.ceil(np.log(strongest) / np.log(costs.relaxing)))
     for stronger in np.geomspace(strongest, 1, n_stages + 1)[1:-1]:
         C, l1_ratio = objective.penalty.C / stronger, objective.penalty.l1_ratio
-        stage = _stage(objective.penalised(C, l1_ratio), point, run, active, costs.cool_gap)
+        easier = objective.penalised(C, l1_ratio)
+        stage = _stage(easier, point, run, active, costs.cool_gap, is_bound=False)
         nearer = run.evaluate(stage.point.theta)
         if not nearer.value <= point.value:
             break

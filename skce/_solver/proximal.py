@@ -50,7 +50,7 @@ class ProximalNewton(Method):
         It is complete only if it may be below the limit.
         """
         residual = self.gradient(point)
-        bound = min(self.active.centred.missed(residual), duality_gap(point, self.active))
+        bound = min(self.active.scales.centred.missed(residual), duality_gap(point, self.active))
         if bound <= limit:
             bound += gain_of_intercepts(self.objective, point, residual, limit - bound)
         return bound
@@ -60,13 +60,13 @@ class ProximalNewton(Method):
         """Whether models took so much work that more is not worth its cost."""
         return self.active.work > self.active.most_work
 
-    def left_out(self, point: Point) -> float:
-        """Estimate roughly how much F could fall along coefficients that the last model left out.
+    def left_out(self, point: Point, limit: float) -> float:
+        """Estimate how much F could fall along coefficients that the last model left out.
 
         At the point of the model they could gain nothing. But the step, of an intercept for
         example, may change the gradient of all other coefficients.
         """
-        return self.active.gain_outside(self.gradient(point), point.value)
+        return self.active.gain_outside(point, self.gradient(point), limit)
 
     def look(self, origin: Point, run: Run, before: float) -> Look:
         """Look at a point by the minimum of a model on some coefficients."""
@@ -122,13 +122,12 @@ def duality_gap(point: Point, models: WorkingSet) -> float:
     gap at their rescaled dual point, with a simpler bound of the loss there.
     """
     objective, layout = models.objective, models.objective.layout
-    n, K = layout.n_coefficients, layout.n_outputs
-    own = models.centred.gradient(point.gradient)
-    columns = np.sqrt(models.moments[1]), objective.penalty.curvature
-    size, ridge = np.tile(columns, K)
-    W, nonsmooth = point.theta[:n], models.nonsmooth.take(np.arange(n))
+    n = layout.n_coefficients
+    own = models.scales.centred.gradient(point.gradient)
+    size, ridge = models.scales.norms_and_ridge
+    W, nonsmooth = point.theta[:n], models.nonsmooth.take(slice(n))
     G = own[:n] - ridge * W
-    loss = point.value - models.nonsmooth.value(point.theta) - float(ridge @ W**2) / 2
+    loss = point.value - models.nonsmooth.value(point.theta) - float((ridge * W) @ W) / 2
     eps = models.costs.slope_terms * float(np.finfo(objective.data.dtype).eps)
     error = (eps + np.linalg.norm(own[n:])) * size
     endless = np.isinf(nonsmooth.least(G, ridge))

@@ -170,7 +170,7 @@ class Quadratic(ABC):
         solved = left <= enough and not spent
         if self.gain <= limit:  # a predicted gain that a step missed may still be left
             solved = solved and self.unkept <= enough
-        if self.collinear and self.gain <= limit:
+        if self.gain <= limit and (self.collinear or self._doubts()):
             left = self._bound(most)
             solved = solved and left <= limit
         if self.gain < 0:  # by rounding
@@ -181,6 +181,10 @@ class Quadratic(ABC):
             at, [self.start, self.nonsmooth.low, self.nonsmooth.high], self.x / self.scale
         )
         return Least(x, self.gain, left, bool(solved))
+
+    def _doubts(self) -> bool:
+        """Whether coefficients in doubt are nearly collinear with others."""
+        return False
 
     def _bound(self, value: float) -> float:
         """Return an upper bound of what is left to gain, if F has this value.
@@ -314,6 +318,8 @@ class Dense(Quadratic):
         self.H = H / self.scale
         self.H /= self.scale[:, None]
         self.H[np.diag_indices(len(H))] = 1
+        #: Coefficients that may be at an edge by rounding of their slopes.
+        self.doubtful = np.zeros(len(H), dtype=bool)
 
     def times(self, v: NDArray) -> NDArray:
         """H v."""
@@ -331,6 +337,15 @@ class Dense(Quadratic):
                 v += (new - x[j]) * self.H[j]
                 x[j] = new
         self.take(self._gained(x, v))
+
+    def _doubts(self) -> bool:
+        """Whether coefficients in doubt are nearly collinear with others."""
+        if self.doubtful.any():
+            low, high = self.own.orthant(self.x)
+            some = self.doubtful | ((low < self.x) & (self.x < high))
+            whole = self.shifts.places[some[self.shifts.places].all(axis=1)]
+            self.newton_step(np.zeros(np.count_nonzero(some)), np.flatnonzero(some), whole, 0.0)
+        return self.collinear
 
     def newton_step(
         self, downhill: NDArray, some: NDArray, shifts: NDArray, damping: float

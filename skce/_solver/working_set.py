@@ -36,7 +36,58 @@ from .._problem.penalty import Nonsmooth
 from .._threads import cached_property
 from .interior_point import InteriorPoint
 from .quadratic import ByProducts, Dense, Least, Quadratic, Shifts
+from .run import Point
 from .variables import Whitened, check_squares, take_sample, variance_of
+
+
+class Scales:
+    """The scales of the coefficients of an objective.
+
+    Parameters
+    ----------
+    objective : Objective
+    """
+
+    def __init__(self, objective: Objective):
+        self._objective = objective
+
+    @cached_property
+    def _moments(self) -> tuple[NDArray, NDArray]:
+        """Mean and mean square of each column."""
+        return self._objective.moments()
+
+    @cached_property
+    def _variance(self) -> NDArray:
+        """Variance of each column, or mean square without an intercept; zero for constants."""
+        mean, square = self._moments
+        check_squares(self._objective, square)
+        if not self._objective.layout.fit_intercept:
+            return square
+        return variance_of(self._objective, mean, square)
+
+    @cached_property
+    def centred(self) -> Whitened:
+        """Variables for centred columns if there is an intercept, and for the columns otherwise."""
+        mean = self._moments[0] if self._objective.layout.fit_intercept else None
+        return Whitened(self._objective, mean, 1.0, self._variance)
+
+    @cached_property
+    def curvature(self) -> NDArray:
+        """Rough curvature of each coefficient, for the order in which coefficients are added."""
+        h = self._objective.loss.curvature_bound(self._objective.layout.n_outputs)
+        W, b = self._objective.layout.unpack(np.empty(self._objective.layout.size))
+        return self._objective.layout.pack(
+            np.broadcast_to(h * self._variance, W.shape), np.full(b.shape, h)
+        )
+
+    @cached_property
+    def norms_and_ridge(self) -> NDArray:
+        """Root of the mean square of the column of each coefficient, and the curvature of its L2.
+
+        An array of two rows, without intercepts.
+        """
+        columns = np.sqrt(self._moments[1]), self._objective.penalty.curvature
+        return np.tile(columns, self._objective.layout.n_outputs)
 
 
 class WorkingSet:
@@ -45,13 +96,13 @@ class WorkingSet:
     Parameters
     ----------
     objective : Objective
-    nonsmooth : Nonsmooth
+        With a nonsmooth term.
     """
 
-    def __init__(self, objective: Objective, nonsmooth: Nonsmooth):
-        self.objective = objective
-        self.nonsmooth = nonsmooth
-        self.costs = objective.costs
+    def __init__(self, objective: Objective):
+        assert objective.nonsmooth is not None
+        self.objective, self.nonsmooth = objective, objective.nonsmooth
+        self.costs, self.scales = objective.costs, Scales(objective)
         #: Additional curvature of models, as a share of `curvature`.
         self.damping = 0.0
         self._inside = np.zeros(objective.layout.size, dtype=bool)
@@ -66,35 +117,10 @@ class WorkingSet:
         self._n_logits = objective.data.n_rows * objective.layout.n_outputs
         #: The most products that a model took.
         self._products = 0
-
-    @cached_property
-    def moments(self) -> tuple[NDArray, NDArray]:
-        """Mean and mean square of each column."""
-        return self.objective.moments()
-
-    @cached_property
-    def _variance(self) -> NDArray:
-        """Variance of each column, or mean square without an intercept; zero for constants."""
-        mean, square = self.moments
-        check_squares(self.objective, square)
-        if not self.objective.layout.fit_intercept:
-            return square
-        return variance_of(self.objective, mean, square)
-
-    @cached_property
-    def centred(self) -> Whitened:
-        """Variables for centred columns if there is an intercept, and for the columns otherwise."""
-        mean = self.moments[0] if self.objective.layout.fit_intercept else None
-        return Whitened(self.objective, mean, 1.0, self._variance)
-
-    @cached_property
-    def curvature(self) -> NDArray:
-        """Rough curvature of each coefficient, for the order in which coefficients are added."""
-        h = self.objective.loss.curvature_bound(self.objective.layout.n_outputs)
-        W, b = self.objective.layout.unpack(np.empty(self.objective.layout.size))
-        return self.objective.layout.pack(
-            np.broadcast_to(h * self._variance, W.shape), np.full(b.shape, h)
-        )
+        #: How much the last model has gained and left.
+        self._left = 0.0
+        #: Coefficients at an edge that the gradient might move if it were exact.
+        self._doubtful = np.zeros(objective.layout.size, dtype=bool)
 
     def choose(self, theta: NDArray, subgradient: NDArray) -> tuple[NDArray, bool]:
         """Choose the coefficients of the next model.
@@ -106,16 +132,20 @@ class WorkingSet:
             Whether no coefficient that the gradient would move is left out.
         """
         layout, inside = self.objective.layout, theta != 0
+        # A constant column without a penalty can be anything: the intercept makes up for it.
+        penalised = np.tile(~self.objective.penalty.free, layout.n_outputs)
+        inside[: len(penalised)] &= penalised | (self.scales.curvature[: len(penalised)] > 0)
         inside[layout.n_coefficients :] = True
-        every, centred = inside | (self.curvature > 0), layout.fit_intercept
+        every, centred = inside | (self.scales.curvature > 0), layout.fit_intercept
         if not centred and _has_small_root(self._n_logits, self.costs, int(every.sum())):
             self._inside = every  # a slope that all rows share may hide a gain of two together
             return np.flatnonzero(every), True
         both = inside | self._inside
         if self.factored and _has_small_root(self._n_logits, self.costs, int(both.sum())):
             inside = both  # rounding could move these coefficients in turn, so keep them together
+        inside = inside | self._doubtful
         # A constant column does nothing that an intercept does not do: its slope is rounding.
-        outside = np.flatnonzero((subgradient != 0) & ~inside & (self.curvature > 0))
+        outside = np.flatnonzero((subgradient != 0) & ~inside & (self.scales.curvature > 0))
         size = int(np.count_nonzero(inside))
         room = max(self.costs.fewest_join, size)
         complete = len(outside) <= max(room, self.costs.all_join)
@@ -129,21 +159,37 @@ class WorkingSet:
         self._inside = inside
         return np.flatnonzero(inside), complete
 
-    def gain_outside(self, subgradient: NDArray, value: float) -> float:
-        """Estimate roughly how much coefficients that were not chosen can gain, if F is `value`.
+    def gain_outside(self, point: Point, subgradient: NDArray, limit: float) -> float:
+        """Estimate how much coefficients that were not chosen can gain; only `limit` matters.
 
-        Usually this is the sum of what each can gain alone. If coefficients are nearly collinear,
-        it is a bound of what all together can gain: from their bounds, the curvature of the penalty
-        and the size of the penalty, which is at most F at the minimum.
+        With many rows this is the sum of what each can gain alone. With few rows it is a bound of
+        what all together can gain, because a coefficient that is nearly collinear with others gains
+        far more together with them. There the coefficients that are in doubt are counted too: their
+        slopes would move them if they were different by rounding, or by what is left to gain.
+        The next model finds out.
+
+        Source: Ndiaye et al., *Gap safe screening rules for sparsity enforcing penalties*, 2017.
         """
-        outside = np.flatnonzero(~self._inside & (self.curvature > 0) & (subgradient != 0))
-        if not self.factored:
-            return float(self._rough_gains(subgradient, outside).sum())
-        ridge = self.objective.penalty.curvature[outside % self.objective.layout.n_columns]
-        return _gain_at_most(subgradient[outside], self.nonsmooth.take(outside), ridge, value)
+        n, costs, F = self.objective.layout.n_coefficients, self.costs, point.value
+        inside, moves = self._inside[:n], self.scales.curvature[:n] > 0
+        # Slopes are sums of x_i r_i, and r_i^2 is at most 2 F (Pinsker's inequality).
+        eps = costs.slope_terms * float(np.finfo(self.objective.data.dtype).eps)
+        norms, ridge = self.scales.norms_and_ridge
+        hidden = np.sqrt(2 * self._left * self.scales.curvature[:n])
+        hidden += eps * min(1.0, np.sqrt(2 * F)) * norms
+        theta, g, nonsmooth = point.theta[:n], point.gradient[:n], self.nonsmooth.take(slice(n))
+        slopes = [nonsmooth.subgradient(theta, g + sign * hidden) for sign in (-1, 1)]
+        gains = _gains_at_most(np.maximum(*np.abs(slopes)), nonsmooth, ridge, F)
+        doubtful = moves & (gains > limit / len(gains))
+        size = int((inside | doubtful).sum())
+        if self.factored or _has_small_root(self._n_logits, costs, size):
+            self._doubtful[:n] = doubtful
+            return float(gains[moves & ~inside].sum())
+        outside = np.flatnonzero(moves & ~inside & (subgradient[:n] != 0))
+        return float(self._rough_gains(subgradient, outside).sum())
 
     def _rough_gains(self, subgradient: NDArray, some: NDArray) -> NDArray:
-        return subgradient[some] ** 2 / (2 * self.curvature[some])
+        return subgradient[some] ** 2 / (2 * self.scales.curvature[some])
 
     def minimum(
         self, theta: NDArray, gradient: NDArray, some: NDArray, *, limit: float, most: float
@@ -162,7 +208,7 @@ class WorkingSet:
         """
         if not len(some):  # nothing moves
             return Least(theta, 0.0, 0.0, True), 0
-        slopes = self.centred.gradient(gradient)[some]
+        slopes = self.scales.centred.gradient(gradient)[some]
         rest = slopes, self.nonsmooth.take(some), theta[some], _shifts(self.objective, some)
         can = _has_small_root(self._n_logits, self.costs, len(some))
         by_root = self.factored and can
@@ -206,11 +252,12 @@ class WorkingSet:
                 least = whole
             else:
                 self.damping = damping
+        self._left = max(least.gain, 0.0) + least.left
         if not np.isfinite(least.gain):
             return least._replace(x=theta), made
         moved = np.zeros(self.objective.layout.size)
         moved[some] = least.x - theta[some]
-        target = theta + self.centred.to_user(moved)
+        target = theta + self.scales.centred.to_user(moved)
         weights = some < self.objective.layout.n_coefficients
         target[some[weights]] = least.x[weights]  # zeros and bounds are exact
         return least._replace(x=target), made
@@ -236,7 +283,7 @@ class WorkingSet:
         """
         model, made = self._model(theta, some, by_root=by_root)
         for _ in range(self.costs.most_dampings):
-            damped = model(self.damping * self.curvature[some], *rest)
+            damped = model(self.damping * self.scales.curvature[some], *rest)
             damped.most_work = self.most_work - self.work
             if self.factored and not by_root:
                 damped.steps = self.costs.few_steps
@@ -278,7 +325,7 @@ class WorkingSet:
         self, theta: NDArray, some: NDArray, *, by_root: bool
     ) -> tuple[Callable[..., Quadratic | InteriorPoint], Callable[[], int]]:
         """Return two functions: one makes the model with a damping, one counts its passes."""
-        made, mean = 1, self.centred.mean
+        made, mean = 1, self.scales.centred.mean
         if by_root:
             R, ridge = _root(*_restricted(self.objective, theta, some, mean))
 
@@ -294,9 +341,10 @@ class WorkingSet:
             def by_array(
                 damping: NDArray, g: NDArray, nonsmooth: Nonsmooth, x: NDArray, shifts: Shifts
             ) -> Quadratic:
-                return Dense(
-                    H + np.diag(damping), g, nonsmooth, x, shifts.damped(damping), self.costs
-                )
+                damped = H + np.diag(damping)
+                model = Dense(damped, g, nonsmooth, x, shifts.damped(damping), self.costs)
+                model.doubtful = self._doubtful[some]
+                return model
 
             return by_array, lambda: made
         # Rounding of X only makes products less exact: gradients are those of X itself.
@@ -341,12 +389,12 @@ def _most_work(objective: Objective) -> float:
     return costs.most_model_work + more
 
 
-def _gain_at_most(slopes: NDArray, nonsmooth: Nonsmooth, ridge: NDArray, value: float) -> float:
-    """Return an upper bound of what coefficients with these slopes can gain, if F is `value`."""
+def _gains_at_most(slopes: NDArray, nonsmooth: Nonsmooth, ridge: NDArray, value: float) -> NDArray:
+    """Return upper bounds of what coefficients with these slopes can gain, if F is `value`."""
     size = np.abs(slopes)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         far = np.minimum(nonsmooth.high - nonsmooth.low, 2 * value / nonsmooth.weights)
-        return float(np.minimum(size * far, size**2 / (2 * ridge)).sum())
+        return np.where(size > 0, np.fmin(size * far, size**2 / (2 * ridge)), 0.0)
 
 
 def _damping_after(damping: float, share: float, costs: Costs) -> float:
