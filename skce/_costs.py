@@ -419,6 +419,8 @@ class ModelCosts:
     #: A model is solved if single coefficients may gain less than this share of the gap that
     #: matters.
     model_small: float = 1e-8
+    #: The same if coefficients at an edge are in doubt, because they may be nearly collinear.
+    model_doubt: float = 1e-14
     #: If rounding ends the search, a model is solved if single coefficients may gain less than
     #: this share of the gap that matters.
     model_solved: float = 1e-2

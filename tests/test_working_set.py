@@ -508,8 +508,8 @@ def test_a_model_knows_how_far_nearly_equal_coefficients_can_go(d, u, limit):
 
 @pytest.mark.parametrize("d", [1e-3, 1e-4, 1e-5])
 @pytest.mark.parametrize("bounds", [(0, None), (None, 0), (None, 0.1)])
-@pytest.mark.parametrize("C", [1e6, 1e8])
-def test_bounds_do_not_hide_what_nearly_equal_columns_gain_together(d, bounds, C):
+@pytest.mark.parametrize(("C", "l1_ratio"), [(1e6, 0.0), (1e8, 0.0), (1e4, 1.0)])
+def test_bounds_do_not_hide_what_nearly_equal_columns_gain_together(d, bounds, C, l1_ratio):
     """A coefficient at its bound may gain nothing alone, but much against its neighbour."""
     n, p = 200, 6
     for seed in range(6):
@@ -519,12 +519,13 @@ def test_bounds_do_not_hide_what_nearly_equal_columns_gain_together(d, bounds, C
         X[:, 4] = X[:, 0] + d * X[:, 4]
         X[:, 5] = X[:, 1] - X[:, 2] + d * X[:, 5]
         T = 0.6 * softmax(X @ rng.normal(size=(p, K)), axis=1) + 0.4 * rng.dirichlet(np.ones(K), n)
-        clf = SoftmaxClassifier(C=C, coef_bounds=bounds, tol=1e-6).fit(X, T)  # no warning
+        clf = SoftmaxClassifier(C=C, l1_ratio=l1_ratio, coef_bounds=bounds, tol=1e-6)
+        clf.fit(X, T)  # no warning
         low, high = (
             np.full((K, p), edge if bound is None else bound)
             for bound, edge in zip(bounds, (-np.inf, np.inf), strict=True)
         )
-        problem = Problem(X, T, np.ones((n, 1)), "softmax", C, low=low, high=high)
+        problem = Problem(X, T, np.ones((n, 1)), "softmax", C, l1_ratio, low=low, high=high)
         assert certify(problem, clf.coef_, clf.intercept_, limit=0.2).gap <= clf.tol
 
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,8 +117,8 @@ class WorkingSet:
         self._n_logits = objective.data.n_rows * objective.layout.n_outputs
         #: The most products that a model took.
         self._products = 0
-        #: How much the last model has gained and left.
-        self._left = 0.0
+        #: Gain of the last model, and how much may be left to gain after its step.
+        self._gain, self._left = 0.0, 0.0
         #: Coefficients at an edge that the gradient might move if it were exact.
         self._doubtful = np.zeros(objective.layout.size, dtype=bool)
 
@@ -162,29 +162,21 @@ class WorkingSet:
     def gain_outside(self, point: Point, subgradient: NDArray, limit: float) -> float:
         """Estimate how much coefficients that were not chosen can gain; only `limit` matters.
 
-        With many rows this is the sum of what each can gain alone. With few rows it is a bound of
-        what all together can gain, because a coefficient that is nearly collinear with others gains
-        far more together with them. There the coefficients that are in doubt are counted too: their
-        slopes would move them if they were different by rounding, or by what is left to gain.
-        The next model finds out.
+        Alone, each gains little. But a coefficient that is nearly collinear with others can gain
+        far more together with them. So this is a bound of what all together can gain, and it counts
+        the coefficients in doubt: their slopes would move them if they were different by rounding,
+        or by what is left to gain. If these are few, the next model finds out. If they are many,
+        nothing is known about them, and this is the sum of what each can gain alone.
 
         Source: Ndiaye et al., *Gap safe screening rules for sparsity enforcing penalties*, 2017.
         """
-        n, costs, F = self.objective.layout.n_coefficients, self.costs, point.value
+        n = self.objective.layout.n_coefficients
         inside, moves = self._inside[:n], self.scales.curvature[:n] > 0
-        # Slopes are sums of x_i r_i, and r_i^2 is at most 2 F (Pinsker's inequality).
-        eps = costs.slope_terms * float(np.finfo(self.objective.data.dtype).eps)
-        norms, ridge = self.scales.norms_and_ridge
-        hidden = np.sqrt(2 * self._left * self.scales.curvature[:n])
-        hidden += eps * min(1.0, np.sqrt(2 * F)) * norms
-        theta, g, nonsmooth = point.theta[:n], point.gradient[:n], self.nonsmooth.take(slice(n))
-        slopes = [nonsmooth.subgradient(theta, g + sign * hidden) for sign in (-1, 1)]
-        gains = _gains_at_most(np.maximum(*np.abs(slopes)), nonsmooth, ridge, F)
-        doubtful = moves & (gains > limit / len(gains))
-        size = int((inside | doubtful).sum())
-        if self.factored or _has_small_root(self._n_logits, costs, size):
+        doubtful, gains = _in_doubt(point, self.objective, self.scales, self._left, limit)
+        more, few = (doubtful & ~inside).sum(), max(self.costs.fewest_join, inside.sum())
+        if self.factored or more <= few:
             self._doubtful[:n] = doubtful
-            return float(gains[moves & ~inside].sum())
+            return float(gains[doubtful & ~inside].sum())
         outside = np.flatnonzero(moves & ~inside & (subgradient[:n] != 0))
         return float(self._rough_gains(subgradient, outside).sum())
 
@@ -252,7 +244,9 @@ class WorkingSet:
                 least = whole
             else:
                 self.damping = damping
-        self._left = max(least.gain, 0.0) + least.left
+        # Newton's method converges quadratically: the next share is the square of this one.
+        falls = least.gain / self._gain if self._gain > least.gain else 1.0
+        self._gain, self._left = least.gain, max(least.gain * falls**2, 0.0) + least.left
         if not np.isfinite(least.gain):
             return least._replace(x=theta), made
         moved = np.zeros(self.objective.layout.size)
@@ -344,6 +338,8 @@ class WorkingSet:
                 damped = H + np.diag(damping)
                 model = Dense(damped, g, nonsmooth, x, shifts.damped(damping), self.costs)
                 model.doubtful = self._doubtful[some]
+                if model.doubtful.any():
+                    model.fine = self.costs.model_doubt
                 return model
 
             return by_array, lambda: made
@@ -387,6 +383,47 @@ def _most_work(objective: Objective) -> float:
         return np.inf
     more = costs.model_work_per_coefficient * objective.layout.n_coefficients
     return costs.most_model_work + more
+
+
+def _in_doubt(
+    point: Point, objective: Objective, scales: Scales, left: float, limit: float
+) -> tuple[NDArray, NDArray]:
+    """Find the coefficients that might move if their slopes were exact, and what they can gain.
+
+    Parameters
+    ----------
+    point : Point
+    objective : Objective
+    scales : Scales
+    left : float
+        What is left to gain with the coefficients of the last model.
+    limit : float
+        The gain that matters.
+
+    Returns
+    -------
+    doubtful : ndarray of bool, shape (n_coefficients,)
+    gains : ndarray of shape (n_coefficients,)
+        Upper bounds.
+    """
+    layout, costs, F = objective.layout, objective.costs, point.value
+    n = layout.n_coefficients
+    nonsmooth = cast(Nonsmooth, objective.nonsmooth).take(slice(n))
+    # The intercepts are in every model: what is left of their slopes does not move the others.
+    theta, g = point.theta[:n], scales.centred.gradient(point.gradient)[:n]
+    curvature, (norms, ridge) = scales.curvature[:n], scales.norms_and_ridge
+    # Slopes are sums of x_i r_i, and r_i^2 is at most 2 F (Pinsker's inequality).
+    rounding = costs.slope_terms * float(np.finfo(objective.data.dtype).eps) * norms
+    hidden = np.sqrt(2 * left * curvature) + rounding * min(1.0, np.sqrt(2 * F))
+    slopes = [nonsmooth.subgradient(theta, g + sign * hidden) for sign in (-1, 1)]
+    gains = _gains_at_most(np.maximum(*np.abs(slopes)), nonsmooth, ridge, F)
+    doubtful = (curvature > 0) & (gains > limit / n)
+    if objective.loss.shift_invariant:
+        # Softmax sees only differences. If all classes but one are clearly not zero, and can move,
+        # they move as that one would.
+        clear = (nonsmooth.weights * np.abs(theta) > limit).reshape(-1, layout.n_columns)
+        doubtful &= np.tile(np.sum(~clear, axis=0) > 1, len(clear))
+    return doubtful, gains
 
 
 def _gains_at_most(slopes: NDArray, nonsmooth: Nonsmooth, ridge: NDArray, value: float) -> NDArray:
