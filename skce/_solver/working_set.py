@@ -165,16 +165,18 @@ class WorkingSet:
         Alone, each gains little. But a coefficient that is nearly collinear with others can gain
         far more together with them. So this is a bound of what all together can gain, and it counts
         the coefficients in doubt: their slopes would move them if they were different by rounding,
-        or by what is left to gain. If these are few, the next model finds out. If they are many,
-        nothing is known about them, and this is the sum of what each can gain alone.
+        or by what is left to gain. If these are few, the next model finds out, by an array. If they
+        are too many for an array, this is the sum of what each can gain alone.
 
         Source: Ndiaye et al., *Gap safe screening rules for sparsity enforcing penalties*, 2017.
         """
         n = self.objective.layout.n_coefficients
         inside, moves = self._inside[:n], self.scales.curvature[:n] > 0
         doubtful, gains = _in_doubt(point, self.objective, self.scales, self._left, limit)
-        more, few = (doubtful & ~inside).sum(), max(self.costs.fewest_join, inside.sum())
-        if self.factored or more <= few:
+        more, size = int((doubtful & ~inside).sum()), int(self._inside.sum())
+        few = more <= max(self.costs.fewest_join, size)
+        # Products with the Hessian would not show how nearly collinear coefficients differ.
+        if self.factored or (few and self._is_worth_an_array(size + more)):
             self._doubtful[:n] = doubtful
             return float(gains[doubtful & ~inside].sum())
         outside = np.flatnonzero(moves & ~inside & (subgradient[:n] != 0))
