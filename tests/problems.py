@@ -1,6 +1,6 @@
 """Random problems, each determined by its seed, with their targets folded as plain arrays.
 
-`draw(seed)` returns a `Case`: the arguments of `SoftmaxClassifier`, and the `Problem` that it
+`draw(seed)`, and `draw_nearly_equal(seed)`, return a `Case`: the arguments of `SoftmaxClassifier`, and the `Problem` that it
 should solve. The problem is made by the formulas of the user guide, not by the code of the package.
 """
 
@@ -155,6 +155,52 @@ def draw(seed: int, *, known: bool = False) -> Case:
         offset,
     )
     return Case(seed, X, y, s, params, problem, offset, notes)
+
+
+def draw_nearly_equal(seed: int) -> Case:
+    """Draw a problem with nearly equal columns, in many units, with bounds or an L1 penalty."""
+    r = np.random.default_rng([16, seed])
+    n, p, K = _log_integer(r, 30, 2000), int(r.integers(2, 12)), int(r.integers(2, 5))
+    dtype = np.float32 if r.random() < 0.6 else np.float64
+    B = r.normal(size=(n, p))
+    for _ in range(int(r.integers(1, p // 2 + 2))):
+        j = int(r.integers(p))
+        column = B[:, j] * r.choice([-1, 1])
+        column = B[:, j] + B[:, (j + 1) % p] if r.random() < 0.3 else column
+        distance = 10 ** r.uniform(-8 if dtype == np.float32 else -15, -2)
+        B = np.column_stack([B, column + distance * r.normal(size=n)])
+    p = B.shape[1]
+    B = B[:, r.permutation(p)]
+    logits = B @ r.normal(size=(p, K)) * r.choice([0.3, 1.0])
+    form = str(r.choice(["soft", "labels"]))
+    if form == "soft":
+        P = np.exp(logits - logits.max(axis=1, keepdims=True))
+        P /= P.sum(axis=1, keepdims=True)
+        y = T = 0.7 * P + 0.3 * r.dirichlet(np.ones(K), n)
+    else:
+        y = (logits + r.gumbel(size=logits.shape)).argmax(axis=1)
+        y[:K] = np.arange(K)
+        T = np.eye(K)[y] if K > 2 else (y == 1)[:, None] * 1.0
+    X = B * 10 ** r.uniform(-3, 3, size=p)
+    if r.random() < 0.5:
+        X += X.std(axis=0) * r.choice([3, 30, 300]) * r.normal(size=p)
+    X = X.astype(dtype)
+    edges = [(0.0, None), (None, 0.0), (None, 0.1), (-0.1, 0.1)]
+    bounds = edges[r.choice(4, p=[0.4, 0.4, 0.1, 0.1])]
+    C = float(r.choice([np.inf, 1e10, 1e6, 1e3], p=[0.4, 0.2, 0.2, 0.2]))
+    l1_ratio = float(r.choice([0.0, 0.5, 1.0])) if np.isfinite(C) else 0.0
+    if l1_ratio and r.random() < 0.3:
+        bounds = (None, None)
+    tol = float(10 ** r.uniform(-9, -3))
+    params = {"C": C, "l1_ratio": l1_ratio, "coef_bounds": bounds, "tol": tol}
+    low, high = (
+        np.full((T.shape[1], p), edge if bound is None else bound)
+        for bound, edge in zip(bounds, (-np.inf, np.inf), strict=True)
+    )
+    kind = "softmax" if T.shape[1] > 1 else "sigmoid"
+    problem = Problem(X, T, np.ones((n, 1)), kind, C, l1_ratio, low=low, high=high)
+    notes = {"form": form, "dtype": np.dtype(dtype).name}
+    return Case(seed, X, y, None, params, problem, notes=notes)
 
 
 def _gone(

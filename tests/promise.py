@@ -2,7 +2,8 @@
 
     python tests/promise.py --seeds 0:5000            # about an hour
     python tests/promise.py --seeds 1234 --show       # one problem and its figures
-    python tests/promise.py --known               # with offsets, and labels that are missing
+    python tests/promise.py --kind known          # with offsets, and labels that are missing
+    python tests/promise.py --kind equal          # nearly equal columns, bounds and L1
     python tests/promise.py --place dask              # rows in chunks of Dask; or in parts of a file
     SCIPY_ARRAY_API=1 python tests/promise.py --place device   # or in a tensor of PyTorch
 
@@ -33,6 +34,7 @@ import warnings
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
@@ -41,7 +43,7 @@ import numpy as np
 import scipy.sparse as sp
 from certificate import Certificate, Problem, certify, exactly
 from numpy.typing import NDArray
-from problems import Case, draw
+from problems import Case, draw, draw_nearly_equal
 from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 
@@ -52,6 +54,9 @@ from skce._costs import DEFAULT
 SLOW, LIMIT = 20.0, 60.0
 #: The most numbers of X, times outputs, for which a gap is computed again with all digits.
 MOST_EXACT = 200_000
+
+#: How problems of each kind are drawn.
+KINDS = {"any": draw, "known": partial(draw, known=True), "equal": draw_nearly_equal}
 
 
 class NoEnd(BaseException):
@@ -89,9 +94,9 @@ class Outcome:
         return self.tol + float(np.finfo(self.dtype).eps)
 
 
-def run(seed: int, limit: float = LIMIT, place: str = "memory", known: bool = False) -> Outcome:
+def run(seed: int, limit: float = LIMIT, place: str = "memory", kind: str = "any") -> Outcome:
     """Draw the problem of a seed, fit it with rows in some place, and certify the fit."""
-    return judge(draw(seed, known=known), limit, place)
+    return judge(KINDS[kind](seed), limit, place)
 
 
 def judge(case: Case, limit: float = LIMIT, place: str = "memory") -> Outcome:
@@ -369,9 +374,9 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.2%}" if whole else "none"
 
 
-def show(seed: int, known: bool = False) -> str:
+def show(seed: int, kind: str = "any") -> str:
     """Return all figures of one problem."""
-    outcome = run(seed, known=known)
+    outcome = run(seed, kind=kind)
     lines = [line(outcome)]
     lines += [f"  {key:20} {value}" for key, value in asdict(outcome).items() if key != "text"]
     return "\n".join(lines)
@@ -384,9 +389,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--limit", type=float, default=LIMIT, help="seconds of CPU of a fit")
     parser.add_argument("--place", choices=list(FITS), default="memory", help="where rows are")
-    parser.add_argument(
-        "--known", action="store_true", help="problems with offsets, and labels that are missing"
-    )
+    parser.add_argument("--kind", choices=list(KINDS), default="any", help="kind of the problems")
     parser.add_argument("--show", action="store_true", help="all figures of each problem")
     parser.add_argument("--warned", action="store_true", help="a line for each warning, too")
     parser.add_argument("--json", help="a file for all outcomes, one a line")
@@ -397,10 +400,10 @@ def main(arguments: list[str] | None = None) -> int:
         seeds += range(int(first), int(last)) if last else [int(first)]
     if options.show:
         for seed in seeds:
-            print(show(seed, options.known), flush=True)
+            print(show(seed, options.kind), flush=True)
         return 0
     outcomes = []
-    for outcome in _run_all(seeds, options.jobs, options.limit, options.place, options.known):
+    for outcome in _run_all(seeds, options.jobs, options.limit, options.place, options.kind):
         outcomes.append(outcome)
         if outcome.violations or (options.warned and outcome.warned):
             print(line(outcome), flush=True)
@@ -414,12 +417,12 @@ def main(arguments: list[str] | None = None) -> int:
     return int(any(o.violations for o in outcomes))
 
 
-def _run_all(seeds: list[int], jobs: int, limit: float, place: str, known: bool) -> Any:
+def _run_all(seeds: list[int], jobs: int, limit: float, place: str, kind: str) -> Any:
     if jobs == 1:
-        return (run(seed, limit, place, known) for seed in seeds)
+        return (run(seed, limit, place, kind) for seed in seeds)
     pool = ProcessPoolExecutor(jobs)
     n = len(seeds)
-    return pool.map(run, seeds, [limit] * n, [place] * n, [known] * n, chunksize=4)
+    return pool.map(run, seeds, [limit] * n, [place] * n, [kind] * n, chunksize=4)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from certificate import Problem, objective
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
-from problems import draw
+from problems import draw, draw_nearly_equal
 from promise import judge, line, summary
 
 from skce import SoftmaxClassifier
@@ -320,4 +320,10 @@ def test_the_promise_holds_with_offsets_and_labels_that_are_missing(place):
     first = 700_000
     for seed in range(first, first + max(settings.default.max_examples // 4, 20)):
         outcome = judge(draw(seed, known=True), place=place)
+        assert not outcome.violations, line(outcome)
+
+
+def test_the_promise_holds_with_nearly_equal_columns_and_bounds():
+    for seed in range(max(settings.default.max_examples // 2, 40)):
+        outcome = judge(draw_nearly_equal(seed))
         assert not outcome.violations, line(outcome)
