@@ -1,7 +1,8 @@
 """Random problems, each determined by its seed, with their targets folded as plain arrays.
 
-`draw(seed)`, and `draw_nearly_equal(seed)`, return a `Case`: the arguments of `SoftmaxClassifier`, and the `Problem` that it
-should solve. The problem is made by the formulas of the user guide, not by the code of the package.
+`draw(seed)` and `draw_nearly_equal(seed)` return a `Case`: the arguments of `SoftmaxClassifier`,
+and the `Problem` that it should solve. The problem is made by the formulas of the user guide, not
+by the code of the package.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from certificate import LD, Problem
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 #: Regimes: their share, and ranges of n, p and K (drawn uniformly in their logarithms).
 REGIMES = {
@@ -174,9 +176,7 @@ def draw_nearly_equal(seed: int) -> Case:
     logits = B @ r.normal(size=(p, K)) * r.choice([0.3, 1.0])
     form = str(r.choice(["soft", "labels"]))
     if form == "soft":
-        P = np.exp(logits - logits.max(axis=1, keepdims=True))
-        P /= P.sum(axis=1, keepdims=True)
-        y = T = 0.7 * P + 0.3 * r.dirichlet(np.ones(K), n)
+        y = T = 0.7 * softmax(logits, axis=1) + 0.3 * r.dirichlet(np.ones(K), n)
     else:
         y = (logits + r.gumbel(size=logits.shape)).argmax(axis=1)
         y[:K] = np.arange(K)
@@ -193,10 +193,7 @@ def draw_nearly_equal(seed: int) -> Case:
         bounds = (None, None)
     tol = float(10 ** r.uniform(-9, -3))
     params = {"C": C, "l1_ratio": l1_ratio, "coef_bounds": bounds, "tol": tol}
-    low, high = (
-        np.full((T.shape[1], p), edge if bound is None else bound)
-        for bound, edge in zip(bounds, (-np.inf, np.inf), strict=True)
-    )
+    low, high = both_bounds(bounds, (T.shape[1], p))
     kind = "softmax" if T.shape[1] > 1 else "sigmoid"
     problem = Problem(X, T, np.ones((n, 1)), kind, C, l1_ratio, low=low, high=high)
     notes = {"form": form, "dtype": np.dtype(dtype).name}
@@ -531,6 +528,11 @@ def _bounds(r: np.random.Generator, K: int, p: int) -> tuple[tuple, NDArray, NDA
         pair = (low, np.where(r.random(p) < 0.3, np.maximum(low, 0), np.inf))
     else:
         pair = (float(a), float(a + b))
-    low = np.broadcast_to(-np.inf if pair[0] is None else pair[0], (K, p)).astype(np.float64)
-    high = np.broadcast_to(np.inf if pair[1] is None else pair[1], (K, p)).astype(np.float64)
-    return pair, low, high
+    return pair, *both_bounds(pair, (K, p))
+
+
+def both_bounds(pair: tuple, shape: tuple[int, int]) -> tuple[NDArray, NDArray]:
+    """Return the bounds of all coefficients, infinite where there are none."""
+    low = np.broadcast_to(-np.inf if pair[0] is None else pair[0], shape).astype(np.float64)
+    high = np.broadcast_to(np.inf if pair[1] is None else pair[1], shape).astype(np.float64)
+    return low, high

@@ -9,6 +9,7 @@ import sklearn
 from certificate import Problem, certify
 from numpy.testing import assert_allclose, assert_array_equal
 from objectives import at_costs, make
+from problems import both_bounds
 from scipy.optimize import minimize
 from scipy.special import expit, softmax, xlogy
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
@@ -521,10 +522,7 @@ def test_bounds_do_not_hide_what_nearly_equal_columns_gain_together(d, bounds, C
         T = 0.6 * softmax(X @ rng.normal(size=(p, K)), axis=1) + 0.4 * rng.dirichlet(np.ones(K), n)
         clf = SoftmaxClassifier(C=C, l1_ratio=l1_ratio, coef_bounds=bounds, tol=1e-6)
         clf.fit(X, T)  # no warning
-        low, high = (
-            np.full((K, p), edge if bound is None else bound)
-            for bound, edge in zip(bounds, (-np.inf, np.inf), strict=True)
-        )
+        low, high = both_bounds(bounds, (K, p))
         problem = Problem(X, T, np.ones((n, 1)), "softmax", C, l1_ratio, low=low, high=high)
         assert certify(problem, clf.coef_, clf.intercept_, limit=0.2).gap <= clf.tol
 

@@ -344,13 +344,20 @@ class Dense(Quadratic):
             low, high = self.own.orthant(self.x)
             some = self.doubtful | ((low < self.x) & (self.x < high))
             whole = self.shifts.places[some[self.shifts.places].all(axis=1)]
-            self.newton_step(np.zeros(np.count_nonzero(some)), np.flatnonzero(some), whole, 0.0)
+            self._factor(np.flatnonzero(some), whole, 0.0)
         return self.collinear
 
     def newton_step(
         self, downhill: NDArray, some: NDArray, shifts: NDArray, damping: float
     ) -> NDArray:
         """Newton step of some coefficients; shifts without curvature are given some."""
+        factor = self._factor(some, shifts, damping)
+        return downhill if factor is None else cho_solve(factor, downhill)
+
+    def _factor(
+        self, some: NDArray, shifts: NDArray, damping: float
+    ) -> tuple[NDArray, bool] | None:
+        """Return a Cholesky factor for some coefficients, and notice if they are collinear."""
         M = self.H[np.ix_(some, some)]
         self.work += len(M) ** 3 / self.costs.cholesky_work
         M[np.diag_indices(len(M))] += max(damping, self.costs.model_jitter)
@@ -362,9 +369,9 @@ class Dense(Quadratic):
             factor = cho_factor(M, lower=True, overwrite_a=True)
         except LinAlgError:
             self.collinear = True
-            return downhill
+            return None
         self.collinear = self.collinear or factor[0].diagonal().min() <= self.costs.model_collinear
-        return cho_solve(factor, downhill)
+        return factor
 
 
 class ByProducts(Quadratic):

@@ -24,7 +24,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,15 @@ class Scales:
         )
 
     @cached_property
+    def matter(self) -> NDArray:
+        """Whether each coefficient matters.
+
+        That of a constant column without a penalty does not: the intercept makes up for it.
+        """
+        W, b = self._objective.layout.unpack(self.curvature > 0)
+        return self._objective.layout.pack(W | ~self._objective.penalty.free, b)
+
+    @cached_property
     def norms_and_ridge(self) -> NDArray:
         """Root of the mean square of the column of each coefficient, and the curvature of its L2.
 
@@ -131,10 +140,7 @@ class WorkingSet:
         complete : bool
             Whether no coefficient that the gradient would move is left out.
         """
-        layout, inside = self.objective.layout, theta != 0
-        # A constant column without a penalty can be anything: the intercept makes up for it.
-        penalised = np.tile(~self.objective.penalty.free, layout.n_outputs)
-        inside[: len(penalised)] &= penalised | (self.scales.curvature[: len(penalised)] > 0)
+        layout, inside = self.objective.layout, (theta != 0) & self.scales.matter
         inside[layout.n_coefficients :] = True
         every, centred = inside | (self.scales.curvature > 0), layout.fit_intercept
         if not centred and _has_small_root(self._n_logits, self.costs, int(every.sum())):
@@ -172,13 +178,14 @@ class WorkingSet:
         """
         n = self.objective.layout.n_coefficients
         inside, moves = self._inside[:n], self.scales.curvature[:n] > 0
-        doubtful, gains = _in_doubt(point, self.objective, self.scales, self._left, limit)
-        more, size = int((doubtful & ~inside).sum()), int(self._inside.sum())
+        doubtful, gains = _in_doubt(point, self, self._left, limit)
+        join = doubtful & ~inside
+        more, size = int(join.sum()), int(self._inside.sum())
         few = more <= max(self.costs.fewest_join, size)
         # Products with the Hessian would not show how nearly collinear coefficients differ.
         if self.factored or (few and self._is_worth_an_array(size + more)):
             self._doubtful[:n] = doubtful
-            return float(gains[doubtful & ~inside].sum())
+            return float(gains[join].sum())
         outside = np.flatnonzero(moves & ~inside & (subgradient[:n] != 0))
         return float(self._rough_gains(subgradient, outside).sum())
 
@@ -388,15 +395,14 @@ def _most_work(objective: Objective) -> float:
 
 
 def _in_doubt(
-    point: Point, objective: Objective, scales: Scales, left: float, limit: float
+    point: Point, models: WorkingSet, left: float, limit: float
 ) -> tuple[NDArray, NDArray]:
     """Find the coefficients that might move if their slopes were exact, and what they can gain.
 
     Parameters
     ----------
     point : Point
-    objective : Objective
-    scales : Scales
+    models : WorkingSet
     left : float
         What is left to gain with the coefficients of the last model.
     limit : float
@@ -408,9 +414,9 @@ def _in_doubt(
     gains : ndarray of shape (n_coefficients,)
         Upper bounds.
     """
-    layout, costs, F = objective.layout, objective.costs, point.value
-    n = layout.n_coefficients
-    nonsmooth = cast(Nonsmooth, objective.nonsmooth).take(slice(n))
+    objective, scales, costs, F = models.objective, models.scales, models.costs, point.value
+    layout, n = objective.layout, objective.layout.n_coefficients
+    nonsmooth = models.nonsmooth.take(slice(n))
     # The intercepts are in every model: what is left of their slopes does not move the others.
     theta, g = point.theta[:n], scales.centred.gradient(point.gradient)[:n]
     curvature, (norms, ridge) = scales.curvature[:n], scales.norms_and_ridge
