@@ -334,7 +334,7 @@ def test_columns_are_scaled_by_their_curvature_at_a_point(kind, loss, rng):
     theta = rng.normal(size=objective.layout.size) / 10
     product = objective.hessian(theta)
     H = np.array([product(e) for e in np.eye(objective.layout.size)])
-    base = rescale_columns(precondition(objective), objective, theta)
+    base = rescale_columns(precondition(objective), product)
     T = np.array([base.to_user(e) for e in np.eye(base.size)])
     V, _ = objective.layout.unpack((T @ H @ T.T).diagonal())
     assert_allclose(V.mean(axis=0), V.mean(), rtol=1e-8)  # the mean of all classes

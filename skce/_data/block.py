@@ -90,11 +90,13 @@ class DenseFeatures(Features):
     def logits(self, A: NDArray, a: NDArray, space: Space | None = None) -> NDArray:
         """Return A X' + a."""
         X = self.values
-        if space is None:
-            z: NDArray = A @ X.T
-        else:
-            z = np.matmul(A, X.T, out=space.array((len(A), len(X)), np.result_type(A, X)))
-        z += a
+        shape, dtype = (len(A), len(X)), np.result_type(A, X)
+        z: NDArray = np.empty(shape, dtype) if space is None else space.array(shape, dtype)
+        if A.any():
+            np.matmul(A, X.T, out=z)
+            z += a
+        else:  # at the start of most fits
+            z[:] = a
         return z
 
     def back(self, R: NDArray) -> NDArray:
@@ -124,6 +126,8 @@ class SparseFeatures(Features):
 
     def logits(self, A: NDArray, a: NDArray, space: Space | None = None) -> NDArray:
         """Return A X' + a."""
+        if not A.any():  # at the start of most fits
+            return np.repeat(a, self.values.shape[0], axis=1)
         z = np.ascontiguousarray((self.values @ A.T).T)
         z += a
         return z
@@ -134,9 +138,10 @@ class SparseFeatures(Features):
 
     def back_squares(self, R: NDArray, mean: NDArray | None) -> NDArray:
         """Return R (X - mean)^2 without making X - mean, which would be dense."""
-        squares = (self.values.multiply(self.values).T @ R.T).T
+        X: sp.csr_array = self.values
+        squares = (sp.csr_array((X.data**2, X.indices, X.indptr), X.shape).T @ R.T).T
         if mean is not None:
-            squares += mean * (mean * R.sum(axis=1)[:, None] - 2 * (self.values.T @ R.T).T)
+            squares += mean * (mean * R.sum(axis=1)[:, None] - 2 * (X.T @ R.T).T)
         return np.asarray(squares)
 
     def moments(self, share: NDArray) -> tuple[NDArray, NDArray]:

@@ -382,7 +382,7 @@ def _total(sums: tuple[Any, ...], dtype: DTypeLike) -> Any:
         for part in sums[1:]:
             first += part
         return first
-    total: NDArray = np.empty(sums[0].shape, dtype)
+    total: NDArray = np.empty_like(sums[0], dtype)  # in the same memory order
 
     def add(some: slice) -> None:
         total[:, some] = sums[0][:, some]

@@ -198,8 +198,9 @@ def class_matrices(
 
 
 def _curvatures(block: Block, loss: Loss, A: NDArray, a: NDArray) -> NDArray:
-    """Diagonals of the Hessians of the rows, shape (K, r)."""
-    return loss.curvature_diagonal(curvature(block, loss, A, a), block.t)
+    """Diagonals of the Hessians of the rows, shape (K, r), from the kept `curvature` if any."""
+    state = curvature(block, loss, A, a) if block.kept is None else block.kept
+    return loss.curvature_diagonal(state, block.t)
 
 
 @anywhere

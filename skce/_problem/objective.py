@@ -160,7 +160,7 @@ class Objective:
             kernels.value_gradient, self.loss, *self.data.coefficients(W, b), dtype=W.dtype
         )
         value = value / self.data.total_weight + self.penalty.value(W)
-        return value, self._gradient(RX, R1, W.dtype, partial(self.penalty.gradient, W))
+        return value, self.gradient_of(RX, R1, W.dtype, partial(self.penalty.gradient, W))
 
     def slowly(self, theta: NDArray) -> tuple[float, NDArray]:
         """F and its gradient at theta, in the longest float type."""
@@ -170,30 +170,12 @@ class Objective:
             kernels.slowly, self.loss, W, b[:, None], rows=rows, dtype=W.dtype
         )
         value = value / self.data.total_weight + self.penalty.value(W)
-        gradient = self._gradient(RX, R1, W.dtype, partial(self.penalty.gradient, W))
+        gradient = self.gradient_of(RX, R1, W.dtype, partial(self.penalty.gradient, W))
         return value, gradient.astype(np.float64)
 
-    def hessian(self, theta: NDArray) -> Callable[[NDArray], NDArray]:
-        """Return the function that multiplies the Hessian of F at theta by a vector v.
-
-        A product is one pass over X. If it is small, what the loss needs to know about theta is
-        computed in a first pass, and kept. Otherwise every product computes it again.
-        """
-        W, b = self.layout.unpack(theta)
-        data, K = self.data, len(W)
-        keep = K * data.n_rows * data.dtype.itemsize <= self.costs.kept_probabilities
-        if keep:
-            data = data.map(kernels.curvature, self.loss, *data.coefficients(W, b))
-        kernel = kernels.product if keep else kernels.product_afresh
-
-        def product(v: NDArray) -> NDArray:
-            V, c = self.layout.unpack(v)
-            A, a = (V, c) if keep else (np.concatenate([W, V]), np.concatenate([b, c]))
-            sent = data.coefficients(A, a)
-            RX, R1 = data.sum(kernel, self.loss, *sent, width=len(A), dtype=A.dtype)
-            return self._gradient(RX, R1, V.dtype, partial(self.penalty.product, W, V))
-
-        return product
+    def hessian(self, theta: NDArray) -> Hessian:
+        """Return the Hessian of F at theta, which multiplies vectors."""
+        return Hessian(self, theta)
 
     def intercept_inverse(self, theta: NDArray, n_rows: int | None = None) -> NDArray:
         """Inverse of the Hessian at theta for the intercepts alone.
@@ -280,7 +262,7 @@ class Objective:
         other.data, other.shared = data, {}
         return other
 
-    def _gradient(
+    def gradient_of(
         self, RX: NDArray, R1: NDArray, dtype: DTypeLike, of_penalty: Callable[[slice], NDArray]
     ) -> NDArray:
         """Gradient, or product, from the sums over rows and the penalty's part in some columns."""
@@ -291,17 +273,64 @@ class Objective:
         shifts, total = self.loss.shift_invariant, self.data.total_weight
 
         def finish(some: slice) -> None:
-            part = RX[:, some] / total
+            part = np.divide(RX[:, some], total, out=G[:, some])
             if shifts:
                 part -= mean_of_classes(part)
             part += of_penalty(some)
-            G[:, some] = part
 
         each_span(finish, G.shape[1])
         np.divide(R1, total, out=g)
         if shifts:
             g -= mean_of_classes(g)
         return gradient
+
+
+class Hessian:
+    """The Hessian of F at a point. A product with a vector is one pass over X.
+
+    If it is small, what the loss needs to know about the point is computed in a first pass, and
+    kept. Otherwise every product computes it again.
+
+    Parameters
+    ----------
+    objective : Objective
+    theta : ndarray of shape (size,)
+        The point.
+    """
+
+    def __init__(self, objective: Objective, theta: NDArray):
+        self.objective = objective
+        self.W, self.b = objective.layout.unpack(theta)
+        self.data = objective.data
+        state = len(self.W) * self.data.n_rows * self.data.dtype.itemsize
+        self.is_kept = state <= objective.costs.kept_probabilities
+        if self.is_kept:
+            sent = self.data.coefficients(self.W, self.b)
+            self.data = self.data.map(kernels.curvature, objective.loss, *sent)
+
+    def __call__(self, v: NDArray) -> NDArray:
+        """Return the product with v."""
+        objective = self.objective
+        kernel, (V, c) = kernels.product, objective.layout.unpack(v)
+        A, a = V, c
+        if not self.is_kept:
+            kernel = kernels.product_afresh
+            A, a = np.concatenate([self.W, V]), np.concatenate([self.b, c])
+        sent = self.data.coefficients(A, a)
+        RX, R1 = self.data.sum(kernel, objective.loss, *sent, width=len(A), dtype=A.dtype)
+        of_penalty = partial(objective.penalty.product, self.W, V)
+        return objective.gradient_of(RX, R1, V.dtype, of_penalty)
+
+    def column_curvatures(self, mean: NDArray | None) -> tuple[NDArray, float]:
+        """Return the curvature of the losses along columns less a mean, and along an intercept.
+
+        Both are means over all outputs.
+        """
+        objective, data = self.objective, self.data
+        sent = data.coefficients(self.W, self.b)
+        mean = None if mean is None else mean.astype(data.dtype)
+        own, of_intercept = data.sum(kernels.column_curvatures, objective.loss, *sent, mean)
+        return own[0] / data.total_weight, float(of_intercept[0]) / data.total_weight
 
 
 def _inverse(H: NDArray, *, shifts: bool) -> NDArray:

@@ -123,12 +123,12 @@ class Penalty:
 
     def gradient(self, W: NDArray, some: slice) -> NDArray:
         """Gradient of the smooth part in some columns of W."""
-        return np.asarray(self.curvature[some] * W[:, some])
+        return self.curvature[some].astype(W.dtype) * W[:, some]
 
     def product(self, W: NDArray, V: NDArray, some: slice) -> NDArray:
         """Hessian of the smooth part at W times V, in some columns."""
         del W  # the Hessian of a square does not depend on W
-        return np.asarray(self.curvature[some] * V[:, some])
+        return self.curvature[some].astype(V.dtype) * V[:, some]
 
     def without_shift(self, W: NDArray) -> NDArray:
         """Return W with the shift of all its rows that minimises the smooth part."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .._costs import DEFAULT
-from .._problem.objective import Objective
+from .._problem.objective import Hessian, Objective
 from .decrement import newton_decrement
 from .line_search import Refine, level, line_search
 from .method import Method
@@ -110,14 +110,18 @@ class HessianProducts:
     def __init__(self, objective: Objective):
         self.objective = objective
         self._theta: NDArray | None = None
-        self._product: Any = None
+        self._hessian: Hessian | None = None
+
+    def at(self, theta: NDArray) -> Hessian:
+        """Return the Hessian at theta."""
+        if self._hessian is None or self._theta is not theta:
+            self._hessian = None  # free the memory for the previous point first
+            self._theta, self._hessian = theta, self.objective.hessian(theta)
+        return self._hessian
 
     def __call__(self, theta: NDArray, direction: NDArray) -> NDArray:
         """Hessian at theta times a direction."""
-        if self._theta is not theta:
-            self._product = None  # free the memory for the previous point first
-            self._theta, self._product = theta, self.objective.hessian(theta)
-        return self._product(direction)
+        return self.at(theta)(direction)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -335,6 +339,7 @@ class Preconditioned(Newton):
         Passes of this run so far. The classes are scaled once scaling would have cost less.
     """
 
+    hessp: HessianProducts
     objective: Objective
     base: Whitened
     variables: Whitening
@@ -401,7 +406,7 @@ class Preconditioned(Newton):
         return self.variables
 
     @property
-    def used_products(self) -> Hessp:
+    def used_products(self) -> HessianProducts:
         """The Hessian products that are used: rough ones, if there are any."""
         return self.rough or self.hessp
 
@@ -484,7 +489,7 @@ class Preconditioned(Newton):
             base = whiten_many_columns(self.objective)
             return evolve(self, base=base, variables=base)
         if self.is_scaled and work > self.objective.costs.worth_rescaling:
-            base = rescale_columns(self.base, self.curvature, point.theta)
+            base = rescale_columns(self.base, self.used_products.at(point.theta))
             run.log.passes += self.share
             return evolve(self, base=base, variables=base)
         cost = class_whitening_cost(self.base, self.curvature)

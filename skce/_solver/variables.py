@@ -46,11 +46,12 @@ from scipy.linalg.lapack import dtrtri
 from .._costs import Costs
 from .._data import Block
 from .._problem import kernels
-from .._problem.objective import Objective
+from .._problem.objective import Hessian, Objective
 from .._problem.penalty import mean_of_classes
 from .._threads import Span, blocks, threads
 
-Hessian = Callable[[NDArray], NDArray]
+#: A function that takes a vector and returns its product with the Hessian.
+Product = Callable[[NDArray], NDArray]
 
 
 class Whitened:
@@ -152,12 +153,12 @@ class Whitened:
         if rounding and self.variance is not None:
             size = self.variance if self.mean is None else self.variance + self.mean**2
             G = np.maximum(np.abs(G) - rounding * np.sqrt(size), 0)
-        square = float(np.einsum("kj,kj,j->", G, G, 1 / objective.penalty.factors))
+        square = float(np.square(G).sum(axis=0) @ (1 / objective.penalty.factors))
         intercepts = float(g @ g) if objective.layout.fit_intercept else 0.0
         square += intercepts * self.spread if intercepts else 0.0
         return square / (2 * objective.penalty.ridge)
 
-    def product(self, hessian: Hessian, v: NDArray) -> tuple[NDArray, NDArray]:
+    def product(self, hessian: Product, v: NDArray) -> tuple[NDArray, NDArray]:
         """Return T' H T v, and H T v."""
         curved = hessian(self.to_user(v))
         return self.gradient(curved), curved
@@ -231,7 +232,7 @@ class ClassWhitened:
         """Return the upper bound of r' H^-1 r / 2 of the inner variables."""
         return self.inner.missed(residual, rounding)
 
-    def product(self, hessian: Hessian, v: NDArray) -> tuple[NDArray, NDArray]:
+    def product(self, hessian: Product, v: NDArray) -> tuple[NDArray, NDArray]:
         """Return T' H T v, and H T v."""
         direction, shift = self._split(v)
         curved = hessian(direction)
@@ -283,7 +284,7 @@ Whitening = Whitened | ClassWhitened
 def _times(A: NDArray, Q: Any, out: NDArray) -> None:
     """Write A Q into out."""
     if np.ndim(Q) < 2:
-        np.multiply(A, Q, out=out)
+        np.multiply(A, np.asarray(Q, A.dtype), out=out)
     elif isinstance(Q, np.ndarray):
         np.matmul(A, Q, out=out)
     else:
@@ -572,30 +573,22 @@ def scale_columns(objective: Objective) -> Whitened:
     return Whitened(objective, mean, Q, variance)
 
 
-def rescale_columns(inner: Whitened, objective: Objective, theta: NDArray) -> Whitened:
-    """Scale columns by their curvature at theta, the mean over all classes.
+def rescale_columns(inner: Whitened, hessian: Hessian) -> Whitened:
+    """Scale columns by their curvature at a point, the mean over all classes.
 
     Parameters
     ----------
     inner : Whitened
         Variables from `scale_columns`.
-    objective : Objective
-        The objective whose curvature is used.
-    theta : ndarray
+    hessian : Hessian
+        The Hessian at the point.
 
     Returns
     -------
     Whitened
     """
-    W, b = objective.layout.unpack(theta)
-    sent, mean = objective.data.coefficients(W, b), inner.mean
-    mean = None if mean is None else mean.astype(objective.data.dtype)
-    own, of_intercept = objective.data.sum(
-        kernels.column_curvatures, objective.loss, *sent, mean, width=len(W)
-    )
-    total = objective.data.total_weight
     _, variance = inner.objective.shared["scales"]
-    Q = _column_scales(inner.objective, variance, own[0] / total, float(of_intercept[0]) / total)
+    Q = _column_scales(inner.objective, variance, *hessian.column_curvatures(inner.mean))
     return Whitened(inner.objective, inner.mean, Q, inner.variance)
 
 
