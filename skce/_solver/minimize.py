@@ -46,7 +46,7 @@ from .iterate import State
 from .methods import SOLVERS, ScipyMethod, Solver, by_descent, solver_of
 from .newton import HessianProducts, Preconditioned
 from .proximal import ProximalNewton
-from .quasi_newton import QuasiNewton
+from .quasi_newton import ClassScaled, ColumnScaled
 from .run import Fit, Log, Point, evolve, is_far_off
 from .stop import Report, Stop
 from .variables import (
@@ -267,7 +267,7 @@ def _smooth_method(
     if solver == "auto" and is_whole and penalised and has_large_classes(objective):
         base, K = whiten_along_penalty(objective), objective.layout.n_outputs
         equal = np.full(K, objective.loss.curvature_bound(K))
-        return QuasiNewton(
+        return ClassScaled(
             hessp=products,
             truncation=truncation,
             objective=objective,
@@ -279,7 +279,8 @@ def _smooth_method(
     # Without a penalty only whitening finds the directions that change no logit.
     jointly = small and objective.penalty.ridge > 0
     base = only_centre(objective) if jointly else precondition(objective)
-    method = Preconditioned(
+    kind = ColumnScaled if solver == "auto" and np.ndim(base.Q) == 1 else Preconditioned
+    method = kind(
         hessp=products,
         truncation=truncation,
         objective=objective,

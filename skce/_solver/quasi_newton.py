@@ -1,8 +1,13 @@
-"""L-BFGS in variables that are scaled by the curvature of each class, until the gap is small.
+"""L-BFGS where a Newton step costs many Hessian products, and Newton's method near the optimum.
 
-With many classes and many columns, a Newton step far from the optimum costs many Hessian products.
-Most of what they find out is no longer true after the step. An iteration of L-BFGS takes one pass.
-Near the optimum a few products gain more, and only products can estimate the gap.
+Most of what the products of a Newton step find out far from the optimum is no longer true after the
+step. An iteration of L-BFGS takes one pass. Near the optimum a few products gain more, and only
+products can estimate the gap.
+
+`ClassScaled` begins with L-BFGS: with many classes and many columns the first Newton steps are
+always dear. `ColumnScaled` begins with Newton's method, for sparse rows and many columns. It goes
+on with L-BFGS if a step far from the optimum has taken many products, as with text and a weak
+penalty.
 
 Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 7.2.
 """
@@ -39,24 +44,95 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class QuasiNewton(Preconditioned):
-    """L-BFGS first, then Newton's method.
+    """L-BFGS, and Newton's method before or after it.
+
+    Attributes
+    ----------
+    pairs : tuple of Pair
+        The last pairs, the oldest first.
+    by_newton : bool
+        Whether Newton's method is used now.
+    """
+
+    pairs: tuple[Pair, ...] = ()
+    by_newton: bool = False
+
+    @property
+    def most_pairs(self) -> int:
+        """Number of pairs that are kept."""
+        return self.objective.costs.pairs
+
+    @property
+    def least_estimate(self) -> float:
+        """Newton's method takes over if L-BFGS estimates less than this share of the limit."""
+        return self.objective.costs.handed_over
+
+    @property
+    def refine(self) -> Refine:
+        """The function that looks for a lower point along a step.
+
+        For L-BFGS, one more point costs as much as a step.
+        """
+        return super().refine if self.by_newton else lengthen_or_shorten
+
+    def at(self, point: Point, run: Run) -> Self:
+        """Return the method with its variables chosen for a point."""
+        return super().at(point, run) if self.by_newton else self
+
+    def look(self, point: Point, run: Run, before: float) -> Look:
+        """Look at a point by L-BFGS; or by Newton's method, if L-BFGS estimates a small gap."""
+        if self.by_newton:
+            return super().look(point, run, before)
+        gradient, limit = self.gradient(point), run.limit(point)
+        step = -_solve(self.pairs, gradient.astype(self.curvature.data.dtype))
+        decrement, most = -float(gradient @ step) / 2, self.missed(point, limit)
+        if most <= limit:
+            look = run.judge(self.seen(point, step, most, complete=True), point, np.inf)
+            return evolve(look, proven=True)
+        if not self.least_estimate * limit < decrement < np.inf:
+            return self.estimate(point, run, before, truncation=self.truncation, as_bounded=True)
+        gap = run.log.gap = run.relative(decrement, point) if self.least_estimate else np.inf
+        return evolve(self.seen(point, step, decrement, complete=False, gap=gap), own=step)
+
+    def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
+        """Search along the step of a look, and add the pair of this step."""
+        point, method = super().search(origin, look, run)
+        if look.own is None:
+            return point, method
+        if point is origin or self.is_slow(look, run):
+            return point, method.over(point, run)
+        moved = point.theta - origin.theta  # may be a part of the step, or a multiple of it
+        length = float(moved @ look.step) / float(look.step @ look.step)
+        y = (self.gradient(point) - self.gradient(origin)).astype(look.own.dtype)
+        s = look.own * look.own.dtype.type(length)
+        product, pairs = float(s @ y), self.pairs
+        if product > 0:
+            pairs = (*pairs, Pair(s, y, product))[-self.most_pairs :]
+        return point, evolve(method, pairs=pairs)
+
+    def is_slow(self, look: Look, run: Run) -> bool:
+        """Whether the last iterations of L-BFGS, up to that of a look, together gained little."""
+        return False
+
+    def over(self, point: Point, run: Run) -> Self:
+        """Return Newton's method in place of L-BFGS, at a point."""
+        return evolve(self, by_newton=True, pairs=())
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClassScaled(QuasiNewton):
+    """L-BFGS first, in variables that are scaled by the curvature of each class.
 
     Attributes
     ----------
     variables : ClassWhitened
         A factor for each class and variable.
-    pairs : tuple of Pair
-        The last pairs, the oldest first.
     estimates : tuple of float
         The gap before each iteration of L-BFGS, as L-BFGS estimated it.
-    is_over : bool
-        Whether Newton's method has taken over for good.
     """
 
     variables: ClassWhitened
-    pairs: tuple[Pair, ...] = ()
     estimates: tuple[float, ...] = ()
-    is_over: bool = False
 
     def beginning_at(self, point: Point, run: Run, earlier: Whitening | None) -> Self:
         """Return the method for a fit that begins at a point, scaled by the curvature there.
@@ -69,57 +145,27 @@ class QuasiNewton(Preconditioned):
             return evolve(self, variables=scaled(self.base, earlier.curvatures))
         return evolve(self, variables=self.classes_scaled(point, run)[1])
 
-    @property
-    def refine(self) -> Refine:
-        """The function that looks for a lower point along a step.
-
-        For L-BFGS, one more point costs as much as a step.
-        """
-        return super().refine if self.is_over else lengthen_or_shorten
-
-    def at(self, point: Point, run: Run) -> Self:
-        """Return the method with its variables chosen for a point."""
-        return super().at(point, run) if self.is_over else self
-
-    def look(self, point: Point, run: Run, before: float) -> Look:
-        """Look at a point by L-BFGS; or by Newton's method, if L-BFGS estimates a small gap."""
-        if self.is_over:
-            return super().look(point, run, before)
-        gradient, limit = self.gradient(point), run.limit(point)
-        step = -_solve(self.pairs, gradient.astype(self.objective.data.dtype))
-        decrement, most = -float(gradient @ step) / 2, self.missed(point, limit)
-        if most <= limit:
-            look = run.judge(self.seen(point, step, most, complete=True), point, np.inf)
-            return evolve(look, proven=True)
-        if not run.costs.handed_over * limit < decrement < np.inf:
-            return self.estimate(point, run, before, truncation=self.truncation, as_bounded=True)
-        gap = run.log.gap = run.relative(decrement, point)
-        return evolve(self.seen(point, step, decrement, complete=False, gap=gap), own=step)
-
     def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
-        """Search along the step of a look, and add the pair of this step."""
+        """Search along the step of a look, and keep its estimate if it is one of L-BFGS."""
         point, method = super().search(origin, look, run)
         if look.own is None:
             return point, method
+        return point, evolve(method, estimates=(*self.estimates, look.decrement))
+
+    def is_slow(self, look: Look, run: Run) -> bool:
+        """Whether the estimates of L-BFGS no longer fall."""
         costs = run.costs
-        estimates = (*self.estimates, look.decrement)
-        earlier = estimates[-1 - costs.slow_after : -costs.slow_after]
-        if point is origin or any(look.decrement > costs.falls * one for one in earlier):
-            base, variables = self.classes_scaled(point, run)
-            method = evolve(method, is_over=True, pairs=(), base=base, variables=variables)
-            return point, method
-        moved = point.theta - origin.theta  # may be a part of the step, or a multiple of it
-        length = float(moved @ look.step) / float(look.step @ look.step)
-        y = (self.gradient(point) - self.gradient(origin)).astype(look.own.dtype)
-        s = look.own * look.own.dtype.type(length)
-        product, pairs = float(s @ y), self.pairs
-        if product > 0:
-            pairs = (*pairs, Pair(s, y, product))[-costs.pairs :]
-        return point, evolve(method, pairs=pairs, estimates=estimates)
+        earlier = (*self.estimates, look.decrement)[-1 - costs.slow_after : -costs.slow_after]
+        return any(look.decrement > costs.falls * one for one in earlier)
+
+    def over(self, point: Point, run: Run) -> Self:
+        """Return Newton's method, scaled by the curvature of each class at a point."""
+        base, variables = self.classes_scaled(point, run)
+        return evolve(super().over(point, run), base=base, variables=variables)
 
     def adapted(self, point: Point, run: Run, work: float) -> Self:
         """Return the method with the curvature of each class at a point, after some iterations."""
-        if self.is_over:
+        if self.by_newton:
             return super().adapted(point, run, work)
         if len(self.estimates) not in self.objective.costs.scaled_after:
             return self
@@ -127,6 +173,57 @@ class QuasiNewton(Preconditioned):
         return evolve(
             self, variables=variables, pairs=_in_other(self.pairs, self.variables, variables)
         )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ColumnScaled(QuasiNewton):
+    """Newton's method in scaled columns, with L-BFGS in between if Newton steps are dear.
+
+    The variables are not white, so L-BFGS estimates far too small a gap. What counts is how much F
+    falls.
+
+    Attributes
+    ----------
+    first : int or None
+        The iteration after which L-BFGS began. None if it has not begun.
+    """
+
+    by_newton: bool = True
+    first: int | None = None
+
+    @property
+    def most_pairs(self) -> int:
+        """Number of pairs that are kept: a few, as the vectors are long."""
+        return self.objective.costs.few_pairs
+
+    @property
+    def least_estimate(self) -> float:
+        """Zero: the estimate of L-BFGS is not used."""
+        return 0.0
+
+    def is_slow(self, look: Look, run: Run) -> bool:
+        """Whether F fell too little in the last iterations."""
+        costs, values = run.costs, run.log.values[self.first :]
+        if len(values) <= costs.lbfgs_iterations:
+            return False
+        return values[-1 - costs.lbfgs_iterations] - values[-1] < costs.lbfgs_gain * values[-1]
+
+    def adapted(self, point: Point, run: Run, work: float) -> Self:
+        """Return the method in better variables; or L-BFGS, if the last passes gained too little.
+
+        A Newton step that took many products, and after which F fell by much, was far from the
+        optimum.
+        """
+        if not self.by_newton:
+            return self
+        method = super().adapted(point, run, work)
+        if self.first is not None or not method.is_scaled or self.share < 1:
+            return method
+        costs, values = run.costs, run.log.values
+        far = len(values) > 1 and values[-2] - values[-1] > costs.far_from_optimum * values[-1]
+        if not (far and work > costs.dear_step):
+            return method
+        return evolve(method, by_newton=False, first=run.log.n_iter)
 
 
 def _solve(pairs: tuple[Pair, ...], gradient: NDArray) -> NDArray:
