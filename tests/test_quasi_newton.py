@@ -153,3 +153,77 @@ def test_it_begins_where_classes_are_large():
     assert not begins(2000, 60, 20)
     assert not begins(2000, 1500, 100)
     assert not begins(500, 800, 100)
+
+
+#: Scales columns, as with many rows and many columns.
+scaling = {"whiten_up_to": 2, "whiten_late": 2, "joint_bytes": 0, "row_numbers": 0}
+#: Uses L-BFGS after the first step.
+Words = at_costs(**scaling, dear_step=0, far_from_optimum=0.0)
+
+
+def words(n, p, K, length=30, own=3.0, seed=0):
+    """Documents of classes that share most of their words: rows of norm 1, most words rare."""
+    rng = np.random.default_rng(seed)
+    frequencies = 1 / np.arange(1, p + 1)
+    topics = frequencies * rng.gamma(own, 1 / own, size=(K, p))
+    y = rng.permutation(np.arange(n) % K)
+    topics /= topics.sum(axis=1, keepdims=True)
+    counts = np.array([rng.multinomial(length, topics[k]) for k in y])
+    X = np.log1p(counts) * np.log(1 / frequencies.clip(1e-3) + 1)
+    return sp.csr_array(X / np.linalg.norm(X, axis=1, keepdims=True)), y
+
+
+def test_l_bfgs_goes_on_where_steps_take_many_products():
+    X, y = words(1200, 600, 20)
+    clf = at_costs(**scaling)
+    for tol in (1e-2, 1e-4):
+        found = clf(C=1e4, tol=tol).fit(X, y).optimize_result_
+        best = clf(C=1e4, tol=tol, solver="newton-cg").fit(X, y).optimize_result_
+        assert found.nit > best.nit + 10  # iterations of L-BFGS
+        assert found.passes <= 0.75 * best.passes, (tol, found.passes, best.passes)
+        assert found.fun <= best.fun * (1 + tol)
+
+
+@pytest.mark.parametrize("C", [0.1, 1.0])
+def test_newtons_method_alone_where_steps_take_few_products(C):
+    X, y = words(600, 800, 25)
+    found, best = (
+        at_costs(**scaling)(C=C, solver=solver).fit(X, y).optimize_result_
+        for solver in ("auto", "newton-cg")
+    )
+    assert (found.nit, found.passes, found.fun) == (best.nit, best.passes, best.fun)
+
+
+@pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-7])
+@pytest.mark.parametrize("kind", ["labels", "soft", "binary", "weighted", "float32", "dense"])
+def test_gaps_of_words_are_within_tol(kind, tol):
+    X, y = words(120, 60, 5)
+    rng, T, weights = np.random.default_rng(7), np.eye(5)[y], np.ones(120)
+    if kind in ("soft", "binary"):
+        T = rng.dirichlet(np.ones(5), 120) if kind == "soft" else (rng.random((120, 5)) < 0.4) * 1.0
+    if kind == "weighted":
+        weights = rng.gamma(0.2, 5, 120)
+    X = X.astype(np.float32) if kind == "float32" else X
+    X = X.toarray() if kind == "dense" else X
+    clf = Words(C=300.0, tol=tol, loss="binary" if kind == "binary" else "categorical")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf.fit(X, y if kind not in ("soft", "binary") else T, sample_weight=weights)
+    newton = at_costs(**scaling)(C=300.0, tol=tol, loss=clf.loss, solver="newton-cg")
+    newton.fit(X, y if kind not in ("soft", "binary") else T, sample_weight=weights)
+    assert clf.n_iter_ > newton.n_iter_  # L-BFGS was used
+    mass = np.ones((120, 5 if kind == "binary" else 1)) * weights[:, None]
+    form = "sigmoid" if kind == "binary" else "softmax"
+    dense = X if kind == "dense" else X.toarray()
+    problem = Problem(
+        dense.astype(np.float64), T * weights[:, None], mass, form, C=300.0, l1_ratio=0.0
+    )
+    gap = float(certify(problem, clf.coef_, clf.intercept_, accuracy=tol / 10).gap)
+    assert gap <= tol
+
+
+def test_l_bfgs_does_not_hide_that_there_is_no_minimum():
+    X, y = words(200, 400, 4)
+    with pytest.warns(ConvergenceWarning, match="classes are separable"):
+        clf = Words(C=np.inf).fit(X, y)
+    assert clf.n_iter_ < 200

@@ -24,6 +24,8 @@ between iterations, whenever a step took more products than better variables wou
     anything else                          `Whitened`, `ClassWhitened`  all rows
     conjugate gradients take long          `Jointly`, if it fits        all rows
 
+L-BFGS goes first, or in between, if a Newton step takes many products (`quasi_newton`).
+
 With many rows the fit starts at the optimum of the sample, which it finds in the same way. Sparse
 rows, and the vectors of conjugate gradients on them, are rounded to float32 until a gap is small
 enough. Then the Newton step is taken, and the remaining gap is estimated in full precision.
