@@ -440,10 +440,15 @@ class ModelCosts:
     model_rough: float = 1e-3
     #: The same share if the Hessian is known only by products, which are expensive.
     model_rougher: float = 0.1
-    #: The most that single coefficients may gain, as a share of the gap that matters, if X is so
-    #: large that products with the Hessian are expensive. With 1e-8 text with L1 took twice as many
-    #: products.
+    #: If the Hessian is known only by products: the most that single coefficients may gain, as a
+    #: share of the gap that matters. With 1e-8 text with L1 took twice as many products.
     model_fine: float = 1e-2
+    #: If the Hessian is known only by products, the last Newton step of a model is solved up to
+    #: this share of the gap that matters; or up to `model_small`, if `cheap_products` products take
+    #: little time. Nearly collinear coefficients show only then. With 1e-8 text with L1 took a fifth
+    #: more products, and with 1e-2 a quarter.
+    model_accuracy: float = 1e-4
+    cheap_products: int = 1000
     #: The most lengths that are tried along a step of a model.
     model_tries: int = 20
     #: Added to the unit diagonal of the Hessian in Newton steps, one number for each try.

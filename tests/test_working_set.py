@@ -1,5 +1,6 @@
 """L1, elastic net, bounds and factors of the penalty: the optimum, by conditions and by others."""
 
+import itertools
 import warnings
 
 import numpy as np
@@ -507,10 +508,23 @@ def test_a_model_knows_how_far_nearly_equal_coefficients_can_go(d, u, limit):
     assert least.gain > limit or not least.solved or left <= limit
 
 
-@pytest.mark.parametrize("d", [1e-3, 1e-4, 1e-5])
+#: Has neither an array nor a factor of the Hessian, as with many coefficients.
+Many = at_costs(hessian_bytes=0, factor_numbers=0, few_bytes=0, cheap_products=10**15)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "d", "C", "l1_ratio"),
+    [
+        *itertools.product([SoftmaxClassifier], [1e-3, 1e-4, 1e-5], [1e6, 1e8], [0.0]),
+        *itertools.product([SoftmaxClassifier], [1e-3, 1e-4, 1e-5], [1e4], [1.0]),
+        *itertools.product([Many], [1e-2, 1e-3], [1e4, 1e6], [0.0]),
+        *itertools.product([Many], [1e-1, 1e-2], [1e2], [1.0]),
+    ],
+)
 @pytest.mark.parametrize("bounds", [(0, None), (None, 0), (None, 0.1)])
-@pytest.mark.parametrize(("C", "l1_ratio"), [(1e6, 0.0), (1e8, 0.0), (1e4, 1.0)])
-def test_bounds_do_not_hide_what_nearly_equal_columns_gain_together(d, bounds, C, l1_ratio):
+def test_bounds_do_not_hide_what_nearly_equal_columns_gain_together(
+    estimator, d, bounds, C, l1_ratio
+):
     """A coefficient at its bound may gain nothing alone, but much against its neighbour."""
     n, p = 200, 6
     for seed in range(6):
@@ -520,7 +534,7 @@ def test_bounds_do_not_hide_what_nearly_equal_columns_gain_together(d, bounds, C
         X[:, 4] = X[:, 0] + d * X[:, 4]
         X[:, 5] = X[:, 1] - X[:, 2] + d * X[:, 5]
         T = 0.6 * softmax(X @ rng.normal(size=(p, K)), axis=1) + 0.4 * rng.dirichlet(np.ones(K), n)
-        clf = SoftmaxClassifier(C=C, l1_ratio=l1_ratio, coef_bounds=bounds, tol=1e-6)
+        clf = estimator(C=C, l1_ratio=l1_ratio, coef_bounds=bounds, tol=1e-6)
         clf.fit(X, T)  # no warning
         low, high = both_bounds(bounds, (K, p))
         problem = Problem(X, T, np.ones((n, 1)), "softmax", C, l1_ratio, low=low, high=high)

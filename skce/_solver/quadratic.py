@@ -110,6 +110,8 @@ class Quadratic(ABC):
         self.slopes = gradient / self.scale
         self.gain = 0.0
         self.limit = 0.0
+        #: Whether Newton steps are solved accurately.
+        self.exact = True
         #: The most alternations.
         self.steps = costs.model_steps
         #: Whether some coefficients are so nearly collinear that rounding hides the difference.
@@ -154,8 +156,10 @@ class Quadratic(ABC):
             subgradient = self.own.subgradient(self.x, self.slopes)
             small = self.rough * self.gain if self.gain > limit else self.fine * limit
             left = float(subgradient @ subgradient) / 2
-            if left <= small and not stepped > small:
+            settled = left <= small and not stepped > small
+            if settled and (self.exact or self.gain > limit):
                 break
+            self.exact = settled
             if spent := self.work > self.most_work:
                 break
             before = self.gain
@@ -401,9 +405,10 @@ class ByProducts(Quadratic):
         self.product = product
         #: Multiplications in a product.
         self.cost = 0.0
-        #: Whether steps are solved accurately if the gain is at most `limit`, and whether rounding
-        #: may hide from products how coefficients differ.
-        self.thorough = self.doubtful = False
+        #: Whether rounding may hide from products how coefficients differ.
+        self.doubtful = False
+        #: Accurate steps take many products, so only the last ones are accurate.
+        self.exact, self.accuracy = False, costs.model_accuracy
         self.length = 1.0
 
     def times(self, v: NDArray) -> NDArray:
@@ -446,13 +451,13 @@ class ByProducts(Quadratic):
             curved = self.times(whole)[some] + self.costs.model_jitter * v
             return curved, curved.copy()
 
-        solve_out = self.thorough and self.gain <= self.limit
+        solve_out = self.exact and self.gain <= self.limit
         found = newton_decrement(
             -downhill,
             -downhill,
             product,
             lambda residual: np.inf,
-            limit=self.costs.model_small * max(self.gain, self.limit),
+            limit=self.accuracy * max(self.gain, self.limit),
             truncation=0 if solve_out else self.costs.model_truncation,
             costs=self.costs,
             max_products=self.costs.model_products,

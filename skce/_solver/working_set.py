@@ -171,8 +171,8 @@ class WorkingSet:
         Alone, each gains little. But a coefficient that is nearly collinear with others can gain
         far more together with them. So this is a bound of what all together can gain, and it counts
         the coefficients in doubt: their slopes would move them if they were different by rounding,
-        or by what is left to gain. If these are few, the next model finds out, by an array. If they
-        are too many for an array, this is the sum of what each can gain alone.
+        or by what is left to gain. If these are few, the next model finds out. If they are many,
+        this is the sum of what each can gain alone.
 
         Source: Ndiaye et al., *Gap safe screening rules for sparsity enforcing penalties*, 2017.
         """
@@ -182,8 +182,7 @@ class WorkingSet:
         join = doubtful & ~inside
         more, size = int(join.sum()), int(self._inside.sum())
         few = more <= max(self.costs.fewest_join, size)
-        # Products with the Hessian would not show how nearly collinear coefficients differ.
-        if self.factored or (few and self._is_worth_an_array(size + more)):
+        if self.factored or few:
             self._doubtful[:n] = doubtful
             return float(gains[join].sum())
         outside = np.flatnonzero(moves & ~inside & (subgradient[:n] != 0))
@@ -377,8 +376,9 @@ class WorkingSet:
                 return product(v) + damping * v
 
             model = ByProducts(diagonal + damping, damped, g, nonsmooth, x, shifts, self.costs)
-            model.cost, model.thorough = cost, self.most_work < np.inf
-            model.fine = model.fine if model.thorough else self.costs.model_fine
+            model.cost, model.fine = cost, self.costs.model_fine
+            if self.costs.cheap_products * cost <= self.costs.most_model_work:
+                model.accuracy = self.costs.model_small
             model.doubtful = self.factored
             return model
 
