@@ -110,9 +110,8 @@ class Quadratic(ABC):
         self.slopes = gradient / self.scale
         self.gain = 0.0
         self.limit = 0.0
-        #: Whether Newton steps are solved accurately. If not, they are once a model gains less than
-        #: this share of `limit`: then it may be the last one.
-        self.exact, self.last = True, 1.0
+        #: Whether Newton steps are solved accurately.
+        self.exact = True
         #: The most alternations.
         self.steps = costs.model_steps
         #: Whether some coefficients are so nearly collinear that rounding hides the difference.
@@ -158,7 +157,7 @@ class Quadratic(ABC):
             small = self.rough * self.gain if self.gain > limit else self.fine * limit
             left = float(subgradient @ subgradient) / 2
             settled = left <= small and not stepped > small
-            if settled and (self.exact or self.gain > self.last * limit):
+            if settled and (self.exact or self.gain > limit):
                 break
             self.exact = settled
             if spent := self.work > self.most_work:
@@ -172,7 +171,7 @@ class Quadratic(ABC):
             if not np.finfo(float).eps * abs(self.gain) < self.gain - before <= most - before:
                 break
         enough = max(small, self.costs.model_solved * limit)
-        solved = left <= enough and not spent and (self.exact or self.gain > limit)
+        solved = left <= enough and not spent
         if self.gain <= limit:  # a predicted gain that a step missed may still be left
             solved = solved and self.unkept <= enough
         if self.gain <= limit and (self.collinear or self._doubts()):
@@ -409,7 +408,7 @@ class ByProducts(Quadratic):
         #: Whether rounding may hide from products how coefficients differ.
         self.doubtful = False
         #: Accurate steps take many products, so only the last ones are accurate.
-        self.exact, self.last, self.accuracy = False, costs.model_last, costs.model_accuracy
+        self.exact, self.accuracy = False, costs.model_accuracy
         self.length = 1.0
 
     def times(self, v: NDArray) -> NDArray:
@@ -445,12 +444,11 @@ class ByProducts(Quadratic):
         self, downhill: NDArray, some: NDArray, shifts: NDArray, damping: float
     ) -> NDArray:
         """Newton step of some coefficients, as accurate as it is worth its cost."""
-        costs = self.costs
 
         def product(v: NDArray) -> tuple[NDArray, NDArray]:
             whole = np.zeros(len(self.x))
             whole[some] = v
-            curved = self.times(whole)[some] + costs.model_jitter * v
+            curved = self.times(whole)[some] + self.costs.model_jitter * v
             return curved, curved.copy()
 
         solve_out = self.exact and self.gain <= self.limit
@@ -460,9 +458,9 @@ class ByProducts(Quadratic):
             product,
             lambda residual: np.inf,
             limit=self.accuracy * max(self.gain, self.limit),
-            truncation=0 if solve_out else costs.model_truncation,
-            costs=costs,
-            max_products=costs.accurate_products if solve_out else costs.model_products,
+            truncation=0 if solve_out else self.costs.model_truncation,
+            costs=self.costs,
+            max_products=self.costs.model_products,
         )
         self.collinear = solve_out and (self.doubtful or not found.complete)
         return found.step
