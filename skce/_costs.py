@@ -445,8 +445,8 @@ class ModelCosts:
     model_fine: float = 1e-2
     #: If the Hessian is known only by products, the last Newton step of a model is solved up to
     #: this share of the gap that matters; or up to `model_small`, if `cheap_products` products take
-    #: little time. Nearly collinear coefficients show only then. With 1e-8 text with L1 took a fifth
-    #: more products, and with 1e-2 a quarter.
+    #: little time. Nearly collinear coefficients show only then. With 1e-8 text with L1 took a
+    #: fifth more products, and with 1e-2 a quarter.
     model_accuracy: float = 1e-4
     cheap_products: int = 1000
     #: The most lengths that are tried along a step of a model.
