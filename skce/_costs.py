@@ -244,6 +244,9 @@ class NewtonCosts:
     path_fits: int = 3
     #: Pairs of steps and gradient changes that L-BFGS keeps.
     pairs: int = 10
+    #: The same for scaled columns, whose vectors are long. With 10 docstrings with C = 100
+    #: took 155 passes to 7e-5, with 5 160, and by Newton's method alone 451.
+    few_pairs: int = 5
     #: In this many iterations of L-BFGS the estimate of the gap must fall to less than `falls`
     #: times its old value.
     slow_after: int = 8
@@ -255,9 +258,6 @@ class NewtonCosts:
     #: Iterations of L-BFGS after which its variables are scaled by the curvature of each class.
     #: Scaling at every iteration took as many passes, and half a pass more each time.
     scaled_after: tuple[int, ...] = (3, 6)
-    #: The same for scaled columns, whose vectors are long. With 10 docstrings with C = 100
-    #: took 155 passes to 7e-5, with 5 160, and by Newton's method alone 451.
-    few_pairs: int = 5
     #: If a Newton step in scaled columns takes more passes than this, and F then falls by more than
     #: `far_from_optimum` times its value, L-BFGS goes on. With 12 text with C = 100 took a few more
     #: passes.

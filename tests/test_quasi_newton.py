@@ -111,28 +111,36 @@ def test_a_constant_column_leaves_the_intercepts_in_the_bound():
     assert_allclose(clf.predict_proba(np.zeros((1, 1)))[0], np.bincount(y) / 29, rtol=1e-4)
 
 
+def targets_of(kind, y):
+    """Target of 120 rows in 5 classes and sample weights for `fit`; and the same as mass."""
+    rng, T, weights = np.random.default_rng(7), np.eye(5)[y], np.ones(120)
+    if kind in ("soft", "binary"):
+        T = rng.dirichlet(np.ones(5), 120) if kind == "soft" else (rng.random((120, 5)) < 0.4) * 1.0
+        y = T
+    if kind == "weighted":
+        weights = rng.gamma(0.2, 5, 120)
+    mass = np.ones((120, 5 if kind == "binary" else 1)) * weights[:, None]
+    return y, weights, T * weights[:, None], mass
+
+
+def gap_of(clf, X, T, mass):
+    """Certified gap of a fit."""
+    form = "sigmoid" if clf.loss == "binary" else "softmax"
+    problem = Problem(X.astype(np.float64), T, mass, form, C=clf.C, l1_ratio=0.0)
+    return float(certify(problem, clf.coef_, clf.intercept_, accuracy=clf.tol / 10).gap)
+
+
 @pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-7])
 @pytest.mark.parametrize("kind", ["labels", "soft", "binary", "wide", "apart", "weighted"])
 def test_gaps_are_within_tol(kind, tol):
-    rng = np.random.default_rng(7)
     X, y = clusters(120, 12 if kind != "wide" else 150, 5, 3.0 if kind == "apart" else 0.5)
-    X, T, weights = X.astype(np.float64), np.eye(5)[y], np.ones(120)
-    if kind in ("soft", "binary"):
-        T = rng.dirichlet(np.ones(5), 120) if kind == "soft" else (rng.random((120, 5)) < 0.4) * 1.0
-    if kind == "weighted":
-        weights = rng.gamma(0.2, 5, 120)
-    loss = "binary" if kind == "binary" else "categorical"
-    clf = Probe(C=30.0, tol=tol, loss=loss)
+    X = X.astype(np.float64)
+    target, weights, T, mass = targets_of(kind, y)
+    clf = Probe(C=30.0, tol=tol, loss="binary" if kind == "binary" else "categorical")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        clf.fit(
-            X, y if kind in ("labels", "apart", "wide", "weighted") else T, sample_weight=weights
-        )
-    mass = np.ones((120, 5 if kind == "binary" else 1)) * weights[:, None]
-    form = "sigmoid" if kind == "binary" else "softmax"
-    problem = Problem(X, T * weights[:, None], mass, form, C=30.0, l1_ratio=0.0)
-    gap = float(certify(problem, clf.coef_, clf.intercept_, accuracy=tol / 10).gap)
-    assert gap <= tol
+        clf.fit(X, target, sample_weight=weights)
+    assert gap_of(clf, X, T, mass) <= tol
 
 
 def test_newtons_method_takes_over_where_l_bfgs_is_slow():
@@ -198,28 +206,18 @@ def test_newtons_method_alone_where_steps_take_few_products(C):
 @pytest.mark.parametrize("kind", ["labels", "soft", "binary", "weighted", "float32", "dense"])
 def test_gaps_of_words_are_within_tol(kind, tol):
     X, y = words(120, 60, 5)
-    rng, T, weights = np.random.default_rng(7), np.eye(5)[y], np.ones(120)
-    if kind in ("soft", "binary"):
-        T = rng.dirichlet(np.ones(5), 120) if kind == "soft" else (rng.random((120, 5)) < 0.4) * 1.0
-    if kind == "weighted":
-        weights = rng.gamma(0.2, 5, 120)
     X = X.astype(np.float32) if kind == "float32" else X
-    X = X.toarray() if kind == "dense" else X
-    clf = Words(C=300.0, tol=tol, loss="binary" if kind == "binary" else "categorical")
+    dense = X.toarray()
+    X = dense if kind == "dense" else X
+    target, weights, T, mass = targets_of(kind, y)
+    params = {"C": 300.0, "tol": tol, "loss": "binary" if kind == "binary" else "categorical"}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        clf.fit(X, y if kind not in ("soft", "binary") else T, sample_weight=weights)
-    newton = at_costs(**scaling)(C=300.0, tol=tol, loss=clf.loss, solver="newton-cg")
-    newton.fit(X, y if kind not in ("soft", "binary") else T, sample_weight=weights)
+        clf = Words(**params).fit(X, target, sample_weight=weights)
+    newton = at_costs(**scaling)(**params, solver="newton-cg")
+    newton.fit(X, target, sample_weight=weights)
     assert clf.n_iter_ > newton.n_iter_  # L-BFGS was used
-    mass = np.ones((120, 5 if kind == "binary" else 1)) * weights[:, None]
-    form = "sigmoid" if kind == "binary" else "softmax"
-    dense = X if kind == "dense" else X.toarray()
-    problem = Problem(
-        dense.astype(np.float64), T * weights[:, None], mass, form, C=300.0, l1_ratio=0.0
-    )
-    gap = float(certify(problem, clf.coef_, clf.intercept_, accuracy=tol / 10).gap)
-    assert gap <= tol
+    assert gap_of(clf, dense, T, mass) <= tol
 
 
 def test_l_bfgs_does_not_hide_that_there_is_no_minimum():
