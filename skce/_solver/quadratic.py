@@ -85,6 +85,9 @@ class Quadratic(ABC):
     costs : Costs
     """
 
+    #: Whether every Newton step is solved accurately. Otherwise only the last ones are.
+    direct = True
+
     def __init__(
         self,
         diagonal: NDArray,
@@ -110,8 +113,8 @@ class Quadratic(ABC):
         self.slopes = gradient / self.scale
         self.gain = 0.0
         self.limit = 0.0
-        #: Whether Newton steps are solved accurately.
-        self.exact = True
+        #: Whether the next Newton step is solved accurately.
+        self.exact = self.direct
         #: The most alternations.
         self.steps = costs.model_steps
         #: Whether some coefficients are so nearly collinear that rounding hides the difference.
@@ -159,7 +162,7 @@ class Quadratic(ABC):
             settled = left <= small and not stepped > small
             if settled and (self.exact or self.gain > limit):
                 break
-            self.exact = settled
+            self.exact = settled or self.direct
             if spent := self.work > self.most_work:
                 break
             before = self.gain
@@ -390,6 +393,8 @@ class ByProducts(Quadratic):
         As in :class:`Quadratic`.
     """
 
+    direct = False  # accurate steps take many products
+
     def __init__(
         self,
         diagonal: NDArray,
@@ -407,8 +412,8 @@ class ByProducts(Quadratic):
         self.cost = 0.0
         #: Whether rounding may hide from products how coefficients differ.
         self.doubtful = False
-        #: Accurate steps take many products, so only the last ones are accurate.
-        self.exact, self.accuracy = False, costs.model_accuracy
+        #: What a step that is solved accurately may miss, as a share of the gap that matters.
+        self.accuracy = costs.model_accuracy
         self.length = 1.0
 
     def times(self, v: NDArray) -> NDArray:
