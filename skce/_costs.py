@@ -444,10 +444,14 @@ class ModelCosts:
     #: share of the gap that matters. With 1e-8 text with L1 took twice as many products.
     model_fine: float = 1e-2
     #: If the Hessian is known only by products, the last Newton step of a model is solved up to
-    #: this share of the gap that matters; or up to `model_small`, if `cheap_products` products take
-    #: little time. Nearly collinear coefficients show only then. With 1e-8 text with L1 took a
-    #: fifth more products, and with 1e-2 a quarter.
+    #: this share of the gap that matters, with this many products at most. Nearly collinear
+    #: coefficients show only then.
     model_accuracy: float = 1e-4
+    accurate_products: int = 200
+    #: That is done if the model gains less than this share of the gap that matters. Until then the
+    #: model does not count as solved.
+    model_last: float = 0.1
+    #: If this many products take little time, it is always done, and up to `model_small`.
     cheap_products: int = 1000
     #: The most lengths that are tried along a step of a model.
     model_tries: int = 20

@@ -113,8 +113,9 @@ class Quadratic(ABC):
         self.slopes = gradient / self.scale
         self.gain = 0.0
         self.limit = 0.0
-        #: Whether the next Newton step is solved accurately.
-        self.exact = self.direct
+        #: Whether the next Newton step is solved accurately. If not all are, they are once a model
+        #: gains less than this share of `limit`: then it may be the last one.
+        self.exact, self.last = self.direct, 1.0
         #: The most alternations.
         self.steps = costs.model_steps
         #: Whether some coefficients are so nearly collinear that rounding hides the difference.
@@ -160,7 +161,7 @@ class Quadratic(ABC):
             small = self.rough * self.gain if self.gain > limit else self.fine * limit
             left = float(subgradient @ subgradient) / 2
             settled = left <= small and not stepped > small
-            if settled and (self.exact or self.gain > limit):
+            if settled and (self.exact or self.gain > self.last * limit):
                 break
             self.exact = settled or self.direct
             if spent := self.work > self.most_work:
@@ -174,7 +175,7 @@ class Quadratic(ABC):
             if not np.finfo(float).eps * abs(self.gain) < self.gain - before <= most - before:
                 break
         enough = max(small, self.costs.model_solved * limit)
-        solved = left <= enough and not spent
+        solved = left <= enough and not spent and (self.exact or self.gain > limit)
         if self.gain <= limit:  # a predicted gain that a step missed may still be left
             solved = solved and self.unkept <= enough
         if self.gain <= limit and (self.collinear or self._doubts()):
@@ -196,14 +197,17 @@ class Quadratic(ABC):
     def _bound(self, value: float) -> float:
         """Return an upper bound of what is left to gain, if F has this value.
 
-        Neither here nor at the minimum is the penalty of a coefficient larger than F, and a convex
-        function is above its tangents. For a coefficient with neither an L1 penalty nor bounds, the
-        bound comes from its slope and its curvature.
+        Neither here nor at the minimum is the L1 penalty of all coefficients together larger than
+        F, and a convex function is above its tangents. For a coefficient with neither an L1 penalty
+        nor bounds, the bound comes from its slope and its curvature.
         """
-        subgradient = np.abs(self.own.subgradient(self.x, self.slopes))
+        own, slopes = self.own, np.abs(self.own.subgradient(self.x, self.slopes))
+        width, penalised = own.high - own.low, own.weights > 0
         with np.errstate(divide="ignore"):
-            far = np.minimum(self.own.high - self.own.low, 2 * value / self.own.weights)
-        return float(subgradient @ np.where(np.isfinite(far), far, subgradient / 2))
+            far = np.minimum(width, 2 * value / own.weights)
+        alone = slopes * np.where(np.isfinite(far), far, slopes / 2)
+        together = 2 * value * float((slopes[penalised] / own.weights[penalised]).max(initial=0))
+        return float(alone[~penalised].sum()) + min(float(alone[penalised].sum()), together)
 
     def to(self, x: NDArray) -> tuple[float, NDArray, NDArray]:
         """Return the gain of a move to x, x itself, and the slopes there."""
@@ -412,8 +416,8 @@ class ByProducts(Quadratic):
         self.cost = 0.0
         #: Whether rounding may hide from products how coefficients differ.
         self.doubtful = False
-        #: What a step that is solved accurately may miss, as a share of the gap that matters.
-        self.accuracy = costs.model_accuracy
+        #: An accurate step may miss this share of the gap that matters.
+        self.last, self.accuracy = costs.model_last, costs.model_accuracy
         self.length = 1.0
 
     def times(self, v: NDArray) -> NDArray:
@@ -449,11 +453,12 @@ class ByProducts(Quadratic):
         self, downhill: NDArray, some: NDArray, shifts: NDArray, damping: float
     ) -> NDArray:
         """Newton step of some coefficients, as accurate as it is worth its cost."""
+        costs = self.costs
 
         def product(v: NDArray) -> tuple[NDArray, NDArray]:
             whole = np.zeros(len(self.x))
             whole[some] = v
-            curved = self.times(whole)[some] + self.costs.model_jitter * v
+            curved = self.times(whole)[some] + costs.model_jitter * v
             return curved, curved.copy()
 
         solve_out = self.exact and self.gain <= self.limit
@@ -463,9 +468,9 @@ class ByProducts(Quadratic):
             product,
             lambda residual: np.inf,
             limit=self.accuracy * max(self.gain, self.limit),
-            truncation=0 if solve_out else self.costs.model_truncation,
-            costs=self.costs,
-            max_products=self.costs.model_products,
+            truncation=0 if solve_out else costs.model_truncation,
+            costs=costs,
+            max_products=costs.accurate_products if solve_out else costs.model_products,
         )
         self.collinear = solve_out and (self.doubtful or not found.complete)
         return found.step

@@ -378,7 +378,7 @@ class WorkingSet:
             model = ByProducts(diagonal + damping, damped, g, nonsmooth, x, shifts, self.costs)
             model.cost, model.fine = cost, self.costs.model_fine
             if self.costs.cheap_products * cost <= self.costs.most_model_work:
-                model.accuracy = self.costs.model_small
+                model.accuracy, model.last = self.costs.model_small, 1.0
             model.doubtful = self.factored
             return model
 
