@@ -107,7 +107,7 @@ def iterate(state: State, run: Run, advance: Advance = step) -> tuple[State, Sto
 
 def is_certain(method: Method, point: Point, run: Run) -> bool:
     """Whether the gradient alone proves that the gap is small enough."""
-    return method.missed(point, run.limit(point)) <= run.limit(point)
+    return method.missed(point, run.allowed(point)) <= run.allowed(point)
 
 
 def _end(state: State, run: Run) -> State:

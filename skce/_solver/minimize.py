@@ -177,7 +177,7 @@ def minimize(
         if stop is Stop.ROUNDING and callable(solver):
             stop = Stop.NOWHERE
         point, look = state.point, state.look
-        if point.value - at_least <= run.limit(point) and not objective.penalty.free.any():
+        if point.value - at_least <= run.allowed(point) and not objective.penalty.free.any():
             gap = min(look.gap, run.relative(point.value - at_least, point))
             state = evolve(state, look=evolve(look, gap=gap, converged=True, complete=True))
         for why, check in _LAST_CHECKS.items():

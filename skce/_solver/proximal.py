@@ -88,7 +88,8 @@ class ProximalNewton(Method):
             target=least.x,
         )
         look = run.judge(look, origin, before, least.left if complete else 0.0)
-        if look.converged or (most := self.missed(origin, limit)) > limit:
+        allowed = run.allowed(origin)
+        if look.converged or (most := self.missed(origin, allowed)) > allowed:
             return look
         run.log.gap = run.relative(most, origin)
         return evolve(look, gap=run.log.gap, complete=True, converged=True, proven=True)

@@ -83,12 +83,13 @@ class QuasiNewton(Preconditioned):
         """Look at a point by L-BFGS; or by Newton's method, if L-BFGS estimates a small gap."""
         if self.by_newton:
             return super().look(point, run, before)
-        gradient, limit = self.gradient(point), run.limit(point)
+        gradient, limit, allowed = self.gradient(point), run.limit(point), run.allowed(point)
         step = -_solve(self.pairs, gradient.astype(self.curvature.data.dtype))
-        decrement, most = -float(gradient @ step) / 2, self.missed(point, limit)
-        if most <= limit:
-            look = run.judge(self.seen(point, step, most, complete=True), point, np.inf)
-            return evolve(look, proven=True)
+        decrement, most = -float(gradient @ step) / 2, self.missed(point, allowed)
+        if most <= allowed:
+            run.log.gap = run.relative(most, point)
+            look = self.seen(point, step, most, complete=True, gap=run.log.gap)
+            return evolve(look, converged=True, proven=True)
         if not self.least_estimate * limit < decrement < np.inf:
             return self.estimate(point, run, before, truncation=self.truncation, as_bounded=True)
         gap = run.log.gap = run.relative(decrement, point) if self.least_estimate else np.inf

@@ -236,7 +236,11 @@ class Run:
 
     def limit(self, point: Point) -> float:
         """Return the largest gap, estimated by the decrement, with which `tol` is met."""
-        return self.tol * max(abs(point.value), 1.0) / self.costs.margin
+        return self.allowed(point) / self.costs.margin
+
+    def allowed(self, point: Point) -> float:
+        """Return the largest gap with which `tol` is met. An upper bound is compared with it."""
+        return self.tol * max(abs(point.value), 1.0)
 
     def relative(self, gap: float, point: Point) -> float:
         """Return the gap relative to the minimum."""
@@ -349,12 +353,12 @@ class Fit(Run):
         nonsmooth, slope = self.objective.nonsmooth, super().slope(point, step)
         return slope if nonsmooth is None else slope + nonsmooth.slope(point.theta, step)
 
-    def limit(self, point: Point) -> float:
-        """Return the largest gap, estimated by the decrement, with which `tol` is met.
+    def allowed(self, point: Point) -> float:
+        """Return the largest gap with which `tol` is met. An upper bound is compared with it.
 
         F - gap estimates F*, and `tol` promises that gap <= tol * (F - gap).
         """
-        return self.tol * point.value / (1 + self.tol) / self.costs.margin
+        return self.tol * point.value / (1 + self.tol)
 
     def relative(self, gap: float, point: Point) -> float:
         """Return the gap relative to the estimated minimum, value - gap."""
