@@ -71,6 +71,17 @@ def test_pairs_are_the_same_steps_in_other_scales():
     assert_allclose(moved.y, new.gradient(theta_like), rtol=1e-12)
 
 
+def test_a_bound_that_is_proven_is_compared_with_tol_itself():
+    X, y = clusters(300, 20, 10, 1.0)
+    lowest = Probe(tol=1e-10).fit(X, y).optimize_result_.fun
+    shares = []
+    for tol in np.geomspace(1e-4, 0.1, 16):
+        found = Probe(tol=tol).fit(X, y).optimize_result_
+        assert found.fun / lowest - 1 <= found.gap <= tol
+        shares.append(found.gap / tol)
+    assert max(shares) > 0.6  # an estimate is compared with half of tol
+
+
 @pytest.mark.parametrize("kind", ["common", "units", "weights", "csr"])
 def test_variables_are_white_at_zero(kind):
     X, y = clusters(300, 6, 4, 0.5, dtype=np.float64, unit=False)

@@ -360,6 +360,32 @@ def test_model_of_either_kind_is_minimised(seed, lam):
     assert_array_equal(y == 0, x == 0)
 
 
+@pytest.mark.parametrize("boxed", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_left_to_gain_is_bounded_by_the_l1_penalty_of_all_coefficients(seed, boxed):
+    rng = np.random.default_rng(seed)
+    size, lam, far = 40, 0.3, np.inf
+    A, target = rng.standard_normal((30, size)), rng.standard_normal(30)
+    edge = np.where(boxed & (np.arange(size) % 3 == 0), 0.05, far)
+    weights = np.where(boxed & (np.arange(size) % 6 == 0), 0.0, lam)
+    nonsmooth = Nonsmooth(weights, -edge, edge)
+    none = Shifts(np.empty((0, 3), dtype=np.intp), np.empty((0, 3)))
+    H, g, start, value = A.T @ A, -A.T @ target, np.zeros(size), float(target @ target) / 2
+
+    exact = Dense(H, g, nonsmooth, start, none)
+    exact.rough = 1e-14
+    best = exact.minimum()
+    for share in (0.1, 0.01, 1e-4):
+        model = Dense(H, g, nonsmooth, start, none)
+        model.take(model.to(best.x * (1 - share) * model.scale))
+        left, bound = best.gain - model.gain, model._bound(value)
+        assert 0 <= left <= bound
+        slopes = np.abs(model.own.subgradient(model.x, model.slopes))
+        penalised = model.own.weights > 0
+        alone = 2 * value * (slopes[penalised] / model.own.weights[penalised]).sum()
+        assert boxed or bound < alone / 5
+
+
 @pytest.mark.parametrize("ridge", [0.0, 1e-9, 1e-3])
 @pytest.mark.parametrize("lam", [0.0, 1e-4, 0.1])
 def test_what_only_a_penalty_holds_moves_together(lam, ridge):
