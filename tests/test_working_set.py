@@ -364,9 +364,9 @@ def test_model_of_either_kind_is_minimised(seed, lam):
 @pytest.mark.parametrize("seed", range(5))
 def test_what_is_left_to_gain_is_bounded_by_the_l1_penalty_of_all_coefficients(seed, boxed):
     rng = np.random.default_rng(seed)
-    size, lam, far = 40, 0.3, np.inf
+    size, lam = 40, 0.3
     A, target = rng.standard_normal((30, size)), rng.standard_normal(30)
-    edge = np.where(boxed & (np.arange(size) % 3 == 0), 0.05, far)
+    edge = np.where(boxed & (np.arange(size) % 3 == 0), 0.05, np.inf)
     weights = np.where(boxed & (np.arange(size) % 6 == 0), 0.0, lam)
     nonsmooth = Nonsmooth(weights, -edge, edge)
     none = Shifts(np.empty((0, 3), dtype=np.intp), np.empty((0, 3)))

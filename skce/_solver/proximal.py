@@ -13,7 +13,7 @@ from .._problem import kernels
 from .._problem.objective import Objective
 from .line_search import lengthen, level_or_lengthen, line_search
 from .method import Method
-from .run import Look, Point, Run, evolve, gain_of_intercepts
+from .run import Look, Point, Run, gain_of_intercepts
 from .working_set import WorkingSet
 
 
@@ -91,8 +91,7 @@ class ProximalNewton(Method):
         allowed = run.allowed(origin)
         if look.converged or (most := self.missed(origin, allowed)) > allowed:
             return look
-        run.log.gap = run.relative(most, origin)
-        return evolve(look, gap=run.log.gap, complete=True, converged=True, proven=True)
+        return run.prove(look, origin, most)
 
     def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
         """Halve the step until F is low enough; compare its decrease with that of the model."""

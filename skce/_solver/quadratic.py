@@ -113,9 +113,11 @@ class Quadratic(ABC):
         self.slopes = gradient / self.scale
         self.gain = 0.0
         self.limit = 0.0
-        #: Whether the next Newton step is solved accurately. If not all are, they are once a model
-        #: gains less than this share of `limit`: then it may be the last one.
-        self.exact, self.last = self.direct, 1.0
+        #: Whether the next Newton step is solved accurately.
+        self.exact = self.direct
+        #: If not all steps are solved accurately, they are once the gain is less than this share of
+        #: `limit`. Then the model may be the last one.
+        self.last = 1.0
         #: The most alternations.
         self.steps = costs.model_steps
         #: Whether some coefficients are so nearly collinear that rounding hides the difference.

@@ -83,14 +83,12 @@ class QuasiNewton(Preconditioned):
         """Look at a point by L-BFGS; or by Newton's method, if L-BFGS estimates a small gap."""
         if self.by_newton:
             return super().look(point, run, before)
-        gradient, limit, allowed = self.gradient(point), run.limit(point), run.allowed(point)
+        gradient, allowed = self.gradient(point), run.allowed(point)
         step = -_solve(self.pairs, gradient.astype(self.curvature.data.dtype))
         decrement, most = -float(gradient @ step) / 2, self.missed(point, allowed)
         if most <= allowed:
-            run.log.gap = run.relative(most, point)
-            look = self.seen(point, step, most, complete=True, gap=run.log.gap)
-            return evolve(look, converged=True, proven=True)
-        if not self.least_estimate * limit < decrement < np.inf:
+            return run.prove(self.seen(point, step, most, complete=True), point, most)
+        if not self.least_estimate * run.limit(point) < decrement < np.inf:
             return self.estimate(point, run, before, truncation=self.truncation, as_bounded=True)
         gap = run.log.gap = run.relative(decrement, point) if self.least_estimate else np.inf
         return evolve(self.seen(point, step, decrement, complete=False, gap=gap), own=step)

@@ -294,6 +294,11 @@ class Run:
             decrement, self.log.gap, look.complete, small, look.step, look.slope, look.target
         )
 
+    def prove(self, look: Look, point: Point, most: float) -> Look:
+        """Return a look that ends the run, with an upper bound of the gap that meets `tol`."""
+        self.log.gap = self.relative(most, point)
+        return evolve(look, gap=self.log.gap, complete=True, converged=True, proven=True)
+
     def is_settled(
         self, look: Look, point: Point, before: float, is_certain: Callable[[], bool]
     ) -> bool:
