@@ -89,6 +89,11 @@ def sum_of_products(A: Any, B: Any) -> Any:
     return np.einsum("kr,kr->r", A, B) if isinstance(A, np.ndarray) else sums(A * B, axis=0)
 
 
+def sums_of_products(A: Any, B: Any) -> Any:
+    """Return the sums of the products of A and B along their rows."""
+    return np.einsum("kr,kr->k", A, B) if isinstance(A, np.ndarray) else sums(A * B, axis=1)
+
+
 def exp(z: Any) -> Any:
     """Return exponentials, in place of z."""
     xp = namespace(z)

@@ -89,7 +89,7 @@ class VariableCosts:
     moment_rows: int = 20_000
     #: The same for probes: rows for each column, and the fewest rows. With 10 rows for each column,
     #: clusters with C = 100 took twice as many passes.
-    moment_rows_per_column: int = 40
+    moment_rows_per_column: int = 20
     fewest_moment_rows: int = 4000
     #: Rows in a block for a matrix of products of columns.
     matrix_rows: int = 2048
@@ -255,6 +255,22 @@ class NewtonCosts:
     #: Newton's method takes over if L-BFGS estimates less than this share of the gap that matters.
     #: The true gap may be four times as large.
     handed_over: float = 0.25
+    #: The fewest multiplications for a logit with which a length for each class is worth its cost.
+    worth_lengths: int = 150
+    #: The same for classes. Embeddings (30 000, 512) with 10 classes took 1.1 times as long.
+    fewest_lengths: int = 15
+    #: Bytes that logits at a point and along a step may take, or the same as a divisor of the bytes
+    #: of X, if that is more.
+    kept_logits: int = 2**26
+    part_of_rows: int = 16
+    #: Rows of a sample for each class, and the fewest. With 11 rows for each of 1000 classes fits
+    #: took as long as without lengths, with 22 half as long.
+    rows_per_class: int = 200
+    fewest_rows_per_class: int = 20
+    #: Values of F that are computed to find lengths along a step.
+    length_values: int = 3
+    #: Added to the unit diagonal of the curvature of lengths.
+    added_to_lengths: float = 1e-4
     #: Iterations of L-BFGS after which its variables are scaled by the curvature of each class.
     #: Scaling at every iteration took as many passes, and half a pass more each time.
     scaled_after: tuple[int, ...] = (3, 6)

@@ -13,8 +13,11 @@ from sklearn.exceptions import ConvergenceWarning
 from skce._solver.quasi_newton import Pair, _in_other, _solve
 from skce._solver.variables import has_large_classes, scaled, whiten_along_penalty
 
-#: Uses L-BFGS even if the matrices of classes are small.
-Probe = at_costs(class_bytes=0, joint_size=0)
+#: Uses L-BFGS even if the matrices of classes are small, with one length for each step.
+small = {"class_bytes": 0, "joint_size": 0}
+Probe = at_costs(**small, worth_lengths=10**9)
+#: The same, with a length for each class.
+Lengthened = at_costs(**small, worth_lengths=0, fewest_lengths=0)
 
 
 def clusters(n, p, K, apart, seed=0, dtype=np.float32, unit=True):
@@ -97,8 +100,19 @@ def test_variables_are_white_at_zero(kind):
         assert_allclose(variables.product(product, v)[0], v, rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("C", [0.01, 1.0, 100.0])
+@pytest.mark.parametrize("C", [1.0, 100.0])
+@pytest.mark.parametrize("apart", [0.4, 1.2])
+def test_a_length_for_each_class_halves_passes(C, apart):
+    X, y = clusters(2000, 100, 30, apart)
+    passes = []
+    for estimator in (Probe, Lengthened):
+        fits = [estimator(C=C, tol=tol).fit(X, y).optimize_result_ for tol in (1e-2, 1e-4, 1e-6)]
+        passes.append(np.log([found.passes for found in fits]).mean())
+    assert passes[1] < passes[0] + np.log(0.7)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("C", [0.01, 1.0, 100.0])
 def test_fewer_passes_than_newtons_method(C, dtype):
     X, y = clusters(3000, 80, 30, 0.7, dtype=dtype)
     for tol, share in ((1e-2, 0.75), (1e-4, 0.8), (1e-6, 0.9)):
@@ -110,7 +124,7 @@ def test_fewer_passes_than_newtons_method(C, dtype):
 
 def test_a_first_step_that_goes_too_far_is_shortened():
     X, y = clusters(2000, 200, 40, 1.5)
-    far = at_costs(climbs=np.inf)(C=100, tol=1e-3).fit(X, y).optimize_result_
+    far = at_costs(climbs=np.inf, worth_lengths=10**9)(C=100, tol=1e-3).fit(X, y).optimize_result_
     near = Probe(C=100, tol=1e-3).fit(X, y).optimize_result_
     assert near.passes < 0.5 * far.passes
 
@@ -141,13 +155,14 @@ def gap_of(clf, X, T, mass):
     return float(certify(problem, clf.coef_, clf.intercept_, accuracy=clf.tol / 10).gap)
 
 
+@pytest.mark.parametrize("estimator", [Probe, Lengthened])
 @pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-7])
 @pytest.mark.parametrize("kind", ["labels", "soft", "binary", "wide", "apart", "weighted"])
-def test_gaps_are_within_tol(kind, tol):
+def test_gaps_are_within_tol(kind, tol, estimator):
     X, y = clusters(120, 12 if kind != "wide" else 150, 5, 3.0 if kind == "apart" else 0.5)
     X = X.astype(np.float64)
     target, weights, T, mass = targets_of(kind, y)
-    clf = Probe(C=30.0, tol=tol, loss="binary" if kind == "binary" else "categorical")
+    clf = estimator(C=30.0, tol=tol, loss="binary" if kind == "binary" else "categorical")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         clf.fit(X, target, sample_weight=weights)

@@ -74,6 +74,10 @@ class Data(Protocol):
         """Whether X is sparse."""
 
     @property
+    def in_memory(self) -> bool:
+        """Whether rows are in the memory of this process, so that reading a block is free."""
+
+    @property
     def nbytes(self) -> int:
         """Bytes of X."""
 

@@ -69,6 +69,8 @@ class ChunkedData:
     distance : float
     """
 
+    in_memory = False
+
     def __init__(
         self,
         X: list[Any],

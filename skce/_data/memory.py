@@ -40,6 +40,7 @@ class MemoryData(ABC):
     """
 
     is_sparse = False
+    in_memory = True
     distance = 0.0
 
     def __init__(
@@ -263,6 +264,7 @@ class DenseData(MemoryData):
     def _hold(self, X: NDArray, targets: Targets) -> None:
         super()._hold(X, targets)
         self._file = mapped(X)
+        self.in_memory = self._file is None
 
     def _block(self, start: int, stop: int, space: Space | None = None) -> Block:
         refuse_truncated(self._file, "X")

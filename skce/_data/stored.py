@@ -23,6 +23,7 @@ from .memory import DenseData, MemoryData, as_sum, largest, plus
 class StoredData(MemoryData):
     """Rows that are read part by part. `X` is an instance of `Rows`."""
 
+    in_memory = False
     X: Rows
     #: A function of the share of the rows that a sum has read.
     _tell: Callable[[float], None] | None = None

@@ -15,6 +15,7 @@ from scipy.special import xlogy
 
 from .._arrays import (
     as_type,
+    copied,
     in_flat,
     in_memory_order,
     joined,
@@ -23,6 +24,7 @@ from .._arrays import (
     numbers,
     sum_of_all,
     sums,
+    sums_of_products,
     with_at,
     zeros,
 )
@@ -247,6 +249,54 @@ def far_curvature(
     state = loss.curvature(z[:K, ...], block.t)
     curved = loss.curvature_product(state, in_memory_order(moved), block.t)
     return (sum_of_all(xp.where(distance > farthest, curved * moved, 0.0)),)
+
+
+@anywhere
+def logits(block: Block, A: NDArray, a: NDArray) -> NDArray:
+    """Return logits, to be kept."""
+    return block.X.logits(A, a)
+
+
+@anywhere
+def with_step(block: Block, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
+    """Return the kept logits of a point, and how much a whole step moves them."""
+    return block.kept, block.X.logits(A, a)
+
+
+@anywhere
+def after_step(block: Block, lengths: NDArray, shifts: NDArray) -> NDArray:
+    """Return the logits after a step, with a length and a shift for each output."""
+    z, d = block.kept
+    moved = d * lengths
+    moved += z
+    moved += shifts
+    return moved
+
+
+@anywhere
+def value_gradient_of_kept(block: Block, loss: Loss) -> tuple[float, NDArray, NDArray]:
+    """Compute the same as `value_gradient`, from kept logits."""
+    values, R = loss.value_gradient(copied(block.kept), block.t)
+    return sum_of_all(values), *_back(block, R)
+
+
+@anywhere
+def value_slopes(
+    block: Block, loss: Loss, lengths: NDArray, shifts: NDArray
+) -> tuple[float, NDArray, NDArray]:
+    """Sum of the losses after a step, and its slopes in the lengths and in the shifts."""
+    values, R = loss.value_gradient(after_step(block, lengths, shifts), block.t)
+    d = block.kept[1]
+    return sum_of_all(values), sums_of_products(R, d), sums(R, axis=1)
+
+
+@anywhere
+def length_curvatures(block: Block, loss: Loss) -> tuple[NDArray, NDArray, NDArray]:
+    """Curvature of each output in its length, between this and its shift, and in its shift."""
+    z, d = block.kept
+    q = loss.curvature_diagonal(loss.curvature(copied(z), block.t), block.t)
+    moved = q * d
+    return sums_of_products(moved, d), sums(moved, axis=1), sums(q, axis=1)
 
 
 def joint_hessian(

@@ -156,10 +156,17 @@ class Objective:
     def value_gradient(self, theta: NDArray) -> tuple[float, NDArray]:
         """F and its gradient at theta, in one pass over X."""
         W, b = self.layout.unpack(theta)
-        value, RX, R1 = self.data.sum(
+        sums = self.data.sum(
             kernels.value_gradient, self.loss, *self.data.coefficients(W, b), dtype=W.dtype
         )
-        value = value / self.data.total_weight + self.penalty.value(W)
+        return self.value_gradient_of(theta, *sums)
+
+    def value_gradient_of(
+        self, theta: NDArray, loss: float, RX: NDArray, R1: NDArray
+    ) -> tuple[float, NDArray]:
+        """F and its gradient at theta, from the sums over all rows."""
+        W, _ = self.layout.unpack(theta)
+        value = loss / self.data.total_weight + self.penalty.value(W)
         return value, self.gradient_of(RX, R1, W.dtype, partial(self.penalty.gradient, W))
 
     def slowly(self, theta: NDArray) -> tuple[float, NDArray]:

@@ -82,13 +82,16 @@ def line_search(
     """
     length, beyond = 1.0, None
     for _ in range(run.costs.backtracks):
-        target = look.target if length == 1 else None  # keeps zeros and bounds exact
-        point = run.evaluate(origin.theta + length * look.step if target is None else target)
+        if length == 1 and look.end is not None:
+            point = look.end
+        else:
+            target = look.target if length == 1 else None  # keeps zeros and bounds exact
+            point = run.evaluate(origin.theta + length * look.step if target is None else target)
         gain = origin.value - point.value
         flat = run.is_flat(gain, point)
         lower = gain > 0 and gain >= -run.costs.enough * length * look.slope
         if lower or (length == 1 and flat and accepts(point)):
-            if not flat:
+            if not flat and (look.end is None or length < 1):
                 point = refine(run, origin, look, Tried(length, point), beyond)
             run.log.accept(point)
             return Found(point, gain, length)

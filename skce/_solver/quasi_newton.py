@@ -20,6 +20,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .._problem.class_steps import Lengths, Logits, logits_at
+from .._problem.penalty import mean_of_classes
 from .line_search import Refine, lengthen_or_shorten
 from .newton import Preconditioned
 from .run import Look, Point, Run, evolve
@@ -128,10 +130,13 @@ class ClassScaled(QuasiNewton):
         A factor for each class and variable.
     estimates : tuple of float
         The gap before each iteration of L-BFGS, as L-BFGS estimated it.
+    logits : Logits or None
+        The logits at the point, if they are known.
     """
 
     variables: ClassWhitened
     estimates: tuple[float, ...] = ()
+    logits: Logits | None = None
 
     def beginning_at(self, point: Point, run: Run, earlier: Whitening | None) -> Self:
         """Return the method for a fit that begins at a point, scaled by the curvature there.
@@ -145,11 +150,53 @@ class ClassScaled(QuasiNewton):
         return evolve(self, variables=self.classes_scaled(point, run)[1])
 
     def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
-        """Search along the step of a look, and keep its estimate if it is one of L-BFGS."""
-        point, method = super().search(origin, look, run)
+        """Search along the step of a look, and keep its estimate if it is one of L-BFGS.
+
+        The step of L-BFGS first gets a length for each class.
+        """
         if look.own is None:
-            return point, method
-        return point, evolve(method, estimates=(*self.estimates, look.decrement))
+            return super().search(origin, look, run)
+        whole, after = self.with_lengths(origin, look, run)
+        point, method = super().search(origin, whole, run)
+        if method.by_newton or after is None or point.theta is not after.theta:
+            after = None
+        return point, evolve(method, estimates=(*self.estimates, look.decrement), logits=after)
+
+    def with_lengths(self, origin: Point, look: Look, run: Run) -> tuple[Look, Logits | None]:
+        """Return a look whose step has a length for each class, and the logits at its end.
+
+        If lengths are too dear, or make F no lower, return the same look.
+        """
+        logits, objective = self.logits, self.objective
+        if logits is None or logits.theta is not origin.theta:
+            logits = logits_at(objective, origin.theta)
+            if logits is None:
+                return look, None
+            run.log.passes += logits.share / 2 if origin.theta.any() else 0
+        steps = logits.along(look.step)
+        run.log.passes += logits.share / 2
+        lengths = steps.minimum(origin.value, origin.gradient)
+        if lengths is None:
+            return look, None
+        step, own = steps.of(lengths), self.own_step(look, lengths)
+        after = steps.after(lengths, run.without_shift(origin.theta + step))
+        end = run.evaluate_kept(after) if logits.share == 1 else run.evaluate(after.theta)
+        slope = float(origin.gradient @ step)
+        look = evolve(look, step=step, own=own, slope=slope, end=end)
+        return look, evolve(after, theta=end.theta)
+
+    def own_step(self, look: Look, lengths: Lengths) -> NDArray:
+        """Return the step of a look, with a length for each class, in the own variables."""
+        assert look.own is not None
+        T, layout = self.variables.T, self.objective.layout
+        shifts = self.objective.loss.shift_invariant
+        V = look.own.reshape(T.shape) * T
+        V -= mean_of_classes(V) if shifts else 0  # the step in the user's variables has none
+        V *= lengths.lengths[:, None].astype(V.dtype)
+        if layout.fit_intercept:
+            V[:, -1] += lengths.shifts
+        V -= mean_of_classes(V) if shifts else 0
+        return np.asarray((V / T).ravel(), look.own.dtype)
 
     def is_slow(self, look: Look, run: Run) -> bool:
         """Whether the estimates of L-BFGS no longer fall."""

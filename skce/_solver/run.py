@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from .._callbacks import OnIteration
 from .._costs import DEFAULT, Costs
+from .._problem.class_steps import Logits
 from .._problem.objective import Objective
 
 Value = TypeVar("Value")
@@ -78,6 +79,8 @@ class Look:
         Slope of the objective along the step.
     target : ndarray of shape (size,), or None
         The point at the end of the step, exact to the last bit, if that matters.
+    end : Point, or None
+        The same point, if F was already evaluated there.
     hidden : bool
         Whether rounding hid the gain of the step.
     proven : bool
@@ -93,6 +96,7 @@ class Look:
     step: NDArray = field(default_factory=lambda: np.zeros(0))
     slope: float = 0.0
     target: NDArray | None = None
+    end: Point | None = None
     hidden: bool = False
     proven: bool = False
     own: NDArray | None = None
@@ -229,6 +233,14 @@ class Run:
         with np.errstate(over="ignore", invalid="ignore"):
             value, gradient = self.fun(theta)
         return Point(theta, value, gradient)
+
+    def evaluate_kept(self, logits: Logits) -> Point:
+        """Evaluate F from the logits of all rows. This takes half a pass."""
+        self.log.nfev += 1
+        self.log.passes += 0.5
+        with np.errstate(over="ignore", invalid="ignore"):
+            value, gradient = logits.value_gradient()
+        return Point(logits.theta, value, gradient)
 
     def slope(self, point: Point, step: NDArray) -> float:
         """Return the slope of the objective at a point, along a step."""

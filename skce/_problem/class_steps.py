@@ -1,0 +1,210 @@
+"""F along a step, with a length for each output.
+
+A step W + D gets a length l_k for each output k, and a shift c_k of its intercept. The logits of
+the rows are then z_ik + l_k d_ik + c_k. If z and d are kept, a value of F takes no product with X:
+with 500 columns it takes a fifth of the time of a pass.
+
+On clusters (5120, 512, 100) L-BFGS came within 1e-4 of the minimum in 5 iterations with these
+lengths, in 9 with one length from an exact line search, and in 17 to 22 passes without either.
+
+Source: Narkiss and Zibulevsky, *Sequential subspace optimization method for large-scale
+unconstrained problems*, 2005. They minimise over a few directions in each iteration. Here each
+output has directions of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from .._data import Data
+from . import kernels
+from .objective import Objective
+
+
+class Lengths(NamedTuple):
+    """A length for each output, and a shift of its intercept.
+
+    Attributes
+    ----------
+    lengths, shifts : ndarray of shape (K,)
+    """
+
+    lengths: NDArray
+    shifts: NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Logits:
+    """The logits of all rows, or of a sample, at a point.
+
+    Attributes
+    ----------
+    objective : Objective
+        F of all rows.
+    data : Data
+        These rows. Each block keeps its logits.
+    theta : ndarray of shape (size,)
+        The point.
+    """
+
+    objective: Objective
+    data: Data
+    theta: NDArray
+
+    @property
+    def share(self) -> float:
+        """Share of all rows."""
+        return self.data.n_rows / self.objective.data.n_rows
+
+    @np.errstate(over="ignore", invalid="ignore")  # then there are no lengths
+    def along(self, step: NDArray) -> ClassSteps:
+        """Return F along a step from the point."""
+        sent = self.data.coefficients(*self.objective.layout.unpack(step))
+        return ClassSteps(self, self.data.map(kernels.with_step, *sent), step)
+
+    def value_gradient(self) -> tuple[float, NDArray]:
+        """F and its gradient at the point, if these are all rows."""
+        sums = self.data.sum(
+            kernels.value_gradient_of_kept, self.objective.loss, dtype=self.theta.dtype
+        )
+        return self.objective.value_gradient_of(self.theta, *sums)
+
+
+def logits_at(objective: Objective, theta: NDArray) -> Logits | None:
+    """Return the logits at a point, of all rows or of a sample.
+
+    Return None if this takes too much memory, or if it saves little: with few columns a pass is
+    fast, and with few classes reading X twice takes longer than computing with it.
+    """
+    data, costs, K = objective.data, objective.costs, objective.layout.n_outputs
+    if data.work_per_logit < costs.worth_lengths or costs.fewest_lengths > K:
+        return None
+    most = max(costs.kept_logits, data.nbytes // costs.part_of_rows)
+    n_rows, enough = most // (3 * K * data.dtype.itemsize), costs.rows_per_class * K
+    if not (data.in_memory and data.n_rows <= min(n_rows, 2 * enough)):
+        copied = most // (data.n_columns * data.dtype.itemsize)
+        n_rows = min(n_rows, enough, copied, data.n_rows // 2)
+        if n_rows < costs.fewest_rows_per_class * K:
+            return None
+        if "class steps" not in objective.shared:
+            objective.shared["class steps"] = objective.sample(n_rows).data
+        data = objective.shared["class steps"]
+        if not data.total_weight > 0:
+            return None
+    kept = data.map(kernels.logits, *data.coefficients(*objective.layout.unpack(theta)))
+    return Logits(objective, kept, theta)
+
+
+class ClassSteps:
+    """F at a point plus a step, as a function of `Lengths`.
+
+    Parameters
+    ----------
+    origin : Logits
+    data : Data
+        The rows. Each block keeps its logits, and how much the whole step moves them.
+    step : ndarray of shape (size,)
+    """
+
+    def __init__(self, origin: Logits, data: Data, step: NDArray):
+        self.origin, self.data, self.step = origin, data, step
+        self.objective = origin.objective
+        layout, penalty = self.objective.layout, self.objective.penalty
+        (W, _), (D, _) = layout.unpack(origin.theta), layout.unpack(step)
+        #: Slope and curvature of the penalty in the length of each output.
+        self.penalty_slopes = (penalty.gradient(W, slice(None)) * D).sum(axis=1)
+        self.penalty_curvatures = (penalty.product(W, D, slice(None)) * D).sum(axis=1)
+        #: A length for each output, and a shift if there are intercepts.
+        self.shape = layout.n_outputs, 1 + layout.fit_intercept
+
+    def value_slopes(self, lengths: NDArray) -> tuple[float, NDArray]:
+        """F less the penalty at the point, and its slopes.
+
+        Parameters
+        ----------
+        lengths : ndarray of shape (K, 1) or (K, 2)
+            The length of each output, and the shift of its intercept if there are intercepts.
+        """
+        data, own = self.data, lengths[:, 0]
+        sums = data.sum(kernels.value_slopes, self.objective.loss, *self._sent(lengths))
+        value, *slopes = (part / data.total_weight for part in sums)
+        slopes[0] += self.penalty_slopes + self.penalty_curvatures * own
+        value += float(own @ (self.penalty_slopes + self.penalty_curvatures * own / 2))
+        return value, np.column_stack(slopes)[:, : self.shape[1]]
+
+    @np.errstate(over="ignore", invalid="ignore")  # then no lengths are returned
+    def minimum(self, value: float, gradient: NDArray) -> Lengths | None:
+        """Return lengths near the minimum of F; None if no lengths make F lower.
+
+        If the rows are a sample, a linear term gives their F the slopes of F of all rows.
+
+        Parameters
+        ----------
+        value, gradient : float and ndarray of shape (size,)
+            F and its gradient at the point.
+        """
+        layout, T = self.objective.layout, self._scales()
+        turned = T.transpose(0, 2, 1)
+        (W, _), (G, g), (D, d) = map(layout.unpack, (self.origin.theta, gradient, self.step))
+        slopes = np.column_stack([(G * D).sum(axis=1) + g * d, g])[:, : self.shape[1]]
+        start, missing = value - self.objective.penalty.value(W), np.zeros(self.shape)
+        if self.origin.share < 1:
+            start, of_sample = self.value_slopes(np.zeros(self.shape))
+            missing = slopes - of_sample
+        first = (turned @ slopes[:, :, None]).ravel()
+        unit = float(np.linalg.norm(first))  # so that L-BFGS-B first tries the lengths T (-first)
+
+        def of(u: NDArray) -> NDArray:
+            return np.asarray(unit * (T @ u.reshape(*self.shape, 1))[:, :, 0])
+
+        def fun(u: NDArray) -> tuple[float, NDArray]:
+            if not u.any():
+                return 0.0, unit * first
+            lengths = of(u)
+            value, slopes = self.value_slopes(lengths)
+            value += float(np.vdot(missing, lengths)) - start
+            return value, unit * (turned @ (slopes + missing)[:, :, None]).ravel()
+
+        most = self.objective.costs.length_values  # also for one search, as rounding may hide F
+        options = {"maxfun": most, "maxls": most, "ftol": 0.0, "gtol": 0.0}
+        found = minimize(fun, np.zeros(first.size), jac=True, method="L-BFGS-B", options=options)
+        if not found.fun < 0:
+            return None
+        lengths = of(found.x)
+        return Lengths(lengths[:, 0], lengths[:, -1] if self.shape[1] == 2 else 0 * lengths[:, 0])
+
+    def of(self, lengths: Lengths) -> NDArray:
+        """Return the step with these lengths, without a shift of all classes."""
+        D, d = self.objective.layout.unpack(self.step)
+        own = lengths.lengths
+        step = self.objective.layout.pack(D * own[:, None], d * own + lengths.shifts)
+        return self.objective.without_shift(step)
+
+    def after(self, lengths: Lengths, theta: NDArray) -> Logits:
+        """Return the logits after the step with these lengths, which leads to theta."""
+        sent = self._sent(np.column_stack(lengths))
+        return Logits(self.objective, self.data.map(kernels.after_step, *sent), theta)
+
+    def _sent(self, lengths: NDArray) -> tuple[NDArray, NDArray]:
+        """Return lengths and shifts as columns, in the type of number of the rows."""
+        own = lengths.astype(self.data.dtype)
+        return own[:, :1], own[:, 1:] if own.shape[1] == 2 else 0 * own
+
+    def _scales(self) -> NDArray:
+        """Return a matrix for each output, with which its curvature is about the identity."""
+        width, total = self.shape[1], self.data.total_weight
+        sums = self.data.sum(kernels.length_curvatures, self.objective.loss)
+        own, between, of_shifts = (part / total for part in sums)
+        squares = np.column_stack([own + self.penalty_curvatures, of_shifts])
+        tiny = np.finfo(np.float64).tiny
+        units = 1 / np.sqrt(np.where(squares > tiny, squares, 1.0))
+        M = np.empty((len(own), 2, 2))
+        M[:, 0, 0] = M[:, 1, 1] = 1 + self.objective.costs.added_to_lengths
+        M[:, 0, 1] = M[:, 1, 0] = np.clip(np.nan_to_num(between * units[:, 0] * units[:, 1]), -1, 1)
+        L = np.linalg.cholesky(M[:, :width, :width])
+        return np.asarray(units[:, :width, None] * np.linalg.inv(L).transpose(0, 2, 1))

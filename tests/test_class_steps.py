@@ -1,0 +1,211 @@
+"""F along a step with a length for each class: values, slopes, minima, and where it is used."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from numpy.testing import assert_allclose
+from objectives import at_costs, make
+
+from skce._costs import DEFAULT
+from skce._problem.class_steps import Lengths, logits_at
+from skce._solver.newton import HessianProducts
+from skce._solver.quasi_newton import ClassScaled
+from skce._solver.run import Look
+from skce._solver.variables import scaled, whiten_along_penalty
+
+KINDS = ["labels", "soft", "binary", "weights", "columns", "csr", "no intercept", "single"]
+
+
+def problem(kind="labels", n=90, p=6, K=4, **costs):
+    """An objective, a point and a step."""
+    rng, params = np.random.default_rng(3), {}
+    X, y = rng.normal(size=(n, p)), rng.integers(K, size=n)
+    if kind == "soft":
+        y = rng.dirichlet(np.ones(K), n)
+    if kind == "binary":
+        y, params["loss"] = (rng.random((n, K)) < 0.4).astype(float), "binary"
+    if kind == "weights":
+        params["weights"] = rng.gamma(0.5, 2, n)
+    if kind == "columns":
+        params["penalty_weights"] = rng.uniform(0.5, 2, p)
+    if kind == "csr":
+        X = sp.csr_array(X * (rng.random((n, p)) < 0.5))
+    if kind == "no intercept":
+        params["fit_intercept"] = False
+    if kind == "single":
+        X = X.astype(np.float32)
+        costs["few_bytes"] = 0
+    costs = {
+        "worth_lengths": 0,
+        "fewest_lengths": 0,
+        "block": 64,
+        "rows_per_block": (8, 64),
+        **costs,
+    }
+    objective = make(X, y, costs=replace(DEFAULT, **costs), **params)
+    theta, step = (
+        objective.without_shift(rng.normal(size=objective.layout.size)) for _ in range(2)
+    )
+    return objective, theta, step
+
+
+def moved(steps, lengths):
+    """The end of a step, in which the lengths may shift all classes."""
+    D, d = steps.objective.layout.unpack(steps.step)
+    own = lengths[:, :1]
+    shifts = lengths[:, 1] if lengths.shape[1] == 2 else 0.0
+    return steps.origin.theta + steps.objective.layout.pack(D * own, d * own[:, 0] + shifts)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_values_and_slopes_are_those_of_f(kind):
+    objective, theta, step = problem(kind)
+    steps = logits_at(objective, theta).along(step)
+    assert objective.data.dtype == (np.float32 if kind == "single" else np.float64)
+    rtol = 1e-5 if kind == "single" else 1e-10
+    rng = np.random.default_rng(5)
+    W, _ = objective.layout.unpack(theta)
+    for _ in range(3):
+        lengths = rng.normal(size=steps.shape)
+        value, slopes = steps.value_slopes(lengths)
+        expected, gradient = objective.value_gradient(moved(steps, lengths))
+        assert_allclose(value + objective.penalty.value(W), expected, rtol=rtol)
+        (G, g), (D, d) = map(objective.layout.unpack, (gradient, step))
+        assert_allclose(slopes[:, 0], (G * D).sum(axis=1) + g * d, rtol=100 * rtol, atol=10 * rtol)
+        if objective.layout.fit_intercept:
+            assert_allclose(slopes[:, 1], g, rtol=100 * rtol, atol=10 * rtol)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scales_make_curvatures_one(kind):
+    objective, theta, step = problem(kind, added_to_lengths=0.0)
+    steps = logits_at(objective, theta).along(step)
+    T, product, K = steps._scales(), objective.hessian(theta), objective.layout.n_outputs
+    D, d = objective.layout.unpack(step)
+    for k in range(K):
+        only = np.arange(K) == k
+        along = [objective.layout.pack(D * only[:, None], d * only)]
+        if objective.layout.fit_intercept:
+            along.append(objective.layout.pack(0 * D, 1.0 * only))
+        A = np.array(along)
+        H = A @ np.array([product(a) for a in A]).T
+        assert_allclose(T[k].T @ H @ T[k], np.eye(len(A)), atol=1e-4 if kind == "single" else 1e-8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_lengths_are_near_the_minimum(kind):
+    objective, theta, step = problem(kind, length_values=200)
+    value, gradient = objective.value_gradient(theta)
+    step = -gradient if gradient @ step > 0 else step
+    steps = logits_at(objective, theta).along(step)
+    lengths = steps.minimum(value, gradient)
+    own = np.column_stack(lengths)[:, : steps.shape[1]]
+    lowest, slopes = steps.value_slopes(own)
+    assert lowest < steps.value_slopes(np.zeros(steps.shape))[0]
+    before = steps.value_slopes(np.zeros(steps.shape))[1]
+    assert np.abs(slopes).max() < 1e-2 * np.abs(before).max()
+    end = theta + steps.of(lengths)
+    assert objective.value_gradient(end)[0] < value
+    expected = theta + objective.without_shift(moved(steps, own) - theta)
+    assert_allclose(end, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kept_logits_give_the_value_and_the_gradient(kind):
+    objective, theta, step = problem(kind)
+    logits = logits_at(objective, theta)
+    rtol = 1e-4 if kind == "single" else 1e-10
+    for own, expected in zip(logits.value_gradient(), objective.value_gradient(theta), strict=True):
+        assert_allclose(own, expected, rtol=1e-12)
+    lengths = Lengths(*np.random.default_rng(0).normal(size=(2, objective.layout.n_outputs)))
+    if not objective.layout.fit_intercept:
+        lengths = Lengths(lengths.lengths, 0 * lengths.shifts)
+    steps = logits.along(step)
+    end = objective.without_shift(theta + steps.of(lengths))
+    after = steps.after(lengths, end)
+    for own, expected in zip(after.value_gradient(), objective.value_gradient(end), strict=True):
+        assert_allclose(own, expected, rtol=rtol, atol=rtol / 10)
+
+
+def test_a_sample_has_the_slopes_of_all_rows():
+    objective, theta, _ = problem(n=2000, kept_logits=3 * 4 * 8 * 500, few_bytes=0)
+    logits = logits_at(objective, theta)
+    assert logits.share == 1 / 4
+    value, gradient = objective.value_gradient(theta)
+    steps = logits.along(-gradient)
+    lengths = steps.minimum(value, gradient)
+    end = theta + steps.of(lengths)
+    assert objective.value_gradient(end)[0] < value
+    # At the minimum of all rows the slopes are zero, though those of the sample are not.
+    theta = objective.without_shift(theta)
+    for _ in range(60):
+        value, gradient = objective.value_gradient(theta)
+        steps = logits_at(objective, theta).along(-gradient)
+        lengths = steps.minimum(value, gradient)
+        if lengths is None:
+            break
+        theta = theta + steps.of(lengths)
+    assert np.linalg.norm(objective.value_gradient(theta)[1]) < 1e-3
+
+
+def test_many_rows_are_sampled():
+    objective, theta, _ = problem(n=1600)
+    assert logits_at(objective, theta).share == 1
+    objective, theta, _ = problem(n=2000)
+    assert logits_at(objective, theta).share == 0.4
+    objective, theta, _ = problem(n=1600)
+    objective.data.in_memory = False
+    assert logits_at(objective, theta).share == 0.5
+    objective, theta, _ = problem(n=2000, kept_logits=500 * 6 * 8, part_of_rows=10**9)
+    assert logits_at(objective, theta).share == 1 / 8
+
+
+@pytest.mark.parametrize(
+    "costs",
+    [{"kept_logits": 100, "part_of_rows": 10**9}, {"worth_lengths": 7}, {"fewest_lengths": 5}],
+    ids=["memory", "few columns", "few classes"],
+)
+def test_no_logits_are_kept_if_that_is_too_dear(costs):
+    objective, theta, _ = problem(**costs)
+    assert logits_at(objective, theta) is None
+
+
+def test_no_lengths_if_nothing_is_lower():
+    objective, theta, step = problem()
+    steps = logits_at(objective, theta).along(0 * step)
+    assert steps.minimum(1.0, np.zeros_like(theta)) is None
+    steps = logits_at(objective, theta).along(np.full_like(step, 1e300))
+    value, gradient = objective.value_gradient(theta)
+    assert steps.minimum(value, gradient) is None
+
+
+def test_steps_are_the_same_in_the_own_variables():
+    objective, theta, _ = problem(n=300)
+    rng = np.random.default_rng(1)
+    base = whiten_along_penalty(objective)
+    method = ClassScaled(
+        hessp=HessianProducts(objective),
+        truncation=0.0,
+        objective=objective,
+        base=base,
+        variables=scaled(base, rng.uniform(0.05, 0.2, 4)),
+    )
+    own = rng.normal(size=method.size)
+    look = Look(step=method.variables.to_user(own), own=own)
+    lengths = Lengths(rng.normal(size=4), rng.normal(size=4))
+    steps = logits_at(objective, theta).along(look.step)
+    found = method.variables.to_user(method.own_step(look, lengths))
+    assert_allclose(found, steps.of(lengths), rtol=1e-9, atol=1e-12)
+
+
+def test_an_offset_is_added_to_kept_logits():
+    rng = np.random.default_rng(0)
+    X, y, offset = rng.normal(size=(300, 8)), rng.integers(3, size=300), rng.normal(size=(300, 3))
+    small = {"class_bytes": 0, "joint_size": 0}
+    found = [
+        at_costs(**small, worth_lengths=worth, fewest_lengths=0)(tol=1e-8).fit(X, y, offset=offset)
+        for worth in (0, 10**9)
+    ]
+    assert_allclose(found[0].coef_, found[1].coef_, atol=1e-4)
