@@ -162,6 +162,12 @@ def test_many_rows_are_sampled():
     assert logits_at(objective, theta).share == 1 / 8
 
 
+def test_no_lengths_on_another_device():
+    objective, theta, _ = problem()
+    objective.data.on_device = True
+    assert logits_at(objective, theta) is None
+
+
 @pytest.mark.parametrize(
     "costs",
     [{"kept_logits": 100, "part_of_rows": 10**9}, {"worth_lengths": 7}, {"fewest_lengths": 5}],

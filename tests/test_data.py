@@ -38,10 +38,8 @@ class RemoteData:
         self._there, self._kept, self._rows = data, kept, rows
 
     def __getattr__(self, name):
-        shared = (
-            "n_rows n_columns n_outputs total_weight dtype stored_dtype is_sparse in_memory nbytes "
-        )
-        shared += "work_per_logit centre distance coefficients costs"
+        shared = "n_rows n_columns n_outputs total_weight dtype stored_dtype is_sparse nbytes "
+        shared += "in_memory on_device work_per_logit centre distance coefficients costs"
         if name not in shared.split():
             raise AttributeError(name)
         return getattr(self._there, name)

@@ -78,6 +78,10 @@ class Data(Protocol):
         """Whether rows are in the memory of this process, so that reading a block is free."""
 
     @property
+    def on_device(self) -> bool:
+        """Whether another device computes sums, so that a call may take longer than a small sum."""
+
+    @property
     def nbytes(self) -> int:
         """Bytes of X."""
 

@@ -70,6 +70,7 @@ class ChunkedData:
     """
 
     in_memory = False
+    on_device = False
 
     def __init__(
         self,

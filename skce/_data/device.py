@@ -125,6 +125,8 @@ class _MatrixThere:
 class DeviceData(StoredData):
     """Rows on another device: `Rows` of an `Elsewhere`."""
 
+    on_device = True
+
     def __init__(
         self,
         X: Rows,

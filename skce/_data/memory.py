@@ -41,6 +41,7 @@ class MemoryData(ABC):
 
     is_sparse = False
     in_memory = True
+    on_device = False
     distance = 0.0
 
     def __init__(

@@ -79,10 +79,12 @@ def logits_at(objective: Objective, theta: NDArray) -> Logits | None:
     """Return the logits at a point, of all rows or of a sample.
 
     Return None if this takes too much memory, or if it saves little: with few columns a pass is
-    fast, and with few classes reading X twice takes longer than computing with it.
+    fast, and with few classes reading X twice takes longer than computing with it. On other devices
+    lengths have not been measured.
     """
     data, costs, K = objective.data, objective.costs, objective.layout.n_outputs
-    if data.work_per_logit < costs.worth_lengths or costs.fewest_lengths > K:
+    slow = data.work_per_logit >= costs.worth_lengths and costs.fewest_lengths <= K
+    if not slow or data.on_device:
         return None
     most = max(costs.kept_logits, data.nbytes // costs.part_of_rows)
     n_rows, enough = most // (3 * K * data.dtype.itemsize), costs.rows_per_class * K
