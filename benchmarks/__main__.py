@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from . import claims
+from .claims.leaders import SIZES
 from .peers import PEERS
 from .problems import problems
 from .report import (
@@ -48,6 +49,9 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--quick", action="store_true", help="small problems, small claims")
     found.add_argument("--keep", action="store_true", help="keep the rows of others in rows.csv")
     found.add_argument("--only", choices=["report", *claims.CLAIMS], help="one measurement")
+    found.add_argument(
+        "--size", choices=list(SIZES), default="small", help="of the problems of --only leaders"
+    )
     found.add_argument("--fraction", type=float, help="of ImageNet's rows, for --only probe")
     found.add_argument("--seeds", nargs=2, type=int, metavar=("FIRST", "LAST"), help="for promise")
     return found
