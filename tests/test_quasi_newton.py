@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from objectives import at_costs, make
 from sklearn.exceptions import ConvergenceWarning
 
+from skce._problem.class_steps import ClassSteps, Lengths
 from skce._solver.quasi_newton import Pair, _in_other, _solve
 from skce._solver.variables import has_large_classes, scaled, whiten_along_penalty
 
@@ -167,6 +168,18 @@ def test_gaps_are_within_tol(kind, tol, estimator):
         warnings.simplefilter("error")
         clf.fit(X, target, sample_weight=weights)
     assert gap_of(clf, X, T, mass) <= tol
+
+
+@pytest.mark.parametrize("length", [0.0, -1.0])
+def test_lengths_that_do_not_lower_f_are_not_used(length, monkeypatch):
+    # Lengths of a sample gained only rounding: the step was zero, and its slope too.
+    def minimum(steps, value, gradient):
+        return Lengths(np.full(30, length), np.zeros(30))
+
+    X, y = clusters(600, 40, 30, 1.0)
+    monkeypatch.setattr(ClassSteps, "minimum", minimum)
+    found = Lengthened(tol=1e-4).fit(X, y).optimize_result_
+    assert found.fun <= Probe(tol=1e-9).fit(X, y).optimize_result_.fun * (1 + 1e-4)
 
 
 def test_newtons_method_takes_over_where_l_bfgs_is_slow():

@@ -182,6 +182,8 @@ class ClassScaled(QuasiNewton):
         after = steps.after(lengths, run.without_shift(origin.theta + step))
         end = run.evaluate_kept(after) if logits.share == 1 else run.evaluate(after.theta)
         slope = float(origin.gradient @ step)
+        if not (slope < 0 and end.value < origin.value):  # the values of lengths were rounding
+            return look, None
         look = evolve(look, step=step, own=own, slope=slope, end=end)
         return look, evolve(after, theta=end.theta)
 
