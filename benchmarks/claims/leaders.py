@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 from functools import partial
-
-import numpy as np
+from itertools import chain
+from statistics import geometric_mean
 
 from ..peers import PEERS
 from ..problems import Problem, clusters
@@ -47,12 +48,13 @@ def leaders(options: argparse.Namespace) -> str:
             lines.append(f"| {share:g} | {' | '.join(text for _, text in found)} |")
         tables.append("\n".join(lines))
     draw_leaders(rows, _APART, ratios, options.out / f"{name}.png")
-    means = [np.exp(np.nanmean(np.log(ratios[gap]))) for gap in _GAPS]
+    known = {gap: filter(math.isfinite, chain(*of_gap)) for gap, of_gap in ratios.items()}
+    means = [f"{geometric_mean(known[gap]):.2f} to {gap:.0e}" for gap in _GAPS]
     intro = (
         f"Clusters in {p} columns, {K} classes, float32, C = 1. Seconds of the "
         "fastest peer over those of `skce auto`, each at its best tolerance for the gap: above 1 "
         "skce is first. Geometric means: "
-        + ", ".join(f"{mean:.2f} to {gap:.0e}" for gap, mean in zip(_GAPS, means, strict=True))
+        + ", ".join(means)
         + ". If no peer reached the gap, its time is at least the limit."
     )
     return "\n\n".join([intro, *tables, f"![Who is first]({name}.png)"])

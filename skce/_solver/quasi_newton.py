@@ -131,7 +131,7 @@ class ClassScaled(QuasiNewton):
     estimates : tuple of float
         The gap before each iteration of L-BFGS, as L-BFGS estimated it.
     logits : Logits or None
-        The logits at the point, if they are known.
+        The logits at the end of the last step, if they are known.
     """
 
     variables: ClassWhitened
@@ -158,8 +158,7 @@ class ClassScaled(QuasiNewton):
             return super().search(origin, look, run)
         whole, after = self.with_lengths(origin, look, run)
         point, method = super().search(origin, whole, run)
-        if method.by_newton or after is None or point.theta is not after.theta:
-            after = None
+        after = None if method.by_newton else after
         return point, evolve(method, estimates=(*self.estimates, look.decrement), logits=after)
 
     def with_lengths(self, origin: Point, look: Look, run: Run) -> tuple[Look, Logits | None]:

@@ -228,19 +228,20 @@ class Run:
     def evaluate(self, theta: NDArray) -> Point:
         """Evaluate the functions at theta without its shift. Far off they may be infinite."""
         theta = self.without_shift(theta)
-        self.log.nfev += 1
-        self.log.passes += 1
-        with np.errstate(over="ignore", invalid="ignore"):
-            value, gradient = self.fun(theta)
-        return Point(theta, value, gradient)
+        return self._evaluated(theta, partial(self.fun, theta), passes=1)
 
     def evaluate_kept(self, logits: Logits) -> Point:
         """Evaluate F from the logits of all rows. This takes half a pass."""
+        return self._evaluated(logits.theta, logits.value_gradient, passes=0.5)
+
+    def _evaluated(
+        self, theta: NDArray, fun: Callable[[], tuple[float, NDArray]], *, passes: float
+    ) -> Point:
+        """Return theta with the value and the gradient of a function, and count its passes."""
         self.log.nfev += 1
-        self.log.passes += 0.5
+        self.log.passes += passes
         with np.errstate(over="ignore", invalid="ignore"):
-            value, gradient = logits.value_gradient()
-        return Point(logits.theta, value, gradient)
+            return Point(theta, *fun())
 
     def slope(self, point: Point, step: NDArray) -> float:
         """Return the slope of the objective at a point, along a step."""
