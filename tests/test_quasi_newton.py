@@ -70,7 +70,7 @@ def test_pairs_are_the_same_steps_in_other_scales():
     old, new = (scaled(base, rng.uniform(0.01, 0.2, 4)) for _ in range(2))
     s, theta_like = rng.normal(size=old.size), rng.normal(size=base.objective.layout.size)
     y_old = old.gradient(theta_like)
-    (moved,) = _in_other((Pair(s, y_old, 1.0),), old, new)
+    (moved,) = _in_other((Pair(s, y_old, 1.0),), (old.T / new.T).ravel())
     assert_allclose(new.to_user(moved.s), old.to_user(s), rtol=1e-12)
     assert_allclose(moved.y, new.gradient(theta_like), rtol=1e-12)
 

@@ -37,6 +37,11 @@ class Lengths(NamedTuple):
     lengths: NDArray
     shifts: NDArray
 
+    def times(self, D: NDArray, d: NDArray) -> tuple[NDArray, NDArray]:
+        """Return a step, given for coefficients and for intercepts, with these lengths."""
+        own = self.lengths.astype(D.dtype)
+        return D * own[:, None], d * own + self.shifts.astype(D.dtype)
+
 
 @dataclass(frozen=True, eq=False)
 class Logits:
@@ -75,29 +80,36 @@ class Logits:
         return self.objective.value_gradient_of(self.theta, *sums)
 
 
-def logits_at(objective: Objective, theta: NDArray) -> Logits | None:
-    """Return the logits at a point, of all rows or of a sample.
+def rows_for_lengths(objective: Objective) -> Data | None:
+    """Return the rows whose logits are kept to find lengths: all rows, or a sample.
 
     Return None if this takes too much memory, or if it saves little: with few columns a pass is
     fast, and with few classes reading X twice takes longer than computing with it. On other devices
     lengths have not been measured.
     """
     data, costs, K = objective.data, objective.costs, objective.layout.n_outputs
-    slow = data.work_per_logit >= costs.worth_lengths and costs.fewest_lengths <= K
-    if not slow or data.on_device:
+    slow = objective.time_per_pass >= 4 * data.n_rows * K * costs.worth_lengths
+    if not (slow and (data.is_sparse or costs.fewest_lengths <= K)) or data.on_device:
         return None
     most = max(costs.kept_logits, data.nbytes // costs.part_of_rows)
-    n_rows, enough = most // (3 * K * data.dtype.itemsize), costs.rows_per_class * K
-    if not (data.in_memory and data.n_rows <= min(n_rows, 2 * enough)):
-        copied = most // (data.n_columns * data.dtype.itemsize)
-        n_rows = min(n_rows, enough, copied, data.n_rows // 2)
-        if n_rows < costs.fewest_rows_per_class * K:
-            return None
-        if "class steps" not in objective.shared:
-            objective.shared["class steps"] = objective.sample(n_rows).data
-        data = objective.shared["class steps"]
-        if not data.total_weight > 0:
-            return None
+    n_rows = most // (3 * K * data.dtype.itemsize)
+    enough = data.n_rows if data.is_sparse else costs.rows_per_class * K
+    if data.in_memory and data.n_rows <= min(n_rows, 2 * enough):
+        return data
+    n_rows = min(n_rows, enough, most * data.n_rows // data.nbytes, data.n_rows // 2)
+    if n_rows < costs.fewest_rows_per_class * K:
+        return None
+    if "class steps" not in objective.shared:
+        objective.shared["class steps"] = objective.sample(n_rows).data
+    sample: Data = objective.shared["class steps"]
+    return sample if sample.total_weight > 0 else None
+
+
+def logits_at(objective: Objective, theta: NDArray) -> Logits | None:
+    """Return the logits at a point, of all rows or of a sample; None if they are not worth it."""
+    data = rows_for_lengths(objective)
+    if data is None:
+        return None
     kept = data.map(kernels.logits, *data.coefficients(*objective.layout.unpack(theta)))
     return Logits(objective, kept, theta)
 
@@ -161,31 +173,41 @@ class ClassSteps:
         first = (turned @ slopes[:, :, None]).ravel()
         unit = float(np.linalg.norm(first))  # so that L-BFGS-B first tries the lengths T (-first)
 
+        def value_slopes(lengths: NDArray) -> tuple[float, NDArray]:
+            value, own = self.value_slopes(lengths)
+            return value + float(np.vdot(missing, lengths)) - start, own + missing
+
         def of(u: NDArray) -> NDArray:
             return np.asarray(unit * (T @ u.reshape(*self.shape, 1))[:, :, 0])
 
         def fun(u: NDArray) -> tuple[float, NDArray]:
             if not u.any():
                 return 0.0, unit * first
-            lengths = of(u)
-            value, slopes = self.value_slopes(lengths)
-            value += float(np.vdot(missing, lengths)) - start
-            return value, unit * (turned @ (slopes + missing)[:, :, None]).ravel()
+            value, own = value_slopes(of(u))
+            return value, unit * (turned @ own[:, :, None]).ravel()
 
-        most = self.objective.costs.length_values  # also for one search, as rounding may hide F
+        costs = self.objective.costs
+        most = costs.length_values  # also for one search, as rounding may hide F
         options = {"maxfun": most, "maxls": most, "ftol": 0.0, "gtol": 0.0}
         found = minimize(fun, np.zeros(first.size), jac=True, method="L-BFGS-B", options=options)
-        if not found.fun < 0:
+        value, lengths = found.fun, of(found.x)
+        if not value < costs.enough_by_lengths * slopes[:, 0].sum():
+            # Where almost no curvature is left, L-BFGS-B begins much too far away.
+            whole = np.zeros(self.shape)
+            whole[:, 0] = 1
+            of_whole = value_slopes(whole)[0]
+            if not value <= of_whole:
+                value, lengths = of_whole, whole
+        if not value < 0:
             return None
-        lengths = of(found.x)
-        return Lengths(lengths[:, 0], lengths[:, -1] if self.shape[1] == 2 else 0 * lengths[:, 0])
+        shifts = lengths[:, 1] if self.shape[1] == 2 else 0 * lengths[:, 0]
+        # Without any row of a class F hardly changes along its shift, which then could be 1e8.
+        return Lengths(lengths[:, 0], np.clip(shifts, -costs.largest_shift, costs.largest_shift))
 
     def of(self, lengths: Lengths) -> NDArray:
         """Return the step with these lengths, without a shift of all classes."""
         D, d = self.objective.layout.unpack(self.step)
-        own = lengths.lengths
-        step = self.objective.layout.pack(D * own[:, None], d * own + lengths.shifts)
-        return self.objective.without_shift(step)
+        return self.objective.without_shift(self.objective.layout.pack(*lengths.times(D, d)))
 
     def after(self, lengths: Lengths, theta: NDArray) -> Logits:
         """Return the logits after the step with these lengths, which leads to theta."""

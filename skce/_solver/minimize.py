@@ -228,10 +228,9 @@ def _start(
     point = _first_point(run, theta)
     if known is not None and known.value < point.value:
         point = run.evaluate(objective.from_user(known.theta))
-    method = method.beginning_at(point, run, variables)
     log.start(point)
     if sample is objective:
-        return State(point, method)
+        return State(point, method.beginning_at(point, run, variables))
     if known is not None:  # the path has led nearer than the optimum of a sample is
         return State(point, method.with_curvature_of(sample))
     # F at the optimum of m rows is about size / (2 m) above its minimum: more digits are wasted.

@@ -459,6 +459,12 @@ class Preconditioned(Newton):
         run.log.passes += 1
         return scale_classes(self.base, self.objective, point.theta)
 
+    def columns_rescaled(self, point: Point, run: Run) -> Self:
+        """Return the method with columns scaled by their curvature at a point."""
+        base = rescale_columns(self.base, self.used_products.at(point.theta))
+        run.log.passes += self.share
+        return evolve(self, base=base, variables=base)
+
     def with_curvature_of(self, curvature: Objective) -> Self:
         """Return the method with the Hessian of an objective."""
         exact = curvature is self.objective
@@ -489,9 +495,7 @@ class Preconditioned(Newton):
             base = whiten_many_columns(self.objective)
             return evolve(self, base=base, variables=base)
         if self.is_scaled and work > self.objective.costs.worth_rescaling:
-            base = rescale_columns(self.base, self.used_products.at(point.theta))
-            run.log.passes += self.share
-            return evolve(self, base=base, variables=base)
+            return self.columns_rescaled(point, run)
         cost = class_whitening_cost(self.base, self.curvature)
         if cost == np.inf:
             spent = self.spent + work

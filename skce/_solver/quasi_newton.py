@@ -4,28 +4,29 @@ Most of what the products of a Newton step find out far from the optimum is no l
 step. An iteration of L-BFGS takes one pass. Near the optimum a few products gain more, and only
 products can estimate the gap.
 
-`ClassScaled` begins with L-BFGS: with many classes and many columns the first Newton steps are
-always dear. `ColumnScaled` begins with Newton's method, for sparse rows and many columns. It goes
-on with L-BFGS if a step far from the optimum has taken many products, as with text and a weak
-penalty.
+`ClassScaled` is for many classes and many columns, where the first Newton steps are always dear.
+`ColumnScaled` is for more columns than can be whitened. Both begin with L-BFGS, whose steps get a
+length for each class. If that is not possible, or if the rows are dense, `ColumnScaled` begins with
+Newton's method. It goes on with L-BFGS if a step far from the optimum has taken many products.
 
 Source: Nocedal and Wright, *Numerical Optimization*, 2006, section 7.2.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._problem.class_steps import Lengths, Logits, logits_at
+from .._problem.class_steps import Lengths, Logits, logits_at, rows_for_lengths
 from .._problem.penalty import mean_of_classes
 from .line_search import Refine, lengthen_or_shorten
 from .newton import Preconditioned
 from .run import Look, Point, Run, evolve
-from .variables import ClassWhitened, Whitening, scaled
+from .variables import ClassWhitened, Whitened, Whitening, scaled
 
 
 class Pair(NamedTuple):
@@ -54,10 +55,13 @@ class QuasiNewton(Preconditioned):
         The last pairs, the oldest first.
     by_newton : bool
         Whether Newton's method is used now.
+    logits : Logits or None
+        The logits at the end of the last step, if they are known.
     """
 
     pairs: tuple[Pair, ...] = ()
     by_newton: bool = False
+    logits: Logits | None = None
 
     @property
     def most_pairs(self) -> int:
@@ -96,11 +100,16 @@ class QuasiNewton(Preconditioned):
         return evolve(self.seen(point, step, decrement, complete=False, gap=gap), own=step)
 
     def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
-        """Search along the step of a look, and add the pair of this step."""
-        point, method = super().search(origin, look, run)
+        """Search along the step of a look.
+
+        A step of L-BFGS first gets a length for each class. Afterwards its pair is added.
+        """
         if look.own is None:
-            return point, method
-        if point is origin or self.is_slow(look, run):
+            return super().search(origin, look, run)
+        look, after = self.with_lengths(origin, look, run)
+        point, method = super().search(origin, look, run)
+        assert look.own is not None
+        if point is origin or self.is_slow(look, point, run):
             return point, method.over(point, run)
         moved = point.theta - origin.theta  # may be a part of the step, or a multiple of it
         length = float(moved @ look.step) / float(look.step @ look.step)
@@ -109,57 +118,7 @@ class QuasiNewton(Preconditioned):
         product, pairs = float(s @ y), self.pairs
         if product > 0:
             pairs = (*pairs, Pair(s, y, product))[-self.most_pairs :]
-        return point, evolve(method, pairs=pairs)
-
-    def is_slow(self, look: Look, run: Run) -> bool:
-        """Whether the last iterations of L-BFGS, up to that of a look, together gained little."""
-        return False
-
-    def over(self, point: Point, run: Run) -> Self:
-        """Return Newton's method in place of L-BFGS, at a point."""
-        return evolve(self, by_newton=True, pairs=())
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class ClassScaled(QuasiNewton):
-    """L-BFGS first, in variables that are scaled by the curvature of each class.
-
-    Attributes
-    ----------
-    variables : ClassWhitened
-        A factor for each class and variable.
-    estimates : tuple of float
-        The gap before each iteration of L-BFGS, as L-BFGS estimated it.
-    logits : Logits or None
-        The logits at the end of the last step, if they are known.
-    """
-
-    variables: ClassWhitened
-    estimates: tuple[float, ...] = ()
-    logits: Logits | None = None
-
-    def beginning_at(self, point: Point, run: Run, earlier: Whitening | None) -> Self:
-        """Return the method for a fit that begins at a point, scaled by the curvature there.
-
-        If a similar fit went before, the curvature at its end is used: it is about the same.
-        """
-        if not point.theta.any():  # the variables are white at zero
-            return self
-        if isinstance(earlier, ClassWhitened) and earlier.curvatures is not None:
-            return evolve(self, variables=scaled(self.base, earlier.curvatures))
-        return evolve(self, variables=self.classes_scaled(point, run)[1])
-
-    def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
-        """Search along the step of a look, and keep its estimate if it is one of L-BFGS.
-
-        The step of L-BFGS first gets a length for each class.
-        """
-        if look.own is None:
-            return super().search(origin, look, run)
-        whole, after = self.with_lengths(origin, look, run)
-        point, method = super().search(origin, whole, run)
-        after = None if method.by_newton else after
-        return point, evolve(method, estimates=(*self.estimates, look.decrement), logits=after)
+        return point, evolve(method, pairs=pairs, logits=after)
 
     def with_lengths(self, origin: Point, look: Look, run: Run) -> tuple[Look, Logits | None]:
         """Return a look whose step has a length for each class, and the logits at its end.
@@ -186,6 +145,52 @@ class ClassScaled(QuasiNewton):
         look = evolve(look, step=step, own=own, slope=slope, end=end)
         return look, evolve(after, theta=end.theta)
 
+    @abstractmethod
+    def own_step(self, look: Look, lengths: Lengths) -> NDArray:
+        """Return the step of a look, with a length for each class, in the own variables."""
+
+    def is_slow(self, look: Look, point: Point, run: Run) -> bool:
+        """Whether the last iterations of L-BFGS, up to that of a look, together gained little."""
+        return False
+
+    def over(self, point: Point, run: Run) -> Self:
+        """Return Newton's method in place of L-BFGS, at a point."""
+        return evolve(self, by_newton=True, pairs=(), logits=None)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ClassScaled(QuasiNewton):
+    """L-BFGS first, in variables that are scaled by the curvature of each class.
+
+    Attributes
+    ----------
+    variables : ClassWhitened
+        A factor for each class and variable.
+    estimates : tuple of float
+        The gap before each iteration of L-BFGS, as L-BFGS estimated it.
+    """
+
+    variables: ClassWhitened
+    estimates: tuple[float, ...] = ()
+
+    def beginning_at(self, point: Point, run: Run, earlier: Whitening | None) -> Self:
+        """Return the method for a fit that begins at a point, scaled by the curvature there.
+
+        If a similar fit went before, the curvature at its end is used: it is about the same.
+        """
+        if not point.theta.any():  # the variables are white at zero
+            return self
+        if isinstance(earlier, ClassWhitened) and earlier.curvatures is not None:
+            return evolve(self, variables=scaled(self.base, earlier.curvatures))
+        return evolve(self, variables=self.classes_scaled(point, run)[1])
+
+    def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
+        """Search along the step of a look, and keep its estimate if it is one of L-BFGS."""
+        point, method = super().search(origin, look, run)
+        if look.own is None:
+            return point, method
+        return point, evolve(method, estimates=(*self.estimates, look.decrement))
+
     def own_step(self, look: Look, lengths: Lengths) -> NDArray:
         """Return the step of a look, with a length for each class, in the own variables."""
         assert look.own is not None
@@ -199,7 +204,7 @@ class ClassScaled(QuasiNewton):
         V -= mean_of_classes(V) if shifts else 0
         return np.asarray((V / T).ravel(), look.own.dtype)
 
-    def is_slow(self, look: Look, run: Run) -> bool:
+    def is_slow(self, look: Look, point: Point, run: Run) -> bool:
         """Whether the estimates of L-BFGS no longer fall."""
         costs = run.costs
         earlier = (*self.estimates, look.decrement)[-1 - costs.slow_after : -costs.slow_after]
@@ -217,17 +222,19 @@ class ClassScaled(QuasiNewton):
         if len(self.estimates) not in self.objective.costs.scaled_after:
             return self
         _, variables = self.classes_scaled(point, run)
-        return evolve(
-            self, variables=variables, pairs=_in_other(self.pairs, self.variables, variables)
-        )
+        pairs = _in_other(self.pairs, (self.variables.T / variables.T).ravel())
+        return evolve(self, variables=variables, pairs=pairs)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ColumnScaled(QuasiNewton):
-    """Newton's method in scaled columns, with L-BFGS in between if Newton steps are dear.
+    """L-BFGS in scaled columns, before Newton's method or in between.
 
     The variables are not white, so L-BFGS estimates far too small a gap. What counts is how much F
     falls.
+
+    On text (20 000, 50 000) with 20 classes L-BFGS took 5 passes to 1e-4 with C = 1, and 20 with
+    C = 100. Newton's method alone took 36 and 82.
 
     Attributes
     ----------
@@ -243,17 +250,72 @@ class ColumnScaled(QuasiNewton):
         """Number of pairs that are kept: a few, as the vectors are long."""
         return self.objective.costs.few_pairs
 
+    def beginning_at(self, point: Point, run: Run, earlier: Whitening | None) -> Self:
+        """Return the method for a fit that begins at a point.
+
+        With sparse rows it is L-BFGS, if it can use lengths. Columns of dense rows depend on each
+        other more, which takes L-BFGS many iterations to learn.
+        """
+        sparse = self.objective.data.is_sparse
+        if not sparse or rows_for_lengths(self.objective) is None:
+            return self
+        return self.by_lbfgs(0)
+
+    def by_lbfgs(self, first: int) -> Self:
+        """Return L-BFGS from an iteration on, if the variables are scaled columns."""
+        base = self.variables
+        if not isinstance(base, Whitened) or np.ndim(base.Q) != 1:
+            return self
+        return evolve(self, by_newton=False, first=first, base=base)
+
+    def own_step(self, look: Look, lengths: Lengths) -> NDArray:
+        """Return the step of a look, with a length for each class, in the own variables."""
+        assert look.own is not None
+        V, b = lengths.times(*self.base.layout.unpack(look.own))
+        if self.objective.loss.shift_invariant:
+            V -= mean_of_classes(V)
+            b -= mean_of_classes(b)
+        return self.base.layout.pack(V, b)
+
     @property
     def least_estimate(self) -> float:
         """Zero: the estimate of L-BFGS is not used."""
         return 0.0
 
-    def is_slow(self, look: Look, run: Run) -> bool:
-        """Whether F fell too little in the last iterations."""
+    def is_slow(self, look: Look, point: Point, run: Run) -> bool:
+        """Whether F falls too slowly: the limit would take many more iterations.
+
+        What is left is estimated as if the gains of halves of the last iterations were the first
+        terms of a geometric series.
+        """
         costs, values = run.costs, run.log.values[self.first :]
-        if len(values) <= costs.lbfgs_iterations:
+        half = costs.lbfgs_iterations // 2
+        if len(values) <= 2 * half:
             return False
-        return values[-1 - costs.lbfgs_iterations] - values[-1] < costs.lbfgs_gain * values[-1]
+        start, middle, value = values[-1 - 2 * half], values[-1 - half], values[-1]
+        if start - value >= costs.lbfgs_gain * value:
+            return False
+        ratio = (middle - value) / (start - middle)
+        if not 0 < ratio < 1:
+            return True
+        left = (middle - value) * ratio / (1 - ratio) / run.allowed(point)
+        if left < costs.far_below:  # the bound of the gap does not fall with F
+            return True
+        return bool(half * np.log(left) / -np.log(ratio) > costs.worth_newton)
+
+    def rescaled(self, point: Point, run: Run) -> Self:
+        """Return L-BFGS with columns scaled by their curvature at a point."""
+        assert isinstance(self.variables, Whitened)
+        method, layout = self.columns_rescaled(point, run), self.variables.layout
+        ratio = np.broadcast_to(
+            self.variables.Q / method.base.Q, (layout.n_outputs, layout.n_columns)
+        )
+        factors = layout.pack(ratio, np.ones(layout.n_outputs))
+        return evolve(method, pairs=_in_other(self.pairs, factors))
+
+    def over(self, point: Point, run: Run) -> Self:
+        """Return Newton's method, with columns scaled by their curvature at a point."""
+        return super().over(point, run).columns_rescaled(point, run)
 
     def adapted(self, point: Point, run: Run, work: float) -> Self:
         """Return the method in better variables; or L-BFGS, if the last passes gained too little.
@@ -262,7 +324,8 @@ class ColumnScaled(QuasiNewton):
         optimum.
         """
         if not self.by_newton:
-            return self
+            iterations = run.log.n_iter - (self.first or 0)
+            return self.rescaled(point, run) if iterations in run.costs.rescaled_after else self
         method = super().adapted(point, run, work)
         if self.first is not None or not method.is_scaled or self.share < 1:
             return method
@@ -270,7 +333,7 @@ class ColumnScaled(QuasiNewton):
         far = len(values) > 1 and values[-2] - values[-1] > costs.far_from_optimum * values[-1]
         if not (far and work > costs.dear_step):
             return method
-        return evolve(method, by_newton=False, first=run.log.n_iter)
+        return method.by_lbfgs(run.log.n_iter)
 
 
 def _solve(pairs: tuple[Pair, ...], gradient: NDArray) -> NDArray:
@@ -287,12 +350,11 @@ def _solve(pairs: tuple[Pair, ...], gradient: NDArray) -> NDArray:
     return q
 
 
-def _in_other(pairs: tuple[Pair, ...], old: ClassWhitened, new: ClassWhitened) -> tuple[Pair, ...]:
-    """Return the same pairs in variables with other scales."""
-    ratio = (old.T / new.T).ravel()
+def _in_other(pairs: tuple[Pair, ...], factors: NDArray) -> tuple[Pair, ...]:
+    """Return the same pairs in other variables, which are the old ones times some factors."""
 
     def moved(pair: Pair) -> Pair:
-        factor = ratio.astype(pair.s.dtype)
-        return Pair(pair.s * factor, pair.y / factor, pair.product)
+        own = factors.astype(pair.s.dtype)
+        return Pair(pair.s * own, pair.y / own, pair.product)
 
     return tuple(map(moved, pairs))
