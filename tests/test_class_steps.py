@@ -206,6 +206,30 @@ def test_steps_are_the_same_in_the_own_variables():
     assert_allclose(found, steps.of(lengths), rtol=1e-9, atol=1e-12)
 
 
+def test_sparse_rows_are_all_kept_also_with_few_classes():
+    objective, theta, _ = problem("csr", n=5000, fewest_lengths=5)
+    assert logits_at(objective, theta).share == 1
+    objective, theta, _ = problem("csr", n=5000, kept_logits=3 * 4 * 8 * 2000)
+    assert logits_at(objective, theta).share == 0.4
+    nearly = int(objective.data.work_per_logit * objective.costs.sparse_time)
+    objective, theta, _ = problem("csr", n=5000, worth_lengths=nearly)
+    assert logits_at(objective, theta) is not None
+    objective, theta, _ = problem("csr", n=5000, worth_lengths=nearly + 1)
+    assert logits_at(objective, theta) is None
+
+
+def test_a_whole_step_is_taken_if_lengths_gain_little(monkeypatch):
+    objective, theta, _ = problem(length_values=1)
+    value, gradient = objective.value_gradient(theta)
+    hessian = objective.hessian(theta)
+    step = -gradient * (gradient @ gradient) / (gradient @ hessian(gradient))
+    steps = logits_at(objective, theta).along(step)
+    monkeypatch.setattr(steps, "_scales", lambda: 1e9 * np.tile(np.eye(2), (4, 1, 1)))
+    lengths = steps.minimum(value, gradient)
+    assert_allclose(lengths.lengths, 1)
+    assert_allclose(lengths.shifts, 0)
+
+
 def test_an_offset_is_added_to_kept_logits():
     rng = np.random.default_rng(0)
     X, y, offset = rng.normal(size=(300, 8)), rng.integers(3, size=300), rng.normal(size=(300, 3))

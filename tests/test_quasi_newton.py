@@ -11,8 +11,10 @@ from objectives import at_costs, make
 from sklearn.exceptions import ConvergenceWarning
 
 from skce._problem.class_steps import ClassSteps, Lengths
-from skce._solver.quasi_newton import Pair, _in_other, _solve
-from skce._solver.variables import has_large_classes, scaled, whiten_along_penalty
+from skce._solver.newton import HessianProducts
+from skce._solver.quasi_newton import ColumnScaled, Pair, _in_other, _solve
+from skce._solver.run import Fit, Log, Look
+from skce._solver.variables import has_large_classes, scale_columns, scaled, whiten_along_penalty
 
 #: Uses L-BFGS even if the matrices of classes are small, with one length for each step.
 small = {"class_bytes": 0, "joint_size": 0}
@@ -204,6 +206,8 @@ def test_it_begins_where_classes_are_large():
 
 #: Scales columns, as with many rows and many columns.
 scaling = {"whiten_up_to": 2, "whiten_late": 2, "joint_bytes": 0, "row_numbers": 0}
+#: Begins with L-BFGS, whose steps have a length for each class.
+LongWords = at_costs(**scaling, worth_lengths=0)
 #: Uses L-BFGS after the first step.
 Words = at_costs(**scaling, dear_step=0, far_from_optimum=0.0)
 
@@ -241,9 +245,10 @@ def test_newtons_method_alone_where_steps_take_few_products(C):
     assert (found.nit, found.passes, found.fun) == (best.nit, best.passes, best.fun)
 
 
+@pytest.mark.parametrize("estimator", [Words, LongWords])
 @pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-7])
 @pytest.mark.parametrize("kind", ["labels", "soft", "binary", "weighted", "float32", "dense"])
-def test_gaps_of_words_are_within_tol(kind, tol):
+def test_gaps_of_words_are_within_tol(kind, tol, estimator):
     X, y = words(120, 60, 5)
     X = X.astype(np.float32) if kind == "float32" else X
     dense = X.toarray()
@@ -252,15 +257,108 @@ def test_gaps_of_words_are_within_tol(kind, tol):
     params = {"C": 300.0, "tol": tol, "loss": "binary" if kind == "binary" else "categorical"}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        clf = Words(**params).fit(X, target, sample_weight=weights)
+        clf = estimator(**params).fit(X, target, sample_weight=weights)
+    assert gap_of(clf, dense, T, mass) <= tol
+    if estimator is LongWords:
+        return
     newton = at_costs(**scaling)(**params, solver="newton-cg")
     newton.fit(X, target, sample_weight=weights)
     assert clf.n_iter_ > newton.n_iter_  # L-BFGS was used
-    assert gap_of(clf, dense, T, mass) <= tol
 
 
-def test_l_bfgs_does_not_hide_that_there_is_no_minimum():
+@pytest.mark.parametrize("estimator", [Words, LongWords])
+def test_l_bfgs_does_not_hide_that_there_is_no_minimum(estimator):
     X, y = words(200, 400, 4)
     with pytest.warns(ConvergenceWarning, match="classes are separable"):
-        clf = Words(C=np.inf).fit(X, y)
+        clf = estimator(C=np.inf).fit(X, y)
     assert clf.n_iter_ < 200
+
+
+@pytest.mark.parametrize("C", [1.0, 100.0])
+@pytest.mark.parametrize("K", [2, 20])
+def test_lengths_on_sparse_rows_halve_passes(K, C):
+    X, y = words(1200, 2000, K, length=60)
+    for tol in (1e-2, 1e-4, 1e-6):
+        found = LongWords(C=C, tol=tol).fit(X, y).optimize_result_
+        best = LongWords(C=C, tol=tol, solver="newton-cg").fit(X, y).optimize_result_
+        assert found.passes <= 0.6 * best.passes, (tol, found.passes, best.passes)
+        assert found.fun <= best.fun * (1 + tol)
+
+
+def test_an_end_that_the_gradient_proves_takes_no_products():
+    # Products of rounded rows are less exact than the gradient, which needs no confirmation.
+    X, y = words(1200, 2000, 20, length=60)
+    rounded = at_costs(**scaling, worth_lengths=0, worth_rounding=0)
+    found = rounded(tol=1e-6).fit(X, y).optimize_result_
+    assert found.nhev == 0
+    assert found.fun <= LongWords(tol=1e-10).fit(X, y).optimize_result_.fun * (1 + 1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [(np.float32, 10), (np.float64, 30)])
+@pytest.mark.parametrize("sparse", [True, False])
+def test_a_class_without_rows_is_not_shifted_far(dtype, scale, sparse):
+    # F hardly changes along its intercept. It was shifted by 1e14: all logits became rounding.
+    X, y = words(300, 60, 5, seed=2)
+    X = (X * scale).astype(dtype)
+    clf = LongWords if sparse else Lengthened
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        clf = clf(C=1000.0, tol=1e-4)
+        clf.fit(X if sparse else X.toarray(), np.eye(5)[y], sample_weight=(y > 0) * 1.0)
+    assert np.abs(clf.intercept_).max() < 1000
+    rows = y > 0
+    T = np.eye(5)[y[rows]]
+    assert gap_of(clf, X.toarray()[rows], T, np.ones((len(T), 1))) <= 1e-4
+
+
+def test_a_warm_start_on_sparse_rows_begins_with_l_bfgs():
+    X, y = words(600, 1000, 5, length=60)
+    clf = LongWords(tol=1e-3, warm_start=True)
+    for C in (0.1, 1.0, 10.0):
+        found = clf.set_params(C=C).fit(X, y).optimize_result_
+        assert found.nhev == 0
+        assert found.fun <= LongWords(C=C, tol=1e-9).fit(X, y).optimize_result_.fun * (1 + 1e-3)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_pairs_are_the_same_steps_in_columns_with_other_scales(fit_intercept):
+    X, y = words(300, 40, 4)
+    objective = make(X, y, fit_intercept=fit_intercept, costs=LongWords._costs)
+    fit = Fit(fun=objective.value_gradient, log=Log(), tol=1e-6, max_iter=9, objective=objective)
+    rng = np.random.default_rng(0)
+    theta, like = rng.normal(size=(2, objective.layout.size))
+    base = scale_columns(objective)
+    old = ColumnScaled(
+        hessp=HessianProducts(objective),
+        truncation=0.0,
+        objective=objective,
+        base=base,
+        variables=base,
+        by_newton=False,
+        first=0,
+        pairs=(Pair(rng.normal(size=base.size), base.gradient(like), 1.0),),
+    )
+    new = old.rescaled(fit.evaluate(theta), fit)
+    assert not np.allclose(new.base.Q, base.Q)
+    assert_allclose(new.base.to_user(new.pairs[0].s), base.to_user(old.pairs[0].s), rtol=1e-12)
+    assert_allclose(new.pairs[0].y, new.base.gradient(like), rtol=1e-9)
+
+
+def test_l_bfgs_ends_where_it_gains_nothing():
+    # F does not fall, so that what seems to be left is far below the limit.
+    objective = make(*words(300, 40, 4), costs=LongWords._costs)
+    fit = Fit(fun=objective.value_gradient, log=Log(), tol=1e-6, max_iter=9, objective=objective)
+    point = fit.evaluate(np.zeros(objective.layout.size))
+    base = scale_columns(objective)
+    method = ColumnScaled(
+        hessp=HessianProducts(objective), objective=objective, base=base, variables=base, first=0
+    )
+    for gains, slow in (
+        ([1e-2] * 11, False),  # F falls by 8 %
+        ([0.7**k * 1e-2 for k in range(11)], False),
+        ([0.97**k * 1e-3 for k in range(11)], True),  # a hundred more iterations
+        ([1e-3] * 5 + [1e-16] * 6, True),
+        ([1e-16] * 11, True),
+    ):
+        fit.log.values = list(1.3 - np.cumsum(gains))
+        assert method.is_slow(Look(), point, fit) is slow, gains
