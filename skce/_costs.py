@@ -91,6 +91,9 @@ class VariableCosts:
     #: clusters with C = 100 took twice as many passes.
     moment_rows_per_column: int = 20
     fewest_moment_rows: int = 4000
+    #: The covariance is computed in float32 if its trace, as curvature, is at most this many times
+    #: the penalty. Its rounding is then at most 2 % of any eigenvalue.
+    mild: float = 1e5
     #: Rows in a block for a matrix of products of columns.
     matrix_rows: int = 2048
     #: The most parameters for which the whole Hessian is computed at every point.

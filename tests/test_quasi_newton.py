@@ -1,6 +1,7 @@
 """L-BFGS in scaled variables: its approximation of the Hessian, its passes, and its end."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from numpy.testing import assert_allclose
 from objectives import at_costs, make
 from sklearn.exceptions import ConvergenceWarning
 
+from skce._costs import DEFAULT
 from skce._problem.class_steps import ClassSteps, Lengths
 from skce._solver.newton import HessianProducts
 from skce._solver.quasi_newton import ColumnScaled, Pair, _in_other, _solve
@@ -101,6 +103,30 @@ def test_variables_are_white_at_zero(kind):
         v = variables.gradient(variables.inner.objective.gradient_to_user(variables.to_user(v)))
         v -= v.reshape(4, -1).mean(axis=0)[None].repeat(4, 0).ravel()
         assert_allclose(variables.product(product, v)[0], v, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["mild", "weak penalty", "double", "no intercept"])
+def test_a_covariance_in_float32_is_as_good_if_the_penalty_hides_its_rounding(kind):
+    X, y = clusters(3000, 100, 30, 1.0, dtype=np.float64 if kind == "double" else np.float32)
+    C = 1e9 if kind == "weak penalty" else 1.0
+    costs = replace(DEFAULT, **small, few_bytes=0, matrix_rows=700)
+    objective = make(X, y, C=C, fit_intercept=kind != "no intercept", costs=costs)
+    base = whiten_along_penalty(objective)
+    single = kind in ("mild", "no intercept")
+    assert ("eigenvectors, float32" in objective.shared) is single
+    assert ("moments" in objective.shared) is not single
+    double = make(X.astype(np.float64), y, C=C, fit_intercept=kind != "no intercept", costs=costs)
+    exact = whiten_along_penalty(double)
+    assert_allclose(base.mean, exact.mean, atol=1e-7)
+    for own, expected in (
+        (base.Q @ base.Q.T, exact.Q @ exact.Q.T),
+        (base.variance, exact.variance),
+    ):
+        assert_allclose(own, expected, atol=2e-3 * np.abs(expected).max())
+    for Cs in (C, 1e9, 1.0):  # other penalties of the same rows
+        other = whiten_along_penalty(objective.penalised(Cs, 0.0))
+        exact = whiten_along_penalty(double.penalised(Cs, 0.0))
+        assert_allclose(other.penalties, exact.penalties, rtol=0.02)
 
 
 @pytest.mark.parametrize("C", [1.0, 100.0])

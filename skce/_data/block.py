@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from .._targets.mass import TargetBlock
 
@@ -71,16 +71,20 @@ class Features(ABC):
         """Return the sums of the columns and of their squares, with each row times its share."""
 
     @abstractmethod
-    def dense(self, columns: NDArray | None = None) -> NDArray:
-        """Return the given columns, or all of them, as a float64 array."""
+    def dense(self, columns: NDArray | None = None, dtype: DTypeLike = np.float64) -> NDArray:
+        """Return the given columns, or all of them, as an array of the given type."""
 
     def total(self, share: NDArray) -> NDArray:
         """Return the sums of the columns, with each row times its share."""
         return np.asarray(share @ self.dense())
 
-    def scatter(self, mean: NDArray, share: NDArray) -> NDArray:
-        """Return the products of centred columns, with each row times its share."""
-        Z = (self.dense() - mean) * np.sqrt(share)[:, None]
+    def scatter(self, mean: NDArray, share: NDArray, dtype: DTypeLike = np.float64) -> NDArray:
+        """Return the products of centred columns, with each row times its share.
+
+        They are computed in the given type of number.
+        """
+        Z = self.dense(dtype=dtype) - mean.astype(dtype)
+        Z *= np.sqrt(share)[:, None].astype(dtype)
         return np.asarray(Z.T @ Z)
 
 
@@ -115,10 +119,10 @@ class DenseFeatures(Features):
         with np.errstate(over="ignore"):
             return share @ block, share @ (block * block)
 
-    def dense(self, columns: NDArray | None = None) -> NDArray:
-        """Return some columns as a float64 array."""
+    def dense(self, columns: NDArray | None = None, dtype: DTypeLike = np.float64) -> NDArray:
+        """Return some columns as an array."""
         values = self.values if columns is None else self.values[:, columns]
-        return np.asarray(values, dtype=np.float64)
+        return np.asarray(values, dtype=dtype)
 
 
 class SparseFeatures(Features):
@@ -155,10 +159,10 @@ class SparseFeatures(Features):
                 np.bincount(X.indices, shares * (values * values), X.shape[1]),
             )
 
-    def dense(self, columns: NDArray | None = None) -> NDArray:
-        """Return some columns as a float64 array."""
+    def dense(self, columns: NDArray | None = None, dtype: DTypeLike = np.float64) -> NDArray:
+        """Return some columns as an array."""
         values = self.values if columns is None else self.values[:, columns]
-        return np.asarray(values.toarray(), dtype=np.float64)
+        return np.asarray(values.toarray(), dtype=dtype)
 
 
 class Block:

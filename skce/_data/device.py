@@ -92,11 +92,11 @@ class _SampleThere(DenseFeatures):
         X = as_type(self._there, np.float64)
         return self._elsewhere.in_numpy(self._elsewhere.place.put(share) @ X)
 
-    def scatter(self, mean: NDArray, share: NDArray) -> NDArray:
+    def scatter(self, mean: NDArray, share: NDArray, dtype: DTypeLike = np.float64) -> NDArray:
         """Return the products of centred columns, with each row times its share."""
         put = self._elsewhere.place.put
-        Z = as_type(self._there, np.float64) - put(mean)
-        Z *= put(np.sqrt(share))[:, None]
+        Z = as_type(self._there, dtype) - put(mean.astype(dtype))
+        Z *= put(np.sqrt(share).astype(dtype))[:, None]
         return self._elsewhere.in_numpy(Z.T @ Z)
 
 
