@@ -1060,11 +1060,12 @@ def _covariance(objective: Objective, mean: NDArray, dtype: DTypeLike = np.float
     Products of rows are computed in the given type of number.
     """
     covariance = np.zeros((len(mean), len(mean)))
-    rows = _moment_rows(objective)
+    rows, size = _moment_rows(objective), objective.costs.matrix_rows
     used = min(rows, objective.data.n_rows)
-    pairs = -(-used // (2 * objective.costs.matrix_rows))  # as much work for each of two threads
+    if used > size:  # as much work for each of two threads
+        size = -(-used // (2 * -(-used // (2 * size))))
     with np.errstate(over="ignore", invalid="ignore"):
-        chunks = objective.data.chunks(-(-used // (2 * pairs)), rows)
+        chunks = objective.data.chunks(size, rows)
 
         def product(chunk: tuple[Block, NDArray]) -> NDArray:
             block, share = chunk
