@@ -158,10 +158,12 @@ def test_a_first_step_that_goes_too_far_is_shortened():
     assert near.passes < 0.5 * far.passes
 
 
-def test_a_constant_column_leaves_the_intercepts_in_the_bound():
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_constant_column_leaves_the_intercepts_in_the_bound(dtype):
     # Here the bound by the penalty is not enough: it left out what the intercepts alone gain.
     y = np.repeat([0, 1, 2], [20, 5, 4])
-    clf = Probe(C=525.0).fit(np.zeros((29, 1)), y)
+    single = at_costs(**small, worth_lengths=10**9, few_bytes=0)
+    clf = single(C=525.0).fit(np.zeros((29, 1), dtype), y)
     assert_allclose(clf.predict_proba(np.zeros((1, 1)))[0], np.bincount(y) / 29, rtol=1e-4)
 
 
