@@ -15,7 +15,7 @@ from skce._costs import DEFAULT
 from skce._problem.class_steps import ClassSteps, Lengths
 from skce._solver.newton import HessianProducts
 from skce._solver.quasi_newton import ColumnScaled, Pair, _in_other, _solve
-from skce._solver.run import Fit, Log, Look
+from skce._solver.run import Fit, Log, Look, evolve
 from skce._solver.variables import has_large_classes, scale_columns, scaled, whiten_along_penalty
 
 #: Uses L-BFGS even if the matrices of classes are small, with one length for each step.
@@ -390,3 +390,6 @@ def test_l_bfgs_ends_where_it_gains_nothing():
     ):
         fit.log.values = list(1.3 - np.cumsum(gains))
         assert method.is_slow(Look(), point, fit) is slow, gains
+    # With a large tol a fit counts as stalled if F falls by less than the limit.
+    fit.log.values = list(1.3 - np.cumsum([1e-2] * 11))
+    assert method.is_slow(Look(), point, evolve(fit, tol=0.5))

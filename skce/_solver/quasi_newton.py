@@ -293,13 +293,15 @@ class ColumnScaled(QuasiNewton):
         if len(values) <= 2 * half:
             return False
         start, middle, value = values[-1 - 2 * half], values[-1 - half], values[-1]
+        if start - value <= run.limit(point):  # the bound of the gap does not fall with F
+            return True
         if start - value >= costs.lbfgs_gain * value:
             return False
         ratio = (middle - value) / (start - middle)
         if not 0 < ratio < 1:
             return True
         left = (middle - value) * ratio / (1 - ratio) / run.allowed(point)
-        if left < costs.far_below:  # the bound of the gap does not fall with F
+        if left < costs.far_below:
             return True
         return bool(half * np.log(left) / -np.log(ratio) > costs.worth_newton)
 
