@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,13 @@ from skce._data import Data, as_data, read_as
 from skce._losses import LOSSES
 from skce._problem.objective import Objective
 from skce._problem.penalty import Penalty
+from skce._solver.newton import HessianProducts, Preconditioned
+from skce._solver.variables import Whitened, Whitening
 from skce._targets.fold import ClassWeight
 from skce._targets.mass import fold_weights
 from skce._targets.meaning import read_targets
+
+Kind = TypeVar("Kind", bound=Preconditioned)
 
 
 def make(
@@ -52,3 +56,20 @@ def at_costs(**costs: Any) -> type[SoftmaxClassifier]:
 def penalty_of(data: Data, cls: type[Penalty] = Penalty, **params: Any) -> Penalty:
     """Return a penalty for data."""
     return cls(n_columns=data.n_columns, total_weight=data.total_weight, **params)
+
+
+def method_of(
+    kind: type[Kind],
+    objective: Objective,
+    base: Whitened,
+    variables: Whitening | None = None,
+    **state: Any,
+) -> Kind:
+    """Return a method for an objective, by default in the variables `base`."""
+    return kind(
+        hessp=HessianProducts(objective),
+        objective=objective,
+        base=base,
+        variables=base if variables is None else variables,
+        **state,
+    )

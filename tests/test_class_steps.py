@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose
-from objectives import at_costs, make
+from objectives import at_costs, make, method_of
 
 from skce._costs import DEFAULT
 from skce._problem.class_steps import Lengths, logits_at
-from skce._solver.newton import HessianProducts
 from skce._solver.quasi_newton import ClassScaled
 from skce._solver.run import Look
 from skce._solver.variables import scaled, whiten_along_penalty
@@ -191,13 +190,7 @@ def test_steps_are_the_same_in_the_own_variables():
     objective, theta, _ = problem(n=300)
     rng = np.random.default_rng(1)
     base = whiten_along_penalty(objective)
-    method = ClassScaled(
-        hessp=HessianProducts(objective),
-        truncation=0.0,
-        objective=objective,
-        base=base,
-        variables=scaled(base, rng.uniform(0.05, 0.2, 4)),
-    )
+    method = method_of(ClassScaled, objective, base, scaled(base, rng.uniform(0.05, 0.2, 4)))
     own = rng.normal(size=method.size)
     look = Look(step=method.variables.to_user(own), own=own)
     lengths = Lengths(rng.normal(size=4), rng.normal(size=4))

@@ -8,12 +8,11 @@ import pytest
 import scipy.sparse as sp
 from certificate import Problem, certify
 from numpy.testing import assert_allclose
-from objectives import at_costs, make
+from objectives import at_costs, make, method_of
 from sklearn.exceptions import ConvergenceWarning
 
 from skce._costs import DEFAULT
 from skce._problem.class_steps import ClassSteps, Lengths
-from skce._solver.newton import HessianProducts
 from skce._solver.quasi_newton import ColumnScaled, Pair, _in_other, _solve
 from skce._solver.run import Fit, Log, Look, evolve
 from skce._solver.variables import has_large_classes, scale_columns, scaled, whiten_along_penalty
@@ -356,16 +355,8 @@ def test_pairs_are_the_same_steps_in_columns_with_other_scales(fit_intercept):
     rng = np.random.default_rng(0)
     theta, like = rng.normal(size=(2, objective.layout.size))
     base = scale_columns(objective)
-    old = ColumnScaled(
-        hessp=HessianProducts(objective),
-        truncation=0.0,
-        objective=objective,
-        base=base,
-        variables=base,
-        by_newton=False,
-        first=0,
-        pairs=(Pair(rng.normal(size=base.size), base.gradient(like), 1.0),),
-    )
+    pairs = (Pair(rng.normal(size=base.size), base.gradient(like), 1.0),)
+    old = method_of(ColumnScaled, objective, base, by_newton=False, first=0, pairs=pairs)
     new = old.rescaled(fit.evaluate(theta), fit)
     assert not np.allclose(new.base.Q, base.Q)
     assert_allclose(new.base.to_user(new.pairs[0].s), base.to_user(old.pairs[0].s), rtol=1e-12)
@@ -377,10 +368,7 @@ def test_l_bfgs_ends_where_it_gains_nothing():
     objective = make(*words(300, 40, 4), costs=LongWords._costs)
     fit = Fit(fun=objective.value_gradient, log=Log(), tol=1e-6, max_iter=9, objective=objective)
     point = fit.evaluate(np.zeros(objective.layout.size))
-    base = scale_columns(objective)
-    method = ColumnScaled(
-        hessp=HessianProducts(objective), objective=objective, base=base, variables=base, first=0
-    )
+    method = method_of(ColumnScaled, objective, scale_columns(objective), first=0)
     for gains, slow in (
         ([1e-2] * 11, False),  # F falls by 8 %
         ([0.7**k * 1e-2 for k in range(11)], False),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from numpy.testing import assert_allclose, assert_array_equal
-from objectives import at_costs, make
+from objectives import at_costs, make, method_of
 from scipy.optimize import OptimizeResult
 from scipy.optimize import minimize as scipy_minimize
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
@@ -22,7 +22,7 @@ from skce._solver.iterate import State
 from skce._solver.line_search import Tried, level
 from skce._solver.methods import by_descent
 from skce._solver.minimize import minimize
-from skce._solver.newton import HessianProducts, Preconditioned
+from skce._solver.newton import Preconditioned
 from skce._solver.run import Fit, Log, Look, Run
 from skce._solver.stop import Stop
 from skce._solver.variables import precondition
@@ -401,10 +401,7 @@ def test_the_whole_hessian_is_used_if_conjugate_gradients_took_long():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(300, 30)), rng.integers(6, size=300)
     objective = make(X, y, C=1)
-    base = precondition(objective)
-    method = Preconditioned(
-        hessp=HessianProducts(objective), objective=objective, base=base, variables=base
-    )
+    method = method_of(Preconditioned, objective, precondition(objective))
     run = Fit(fun=objective.value_gradient, log=Log(), tol=1e-10, max_iter=100, objective=objective)
     point = run.evaluate(np.zeros(objective.layout.size))
     run.log.start(point)

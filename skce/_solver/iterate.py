@@ -173,8 +173,8 @@ def _confirm(state: State, run: Run) -> State:
     The gap is small after that step, so a few products are enough. None is needed if the gradient
     alone proves that the gap is small.
     """
-    if state.look.proven and is_certain(method := state.method.exact(), state.point, run):
+    method = state.method.exact()
+    if state.look.proven and is_certain(method, state.point, run):
         return evolve(state, method=method)
     point = state.point if run.has_ended else take_step(state, run)[0]
-    method = state.method.exact()
     return evolve(state, point=point, method=method, look=method.estimate(point, run, state.before))

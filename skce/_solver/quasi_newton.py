@@ -307,11 +307,8 @@ class ColumnScaled(QuasiNewton):
 
     def rescaled(self, point: Point, run: Run) -> Self:
         """Return L-BFGS with columns scaled by their curvature at a point."""
-        assert isinstance(self.variables, Whitened)
-        method, layout = self.columns_rescaled(point, run), self.variables.layout
-        ratio = np.broadcast_to(
-            self.variables.Q / method.base.Q, (layout.n_outputs, layout.n_columns)
-        )
+        method, layout = self.columns_rescaled(point, run), self.base.layout
+        ratio = np.broadcast_to(self.base.Q / method.base.Q, (layout.n_outputs, layout.n_columns))
         factors = layout.pack(ratio, np.ones(layout.n_outputs))
         return evolve(method, pairs=_in_other(self.pairs, factors))
 

@@ -313,9 +313,16 @@ def _has_few_rows(objective: Objective) -> bool:
 def moments(objective: Objective) -> tuple[NDArray, NDArray]:
     """Return mean and covariance of the columns in a sample of the rows."""
     if "moments" not in objective.shared:
-        mean = _mean(objective, _moment_rows(objective))
+        mean = _mean_of_sample(objective)
         objective.shared["moments"] = mean, _covariance(objective, mean)
     return objective.shared["moments"]
+
+
+def _mean_of_sample(objective: Objective) -> NDArray:
+    """Return the mean of the columns in the rows of `moments`."""
+    if "mean of sample" not in objective.shared:
+        objective.shared["mean of sample"] = _mean(objective, _moment_rows(objective))
+    return objective.shared["mean of sample"]
 
 
 def _moment_rows(objective: Objective) -> int:
@@ -945,23 +952,27 @@ def _rough_moments(objective: Objective) -> tuple[NDArray, NDArray]:
 
     This takes half of the time. Then the covariance is in float32.
     """
-    data, costs = objective.data, objective.costs
-    if data.dtype != np.float32 or "moments" in objective.shared:
+    if objective.data.dtype != np.float32 or "moments" in objective.shared:
         return moments(objective)
-    if "rough moments" not in objective.shared:
-        mean = _mean(objective, _moment_rows(objective))
-        block, share = next(data.chunks(costs.matrix_rows, _moment_rows(objective)))
-        Z = block.X.dense() - mean
-        trace = float(share @ np.einsum("ij,ij->i", Z, Z)) / float(share.sum())
-        objective.shared["rough moments"] = mean, trace, None
-    mean, trace, covariance = objective.shared["rough moments"]
     h = objective.loss.curvature_bound(objective.layout.n_outputs)
-    if not h * trace <= costs.mild * objective.penalty.curvature.min():
+    if not h * _rough_trace(objective) <= objective.costs.mild * objective.penalty.curvature.min():
         return moments(objective)
-    if covariance is None:
+    mean = _mean_of_sample(objective)
+    if "rough covariance" not in objective.shared:
         covariance = _covariance(objective, mean, np.float32).astype(np.float32)
-        objective.shared["rough moments"] = mean, trace, covariance
-    return mean, covariance
+        objective.shared["rough covariance"] = covariance
+    return mean, objective.shared["rough covariance"]
+
+
+def _rough_trace(objective: Objective) -> float:
+    """Return the trace of the covariance in the first rows of the sample of `moments`."""
+    if "rough trace" not in objective.shared:
+        size, rows = objective.costs.matrix_rows, _moment_rows(objective)
+        block, share = next(objective.data.chunks(size, rows))
+        Z = block.X.dense() - _mean_of_sample(objective)
+        trace = float(share @ np.einsum("ij,ij->i", Z, Z)) / float(share.sum())
+        objective.shared["rough trace"] = trace
+    return objective.shared["rough trace"]
 
 
 def _eigenvectors(objective: Objective, covariance: NDArray) -> tuple[NDArray, NDArray]:
@@ -1066,7 +1077,8 @@ def _covariance(objective: Objective, mean: NDArray, dtype: DTypeLike = np.float
     rows, size = _moment_rows(objective), objective.costs.matrix_rows
     used = min(rows, objective.data.n_rows)
     if used > size:  # as much work for each of two threads
-        size = -(-used // (2 * -(-used // (2 * size))))
+        pairs = -(-used // (2 * size))
+        size = -(-used // (2 * pairs))
     with np.errstate(over="ignore", invalid="ignore"):
         chunks = objective.data.chunks(size, rows)
 
