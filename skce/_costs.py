@@ -253,11 +253,8 @@ class NewtonCosts:
     #: In this many iterations of L-BFGS the estimate of the gap must fall to less than `falls`
     #: times its old value.
     slow_after: int = 8
-    #: The largest slope at the end of a step of L-BFGS, times its length, as a share of F.
-    climbs: float = 0.25
-    #: Newton's method takes over if L-BFGS estimates less than this share of the gap that matters.
-    #: The true gap may be four times as large.
-    handed_over: float = 0.25
+    #: As many estimates as this count as the old value: the largest of them.
+    estimates: int = 3
     #: The fewest multiplications with dense rows for a logit with which a length for each class is
     #: worth its cost. With 12 and 22 numbers in each sparse row, which take as long as 60 and 110,
     #: fits took fewer passes and as long.
@@ -272,12 +269,21 @@ class NewtonCosts:
     #: took as long as without lengths, with 22 half as long.
     rows_per_class: int = 200
     fewest_rows_per_class: int = 20
-    #: Values of F that are computed to find lengths along a step.
-    length_values: int = 3
+    #: The search for lengths along a step ends if an iteration gains less than this share of F.
+    #: Without more iterations, classes that are well apart were separated by the first steps, with
+    #: far too large coefficients: (5120, 512, 100) with C = 100 then took 380 passes for 14.
+    length_gain: float = 0.05
+    #: The fewest iterations of this search, and the most values of F: in all, and in an iteration,
+    #: as rounding may hide whether F falls.
+    length_iterations: int = 3
+    length_values: int = 20
+    length_tries: int = 3
     #: The largest shift of an intercept. It makes a class ten million times less probable.
     largest_shift: float = 16.0
     #: If these lengths gain less than this share of what the slope predicts, a whole step is tried.
     enough_by_lengths: float = 0.1
+    #: The share of the penalty in F above which all coefficients are halved.
+    mostly_penalty: float = 0.95
     #: Added to the unit diagonal of the curvature of lengths.
     added_to_lengths: float = 1e-4
     #: Iterations of L-BFGS after which its variables are scaled by the curvature of each class.

@@ -150,11 +150,43 @@ def test_fewer_passes_than_newtons_method(C, dtype):
         assert found.fun <= best.fun * (1 + tol)
 
 
-def test_a_first_step_that_goes_too_far_is_shortened():
-    X, y = clusters(2000, 200, 40, 1.5)
-    far = at_costs(climbs=np.inf, worth_lengths=10**9)(C=100, tol=1e-3).fit(X, y).optimize_result_
+def test_coefficients_that_are_far_too_large_are_halved():
+    # The first steps separate all classes. There the loss has almost no curvature.
+    X, y = clusters(2000, 100, 40, 1.5)
+    far = at_costs(mostly_penalty=np.inf)(C=100, tol=1e-3).fit(X, y).optimize_result_
     near = Probe(C=100, tol=1e-3).fit(X, y).optimize_result_
     assert near.passes < 0.5 * far.passes
+
+
+@pytest.mark.parametrize("n", [2000, 6000])
+@pytest.mark.parametrize("C", [100, 1e4])
+def test_separated_classes_take_few_passes(n, C):
+    X, y = clusters(n, 200, 30, 1.5)
+    own = at_costs(few_bytes=0)(C=C, tol=1e-4).fit(X, y).optimize_result_
+    assert own.success
+    assert own.passes < 30
+    exact = Probe(C=C, tol=1e-9, solver="newton-cg").fit(X.astype(np.float64), y).optimize_result_
+    assert own.fun <= exact.fun * (1 + 1e-4)
+
+
+def test_rounding_of_kept_logits_does_not_add_up():
+    # F once fell by 2e-7 below its minimum, iteration by iteration.
+    X, y = clusters(6000, 160, 20, 1.0)
+    clf = at_costs(few_bytes=0)(C=1000, tol=1e-9).fit(X, y)
+    exact = Probe(C=1000, tol=1e-11, solver="newton-cg").fit(X.astype(np.float64), y)
+    lowest = exact.optimize_result_.fun
+    assert min(clf.loss_curve_) > lowest * (1 - 8e-8)
+    assert clf.optimize_result_.success
+
+
+def test_no_shorter_step_is_tried_if_rounding_hides_what_it_gains():
+    X, y = clusters(6000, 160, 20, 1.0)
+    results = [
+        at_costs(few_bytes=0)(C=C, tol=1e-9).fit(X, y).optimize_result_ for C in (10, 100, 1000)
+    ]
+    for result in results:
+        assert result.success
+        assert result.nfev < result.nit + 10
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

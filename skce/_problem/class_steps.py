@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 
 from .._data import Data
 from . import kernels
@@ -93,9 +93,9 @@ def rows_for_lengths(objective: Objective) -> Data | None:
         return None
     most = max(costs.kept_logits, data.nbytes // costs.part_of_rows)
     n_rows = most // (3 * K * data.dtype.itemsize)
-    enough = data.n_rows if data.is_sparse else costs.rows_per_class * K
-    if data.in_memory and data.n_rows <= min(n_rows, 2 * enough):
+    if data.in_memory and data.n_rows <= n_rows:
         return data
+    enough = data.n_rows if data.is_sparse else costs.rows_per_class * K
     n_rows = min(n_rows, enough, most * data.n_rows // data.nbytes, data.n_rows // 2)
     if n_rows < costs.fewest_rows_per_class * K:
         return None
@@ -166,7 +166,8 @@ class ClassSteps:
         turned = T.transpose(0, 2, 1)
         (W, _), (G, g), (D, d) = map(layout.unpack, (self.origin.theta, gradient, self.step))
         slopes = np.column_stack([(G * D).sum(axis=1) + g * d, g])[:, : self.shape[1]]
-        start, missing = value - self.objective.penalty.value(W), np.zeros(self.shape)
+        at_origin, missing = value, np.zeros(self.shape)
+        start = value - self.objective.penalty.value(W)
         if self.origin.share < 1:
             start, of_sample = self.value_slopes(np.zeros(self.shape))
             missing = slopes - of_sample
@@ -186,10 +187,24 @@ class ClassSteps:
             value, own = value_slopes(of(u))
             return value, unit * (turned @ own[:, :, None]).ravel()
 
-        costs = self.objective.costs
-        most = costs.length_values  # also for one search, as rounding may hide F
-        options = {"maxfun": most, "maxls": most, "ftol": 0.0, "gtol": 0.0}
-        found = minimize(fun, np.zeros(first.size), jac=True, method="L-BFGS-B", options=options)
+        costs, values = self.objective.costs, [0.0]
+
+        def stop_if_slow(intermediate_result: OptimizeResult) -> None:
+            values.append(intermediate_result.fun)
+            gained = values[-2] - values[-1]
+            enough = len(values) > costs.length_iterations
+            if enough and gained <= costs.length_gain * (at_origin + values[-1]):
+                raise StopIteration
+
+        most, tries = costs.length_values, costs.length_tries
+        found = minimize(
+            fun,
+            np.zeros(first.size),
+            jac=True,
+            method="L-BFGS-B",
+            callback=stop_if_slow,
+            options={"maxfun": most, "maxls": tries, "ftol": 0.0, "gtol": 0.0},
+        )
         value, lengths = found.fun, of(found.x)
         if not value < costs.enough_by_lengths * slopes[:, 0].sum():
             # Where almost no curvature is left, L-BFGS-B begins much too far away.

@@ -57,7 +57,8 @@ def line_search(
 ) -> Found:
     """Shorten the step of a look until F at its end is low enough.
 
-    F must fall by a share of what the slope predicts. Then `refine` may look for a lower point.
+    F must fall by a share of what the slope predicts. Then `refine` may look for a lower point. If
+    rounding hides whether F falls along a step of L-BFGS, no shorter step is tried.
 
     Parameters
     ----------
@@ -95,6 +96,8 @@ def line_search(
                 point = refine(run, origin, look, Tried(length, point), beyond)
             run.log.accept(point)
             return Found(point, gain, length)
+        if flat and look.own is not None:
+            break  # values cannot tell: Newton's method goes on by gradients
         beyond = Tried(length, point)
         length = shorter(length, gain)
     return Found(origin)
@@ -118,24 +121,6 @@ def lengthen(
         if not farther.value < point.value:
             return point
         point = farther
-    return point
-
-
-def lengthen_or_shorten(
-    run: Run, origin: Point, look: Look, found: Tried, beyond: Tried | None = None
-) -> Point:
-    """Go farther, or go back if F climbs steeply at the end of the step, as long as F falls.
-
-    A first step can go so far that all classes are separated and only the penalty is left. Then the
-    minimum along the step is much nearer.
-    """
-    point, length = lengthen(run, origin, look, found, beyond), found.length
-    while length * run.slope(point, look.step) > run.costs.climbs * abs(point.value):
-        length /= 4
-        nearer = run.evaluate(origin.theta + length * look.step)
-        if not nearer.value < point.value:
-            return point
-        point = nearer
     return point
 
 

@@ -299,9 +299,7 @@ class Newton(Method):
             curvature = -(gain + length * slope) / length**2
             return float(np.clip(-slope / (2 * curvature), length / 10, length / 2))
 
-        def accepts(point: Point) -> bool:
-            return self.square(point) <= self.square(origin) / 2
-
+        accepts = partial(self.is_nearer, origin=origin, run=run)
         found = line_search(run, origin, look, shorter, accepts, self.refine)
         if not found.length:
             return origin, self
@@ -310,6 +308,11 @@ class Newton(Method):
         return found.point, self.truncated(
             min(costs.truncation, costs.truncation_per_error * error)
         )
+
+    def is_nearer(self, point: Point, origin: Point, run: Run) -> bool:
+        """Whether values differ by rounding, and a point is nearer to the minimum by gradients."""
+        flat = run.is_flat(origin.value - point.value, point)
+        return flat and self.square(point) <= self.square(origin) / 2
 
     def truncated(self, truncation: float) -> Self:
         """Return the method with another truncation of conjugate gradients."""

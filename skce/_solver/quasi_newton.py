@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from .._problem.class_steps import Lengths, Logits, logits_at, rows_for_lengths
 from .._problem.penalty import mean_of_classes
-from .line_search import Refine, lengthen_or_shorten
+from .line_search import Refine, lengthen
 from .newton import Preconditioned
 from .run import Look, Point, Run, evolve
 from .variables import ClassWhitened, Whitened, Whitening, scaled
@@ -69,24 +69,19 @@ class QuasiNewton(Preconditioned):
         return self.objective.costs.pairs
 
     @property
-    def least_estimate(self) -> float:
-        """Newton's method takes over if L-BFGS estimates less than this share of the limit."""
-        return self.objective.costs.handed_over
-
-    @property
     def refine(self) -> Refine:
         """The function that looks for a lower point along a step.
 
         For L-BFGS, one more point costs as much as a step.
         """
-        return super().refine if self.by_newton else lengthen_or_shorten
+        return super().refine if self.by_newton else lengthen
 
     def at(self, point: Point, run: Run) -> Self:
         """Return the method with its variables chosen for a point."""
         return super().at(point, run) if self.by_newton else self
 
     def look(self, point: Point, run: Run, before: float) -> Look:
-        """Look at a point by L-BFGS; or by Newton's method, if L-BFGS estimates a small gap."""
+        """Look at a point by L-BFGS, until the gradient alone proves that the gap is small."""
         if self.by_newton:
             return super().look(point, run, before)
         gradient, allowed = self.gradient(point), run.allowed(point)
@@ -94,9 +89,9 @@ class QuasiNewton(Preconditioned):
         decrement, most = -float(gradient @ step) / 2, self.missed(point, allowed)
         if most <= allowed:
             return run.prove(self.seen(point, step, most, complete=True), point, most)
-        if not self.least_estimate * run.limit(point) < decrement < np.inf:
+        if not 0 < decrement < np.inf:
             return self.estimate(point, run, before, truncation=self.truncation, as_bounded=True)
-        gap = run.log.gap = run.relative(decrement, point) if self.least_estimate else np.inf
+        gap = run.log.gap = run.relative(decrement, point) if self.variables.white else np.inf
         return evolve(self.seen(point, step, decrement, complete=False, gap=gap), own=step)
 
     def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
@@ -109,6 +104,8 @@ class QuasiNewton(Preconditioned):
         look, after = self.with_lengths(origin, look, run)
         point, method = super().search(origin, look, run)
         assert look.own is not None
+        if point is not origin and (smaller := self.halved(point, run)) is not point:
+            return smaller, method.restarted()
         if point is origin or self.is_slow(look, point, run):
             return point, method.over(point, run)
         moved = point.theta - origin.theta  # may be a part of the step, or a multiple of it
@@ -123,7 +120,8 @@ class QuasiNewton(Preconditioned):
     def with_lengths(self, origin: Point, look: Look, run: Run) -> tuple[Look, Logits | None]:
         """Return a look whose step has a length for each class, and the logits at its end.
 
-        If lengths are too dear, or make F no lower, return the same look.
+        If lengths are too dear, or make F no lower, return the same look. Rounding adds up in kept
+        logits, so F is computed from X if rounding may hide what the step gains.
         """
         logits, objective = self.logits, self.objective
         if logits is None or logits.theta is not origin.theta:
@@ -138,12 +136,36 @@ class QuasiNewton(Preconditioned):
             return look, None
         step, own = steps.of(lengths), self.own_step(look, lengths)
         after = steps.after(lengths, run.without_shift(origin.theta + step))
-        end = run.evaluate_kept(after) if logits.share == 1 else run.evaluate(after.theta)
+        kept = logits.share == 1 and not run.is_flat(look.decrement, origin)
+        end = run.evaluate_kept(after) if kept else run.evaluate(after.theta)
         slope = float(origin.gradient @ step)
-        if not (slope < 0 and end.value < origin.value):  # the values of lengths were rounding
-            return look, None
+        if not (slope < 0 and (end.value < origin.value or self.is_nearer(end, origin, run))):
+            return look, None  # the values of lengths were rounding
         look = evolve(look, step=step, own=own, slope=slope, end=end)
         return look, evolve(after, theta=end.theta)
+
+    def restarted(self) -> Self:
+        """Return the method without what it has learnt along its steps."""
+        return evolve(self, pairs=(), logits=None)
+
+    def halved(self, point: Point, run: Run) -> Point:
+        """Halve all coefficients as long as F falls, if nearly all of F is the penalty.
+
+        The first steps may separate all classes, with coefficients many times too large. There the
+        loss has almost no curvature.
+        """
+        objective, start = self.objective, point
+        while True:
+            W, _ = objective.layout.unpack(point.theta)
+            if objective.penalty.value(W) <= run.costs.mostly_penalty * point.value:
+                break
+            smaller = run.evaluate(point.theta / 2)
+            if not smaller.value < point.value:
+                break
+            point = smaller
+        if point is not start:
+            run.log.accept(point)
+        return point
 
     @abstractmethod
     def own_step(self, look: Look, lengths: Lengths) -> NDArray:
@@ -168,10 +190,13 @@ class ClassScaled(QuasiNewton):
         A factor for each class and variable.
     estimates : tuple of float
         The gap before each iteration of L-BFGS, as L-BFGS estimated it.
+    scaled_at : Point or None
+        The point at which Newton's method took over.
     """
 
     variables: ClassWhitened
     estimates: tuple[float, ...] = ()
+    scaled_at: Point | None = None
 
     def beginning_at(self, point: Point, run: Run, earlier: Whitening | None) -> Self:
         """Return the method for a fit that begins at a point, scaled by the curvature there.
@@ -187,9 +212,13 @@ class ClassScaled(QuasiNewton):
     def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
         """Search along the step of a look, and keep its estimate if it is one of L-BFGS."""
         point, method = super().search(origin, look, run)
-        if look.own is None:
+        if look.own is None or not method.pairs:
             return point, method
         return point, evolve(method, estimates=(*self.estimates, look.decrement))
+
+    def restarted(self) -> Self:
+        """Return the method without what it has learnt along its steps."""
+        return evolve(super().restarted(), estimates=())
 
     def own_step(self, look: Look, lengths: Lengths) -> NDArray:
         """Return the step of a look, with a length for each class, in the own variables."""
@@ -205,20 +234,25 @@ class ClassScaled(QuasiNewton):
         return np.asarray((V / T).ravel(), look.own.dtype)
 
     def is_slow(self, look: Look, point: Point, run: Run) -> bool:
-        """Whether the estimates of L-BFGS no longer fall."""
-        costs = run.costs
-        earlier = (*self.estimates, look.decrement)[-1 - costs.slow_after : -costs.slow_after]
-        return any(look.decrement > costs.falls * one for one in earlier)
+        """Whether the estimates of L-BFGS no longer fall; or F does not, though none is proven."""
+        costs, estimates = run.costs, (*self.estimates, look.decrement)
+        values = run.log.values[-2 * costs.slow_after :]
+        if len(values) == 2 * costs.slow_after and values[0] - values[-1] <= run.limit(point):
+            return True
+        earlier = estimates[: -costs.slow_after][-costs.estimates :]
+        few = len(earlier) < costs.estimates  # the first ones may be far too small
+        return not few and look.decrement > costs.falls * max(earlier)
 
     def over(self, point: Point, run: Run) -> Self:
         """Return Newton's method, scaled by the curvature of each class at a point."""
         base, variables = self.classes_scaled(point, run)
-        return evolve(super().over(point, run), base=base, variables=variables)
+        method = super().over(point, run)
+        return evolve(method, base=base, variables=variables, scaled_at=point)
 
     def adapted(self, point: Point, run: Run, work: float) -> Self:
         """Return the method with the curvature of each class at a point, after some iterations."""
         if self.by_newton:
-            return super().adapted(point, run, work)
+            return self if point is self.scaled_at else super().adapted(point, run, work)
         if len(self.estimates) not in self.objective.costs.scaled_after:
             return self
         _, variables = self.classes_scaled(point, run)
@@ -276,11 +310,6 @@ class ColumnScaled(QuasiNewton):
             V -= mean_of_classes(V)
             b -= mean_of_classes(b)
         return self.base.layout.pack(V, b)
-
-    @property
-    def least_estimate(self) -> float:
-        """Zero: the estimate of L-BFGS is not used."""
-        return 0.0
 
     def is_slow(self, look: Look, point: Point, run: Run) -> bool:
         """Whether F falls too slowly: the limit would take many more iterations.
