@@ -169,11 +169,12 @@ def test_separated_classes_take_few_passes(n, C):
     assert own.fun <= exact.fun * (1 + 1e-4)
 
 
-def test_rounding_of_kept_logits_does_not_add_up():
+@pytest.mark.parametrize("C", [300, 1000])
+def test_rounding_of_kept_logits_does_not_add_up(C):
     # F once fell by 2e-7 below its minimum, iteration by iteration.
-    X, y = clusters(6000, 160, 20, 1.0)
-    clf = at_costs(few_bytes=0)(C=1000, tol=1e-9).fit(X, y)
-    exact = Probe(C=1000, tol=1e-11, solver="newton-cg").fit(X.astype(np.float64), y)
+    X, y = clusters(6000, 160, 20, 0.5)
+    clf = at_costs(few_bytes=0)(C=C, tol=1e-9).fit(X, y)
+    exact = Probe(C=C, tol=1e-11, solver="newton-cg").fit(X.astype(np.float64), y)
     lowest = exact.optimize_result_.fun
     assert min(clf.loss_curve_) > lowest * (1 - 8e-8)
     assert clf.optimize_result_.success
