@@ -1,8 +1,8 @@
 """L-BFGS where a Newton step costs many Hessian products, and Newton's method near the optimum.
 
 Most of what the products of a Newton step find out far from the optimum is no longer true after the
-step. An iteration of L-BFGS takes one pass. Near the optimum a few products gain more, and only
-products can estimate the gap.
+step. An iteration of L-BFGS takes one pass. The fit ends once the gradient alone bounds the gap. If
+L-BFGS becomes slow before that, Newton's method goes on, whose products estimate the gap.
 
 `ClassScaled` is for many classes and many columns, where the first Newton steps are always dear.
 `ColumnScaled` is for more columns than can be whitened. Both begin with L-BFGS, whose steps get a
