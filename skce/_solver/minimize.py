@@ -33,7 +33,9 @@ enough. Then the Newton step is taken, and the remaining gap is estimated in ful
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -225,7 +227,8 @@ def _start(
     objective, log = run.objective, run.log
     sample = take_sample(objective, run.costs.rows_per_parameter * objective.layout.size)
     method = _smooth_method(run, solver, variables, is_whole=sample is objective)
-    point = _first_point(run, theta)
+    begin = partial(method.begin, run=run) if sample is objective else run.evaluate
+    point = _first_point(run, theta, begin)
     if known is not None and known.value < point.value:
         point = run.evaluate(objective.from_user(known.theta))
     log.start(point)
@@ -294,19 +297,19 @@ def _smooth_method(
 
 def _nonsmooth_state(run: Fit, theta: NDArray, active: WorkingSet) -> State:
     """Begin a fit with an L1 penalty or bounds."""
-    point = _first_point(run, theta)
+    point = _first_point(run, theta, run.evaluate)
     run.log.start(point)
     return State(point, ProximalNewton(objective=run.objective, active=active))
 
 
-def _first_point(run: Fit, theta: NDArray) -> Point:
+def _first_point(run: Fit, theta: NDArray, evaluate: Callable[[NDArray], Point]) -> Point:
     """Evaluate the start, given in the user's units; or zeros, if the start is far off."""
     theta = run.objective.from_user(theta)
     if np.abs(theta).max(initial=0) > np.sqrt(np.finfo(run.objective.data.dtype).max):
-        return run.evaluate(np.zeros_like(theta))
-    point = run.evaluate(theta)
+        return evaluate(np.zeros_like(theta))
+    point = evaluate(theta)
     if is_far_off(run.objective, point.value):
-        zeros = run.evaluate(np.zeros_like(theta))
+        zeros = evaluate(np.zeros_like(theta))
         if not point.value <= zeros.value:
             return zeros
     return point

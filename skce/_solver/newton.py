@@ -452,6 +452,10 @@ class Preconditioned(Newton):
         """Return the method at the beginning of a run."""
         return evolve(self, spent=0.0)
 
+    def begin(self, theta: NDArray, run: Run) -> Point:
+        """Evaluate F at a start."""
+        return run.evaluate(theta)
+
     def beginning_at(self, point: Point, run: Run, earlier: Whitening | None) -> Self:
         """Return the method for a fit that begins at a point, after a similar fit."""
         del point, run, earlier

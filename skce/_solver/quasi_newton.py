@@ -55,13 +55,10 @@ class QuasiNewton(Preconditioned):
         The last pairs, the oldest first.
     by_newton : bool
         Whether Newton's method is used now.
-    logits : Logits or None
-        The logits at the end of the last step, if they are known.
     """
 
     pairs: tuple[Pair, ...] = ()
     by_newton: bool = False
-    logits: Logits | None = None
 
     @property
     def most_pairs(self) -> int:
@@ -101,7 +98,7 @@ class QuasiNewton(Preconditioned):
         """
         if look.own is None:
             return super().search(origin, look, run)
-        look, after = self.with_lengths(origin, look, run)
+        look = self.with_lengths(origin, look, run)
         point, method = super().search(origin, look, run)
         assert look.own is not None
         if point is not origin and (smaller := self.halved(point, run)) is not point:
@@ -115,38 +112,54 @@ class QuasiNewton(Preconditioned):
         product, pairs = float(s @ y), self.pairs
         if product > 0:
             pairs = (*pairs, Pair(s, y, product))[-self.most_pairs :]
-        return point, evolve(method, pairs=pairs, logits=after)
+        return point, evolve(method, pairs=pairs)
 
-    def with_lengths(self, origin: Point, look: Look, run: Run) -> tuple[Look, Logits | None]:
-        """Return a look whose step has a length for each class, and the logits at its end.
+    def with_lengths(self, origin: Point, look: Look, run: Run) -> Look:
+        """Return a look whose step has a length for each class.
 
         If lengths are too dear, or make F no lower, return the same look. Rounding adds up in kept
         logits, so F is computed from X if rounding may hide what the step gains.
         """
-        logits, objective = self.logits, self.objective
-        if logits is None or logits.theta is not origin.theta:
-            logits = logits_at(objective, origin.theta)
-            if logits is None:
-                return look, None
-            run.log.passes += logits.share / 2 if origin.theta.any() else 0
+        logits = self.logits_of(origin.theta, run) if origin.logits is None else origin.logits
+        if logits is None:
+            return look
         steps = logits.along(look.step)
         run.log.passes += logits.share / 2
         lengths = steps.minimum(origin.value, origin.gradient)
         if lengths is None:
-            return look, None
+            return look
         step, own = steps.of(lengths), self.own_step(look, lengths)
         after = steps.after(lengths, run.without_shift(origin.theta + step))
-        kept = logits.share == 1 and not run.is_flat(look.decrement, origin)
-        end = run.evaluate_kept(after) if kept else run.evaluate(after.theta)
+        if logits.share == 1 and not run.is_flat(look.decrement, origin):
+            end = run.evaluate_kept(after)
+        else:
+            end = evolve(run.evaluate(after.theta), logits=after)
         slope = float(origin.gradient @ step)
         if not (slope < 0 and (end.value < origin.value or self.is_nearer(end, origin, run))):
-            return look, None  # the values of lengths were rounding
-        look = evolve(look, step=step, own=own, slope=slope, end=end)
-        return look, evolve(after, theta=end.theta)
+            return look  # the values of lengths were rounding
+        return evolve(look, step=step, own=own, slope=slope, end=end)
+
+    def logits_of(self, theta: NDArray, run: Run) -> Logits | None:
+        """Return the logits that are kept to find lengths, if any; this takes half a pass."""
+        logits = logits_at(self.objective, theta)
+        run.log.passes += logits.share / 2 if logits is not None and theta.any() else 0
+        return logits
+
+    def begin(self, theta: NDArray, run: Run) -> Point:
+        """Evaluate F at a start, from logits that the first step needs anyway."""
+        logits = self.logits_of(run.without_shift(theta), run) if self.goes_first else None
+        if logits is not None and logits.share == 1:
+            return run.evaluate_kept(logits)
+        return evolve(super().begin(theta, run), logits=logits)
+
+    @property
+    def goes_first(self) -> bool:
+        """Whether the fit begins with L-BFGS."""
+        return True
 
     def restarted(self) -> Self:
         """Return the method without what it has learnt along its steps."""
-        return evolve(self, pairs=(), logits=None)
+        return evolve(self, pairs=())
 
     def halved(self, point: Point, run: Run) -> Point:
         """Halve all coefficients as long as F falls, if nearly all of F is the penalty.
@@ -177,7 +190,7 @@ class QuasiNewton(Preconditioned):
 
     def over(self, point: Point, run: Run) -> Self:
         """Return Newton's method in place of L-BFGS, at a point."""
-        return evolve(self, by_newton=True, pairs=(), logits=None)
+        return evolve(self, by_newton=True, pairs=())
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -285,15 +298,17 @@ class ColumnScaled(QuasiNewton):
         return self.objective.costs.few_pairs
 
     def beginning_at(self, point: Point, run: Run, earlier: Whitening | None) -> Self:
-        """Return the method for a fit that begins at a point.
+        """Return the method for a fit that begins at a point."""
+        return self.by_lbfgs(0) if self.goes_first else self
 
-        With sparse rows it is L-BFGS, if it can use lengths. Columns of dense rows depend on each
-        other more, which takes L-BFGS many iterations to learn.
+    @property
+    def goes_first(self) -> bool:
+        """Whether the fit begins with L-BFGS: with sparse rows, if lengths can be used.
+
+        Columns of dense rows depend on each other more, which takes L-BFGS many iterations to
+        learn.
         """
-        sparse = self.objective.data.is_sparse
-        if not sparse or rows_for_lengths(self.objective) is None:
-            return self
-        return self.by_lbfgs(0)
+        return self.objective.data.is_sparse and rows_for_lengths(self.objective) is not None
 
     def by_lbfgs(self, first: int) -> Self:
         """Return L-BFGS from an iteration on, if the variables are scaled columns."""

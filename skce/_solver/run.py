@@ -45,11 +45,14 @@ class Point:
         Value of the objective.
     gradient : ndarray of shape (size,)
         Gradient of the smooth part of the objective.
+    logits : Logits, or None
+        The logits of the rows, or of a sample, if they are kept.
     """
 
     theta: NDArray
     value: float
     gradient: NDArray
+    logits: Logits | None = None
     _memo: dict[str, tuple[Any, NDArray]] = field(default_factory=dict, repr=False)
 
     def remember(self, name: str, what: Any, make: Callable[[], NDArray]) -> NDArray:
@@ -232,7 +235,8 @@ class Run:
 
     def evaluate_kept(self, logits: Logits) -> Point:
         """Evaluate F from the logits of all rows. This takes half a pass."""
-        return self._evaluated(logits.theta, logits.value_gradient, passes=0.5)
+        point = self._evaluated(logits.theta, logits.value_gradient, passes=0.5)
+        return evolve(point, logits=logits)
 
     def _evaluated(
         self, theta: NDArray, fun: Callable[[], tuple[float, NDArray]], *, passes: float
