@@ -166,8 +166,7 @@ class ClassSteps:
         turned = T.transpose(0, 2, 1)
         (W, _), (G, g), (D, d) = map(layout.unpack, (self.origin.theta, gradient, self.step))
         slopes = np.column_stack([(G * D).sum(axis=1) + g * d, g])[:, : self.shape[1]]
-        at_origin, missing = value, np.zeros(self.shape)
-        start = value - self.objective.penalty.value(W)
+        start, missing = value - self.objective.penalty.value(W), np.zeros(self.shape)
         if self.origin.share < 1:
             start, of_sample = self.value_slopes(np.zeros(self.shape))
             missing = slopes - of_sample
@@ -193,7 +192,7 @@ class ClassSteps:
             values.append(intermediate_result.fun)
             gained = values[-2] - values[-1]
             enough = len(values) > costs.length_iterations
-            if enough and gained <= costs.length_gain * (at_origin + values[-1]):
+            if enough and gained <= costs.length_gain * (value + values[-1]):
                 raise StopIteration
 
         most, tries = costs.length_values, costs.length_tries
@@ -205,15 +204,15 @@ class ClassSteps:
             callback=stop_if_slow,
             options={"maxfun": most, "maxls": tries, "ftol": 0.0, "gtol": 0.0},
         )
-        value, lengths = found.fun, of(found.x)
-        if not value < costs.enough_by_lengths * slopes[:, 0].sum():
+        change, lengths = found.fun, of(found.x)
+        if not change < costs.enough_by_lengths * slopes[:, 0].sum():
             # Where almost no curvature is left, L-BFGS-B begins much too far away.
             whole = np.zeros(self.shape)
             whole[:, 0] = 1
             of_whole = value_slopes(whole)[0]
-            if not value <= of_whole:
-                value, lengths = of_whole, whole
-        if not value < 0:
+            if not change <= of_whole:
+                change, lengths = of_whole, whole
+        if not change < 0:
             return None
         shifts = lengths[:, 1] if self.shape[1] == 2 else 0 * lengths[:, 0]
         # Without any row of a class F hardly changes along its shift, which then could be 1e8.

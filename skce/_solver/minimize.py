@@ -227,8 +227,8 @@ def _start(
     objective, log = run.objective, run.log
     sample = take_sample(objective, run.costs.rows_per_parameter * objective.layout.size)
     method = _smooth_method(run, solver, variables, is_whole=sample is objective)
-    begin = partial(method.begin, run=run) if sample is objective else run.evaluate
-    point = _first_point(run, theta, begin)
+    evaluate = partial(method.evaluate_start, run=run) if sample is objective else run.evaluate
+    point = _first_point(run, theta, evaluate)
     if known is not None and known.value < point.value:
         point = run.evaluate(objective.from_user(known.theta))
     log.start(point)

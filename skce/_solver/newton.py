@@ -452,7 +452,7 @@ class Preconditioned(Newton):
         """Return the method at the beginning of a run."""
         return evolve(self, spent=0.0)
 
-    def begin(self, theta: NDArray, run: Run) -> Point:
+    def evaluate_start(self, theta: NDArray, run: Run) -> Point:
         """Evaluate F at a start."""
         return run.evaluate(theta)
 

@@ -101,9 +101,12 @@ class QuasiNewton(Preconditioned):
         look = self.with_lengths(origin, look, run)
         point, method = super().search(origin, look, run)
         assert look.own is not None
-        if point is not origin and (smaller := self.halved(point, run)) is not point:
+        if point is origin:
+            return origin, method.over(origin, run)
+        smaller = self.halved(point, run)
+        if smaller is not point:
             return smaller, method.restarted()
-        if point is origin or self.is_slow(look, point, run):
+        if self.is_slow(look, point, run):
             return point, method.over(point, run)
         moved = point.theta - origin.theta  # may be a part of the step, or a multiple of it
         length = float(moved @ look.step) / float(look.step @ look.step)
@@ -145,12 +148,12 @@ class QuasiNewton(Preconditioned):
         run.log.passes += logits.share / 2 if logits is not None and theta.any() else 0
         return logits
 
-    def begin(self, theta: NDArray, run: Run) -> Point:
+    def evaluate_start(self, theta: NDArray, run: Run) -> Point:
         """Evaluate F at a start, from logits that the first step needs anyway."""
         logits = self.logits_of(run.without_shift(theta), run) if self.goes_first else None
         if logits is not None and logits.share == 1:
             return run.evaluate_kept(logits)
-        return evolve(super().begin(theta, run), logits=logits)
+        return evolve(super().evaluate_start(theta, run), logits=logits)
 
     @property
     def goes_first(self) -> bool:
@@ -184,9 +187,9 @@ class QuasiNewton(Preconditioned):
     def own_step(self, look: Look, lengths: Lengths) -> NDArray:
         """Return the step of a look, with a length for each class, in the own variables."""
 
+    @abstractmethod
     def is_slow(self, look: Look, point: Point, run: Run) -> bool:
         """Whether the last iterations of L-BFGS, up to that of a look, together gained little."""
-        return False
 
     def over(self, point: Point, run: Run) -> Self:
         """Return Newton's method in place of L-BFGS, at a point."""
@@ -203,13 +206,13 @@ class ClassScaled(QuasiNewton):
         A factor for each class and variable.
     estimates : tuple of float
         The gap before each iteration of L-BFGS, as L-BFGS estimated it.
-    scaled_at : Point or None
-        The point at which Newton's method took over.
+    scaled_at : ndarray or None
+        The point at which Newton's method took over, without the logits that are kept there.
     """
 
     variables: ClassWhitened
     estimates: tuple[float, ...] = ()
-    scaled_at: Point | None = None
+    scaled_at: NDArray | None = None
 
     def beginning_at(self, point: Point, run: Run, earlier: Whitening | None) -> Self:
         """Return the method for a fit that begins at a point, scaled by the curvature there.
@@ -260,12 +263,13 @@ class ClassScaled(QuasiNewton):
         """Return Newton's method, scaled by the curvature of each class at a point."""
         base, variables = self.classes_scaled(point, run)
         method = super().over(point, run)
-        return evolve(method, base=base, variables=variables, scaled_at=point)
+        return evolve(method, base=base, variables=variables, scaled_at=point.theta)
 
     def adapted(self, point: Point, run: Run, work: float) -> Self:
         """Return the method with the curvature of each class at a point, after some iterations."""
         if self.by_newton:
-            return self if point is self.scaled_at else super().adapted(point, run, work)
+            known = point.theta is self.scaled_at
+            return self if known else super().adapted(point, run, work)
         if len(self.estimates) not in self.objective.costs.scaled_after:
             return self
         _, variables = self.classes_scaled(point, run)
