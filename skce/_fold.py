@@ -33,6 +33,7 @@ from ._solver.stop import Report
 from ._span import Span
 from ._targets.mass import Targets, fold_weights
 from ._targets.meaning import RawTargets
+from ._threads import threads
 from .metrics import LogLossScorer, make_log_loss_scorer
 
 #: `tol` of fits that are only scored, and of fits of a search. The gap after the last Newton step
@@ -229,7 +230,8 @@ class Fold:
         losses = Objective(data, loss_of(self.raw), nothing, fit_intercept=fit_intercept)
 
         def score(objective: Objective, report: Report) -> float:
-            loss, _ = losses.value_gradient(losses.from_user(report.result.x))
+            with threads:
+                loss, _ = losses.value_gradient(losses.from_user(report.result.x))
             return -loss / outputs
 
         outputs = self._outputs_of_a_row(data)

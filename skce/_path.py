@@ -19,6 +19,7 @@ from ._solver.minimize import Known, minimize
 from ._solver.stop import Report, warn_if_not_converged
 from ._span import grid
 from ._targets.mass import Targets
+from ._threads import threads
 
 
 class SoftmaxPath(NamedTuple):
@@ -189,20 +190,21 @@ def fits(
     variables = None
     for C in Cs:
         own = objective.penalised(float(C), l1_ratio)
-        report = minimize(
-            own,
-            way.start(own),
-            solver=model.solver,
-            tol=tol,
-            max_iter=model.max_iter,
-            verbose=model.verbose,
-            label=f"{label}C={C:g}  ",
-            variables=variables,
-            known=way.known(own),
-            whole=whole,
-        )
-        variables = report.variables
-        way.learn(own, report.result)
+        with threads:  # threads of BLAS spin for a while after a product: 30 ms of every fit
+            report = minimize(
+                own,
+                way.start(own),
+                solver=model.solver,
+                tol=tol,
+                max_iter=model.max_iter,
+                verbose=model.verbose,
+                label=f"{label}C={C:g}  ",
+                variables=variables,
+                known=way.known(own),
+                whole=whole,
+            )
+            variables = report.variables
+            way.learn(own, report.result)
         yield report
 
 

@@ -152,7 +152,7 @@ class ClassSteps:
         return value, np.column_stack(slopes)[:, : self.shape[1]]
 
     @np.errstate(over="ignore", invalid="ignore")  # then no lengths are returned
-    def minimum(self, value: float, gradient: NDArray) -> Lengths | None:
+    def minimum(self, value: float, gradient: NDArray, negligible: float = 0.0) -> Lengths | None:
         """Return lengths near the minimum of F; None if no lengths make F lower.
 
         If the rows are a sample, a linear term gives their F the slopes of F of all rows.
@@ -161,6 +161,8 @@ class ClassSteps:
         ----------
         value, gradient : float and ndarray of shape (size,)
             F and its gradient at the point.
+        negligible : float, default=0.0
+            The search ends if an iteration gains at most this.
         """
         layout, T = self.objective.layout, self._scales()
         turned = T.transpose(0, 2, 1)
@@ -191,8 +193,9 @@ class ClassSteps:
         def stop_if_slow(intermediate_result: OptimizeResult) -> None:
             values.append(intermediate_result.fun)
             gained = values[-2] - values[-1]
-            enough = len(values) > costs.length_iterations
-            if enough and gained <= costs.length_gain * (value + values[-1]):
+            few = len(values) <= costs.length_iterations
+            little = negligible if few else costs.length_gain * (value + values[-1])
+            if gained <= max(little, negligible):
                 raise StopIteration
 
         most, tries = costs.length_values, costs.length_tries

@@ -128,7 +128,8 @@ class QuasiNewton(Preconditioned):
             return look
         steps = logits.along(look.step)
         run.log.passes += logits.share / 2
-        lengths = steps.minimum(origin.value, origin.gradient)
+        negligible = run.costs.negligible_length * run.allowed(origin)
+        lengths = steps.minimum(origin.value, origin.gradient, negligible)
         if lengths is None:
             return look
         step, own = steps.of(lengths), self.own_step(look, lengths)
