@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.linalg import norm
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import OptimizeResult
 from sklearn import config_context
 
 from ._array_api import on_host, place_of
@@ -187,7 +186,7 @@ def fits(
     Report
         The report of each fit.
     """
-    variables = None
+    learnt = None
     for C in Cs:
         own = objective.penalised(float(C), l1_ratio)
         with threads:  # threads of BLAS spin for a while after a product: 30 ms of every fit
@@ -199,20 +198,31 @@ def fits(
                 max_iter=model.max_iter,
                 verbose=model.verbose,
                 label=f"{label}C={C:g}  ",
-                variables=variables,
+                earlier=learnt,
                 known=way.known(own),
                 whole=whole,
             )
-            variables = report.variables
-            way.learn(own, report.result)
+            learnt = report.learnt
+            way.learn(own, report)
         yield report
 
 
 class _Known(NamedTuple):
-    """A fit on a path: the logarithm of its C, theta, and the objective without the penalty."""
+    """A fit on a path.
+
+    Attributes
+    ----------
+    place : float
+        The logarithm of its C.
+    theta, ahead : ndarray
+        Its result, and the coefficients that are nearer to its optimum.
+    loss : float
+        The objective at `theta` without the penalty.
+    """
 
     place: float
     theta: NDArray
+    ahead: NDArray
     loss: float
 
 
@@ -264,7 +274,7 @@ class Way:
         far = min(log_C, np.finfo(float).max)  # without a penalty the largest C is nearest
         latest_first = self.fits[::-1]
         self.near = sorted(latest_first, key=lambda fit: abs(fit.place - far))[: self.most]
-        self.guesses = [self.near[0].theta if self.near else self.first]
+        self.guesses = [self.near[0].ahead if self.near else self.first]
         if objective.nonsmooth is None and np.isfinite(log_C):
             self.guesses += [
                 _polynomial(self.near[:n], log_C) for n in range(2, len(self.near) + 1)
@@ -286,27 +296,28 @@ class Way:
         """
         if len(self.guesses) < 2:
             return None
-        _, theta, loss = self.near[0]
-        W, _ = objective.layout.unpack(theta)
-        return Known(theta, loss + objective.penalty.value(W))
+        nearest = self.near[0]
+        W, _ = objective.layout.unpack(nearest.theta)
+        return Known(nearest.theta, nearest.loss + objective.penalty.value(W))
 
-    def learn(self, objective: Objective, result: OptimizeResult) -> None:
+    def learn(self, objective: Objective, report: Report) -> None:
         """Keep a fit, and find the degree that predicts it best.
 
         Parameters
         ----------
         objective : Objective
             The objective of the last call of `start`.
-        result : OptimizeResult
-            The result of the fit.
+        report : Report
+            The report of the fit.
         """
         if len(self.guesses) > 1:
-            self.degree = int(np.argmin([norm(guess - result.x) for guess in self.guesses]))
-        theta, C = result.x, objective.penalty.C
+            self.degree = int(np.argmin([norm(guess - report.ahead) for guess in self.guesses]))
+        result, C = report.result, objective.penalty.C
+        theta = result.x
         W, _ = objective.layout.unpack(theta)
         loss = result.fun / objective.scale - objective.penalty.value(W)
         if np.isfinite(C):
-            self.fits.append(_Known(float(np.log(C)), theta, loss))
+            self.fits.append(_Known(float(np.log(C)), theta, report.ahead, loss))
         if not self.all_fits:
             self.fits = self.fits[-self.most :]
 
@@ -314,8 +325,8 @@ class Way:
 def _polynomial(fits: list[_Known], x: float) -> NDArray:
     """Value at x of the polynomial through some points, by Lagrange's formula."""
     places = np.array([fit.place for fit in fits])
-    guess = np.zeros_like(fits[0].theta)
+    guess = np.zeros_like(fits[0].ahead)
     for i, fit in enumerate(fits):
         others = np.delete(places, i)
-        guess += np.prod((x - others) / (fit.place - others)) * fit.theta
+        guess += np.prod((x - others) / (fit.place - others)) * fit.ahead
     return guess

@@ -7,12 +7,43 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from numpy.typing import NDArray
 
 from .run import Hessp, Look, Point, Run
 from .variables import Whitening
+
+
+class Pair(NamedTuple):
+    """A step and the change of the gradient along it, in the variables of a method.
+
+    Attributes
+    ----------
+    s, y : ndarray of shape (size,)
+        The step, and the change of the gradient.
+    product : float
+        s'y, which is positive.
+    """
+
+    s: NDArray
+    y: NDArray
+    product: float
+
+
+class Learnt(NamedTuple):
+    """What a method has learnt that is of use to the fit of a similar objective.
+
+    Attributes
+    ----------
+    variables : Whitening
+        The last variables.
+    pairs : tuple of Pair
+        The last pairs of L-BFGS in these variables, the oldest first.
+    """
+
+    variables: Whitening
+    pairs: tuple[Pair, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -97,8 +128,8 @@ class Method(ABC):
         return self
 
     @property
-    def reusable(self) -> Whitening | None:
-        """The variables with which the fit of a similar objective can begin, or None."""
+    def learnt(self) -> Learnt | None:
+        """What is of use to the fit of a similar objective, or None."""
         return None
 
     def afresh(self) -> Self:

@@ -47,6 +47,7 @@ from .._losses import AtTemperature, without_offset
 from .._problem.objective import Objective
 from .._threads import threads
 from .iterate import State
+from .method import Learnt
 from .methods import SOLVERS, ScipyMethod, Solver, by_descent, solver_of
 from .newton import HessianProducts, Preconditioned
 from .proximal import ProximalNewton
@@ -55,7 +56,6 @@ from .run import Fit, Log, Point, evolve, is_far_off
 from .stop import Report, Stop
 from .variables import (
     Jointly,
-    Whitening,
     has_large_classes,
     joint_whitening_cost,
     only_centre,
@@ -94,7 +94,7 @@ def minimize(
     verbose: int = 0,
     label: str = "",
     on_iteration: OnIteration | None = None,
-    variables: Whitening | None = None,
+    earlier: Learnt | None = None,
     known: Known | None = None,
     whole: bool = True,
 ) -> Report:
@@ -118,8 +118,8 @@ def minimize(
         Text at the start of each line.
     on_iteration : callable, default=None
         Takes theta after each iteration, and returns whether to stop.
-    variables : Whitening, default=None
-        Variables of a similar objective, to begin with.
+    earlier : Learnt, default=None
+        What the fit of a similar objective has learnt.
     known : Known, default=None
         Another start. It is used if the objective is lower there.
     whole : bool, default=True
@@ -150,7 +150,7 @@ def minimize(
             theta = np.zeros_like(theta)
         if objective.nonsmooth is None:
             theta = _within_reach(run, theta)
-            state, at_least = _start(run, theta, solver, variables, known), 0.0
+            state, at_least = _start(run, theta, solver, earlier, known), 0.0
             log.on_iteration = on_iteration
         else:
             active = WorkingSet(objective)
@@ -209,31 +209,35 @@ def minimize(
         message=message,
     )
     loss_curve = [value * objective.scale for value in log.values[1:] or log.values]
-    return Report(stop, look.gap, look.complete, result, loss_curve, state.method.reusable, runaway)
+    ahead = result.x
+    if look.proven and objective.nonsmooth is None:
+        ahead = objective.stored(objective.to_user(point.theta + look.step), np.float64)
+    learnt = state.method.learnt
+    return Report(stop, look.gap, look.complete, result, loss_curve, learnt, ahead, runaway)
 
 
 def _start(
     run: Fit,
     theta: NDArray,
     solver: str | ScipyMethod,
-    variables: Whitening | None,
+    earlier: Learnt | None,
     known: Known | None,
 ) -> State:
     """Begin a smooth fit. With many rows, use a sample's curvature and start at its optimum.
 
-    The given variables are used if possible. If a path leads to a `known` point, the optimum of the
-    sample is not needed.
+    What an earlier fit has learnt is used if possible. If a path leads to a `known` point, the
+    optimum of the sample is not needed.
     """
     objective, log = run.objective, run.log
     sample = take_sample(objective, run.costs.rows_per_parameter * objective.layout.size)
-    method = _smooth_method(run, solver, variables, is_whole=sample is objective)
+    method = _smooth_method(run, solver, earlier, is_whole=sample is objective)
     evaluate = partial(method.evaluate_start, run=run) if sample is objective else run.evaluate
     point = _first_point(run, theta, evaluate)
     if known is not None and known.value < point.value:
         point = run.evaluate(objective.from_user(known.theta))
     log.start(point)
     if sample is objective:
-        return State(point, method.beginning_at(point, run, variables))
+        return State(point, method.beginning_at(point, run, earlier))
     if known is not None:  # the path has led nearer than the optimum of a sample is
         return State(point, method.with_curvature_of(sample))
     # F at the optimum of m rows is about size / (2 m) above its minimum: more digits are wasted.
@@ -257,11 +261,11 @@ def _start(
 def _smooth_method(
     run: Fit,
     solver: str | ScipyMethod,
-    variables: Whitening | None = None,
+    earlier: Learnt | None = None,
     *,
     is_whole: bool = False,
 ) -> Preconditioned:
-    """Return Newton's method for a smooth fit, in the given variables if they can be used.
+    """Return Newton's method for a smooth fit, in the variables of an earlier one if they fit.
 
     Without a sample, it begins with L-BFGS if a matrix for each class is not worth its cost.
     """
@@ -289,7 +293,7 @@ def _smooth_method(
         truncation=truncation,
         objective=objective,
         base=base,
-        variables=base if variables is None or jointly else variables.of(objective),
+        variables=base if earlier is None or jointly else earlier.variables.of(objective),
         jointly=Jointly(base, objective) if jointly else None,
     )
     return method.with_curvature_of(objective.rounded())

@@ -18,7 +18,7 @@ from .._costs import DEFAULT
 from .._problem.objective import Hessian, Objective
 from .decrement import newton_decrement
 from .line_search import Refine, level, line_search
-from .method import Method
+from .method import Learnt, Method
 from .run import Hessp, Look, Point, Run, evolve, gain_of_intercepts
 from .variables import (
     ClassWhitened,
@@ -404,9 +404,9 @@ class Preconditioned(Newton):
         return self.objective.costs.credible * point.value if self.is_scaled else np.inf
 
     @property
-    def reusable(self) -> Whitening | None:
-        """The variables with which the fit of a similar objective can begin."""
-        return self.variables
+    def learnt(self) -> Learnt | None:
+        """The variables, with which the fit of a similar objective can begin."""
+        return Learnt(self.variables)
 
     @property
     def used_products(self) -> HessianProducts:
@@ -456,7 +456,7 @@ class Preconditioned(Newton):
         """Evaluate F at a start."""
         return run.evaluate(theta)
 
-    def beginning_at(self, point: Point, run: Run, earlier: Whitening | None) -> Self:
+    def beginning_at(self, point: Point, run: Run, earlier: Learnt | None) -> Self:
         """Return the method for a fit that begins at a point, after a similar fit."""
         del point, run, earlier
         return self

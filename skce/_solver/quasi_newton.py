@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,25 +24,10 @@ from numpy.typing import NDArray
 from .._problem.class_steps import Lengths, Logits, logits_at, rows_for_lengths
 from .._problem.penalty import mean_of_classes
 from .line_search import Refine, lengthen
+from .method import Learnt, Pair
 from .newton import Preconditioned
 from .run import Look, Point, Run, evolve
-from .variables import ClassWhitened, Whitened, Whitening, scaled
-
-
-class Pair(NamedTuple):
-    """A step and the change of the gradient along it, in the variables of the method.
-
-    Attributes
-    ----------
-    s, y : ndarray of shape (size,)
-        The step, and the change of the gradient.
-    product : float
-        s'y, which is positive.
-    """
-
-    s: NDArray
-    y: NDArray
-    product: float
+from .variables import ClassWhitened, Whitened, scaled
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -215,16 +200,25 @@ class ClassScaled(QuasiNewton):
     estimates: tuple[float, ...] = ()
     scaled_at: NDArray | None = None
 
-    def beginning_at(self, point: Point, run: Run, earlier: Whitening | None) -> Self:
+    def beginning_at(self, point: Point, run: Run, earlier: Learnt | None) -> Self:
         """Return the method for a fit that begins at a point, scaled by the curvature there.
 
-        If a similar fit went before, the curvature at its end is used: it is about the same.
+        If a similar fit went before, the curvature at its end is used: it is about the same. So are
+        its last pairs.
         """
         if not point.theta.any():  # the variables are white at zero
             return self
-        if isinstance(earlier, ClassWhitened) and earlier.curvatures is not None:
-            return evolve(self, variables=scaled(self.base, earlier.curvatures))
-        return evolve(self, variables=self.classes_scaled(point, run)[1])
+        known = None if earlier is None else earlier.variables
+        if earlier is None or not isinstance(known, ClassWhitened) or known.curvatures is None:
+            return evolve(self, variables=self.classes_scaled(point, run)[1])
+        variables = scaled(self.base, known.curvatures)
+        pairs = earlier.pairs[-run.costs.pairs_of_earlier :]
+        return evolve(self, variables=variables, pairs=_with_other_penalty(pairs, known, variables))
+
+    @property
+    def learnt(self) -> Learnt | None:
+        """The variables and the pairs, with which the fit of a similar objective can begin."""
+        return Learnt(self.variables, self.pairs)
 
     def search(self, origin: Point, look: Look, run: Run) -> tuple[Point, Self]:
         """Search along the step of a look, and keep its estimate if it is one of L-BFGS."""
@@ -302,7 +296,7 @@ class ColumnScaled(QuasiNewton):
         """Number of pairs that are kept: a few, as the vectors are long."""
         return self.objective.costs.few_pairs
 
-    def beginning_at(self, point: Point, run: Run, earlier: Whitening | None) -> Self:
+    def beginning_at(self, point: Point, run: Run, earlier: Learnt | None) -> Self:
         """Return the method for a fit that begins at a point."""
         return self.by_lbfgs(0) if self.goes_first else self
 
@@ -396,6 +390,30 @@ def _solve(pairs: tuple[Pair, ...], gradient: NDArray) -> NDArray:
     for (s, y, product), length in zip(pairs, reversed(lengths), strict=True):
         q += s * q.dtype.type(length - float(y @ q) / product)
     return q
+
+
+def _with_other_penalty(
+    pairs: tuple[Pair, ...], old: ClassWhitened, new: ClassWhitened
+) -> tuple[Pair, ...]:
+    """Return the pairs of an earlier fit in new variables, with the penalty of the new objective.
+
+    The loss keeps the curvature that it had at the old points. There are no pairs if the variables
+    do not have the same axes.
+    """
+    inner, other = old.inner, new.inner
+    if other.axes is None or inner.axes is not other.axes:
+        return ()
+    factors, squares = old.T / new.T, np.square(new.T)
+    factors[:, : inner.width] *= inner.lengths / other.lengths
+    squares[:, : inner.width] *= np.square(other.lengths)
+    squares[:, inner.width :] = 0  # intercepts have no penalty
+    now, before = (own.objective.penalty.curvature[0] for own in (other, inner))
+    added, moved = ((now - before) * squares).ravel(), []
+    for s, y, _ in _in_other(pairs, factors.ravel()):
+        y = y + s * added.astype(y.dtype)
+        if (product := float(s @ y)) > 0:
+            moved.append(Pair(s, y, product))
+    return tuple(moved)
 
 
 def _in_other(pairs: tuple[Pair, ...], factors: NDArray) -> tuple[Pair, ...]:

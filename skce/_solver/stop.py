@@ -11,7 +11,7 @@ from scipy.optimize import OptimizeResult
 from sklearn.exceptions import ConvergenceWarning
 
 from .._warnings import warn
-from .variables import Whitening
+from .method import Learnt
 
 #: Features, or classes, that a warning names at most.
 _NAMED = 5
@@ -88,8 +88,11 @@ class Report:
     complete : bool
     result : OptimizeResult
     loss_curve : list of float
-    variables : Whitening or None
-        The last ones, good for a similar objective too.
+    learnt : Learnt or None
+        What is of use to the fit of a similar objective.
+    ahead : ndarray
+        The coefficients after a last step that was not evaluated, because the gap was known to be
+        small enough before it. They are nearer to the optimum than the result.
     runaway : tuple of ndarray, or None
         Outputs and features whose coefficients grow without bound, if any do.
     """
@@ -99,7 +102,8 @@ class Report:
     complete: bool
     result: OptimizeResult
     loss_curve: list[float]
-    variables: Whitening | None
+    learnt: Learnt | None
+    ahead: NDArray
     runaway: tuple[NDArray, NDArray] | None = None
 
 

@@ -87,6 +87,9 @@ class Whitened:
         self._centred: NDArray | None = None
         if mean is not None and 2 * np.count_nonzero(mean) < len(mean):
             self._centred = np.flatnonzero(mean)
+        #: Orthonormal axes, and lengths with which Q = axes * lengths, if Q was made of these.
+        self.axes: NDArray | None = None
+        self.lengths = np.ones(0)
         #: Share of the penalty in the curvature of each variable, if the variables are along the
         #: eigenvectors of the penalty.
         self.penalties: NDArray | None = None
@@ -941,8 +944,9 @@ def whiten_along_penalty(objective: Objective) -> Whitened:
             variances, U = _eigenvectors(objective, covariance)
             values = h * np.maximum(variances, 0).astype(np.float64) + penalty
             variance = covariance.diagonal().astype(np.float64)
-            base = Whitened(objective, mean, U / np.sqrt(values), variance)
-            base.penalties = penalty / values
+            lengths = 1 / np.sqrt(values)
+            base = Whitened(objective, mean, U * lengths, variance)
+            base.axes, base.lengths, base.penalties = U, lengths, penalty / values
             return base
     return along_penalty(whiten_columns(objective))
 
