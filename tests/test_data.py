@@ -305,7 +305,7 @@ def test_variables_do_not_depend_on_the_place(kind, place, remote):
         yield whiten_many_columns(one)
         yield whiten_collinear_columns(one)
         yield precondition_classes(base, one, theta)
-        yield scale_classes(base, one, theta)[1]
+        yield scale_classes(base, one.mean_curvatures(theta))[1]
         yield Jointly(base, one).at(theta)
 
     for one, other in zip(images(objective), images(plain), strict=True):

@@ -393,13 +393,13 @@ def test_class_scaling_makes_the_hessian_the_identity_where_rows_have_one_curvat
     X -= X.mean(axis=0)
     objective = make(X, np.arange(60) % 2, C=10.0, fit_intercept=fit_intercept)
     theta = np.zeros(objective.layout.size)
-    inner, variables = scale_classes(precondition(objective), objective, theta)
+    inner, variables = scale_classes(precondition(objective), objective.mean_curvatures(theta))
     assert_allclose(
         hessian_in(variables, objective, theta), np.eye(objective.layout.size), atol=1e-8
     )
     if fit_intercept:  # all rows have the curvature of the intercept
         theta[-1] = 5.0
-        _, variables = scale_classes(inner, objective, theta)
+        _, variables = scale_classes(inner, objective.mean_curvatures(theta))
         assert_allclose(
             hessian_in(variables, objective, theta), np.eye(objective.layout.size), atol=1e-8
         )
@@ -410,7 +410,7 @@ def test_class_scaling_is_a_linear_map_and_its_transpose(form, problem, rng):
     X, y, Y = problem
     objective = make(X, *Y_FORMS[form](y, Y))
     theta = objective.without_shift(rng.normal(size=objective.layout.size))
-    _, variables = scale_classes(precondition(objective), objective, theta)
+    _, variables = scale_classes(precondition(objective), objective.mean_curvatures(theta))
     v, g = (
         rng.normal(size=variables.size),
         objective.without_shift(rng.normal(size=objective.layout.size)),

@@ -79,6 +79,11 @@ class Logits:
         )
         return self.objective.value_gradient_of(self.theta, *sums)
 
+    def mean_curvatures(self) -> NDArray:
+        """Mean curvature of each output over these rows."""
+        (sums,) = self.data.sum(kernels.mean_curvature_of_kept, self.objective.loss)
+        return sums / self.data.total_weight
+
 
 def rows_for_lengths(objective: Objective) -> Data | None:
     """Return the rows whose logits are kept to find lengths: all rows, or a sample.

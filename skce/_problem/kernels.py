@@ -299,6 +299,13 @@ def length_curvatures(block: Block, loss: Loss) -> tuple[NDArray, NDArray, NDArr
     return sums_of_products(moved, d), sums(moved, axis=1), sums(q, axis=1)
 
 
+@anywhere
+def mean_curvature_of_kept(block: Block, loss: Loss) -> tuple[NDArray]:
+    """Compute the same as `mean_curvature`, from kept logits."""
+    q = loss.curvature_diagonal(loss.curvature(copied(block.kept), block.t), block.t)
+    return (sums(q, axis=1, dtype=np.float64),)
+
+
 def joint_hessian(
     block: Block,
     loss: Loss,

@@ -200,6 +200,12 @@ class Objective:
                 H += kernels.intercept_hessian(block, self.loss, *sent)[0]
         return _inverse(H / self.data.total_weight, shifts=self.loss.shift_invariant)
 
+    def mean_curvatures(self, theta: NDArray) -> NDArray:
+        """Mean curvature of each output at theta."""
+        sent = self.data.coefficients(*self.layout.unpack(theta))
+        (sums,) = self.data.sum(kernels.mean_curvature, self.loss, *sent)
+        return sums / self.data.total_weight
+
     def far_curvature(self, theta: NDArray, step: NDArray, farthest: float) -> float:
         """Curvature along a step, of the rows whose logits it moves by more than `farthest`."""
         both = zip(*map(self.layout.unpack, (theta, step)), strict=True)

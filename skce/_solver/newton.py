@@ -462,9 +462,14 @@ class Preconditioned(Newton):
         return self
 
     def classes_scaled(self, point: Point, run: Run) -> tuple[Whitened, ClassWhitened]:
-        """Return variables scaled by the curvature of each class at a point. This takes a pass."""
+        """Return variables scaled by the curvature of each class at a point.
+
+        This takes a pass, unless the point has the logits of all rows.
+        """
+        if point.logits is not None and point.logits.share == 1:
+            return scale_classes(self.base, point.logits.mean_curvatures())
         run.log.passes += 1
-        return scale_classes(self.base, self.objective, point.theta)
+        return scale_classes(self.base, self.objective.mean_curvatures(point.theta))
 
     def columns_rescaled(self, point: Point, run: Run) -> Self:
         """Return the method with columns scaled by their curvature at a point."""

@@ -896,10 +896,8 @@ def class_scaling_cost(inner: Whitened, objective: Objective) -> float:
     return 2 + objective.costs.eigenvectors * inner.width**3 / objective.work_per_pass
 
 
-def scale_classes(
-    inner: Whitened, objective: Objective, theta: NDArray
-) -> tuple[Whitened, ClassWhitened]:
-    """Scale the variables of each class by its mean curvature at theta.
+def scale_classes(inner: Whitened, curvatures: NDArray) -> tuple[Whitened, ClassWhitened]:
+    """Scale the variables of each class by its mean curvature.
 
     Let a be the mean curvature of class k, h that at equal probabilities, and pi_j the share of the
     penalty in the curvature of v_j. If the variables are along the eigenvectors of the penalty, v_j
@@ -913,10 +911,7 @@ def scale_classes(
     variables : ClassWhitened
     """
     inner = along_penalty(inner)
-    W, b = objective.layout.unpack(theta)
-    sent = objective.data.coefficients(W, b)
-    (totals,) = objective.data.sum(kernels.mean_curvature, objective.loss, *sent)
-    return inner, scaled(inner, totals / objective.data.total_weight)
+    return inner, scaled(inner, curvatures)
 
 
 def has_large_classes(objective: Objective) -> bool:
