@@ -63,14 +63,16 @@ class QuasiNewton(Preconditioned):
         return super().at(point, run) if self.by_newton else self
 
     def look(self, point: Point, run: Run, before: float) -> Look:
-        """Look at a point by L-BFGS, until the gradient alone proves that the gap is small."""
-        if self.by_newton:
+        """Look at a point, until the gradient alone proves that the gap is small."""
+        allowed = run.allowed(point)
+        most = self.missed(point, allowed)
+        if self.by_newton and most > allowed:
             return super().look(point, run, before)
-        gradient, allowed = self.gradient(point), run.allowed(point)
+        gradient = self.gradient(point)
         step = -_solve(self.pairs, gradient.astype(self.curvature.data.dtype))
-        decrement, most = -float(gradient @ step) / 2, self.missed(point, allowed)
         if most <= allowed:
             return run.prove(self.seen(point, step, most, complete=True), point, most)
+        decrement = -float(gradient @ step) / 2
         if not 0 < decrement < np.inf:
             return self.estimate(point, run, before, truncation=self.truncation, as_bounded=True)
         gap = run.log.gap = run.relative(decrement, point) if self.variables.white else np.inf
