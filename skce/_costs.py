@@ -161,8 +161,8 @@ class VariableCosts:
     #: Operations for the eigenvectors of a matrix, as a multiple of the cube of its size, in the
     #: time of operations of a Hessian product.
     eigenvectors: int = 5
-    #: The curvature of intercepts is first computed from one in this many rows.
-    intercept_part: int = 8
+    #: The curvature of intercepts is first computed from one in this many rows, then from more.
+    intercept_parts: tuple[int, ...] = (64, 8)
     #: The fewest rows of that first computation.
     intercept_rows: int = 500
     #: All rows are used if the intercepts, with some rows, have more than this share of what a sum
@@ -278,7 +278,7 @@ class NewtonCosts:
     length_gain: float = 0.05
     #: It also ends if an iteration gains at most this share of the gap that matters. With 0 a path
     #: of 45 fits, which begin near their optimum, took 1.2 times as long.
-    negligible_length: float = 0.3
+    negligible_length: float = 0.1
     #: The fewest iterations of this search, and the most values of F: in all, and in an iteration,
     #: as rounding may hide whether F falls.
     length_iterations: int = 3

@@ -10,11 +10,13 @@ from objectives import at_costs, make, method_of
 
 from skce._costs import DEFAULT
 from skce._problem.class_steps import Lengths, logits_at
-from skce._solver.quasi_newton import ClassScaled
+from skce._solver.quasi_newton import ClassScaled, ColumnScaled
 from skce._solver.run import Look
-from skce._solver.variables import scaled, whiten_along_penalty
+from skce._solver.variables import scale_columns, scaled, whiten_along_penalty
 
 KINDS = ["labels", "soft", "binary", "weights", "columns", "csr", "no intercept", "single"]
+each_kind = pytest.mark.parametrize("kind", KINDS)
+with_and_without_scales = pytest.mark.parametrize("scaled", [False, True])
 
 
 def problem(kind="labels", n=90, p=6, K=4, **costs):
@@ -52,16 +54,25 @@ def problem(kind="labels", n=90, p=6, K=4, **costs):
 
 def moved(steps, lengths):
     """The end of a step, in which the lengths may shift all classes."""
-    D, d = steps.objective.layout.unpack(steps.step)
-    own = lengths[:, :1]
-    shifts = lengths[:, 1] if lengths.shape[1] == 2 else 0.0
-    return steps.origin.theta + steps.objective.layout.pack(D * own, d * own[:, 0] + shifts)
+    layout = steps.objective.layout
+    (W, b), (D, d) = layout.unpack(steps.origin.theta), layout.unpack(steps.step)
+    end, intercepts = W + D * lengths[:, :1], b + d * lengths[:, 0]
+    if steps.scaled:
+        end, intercepts = end + W * lengths[:, 1:2], intercepts + b * lengths[:, 1]
+    return layout.pack(end, intercepts + (lengths[:, -1] if layout.fit_intercept else 0))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_values_and_slopes_are_those_of_f(kind):
+def in_columns(steps, lengths):
+    """The lengths as `value_slopes` takes them."""
+    columns = lengths if steps.scaled else (lengths.lengths, lengths.shifts)
+    return np.column_stack(columns)[:, : steps.shape[1]]
+
+
+@with_and_without_scales
+@each_kind
+def test_values_and_slopes_are_those_of_f(kind, scaled):
     objective, theta, step = problem(kind)
-    steps = logits_at(objective, theta).along(step)
+    steps = logits_at(objective, theta).along(step, scaled=scaled)
     assert objective.data.dtype == (np.float32 if kind == "single" else np.float64)
     rtol = 1e-5 if kind == "single" else 1e-10
     rng = np.random.default_rng(5)
@@ -71,21 +82,28 @@ def test_values_and_slopes_are_those_of_f(kind):
         value, slopes = steps.value_slopes(lengths)
         expected, gradient = objective.value_gradient(moved(steps, lengths))
         assert_allclose(value + objective.penalty.value(W), expected, rtol=rtol)
-        (G, g), (D, d) = map(objective.layout.unpack, (gradient, step))
-        assert_allclose(slopes[:, 0], (G * D).sum(axis=1) + g * d, rtol=100 * rtol, atol=10 * rtol)
+        G, g = objective.layout.unpack(gradient)
+        for own, along in zip(slopes.T, (step, theta) if scaled else (step,), strict=False):
+            D, d = objective.layout.unpack(along)
+            assert_allclose(own, (G * D).sum(axis=1) + g * d, rtol=100 * rtol, atol=10 * rtol)
         if objective.layout.fit_intercept:
-            assert_allclose(slopes[:, 1], g, rtol=100 * rtol, atol=10 * rtol)
+            assert_allclose(slopes[:, -1], g, rtol=100 * rtol, atol=10 * rtol)
+    assert_allclose(steps._slopes(gradient), slopes, rtol=100 * rtol, atol=10 * rtol)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_scales_make_curvatures_one(kind):
+@with_and_without_scales
+@each_kind
+def test_scales_make_curvatures_one(kind, scaled):
     objective, theta, step = problem(kind, added_to_lengths=0.0)
-    steps = logits_at(objective, theta).along(step)
+    steps = logits_at(objective, theta).along(step, scaled=scaled)
     T, product, K = steps._scales(), objective.hessian(theta), objective.layout.n_outputs
     D, d = objective.layout.unpack(step)
+    W, b = objective.layout.unpack(theta)
     for k in range(K):
         only = np.arange(K) == k
         along = [objective.layout.pack(D * only[:, None], d * only)]
+        if scaled:
+            along.append(objective.layout.pack(W * only[:, None], b * only))
         if objective.layout.fit_intercept:
             along.append(objective.layout.pack(0 * D, 1.0 * only))
         A = np.array(along)
@@ -93,14 +111,15 @@ def test_scales_make_curvatures_one(kind):
         assert_allclose(T[k].T @ H @ T[k], np.eye(len(A)), atol=1e-4 if kind == "single" else 1e-8)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_lengths_are_near_the_minimum(kind):
+@with_and_without_scales
+@each_kind
+def test_lengths_are_near_the_minimum(kind, scaled):
     objective, theta, step = problem(kind, length_values=200, length_tries=20, length_gain=-1.0)
     value, gradient = objective.value_gradient(theta)
     step = -gradient if gradient @ step > 0 else step
-    steps = logits_at(objective, theta).along(step)
+    steps = logits_at(objective, theta).along(step, scaled=scaled)
     lengths = steps.minimum(value, gradient)
-    own = np.column_stack(lengths)[:, : steps.shape[1]]
+    own = in_columns(steps, lengths)
     lowest, slopes = steps.value_slopes(own)
     assert lowest < steps.value_slopes(np.zeros(steps.shape))[0]
     before = steps.value_slopes(np.zeros(steps.shape))[1]
@@ -128,21 +147,47 @@ def test_the_search_goes_on_as_long_as_f_falls_by_much():
     assert lowest[1] < 0.5 * lowest[0]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_kept_logits_give_the_value_and_the_gradient(kind):
+@each_kind
+def test_the_point_itself_needs_no_product(kind):
+    objective, theta, _ = problem(kind)
+    steps, expected = logits_at(objective, theta).along_itself(), logits_at(objective, theta)
+    lengths = np.random.default_rng(0).normal(size=steps.shape)
+    for own, same in zip(
+        steps.value_slopes(lengths), expected.along(theta).value_slopes(lengths), strict=True
+    ):
+        assert_allclose(own, same, rtol=1e-12)
+    value, gradient = objective.value_gradient(theta)
+    known, found = steps.minimum(value, gradient), steps.minimum()
+    rtol = 1e-2 if kind == "single" else 1e-8
+    assert_allclose(np.array(found), np.array(known), rtol=rtol, atol=rtol / 10)
+    assert objective.value_gradient(theta + steps.of(found))[0] < value
+
+
+def test_no_lengths_if_the_slopes_promise_too_little():
+    objective, theta, _ = problem()
+    steps = logits_at(objective, theta).along_itself()
+    assert steps.minimum(negligible=0.01) is not None
+    assert steps.minimum(negligible=10.0) is None
+
+
+@with_and_without_scales
+@each_kind
+def test_kept_logits_give_the_value_and_the_gradient(kind, scaled):
     objective, theta, step = problem(kind)
     logits = logits_at(objective, theta)
     rtol = 1e-4 if kind == "single" else 1e-10
     for own, expected in zip(logits.value_gradient(), objective.value_gradient(theta), strict=True):
         assert_allclose(own, expected, rtol=1e-12)
-    lengths = Lengths(*np.random.default_rng(0).normal(size=(2, objective.layout.n_outputs)))
-    if not objective.layout.fit_intercept:
-        lengths = Lengths(lengths.lengths, 0 * lengths.shifts)
-    steps = logits.along(step)
+    assert_allclose(logits.mean_curvatures(), objective.mean_curvatures(theta), rtol=1e-5)
+    parts = np.random.default_rng(0).normal(size=(3, objective.layout.n_outputs))
+    lengths = Lengths(parts[0], scaled * parts[1], objective.layout.fit_intercept * parts[2])
+    steps = logits.along(step, scaled=scaled)
     end = objective.without_shift(theta + steps.of(lengths))
     after = steps.after(lengths, end)
     for own, expected in zip(after.value_gradient(), objective.value_gradient(end), strict=True):
         assert_allclose(own, expected, rtol=rtol, atol=rtol / 10)
+    for block in after.data._kept.values():  # they can be scaled again
+        assert kind == "binary" or np.abs(block.mean(axis=0)).max() < 1e-5
 
 
 def test_a_sample_has_the_slopes_of_all_rows():
@@ -202,17 +247,29 @@ def test_no_lengths_if_nothing_is_lower():
     assert steps.minimum(value, gradient) is None
 
 
-def test_steps_are_the_same_in_the_own_variables():
-    objective, theta, _ = problem(n=300)
+@pytest.mark.parametrize("kind", ["labels", "no intercept", "columns", "binary", "csr"])
+def test_steps_are_the_same_in_the_own_variables(kind):
+    objective, theta, _ = problem(kind, n=300)
     rng = np.random.default_rng(1)
-    base = whiten_along_penalty(objective)
-    method = method_of(ClassScaled, objective, base, scaled(base, rng.uniform(0.05, 0.2, 4)))
+    if kind == "csr":
+        base = scale_columns(objective)
+        method = method_of(ColumnScaled, objective, base)
+    else:
+        base = whiten_along_penalty(objective)
+        method = method_of(ClassScaled, objective, base, scaled(base, rng.uniform(0.05, 0.2, 4)))
+    assert base.is_invertible is (kind != "columns")
     own = rng.normal(size=method.size)
     look = Look(step=method.variables.to_user(own), own=own)
-    lengths = Lengths(rng.normal(size=4), rng.normal(size=4))
-    steps = logits_at(objective, theta).along(look.step)
-    found = method.variables.to_user(method.own_step(look, lengths))
+    lengths = Lengths(
+        rng.normal(size=4),
+        base.is_invertible * rng.normal(size=4),
+        objective.layout.fit_intercept * rng.normal(size=4),
+    )
+    steps = logits_at(objective, theta).along(look.step, scaled=base.is_invertible)
+    found = method.variables.to_user(method.own_step(theta, look, lengths))
     assert_allclose(found, steps.of(lengths), rtol=1e-9, atol=1e-12)
+    if base.is_invertible:
+        assert_allclose(base.to_user(base.from_user(theta)), theta, rtol=1e-9, atol=1e-12)
 
 
 def test_sparse_rows_are_all_kept_also_with_few_classes():

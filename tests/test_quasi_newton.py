@@ -235,8 +235,8 @@ def test_gaps_are_within_tol(kind, tol, estimator):
 @pytest.mark.parametrize("length", [0.0, -1.0])
 def test_lengths_that_do_not_lower_f_are_not_used(length, monkeypatch):
     # Lengths of a sample gained only rounding: the step was zero, and its slope too.
-    def minimum(steps, value, gradient):
-        return Lengths(np.full(30, length), np.zeros(30))
+    def minimum(steps, value=0.0, gradient=None, negligible=0.0):
+        return Lengths(np.full(30, length), np.zeros(30), np.zeros(30))
 
     X, y = clusters(600, 40, 30, 1.0)
     monkeypatch.setattr(ClassSteps, "minimum", minimum)

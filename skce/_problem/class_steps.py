@@ -27,20 +27,27 @@ from .objective import Objective
 
 
 class Lengths(NamedTuple):
-    """A length for each output, and a shift of its intercept.
+    """A length of a step for each output, a scale of its point, and a shift of its intercept.
 
     Attributes
     ----------
-    lengths, shifts : ndarray of shape (K,)
+    lengths, scales, shifts : ndarray of shape (K,)
     """
 
     lengths: NDArray
+    scales: NDArray
     shifts: NDArray
 
-    def times(self, D: NDArray, d: NDArray) -> tuple[NDArray, NDArray]:
-        """Return a step, given for coefficients and for intercepts, with these lengths."""
-        own = self.lengths.astype(D.dtype)
-        return D * own[:, None], d * own + self.shifts.astype(D.dtype)
+    def times(
+        self, step: tuple[NDArray, NDArray], point: tuple[NDArray, NDArray] | None
+    ) -> tuple[NDArray, NDArray]:
+        """Return a step with these lengths. Steps and points are coefficients and intercepts."""
+        D, d = step
+        own, scales, shifts = (numbers.astype(D.dtype) for numbers in self)
+        D, d = D * own[:, None], d * own + shifts
+        if point is None:
+            return D, d
+        return D + point[0] * scales[:, None], d + point[1] * scales
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +74,15 @@ class Logits:
         return self.data.n_rows / self.objective.data.n_rows
 
     @np.errstate(over="ignore", invalid="ignore")  # then there are no lengths
-    def along(self, step: NDArray) -> ClassSteps:
-        """Return F along a step from the point."""
+    def along(self, step: NDArray, *, scaled: bool = False) -> ClassSteps:
+        """Return F along a step from the point, which may be `scaled` at the same time."""
         sent = self.data.coefficients(*self.objective.layout.unpack(step))
-        return ClassSteps(self, self.data.map(kernels.with_step, *sent), step)
+        data = self.data.map(kernels.with_step, *sent)
+        return ClassSteps(self, data, step, scaled=scaled)
+
+    def along_itself(self) -> ClassSteps:
+        """Return F along the point itself. This takes no product with X."""
+        return ClassSteps(self, self.data.map(kernels.with_itself), self.theta, scaled=False)
 
     def value_gradient(self) -> tuple[float, NDArray]:
         """F and its gradient at the point, if these are all rows."""
@@ -128,36 +140,49 @@ class ClassSteps:
     data : Data
         The rows. Each block keeps its logits, and how much the whole step moves them.
     step : ndarray of shape (size,)
+    scaled : bool
+        Whether each output also gets a scale of the point.
     """
 
-    def __init__(self, origin: Logits, data: Data, step: NDArray):
-        self.origin, self.data, self.step = origin, data, step
+    def __init__(self, origin: Logits, data: Data, step: NDArray, *, scaled: bool):
+        self.origin, self.data, self.step, self.scaled = origin, data, step, scaled
         self.objective = origin.objective
         layout, penalty = self.objective.layout, self.objective.penalty
-        (W, _), (D, _) = layout.unpack(origin.theta), layout.unpack(step)
-        #: Slope and curvature of the penalty in the length of each output.
-        self.penalty_slopes = (penalty.gradient(W, slice(None)) * D).sum(axis=1)
-        self.penalty_curvatures = (penalty.product(W, D, slice(None)) * D).sum(axis=1)
-        #: A length for each output, and a shift if there are intercepts.
-        self.shape = layout.n_outputs, 1 + layout.fit_intercept
+        #: The step, and the point if it is scaled.
+        self.along = (step, origin.theta) if scaled else (step,)
+        W, Ds = layout.unpack(origin.theta)[0], [layout.unpack(d)[0] for d in self.along]
+        slope = penalty.gradient(W, slice(None))
+        curved = [penalty.product(W, D, slice(None)) for D in Ds]
+        #: Slopes of the penalty in the length and scale of each output, and its curvatures.
+        self.penalty_slopes = np.stack([(slope * D).sum(axis=1) for D in Ds], axis=-1)
+        self.penalty_curvatures = np.stack(
+            [np.stack([(H * D).sum(axis=1) for D in Ds], axis=-1) for H in curved], axis=-1
+        )
+        #: A length for each output, a scale if the point is scaled, a shift with intercepts.
+        self.shape = layout.n_outputs, len(Ds) + layout.fit_intercept
 
     def value_slopes(self, lengths: NDArray) -> tuple[float, NDArray]:
         """F less the penalty at the point, and its slopes.
 
         Parameters
         ----------
-        lengths : ndarray of shape (K, 1) or (K, 2)
-            The length of each output, and the shift of its intercept if there are intercepts.
+        lengths : ndarray of shape (K, 1 to 3)
+            The length of each output; its scale if the point is scaled; the shift of its intercept
+            if there are intercepts.
         """
-        data, own = self.data, lengths[:, 0]
-        sums = data.sum(kernels.value_slopes, self.objective.loss, *self._sent(lengths))
-        value, *slopes = (part / data.total_weight for part in sums)
-        slopes[0] += self.penalty_slopes + self.penalty_curvatures * own
-        value += float(own @ (self.penalty_slopes + self.penalty_curvatures * own / 2))
-        return value, np.column_stack(slopes)[:, : self.shape[1]]
+        m, total = len(self.along), self.data.total_weight
+        own = lengths[:, :m]
+        sums = self.data.sum(kernels.value_slopes, self.objective.loss, *self._sent(lengths))
+        value, *slopes = (part / total for part in sums)
+        each = np.column_stack(slopes)[:, : self.shape[1]]
+        curved = (self.penalty_curvatures @ own[:, :, None])[:, :, 0]
+        each[:, :m] += self.penalty_slopes + curved
+        return value + float(np.vdot(own, self.penalty_slopes + curved / 2)), each
 
     @np.errstate(over="ignore", invalid="ignore")  # then no lengths are returned
-    def minimum(self, value: float, gradient: NDArray, negligible: float = 0.0) -> Lengths | None:
+    def minimum(
+        self, value: float = 0.0, gradient: NDArray | None = None, negligible: float = 0.0
+    ) -> Lengths | None:
         """Return lengths near the minimum of F; None if no lengths make F lower.
 
         If the rows are a sample, a linear term gives their F the slopes of F of all rows.
@@ -165,20 +190,27 @@ class ClassSteps:
         Parameters
         ----------
         value, gradient : float and ndarray of shape (size,)
-            F and its gradient at the point.
+            F and its gradient at the point. Without them they are those of the rows.
         negligible : float, default=0.0
-            The search ends if an iteration gains at most this.
+            The search ends if an iteration gains at most this share of F.
         """
-        layout, T = self.objective.layout, self._scales()
-        turned = T.transpose(0, 2, 1)
-        (W, _), (G, g), (D, d) = map(layout.unpack, (self.origin.theta, gradient, self.step))
-        slopes = np.column_stack([(G * D).sum(axis=1) + g * d, g])[:, : self.shape[1]]
-        start, missing = value - self.objective.penalty.value(W), np.zeros(self.shape)
-        if self.origin.share < 1:
-            start, of_sample = self.value_slopes(np.zeros(self.shape))
-            missing = slopes - of_sample
+        T, zeros, missing = self._scales(), np.zeros(self.shape), np.zeros(self.shape)
+        turned, layout = T.transpose(0, 2, 1), self.objective.layout
+        penalty = self.objective.penalty.value(layout.unpack(self.origin.theta)[0])
+        if gradient is None or self.origin.share < 1:
+            start, of_rows = self.value_slopes(zeros)
+        if gradient is None:
+            value, slopes = start + penalty, of_rows
+        else:
+            slopes = self._slopes(gradient)
+            if self.origin.share < 1:
+                missing = slopes - of_rows
+            else:
+                start = value - penalty
         first = (turned @ slopes[:, :, None]).ravel()
         unit = float(np.linalg.norm(first))  # so that L-BFGS-B first tries the lengths T (-first)
+        if gradient is None and unit**2 / 2 <= negligible * value:
+            return None
 
         def value_slopes(lengths: NDArray) -> tuple[float, NDArray]:
             value, own = self.value_slopes(lengths)
@@ -199,8 +231,8 @@ class ClassSteps:
             values.append(intermediate_result.fun)
             gained = values[-2] - values[-1]
             few = len(values) <= costs.length_iterations
-            little = negligible if few else costs.length_gain * (value + values[-1])
-            if gained <= max(little, negligible):
+            little = negligible if few else max(costs.length_gain, negligible)
+            if gained <= little * (value + values[-1]):
                 raise StopIteration
 
         most, tries = costs.length_values, costs.length_tries
@@ -222,35 +254,56 @@ class ClassSteps:
                 change, lengths = of_whole, whole
         if not change < 0:
             return None
-        shifts = lengths[:, 1] if self.shape[1] == 2 else 0 * lengths[:, 0]
+        nothing = np.zeros(len(lengths))
+        scales = lengths[:, 1] if self.scaled else nothing
+        shifts = lengths[:, -1] if layout.fit_intercept else nothing
         # Without any row of a class F hardly changes along its shift, which then could be 1e8.
-        return Lengths(lengths[:, 0], np.clip(shifts, -costs.largest_shift, costs.largest_shift))
+        shifts = np.clip(shifts, -costs.largest_shift, costs.largest_shift)
+        return Lengths(lengths[:, 0], scales, shifts)
 
     def of(self, lengths: Lengths) -> NDArray:
         """Return the step with these lengths, without a shift of all classes."""
-        D, d = self.objective.layout.unpack(self.step)
-        return self.objective.without_shift(self.objective.layout.pack(*lengths.times(D, d)))
+        layout = self.objective.layout
+        step, *points = map(layout.unpack, self.along)
+        parts = lengths.times(step, points[0] if points else None)
+        return self.objective.without_shift(layout.pack(*parts))
 
     def after(self, lengths: Lengths, theta: NDArray) -> Logits:
         """Return the logits after the step with these lengths, which leads to theta."""
-        sent = self._sent(np.column_stack(lengths))
-        return Logits(self.objective, self.data.map(kernels.after_step, *sent), theta)
+        columns = lengths if self.scaled else (lengths.lengths, lengths.shifts)
+        own = np.column_stack(columns)[:, : self.shape[1]]
+        centred = self.objective.loss.shift_invariant
+        data = self.data.map(kernels.after_step, *self._sent(own), centred)
+        return Logits(self.objective, data, theta)
 
-    def _sent(self, lengths: NDArray) -> tuple[NDArray, NDArray]:
-        """Return lengths and shifts as columns, in the type of number of the rows."""
+    def _slopes(self, gradient: NDArray) -> NDArray:
+        """Return the slopes of F in all lengths, from its gradient."""
+        layout = self.objective.layout
+        G, g = layout.unpack(gradient)
+        slopes = [(G * D).sum(axis=1) + g * d for D, d in map(layout.unpack, self.along)]
+        return np.column_stack([*slopes, g] if layout.fit_intercept else slopes)
+
+    def _sent(self, lengths: NDArray) -> tuple[NDArray, NDArray | None, NDArray]:
+        """Return lengths, scales and shifts as columns, in the type of number of the rows."""
         own = lengths.astype(self.data.dtype)
-        return own[:, :1], own[:, 1:] if own.shape[1] == 2 else 0 * own
+        shifts = own[:, -1:] if self.objective.layout.fit_intercept else 0 * own[:, :1]
+        return own[:, :1], own[:, 1:2] if self.scaled else None, shifts
 
     def _scales(self) -> NDArray:
         """Return a matrix for each output, with which its curvature is about the identity."""
-        width, total = self.shape[1], self.data.total_weight
-        sums = self.data.sum(kernels.length_curvatures, self.objective.loss)
-        own, between, of_shifts = (part / total for part in sums)
-        squares = np.column_stack([own + self.penalty_curvatures, of_shifts])
-        tiny = np.finfo(np.float64).tiny
+        m, width = len(self.along), self.shape[1]
+        sums = self.data.sum(kernels.length_curvatures, self.objective.loss, self.scaled)
+        H = np.empty((self.shape[0], m + 1, m + 1))
+        rows, columns = np.triu_indices(m + 1)
+        H[:, rows, columns] = np.column_stack(sums) / self.data.total_weight
+        H[:, columns, rows] = H[:, rows, columns]
+        H[:, :m, :m] += self.penalty_curvatures
+        H = H[:, :width, :width]
+        tiny, squares = np.finfo(np.float64).tiny, np.diagonal(H, axis1=1, axis2=2)
         units = 1 / np.sqrt(np.where(squares > tiny, squares, 1.0))
-        M = np.empty((len(own), 2, 2))
-        M[:, 0, 0] = M[:, 1, 1] = 1 + self.objective.costs.added_to_lengths
-        M[:, 0, 1] = M[:, 1, 0] = np.clip(np.nan_to_num(between * units[:, 0] * units[:, 1]), -1, 1)
-        L = np.linalg.cholesky(M[:, :width, :width])
-        return np.asarray(units[:, :width, None] * np.linalg.inv(L).transpose(0, 2, 1))
+        M = H * units[:, :, None] * units[:, None]
+        M[~np.isfinite(M).all(axis=(1, 2))] = 0
+        M = np.clip(M, -1, 1)
+        M[:, range(width), range(width)] = 1 + self.objective.costs.added_to_lengths
+        L = np.linalg.cholesky(M)
+        return np.asarray(units[:, :, None] * np.linalg.inv(L).transpose(0, 2, 1))

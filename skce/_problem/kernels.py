@@ -264,12 +264,30 @@ def with_step(block: Block, A: NDArray, a: NDArray) -> tuple[NDArray, NDArray]:
 
 
 @anywhere
-def after_step(block: Block, lengths: NDArray, shifts: NDArray) -> NDArray:
-    """Return the logits after a step, with a length and a shift for each output."""
+def with_itself(block: Block) -> tuple[NDArray, NDArray]:
+    """Return the kept logits of a point twice: they are also how far the point moves them."""
+    return block.kept, block.kept
+
+
+@anywhere
+def after_step(
+    block: Block,
+    lengths: NDArray,
+    scales: NDArray | None,
+    shifts: NDArray,
+    centred: bool,
+) -> NDArray:
+    """Return the logits after a step, with a length, a scale and a shift for each output.
+
+    The logits of the point are multiplied by 1 plus the scale. If `centred`, the mean over all
+    outputs is taken off each row.
+    """
     z, d = block.kept
     moved = d * lengths
-    moved += z
+    moved += z if scales is None else z * (1 + scales)
     moved += shifts
+    if centred:
+        moved -= sums(moved, axis=0) / moved.shape[0]
     return moved
 
 
@@ -282,21 +300,30 @@ def value_gradient_of_kept(block: Block, loss: Loss) -> tuple[float, NDArray, ND
 
 @anywhere
 def value_slopes(
-    block: Block, loss: Loss, lengths: NDArray, shifts: NDArray
-) -> tuple[float, NDArray, NDArray]:
-    """Sum of the losses after a step, and its slopes in the lengths and in the shifts."""
-    values, R = loss.value_gradient(after_step(block, lengths, shifts), block.t)
-    d = block.kept[1]
-    return sum_of_all(values), sums_of_products(R, d), sums(R, axis=1)
+    block: Block, loss: Loss, lengths: NDArray, scales: NDArray | None, shifts: NDArray
+) -> tuple[float | NDArray, ...]:
+    """Sum of the losses after a step, and its slopes in the lengths, the scales and the shifts."""
+    z = after_step(block, lengths, scales, shifts, centred=False)
+    values, R = loss.value_gradient(z, block.t)
+    own, step = block.kept
+    along = (step,) if scales is None else (step, own)
+    return sum_of_all(values), *(sums_of_products(R, d) for d in along), sums(R, axis=1)
 
 
 @anywhere
-def length_curvatures(block: Block, loss: Loss) -> tuple[NDArray, NDArray, NDArray]:
-    """Curvature of each output in its length, between this and its shift, and in its shift."""
+def length_curvatures(block: Block, loss: Loss, scaled: bool) -> tuple[NDArray, ...]:
+    """Curvatures of each output, between its length, its scale if it has one, and its shift.
+
+    They are the upper triangle of a matrix, row by row.
+    """
     z, d = block.kept
     q = loss.curvature_diagonal(loss.curvature(copied(z), block.t), block.t)
-    moved = q * d
-    return sums_of_products(moved, d), sums(moved, axis=1), sums(q, axis=1)
+    along, found = ((d, z) if scaled else (d,)), []
+    for i, one in enumerate(along):
+        moved = q * one
+        found += [sums_of_products(moved, other) for other in along[i:]]
+        found.append(sums(moved, axis=1))
+    return *found, sums(q, axis=1)
 
 
 @anywhere

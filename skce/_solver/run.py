@@ -450,8 +450,8 @@ def gain_of_intercepts(
         return 0.0
     _, g = objective.layout.unpack(residual)
     costs, gain = objective.costs, np.inf
-    part = objective.data.n_rows // costs.intercept_part
-    for rows in (part, None) if part >= costs.intercept_rows else (None,):
+    parts = [objective.data.n_rows // part for part in costs.intercept_parts]
+    for rows in (*(part for part in parts if part >= costs.intercept_rows), None):
         inverse = point.remember(
             f"intercepts, {rows}",
             objective,
