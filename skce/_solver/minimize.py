@@ -209,10 +209,9 @@ def minimize(
         message=message,
     )
     loss_curve = [value * objective.scale for value in log.values[1:] or log.values]
-    ahead = result.x
-    if look.proven and objective.nonsmooth is None:
+    ahead, learnt = result.x, state.method.learnt
+    if look.proven and learnt is not None and learnt.variables.white:
         ahead = objective.stored(objective.to_user(point.theta + look.step), np.float64)
-    learnt = state.method.learnt
     return Report(stop, look.gap, look.complete, result, loss_curve, learnt, ahead, runaway)
 
 

@@ -113,10 +113,10 @@ class QuasiNewton(Preconditioned):
         logits = self.logits_of(origin.theta, run) if origin.logits is None else origin.logits
         if logits is None:
             return look
-        scaled = bool(self.base.is_invertible and origin.theta.any())
-        steps = logits.along(look.step, scaled=scaled)
+        scaled = self.base.axes is not None and origin.theta.any()
+        steps = logits.along(look.step, scaled=bool(scaled))
         run.log.passes += logits.share / 2
-        lengths = steps.minimum(origin.value, origin.gradient, _negligible(run))
+        lengths = steps.minimum(origin.value, origin.gradient, self.negligible(run))
         if lengths is None:
             return look
         step, own = steps.of(lengths), self.own_step(origin.theta, look, lengths)
@@ -129,6 +129,13 @@ class QuasiNewton(Preconditioned):
         if not (slope < 0 and (end.value < origin.value or self.is_nearer(end, origin, run))):
             return look  # the values of lengths were rounding
         return evolve(look, step=step, own=own, slope=slope, end=end)
+
+    def negligible(self, run: Run) -> float:
+        """Return the share of F that an iteration of the search for lengths may miss.
+
+        In variables that are not white L-BFGS takes many iterations, which together miss too much.
+        """
+        return run.costs.negligible_length * run.tol if self.variables.white else 0.0
 
     def logits_of(self, theta: NDArray, run: Run) -> Logits | None:
         """Return the logits that are kept to find lengths, if any; this takes half a pass."""
@@ -145,9 +152,9 @@ class QuasiNewton(Preconditioned):
         logits = self.logits_of(run.without_shift(theta), run) if self.goes_first else None
         if logits is not None and logits.share == 1:
             lengths = None
-            if theta.any():
+            if theta.any() and self.base.axes is not None:
                 steps = logits.along_itself()
-                lengths = steps.minimum(negligible=_negligible(run))
+                lengths = steps.minimum(negligible=self.negligible(run))
             if lengths is not None:
                 logits = steps.after(lengths, run.without_shift(logits.theta + steps.of(lengths)))
             return run.evaluate_kept(logits)
@@ -189,12 +196,6 @@ class QuasiNewton(Preconditioned):
     @abstractmethod
     def own_step(self, theta: NDArray, look: Look, lengths: Lengths) -> NDArray:
         """Return the step of a look from a point, with these lengths, in the own variables."""
-
-    def own_point(self, theta: NDArray, lengths: Lengths) -> tuple[NDArray, NDArray] | None:
-        """Return a point in the variables that are the same for all classes, if it is scaled."""
-        if not lengths.scales.any():
-            return None
-        return self.base.layout.unpack(self.base.from_user(theta))
 
     @abstractmethod
     def is_slow(self, look: Look, point: Point, run: Run) -> bool:
@@ -262,7 +263,9 @@ class ClassScaled(QuasiNewton):
         V = look.own.reshape(T.shape) * T
         V -= mean_of_classes(V) if shifts else 0  # the step in the user's variables has none
         step = V[:, : layout.n_columns], V[:, -1] if layout.fit_intercept else np.zeros(len(V))
-        V, b = lengths.times(step, self.own_point(theta, lengths))
+        known = self.base.axes is not None
+        point = self.base.layout.unpack(self.base.from_user(theta)) if known else None
+        V, b = lengths.times(step, point)
         V = np.column_stack([V, b]) if layout.fit_intercept else V
         V -= mean_of_classes(V) if shifts else 0
         return np.asarray((V / T).ravel(), look.own.dtype)
@@ -346,9 +349,9 @@ class ColumnScaled(QuasiNewton):
 
     def own_step(self, theta: NDArray, look: Look, lengths: Lengths) -> NDArray:
         """Return the step of a look from a point, with these lengths, in the own variables."""
+        del theta  # is not scaled
         assert look.own is not None
-        step = self.base.layout.unpack(look.own)
-        V, b = lengths.times(step, self.own_point(theta, lengths))
+        V, b = lengths.times(self.base.layout.unpack(look.own), None)
         if self.objective.loss.shift_invariant:
             V -= mean_of_classes(V)
             b -= mean_of_classes(b)
@@ -419,11 +422,6 @@ def _solve(pairs: tuple[Pair, ...], gradient: NDArray) -> NDArray:
     for (s, y, product), length in zip(pairs, reversed(lengths), strict=True):
         q += s * q.dtype.type(length - float(y @ q) / product)
     return q
-
-
-def _negligible(run: Run) -> float:
-    """Return the share of F that a search for lengths may miss."""
-    return run.costs.negligible_length * run.tol
 
 
 def _with_other_penalty(

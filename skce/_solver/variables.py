@@ -129,15 +129,10 @@ class Whitened:
             c[:] = b - W[:, self._centred] @ self.mean[self._centred]
         return user
 
-    @property
-    def is_invertible(self) -> bool:
-        """Whether `from_user` can be computed with little rounding."""
-        return np.ndim(self.Q) < 2 or self.axes is not None
-
     def from_user(self, direction: NDArray) -> NDArray:
-        """Return the v with T v = direction."""
+        """Return the v with T v = direction, if the axes are known."""
         W, c = self.objective.layout.unpack(direction)
-        V = W / self.Q if self.axes is None else W @ self.axes / self.lengths
+        V = W @ self.axes / self.lengths
         return self.layout.pack(V, c if self.mean is None else c + W @ self.mean)
 
     def gradient(self, gradient: NDArray) -> NDArray:
