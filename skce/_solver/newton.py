@@ -464,9 +464,9 @@ class Preconditioned(Newton):
     def classes_scaled(self, point: Point, run: Run) -> tuple[Whitened, ClassWhitened]:
         """Return variables scaled by the curvature of each class at a point.
 
-        This takes a pass, unless the point has the logits of all rows.
+        This takes a pass, unless logits are kept: those of a sample are enough.
         """
-        if point.logits is not None and point.logits.share == 1:
+        if point.logits is not None:
             return scale_classes(self.base, point.logits.mean_curvatures())
         run.log.passes += 1
         return scale_classes(self.base, self.objective.mean_curvatures(point.theta))
