@@ -27,6 +27,7 @@ from sklearn.utils.fixes import parse_version
 
 from skce import SoftmaxClassifier, SoftmaxClassifierCV, softmax_path
 from skce._path import Way, fits
+from skce._threads import threads
 from skce.metrics import log_loss, make_log_loss_scorer, neg_log_loss_scorer
 from skce.model_selection import StratifiedProbabilityKFold
 
@@ -132,6 +133,57 @@ def test_a_path_leads_to_the_next_fit(kind, tol):
     for fit, other in zip(path, before, strict=True):
         assert fit.success
         assert abs(fit.fun - other.fun) <= tol * other.fun
+
+
+def probe(n=2000, p=120, K=30):
+    """Unit-norm rows around class means, in float32."""
+    rng = np.random.default_rng(0)
+    y = np.arange(n) % K
+    X = rng.normal(size=(K, p))[y] / 2 + rng.normal(size=(n, p))
+    return (X / np.linalg.norm(X, axis=1, keepdims=True)).astype(np.float32), y
+
+
+def reports_of(model, Cs):
+    """The objectives and reports of a path of probes."""
+    X, targets = model._read(*probe(), None)
+    objective = model._objective(X, targets)
+    way = Way(model._start(objective, targets), objective.costs.path_fits)
+    found = fits(model, objective, way, np.array(Cs), 0.0, model.tol)
+    return [(objective.penalised(C, 0.0), report) for C, report in zip(Cs, found, strict=True)]
+
+
+def test_the_step_that_is_not_evaluated_leads_nearer():
+    Cs = np.geomspace(1e-2, 1e2, 9)
+    Probe = at_costs(few_bytes=0, worth_lengths=0)
+    exact = reports_of(Probe(tol=1e-8), Cs)
+    for (objective, report), (_, best) in zip(reports_of(Probe(tol=1e-2), Cs), exact, strict=True):
+        value, _ = objective.value_gradient(objective.from_user(report.ahead))
+        lowest = best.result.fun / objective.scale
+        before = report.result.fun / objective.scale
+        assert value - lowest < 0.9 * (before - lowest) + 1e-8 * lowest
+
+
+def test_a_path_of_probes_takes_few_passes():
+    Cs = np.geomspace(1e-6, 1e6, 45)
+    for tol, most in ((1e-2, 1.25), (1e-4, 1.8), (1e-6, 3.0)):
+        found = reports_of(at_costs(few_bytes=0, worth_lengths=0)(tol=tol), Cs)
+        assert all(report.result.success for _, report in found)
+        assert sum(report.result.passes for _, report in found) < most * len(Cs)
+
+
+def test_blas_is_limited_between_the_steps_of_a_fit(monkeypatch, iris):
+    depths = []
+    for name in ("start", "known", "learn"):
+        own = getattr(Way, name)
+
+        def asked(way, *arguments, own=own):
+            depths.append(threads.depth)
+            return own(way, *arguments)
+
+        monkeypatch.setattr(Way, name, asked)
+    softmax_path(*iris, Cs=3)
+    assert depths == [1] * 9
+    assert threads.depth == 0
 
 
 @pytest.mark.parametrize("kind", ["labels", "two classes", "bounds", "separated"])

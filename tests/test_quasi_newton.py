@@ -12,8 +12,15 @@ from objectives import at_costs, make, method_of
 from sklearn.exceptions import ConvergenceWarning
 
 from skce._costs import DEFAULT
-from skce._problem.class_steps import ClassSteps, Lengths
-from skce._solver.quasi_newton import ColumnScaled, Pair, _in_other, _solve
+from skce._problem.class_steps import ClassSteps, Lengths, Logits
+from skce._solver.method import Pair
+from skce._solver.quasi_newton import (
+    ClassScaled,
+    ColumnScaled,
+    _in_other,
+    _solve,
+    _with_other_penalty,
+)
 from skce._solver.run import Fit, Log, Look, evolve
 from skce._solver.variables import has_large_classes, scale_columns, scaled, whiten_along_penalty
 
@@ -78,6 +85,48 @@ def test_pairs_are_the_same_steps_in_other_scales():
     assert_allclose(moved.y, new.gradient(theta_like), rtol=1e-12)
 
 
+@pytest.mark.parametrize("kind", ["labels", "no intercept", "binary", "single"])
+def test_pairs_of_another_penalty_have_the_new_penalty(kind):
+    X, y = clusters(200, 5, 4, 1.0, dtype=np.float32 if kind == "single" else np.float64)
+    y = np.eye(4)[y] if kind == "binary" else y
+    params = {"loss": "binary"} if kind == "binary" else {}
+    costs = replace(DEFAULT, few_bytes=0)
+    first = make(X, y, C=0.1, fit_intercept=kind != "no intercept", costs=costs, **params)
+    rng, rtol = np.random.default_rng(0), 1e-3 if kind == "single" else 1e-9
+    theta, step = (first.without_shift(rng.normal(size=first.layout.size)) for _ in range(2))
+    pairs, changes = [], []
+    for C in (0.1, 20.0):
+        objective = first.penalised(C, 0.0)
+        inner = whiten_along_penalty(objective)
+        variables = scaled(inner, rng.uniform(0.01, 0.2, 4))
+        s = inner.from_user(step)
+        s = np.column_stack([*inner.layout.unpack(s)])[:, : variables.T.shape[1]] / variables.T
+        changes.append(objective.hessian(theta)(step))
+        y = variables.gradient(changes[-1])
+        pairs.append((variables, Pair(s.ravel(), y, float(s.ravel() @ y))))
+    (old, known), (new, expected) = pairs
+    assert_allclose(old.to_user(known.s), step, rtol=rtol, atol=rtol)
+    (found,) = _with_other_penalty((known,), old, new)
+    scale = np.abs(expected.y).max()
+    assert_allclose(found.s, expected.s, rtol=rtol, atol=rtol * np.abs(expected.s).max())
+    assert_allclose(found.y, expected.y, rtol=rtol, atol=rtol * scale)
+    assert_allclose(found.product, expected.product, rtol=rtol)
+    # A change of the gradient that the smaller penalty alone does not explain is left out.
+    bad = Pair(known.s, -known.y, -known.product)
+    assert _with_other_penalty((bad,), old, new) == ()
+
+
+def test_pairs_are_dropped_if_the_axes_differ():
+    X, y = clusters(200, 5, 4, 1.0, dtype=np.float64)
+    one, other = (scaled(whiten_along_penalty(make(X, y)), np.full(4, 0.1)) for _ in range(2))
+    pair = Pair(np.ones(one.size), np.ones(one.size), float(one.size))
+    assert len(_with_other_penalty((pair,), one, one)) == 1
+    assert _with_other_penalty((pair,), one, other) == ()  # of other rows
+    weighted = make(X, y, penalty_weights=np.arange(1.0, 6.0))
+    known = scaled(whiten_along_penalty(weighted), np.full(4, 0.1))
+    assert _with_other_penalty((pair,), known, known) == ()
+
+
 def test_a_bound_that_is_proven_is_compared_with_tol_itself():
     X, y = clusters(300, 20, 10, 1.0)
     lowest = Probe(tol=1e-10).fit(X, y).optimize_result_.fun
@@ -137,6 +186,59 @@ def test_a_length_for_each_class_halves_passes(C, apart):
         fits = [estimator(C=C, tol=tol).fit(X, y).optimize_result_ for tol in (1e-2, 1e-4, 1e-6)]
         passes.append(np.log([found.passes for found in fits]).mean())
     assert passes[1] < passes[0] + np.log(0.7)
+
+
+@pytest.mark.parametrize("C", [1.0, 100.0])
+def test_a_scale_of_the_point_takes_fewer_passes(C, monkeypatch):
+    def passes():
+        return [
+            Lengthened(C=C, tol=tol).fit(*clusters(2000, 100, 30, apart)).optimize_result_.passes
+            for apart in (0.4, 1.2)
+            for tol in (1e-2, 1e-4, 1e-6)
+        ]
+
+    own, along = passes(), Logits.along
+    monkeypatch.setattr(Logits, "along", lambda logits, step, scaled: along(logits, step))
+    assert np.log(own).mean() < np.log(passes()).mean() + np.log(0.9)
+
+
+@pytest.mark.parametrize("rows", ["all", "sample"])
+def test_curvatures_of_classes_come_from_kept_logits(rows):
+    X, y = clusters(3000, 30, 10, 0.5, dtype=np.float64)
+    kept = 2**26 if rows == "all" else 3 * 10 * 8 * 1000
+    costs = replace(DEFAULT, **small, worth_lengths=0, fewest_lengths=0, few_bytes=0)
+    objective = make(X, y, costs=replace(costs, kept_logits=kept, part_of_rows=10**9))
+    base = whiten_along_penalty(objective)
+    run = Fit(fun=objective.value_gradient, log=Log(), tol=1e-9, max_iter=9, objective=objective)
+    method = method_of(ClassScaled, objective, base, scaled(base, np.full(10, 0.09)))
+    theta = objective.without_shift(np.random.default_rng(0).normal(size=objective.layout.size))
+    point = method.evaluate_start(theta, run)
+    assert point.logits.share == (1 if rows == "all" else 1 / 3)
+    before = run.log.passes
+    own = method.classes_scaled(point, run)[1].curvatures
+    assert run.log.passes == before
+    exact = method.classes_scaled(run.evaluate(point.theta), run)[1].curvatures
+    assert run.log.passes == before + 2
+    assert_allclose(own, exact, rtol=1e-9 if rows == "all" else 0.1)
+
+
+def test_a_start_is_scaled_before_it_is_evaluated():
+    X, y = clusters(3000, 30, 10, 0.5, dtype=np.float64)
+    costs = replace(DEFAULT, **small, worth_lengths=0, fewest_lengths=0, few_bytes=0)
+    objective = make(X, y, C=1.0, costs=costs)
+    base = whiten_along_penalty(objective)
+    method = method_of(ClassScaled, objective, base, scaled(base, np.full(10, 0.09)))
+    run = Fit(fun=objective.value_gradient, log=Log(), tol=1e-3, max_iter=9, objective=objective)
+    best = objective.from_user(Lengthened(tol=1e-9).fit(X, y).optimize_result_.x)
+    lowest = objective.value_gradient(best)[0]
+    W, b = objective.layout.unpack(best)
+    lengths = np.linspace(0.5, 1.5, 10)
+    far = objective.without_shift(objective.layout.pack(W * lengths[:, None], b * lengths))
+    found = method.evaluate_start(far, run)
+    assert found.value - lowest < 0.02 * (objective.value_gradient(far)[0] - lowest)
+    assert run.log.passes == 1
+    assert_allclose(found.value, objective.value_gradient(found.theta)[0], rtol=1e-12)
+    assert_allclose(method.evaluate_start(best, run).theta, best)  # nothing to gain
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
