@@ -428,6 +428,19 @@ def test_gaps_of_words_are_within_tol(kind, tol, estimator):
     assert clf.n_iter_ > newton.n_iter_  # L-BFGS was used
 
 
+def test_kept_logits_are_those_of_the_coefficients_if_steps_are_float32():
+    # Steps are as short as float32 on rounded sparse rows, while logits are float64. Products of
+    # lengths and steps were rounded in coefficients only: F was off by 1e-8.
+    X, y = words(600, 300, 12)
+    X = X.multiply(np.random.default_rng(2).exponential(size=X.shape)).tocsr()
+    costs = {"worth_rounding": 0, "few_bytes": 0, "worth_lengths": 0}
+    found = at_costs(**scaling, **costs)(C=100, tol=1e-8).fit(X, y).optimize_result_
+    objective = make(X, y, C=100)
+    value, _ = objective.value_gradient(objective.from_user(found.x))
+    assert found.nit > 10
+    assert_allclose(found.fun, value * objective.scale, rtol=1e-12)
+
+
 @pytest.mark.parametrize("estimator", [Words, LongWords])
 def test_l_bfgs_does_not_hide_that_there_is_no_minimum(estimator):
     X, y = words(200, 400, 4)

@@ -44,13 +44,14 @@ class Lengths(NamedTuple):
     def times(
         self, step: tuple[NDArray, NDArray], point: tuple[NDArray, NDArray] | None
     ) -> tuple[NDArray, NDArray]:
-        """Return a step with these lengths. Steps and points are coefficients and intercepts."""
-        D, d = step
-        own, scales, shifts = (numbers.astype(D.dtype) for numbers in self)
-        D, d = D * own[:, None], d * own + shifts
+        """Return a step with these lengths, in float64, in which the logits are moved too.
+
+        Steps and points are coefficients and intercepts.
+        """
+        D, d = step[0] * self.lengths[:, None], step[1] * self.lengths + self.shifts
         if point is None:
             return D, d
-        return D + point[0] * scales[:, None], d + point[1] * scales
+        return D + point[0] * self.scales[:, None], d + point[1] * self.scales
 
 
 @dataclass(frozen=True, eq=False)

@@ -355,7 +355,7 @@ class ColumnScaled(QuasiNewton):
         if self.objective.loss.shift_invariant:
             V -= mean_of_classes(V)
             b -= mean_of_classes(b)
-        return self.base.layout.pack(V, b)
+        return np.asarray(self.base.layout.pack(V, b), look.own.dtype)
 
     def is_slow(self, look: Look, point: Point, run: Run) -> bool:
         """Whether F falls too slowly: the limit would take many more iterations.
