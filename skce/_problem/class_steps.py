@@ -155,7 +155,7 @@ class ClassSteps:
         #: The step, and the point if it is scaled.
         self.along = (step, origin.theta) if scaled else (step,)
         W, Ds = layout.unpack(origin.theta)[0], [layout.unpack(d)[0] for d in self.along]
-        slope = penalty.gradient(W, slice(None))
+        self.penalty, slope = penalty.value(W), penalty.gradient(W, slice(None))
         curved = [penalty.product(W, D, slice(None)) for D in Ds]
         #: Slopes of the penalty in the length and scale of each output, and its curvatures.
         self.penalty_slopes = np.stack([(slope * D).sum(axis=1) for D in Ds], axis=-1)
@@ -198,21 +198,12 @@ class ClassSteps:
         negligible : float, default=0.0
             The search ends if an iteration gains at most this share of F.
         """
-        T, zeros, missing = self._scales(), np.zeros(self.shape), np.zeros(self.shape)
-        turned, layout = T.transpose(0, 2, 1), self.objective.layout
-        penalty = self.objective.penalty.value(layout.unpack(self.origin.theta)[0])
-        if gradient is None or self.origin.share < 1:
-            start, of_rows = self.value_slopes(zeros)
-        if gradient is None:
-            value, slopes = start + penalty, of_rows
-        else:
-            slopes = self._slopes(gradient)
-            if self.origin.share < 1:
-                missing = slopes - of_rows
-            else:
-                start = value - penalty
+        T = self._scales()
+        turned = T.transpose(0, 2, 1)
+        start, slopes, missing = self._at_point(value, gradient)
         first = (turned @ slopes[:, :, None]).ravel()
         unit = float(np.linalg.norm(first))  # so that L-BFGS-B first tries the lengths T (-first)
+        value = start + self.penalty
         if gradient is None and unit**2 / 2 <= negligible * value:
             return None
 
@@ -249,7 +240,7 @@ class ClassSteps:
             options={"maxfun": most, "maxls": tries, "ftol": 0.0, "gtol": 0.0},
         )
         change, lengths = found.fun, of(found.x)
-        if not change < costs.enough_by_lengths * slopes[:, 0].sum():
+        if gradient is not None and not change < costs.enough_by_lengths * slopes[:, 0].sum():
             # Where almost no curvature is left, L-BFGS-B begins much too far away.
             whole = np.zeros(self.shape)
             whole[:, 0] = 1
@@ -260,7 +251,7 @@ class ClassSteps:
             return None
         nothing = np.zeros(len(lengths))
         scales = lengths[:, 1] if self.scaled else nothing
-        shifts = lengths[:, -1] if layout.fit_intercept else nothing
+        shifts = lengths[:, -1] if self.objective.layout.fit_intercept else nothing
         # Without any row of a class F hardly changes along its shift, which then could be 1e8.
         shifts = np.clip(shifts, -costs.largest_shift, costs.largest_shift)
         return Lengths(lengths[:, 0], scales, shifts)
@@ -279,6 +270,15 @@ class ClassSteps:
         centred = self.objective.loss.shift_invariant
         data = self.data.map(kernels.after_step, *self._sent(own), centred)
         return Logits(self.objective, data, theta)
+
+    def _at_point(self, value: float, gradient: NDArray | None) -> tuple[float, NDArray, NDArray]:
+        """Return F less the penalty at the point, its slopes, and what the rows miss of these."""
+        nothing = np.zeros(self.shape)
+        slopes = None if gradient is None else self._slopes(gradient)
+        if slopes is not None and self.origin.share == 1:
+            return value - self.penalty, slopes, nothing
+        start, of_rows = self.value_slopes(nothing)
+        return start, *((of_rows, nothing) if slopes is None else (slopes, slopes - of_rows))
 
     def _slopes(self, gradient: NDArray) -> NDArray:
         """Return the slopes of F in all lengths, from its gradient."""
