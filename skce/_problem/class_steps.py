@@ -176,7 +176,8 @@ class ClassSteps:
         """
         m, total = len(self.along), self.data.total_weight
         own = lengths[:, :m]
-        sums = self.data.sum(kernels.value_slopes, self.objective.loss, *self._sent(lengths))
+        sent = self._sent(self._named(lengths))
+        sums = self.data.sum(kernels.value_slopes, self.objective.loss, *sent)
         value, *slopes = (part / total for part in sums)
         each = np.column_stack(slopes)[:, : self.shape[1]]
         curved = (self.penalty_curvatures @ own[:, :, None])[:, :, 0]
@@ -249,12 +250,10 @@ class ClassSteps:
                 change, lengths = of_whole, whole
         if not change < 0:
             return None
-        nothing = np.zeros(len(lengths))
-        scales = lengths[:, 1] if self.scaled else nothing
-        shifts = lengths[:, -1] if self.objective.layout.fit_intercept else nothing
+        named = self._named(lengths)
         # Without any row of a class F hardly changes along its shift, which then could be 1e8.
-        shifts = np.clip(shifts, -costs.largest_shift, costs.largest_shift)
-        return Lengths(lengths[:, 0], scales, shifts)
+        shifts = np.clip(named.shifts, -costs.largest_shift, costs.largest_shift)
+        return named._replace(shifts=shifts)
 
     def of(self, lengths: Lengths) -> NDArray:
         """Return the step with these lengths, without a shift of all classes."""
@@ -265,10 +264,8 @@ class ClassSteps:
 
     def after(self, lengths: Lengths, theta: NDArray) -> Logits:
         """Return the logits after the step with these lengths, which leads to theta."""
-        columns = lengths if self.scaled else (lengths.lengths, lengths.shifts)
-        own = np.column_stack(columns)[:, : self.shape[1]]
         centred = self.objective.loss.shift_invariant
-        data = self.data.map(kernels.after_step, *self._sent(own), centred)
+        data = self.data.map(kernels.after_step, *self._sent(lengths), centred)
         return Logits(self.objective, data, theta)
 
     def _at_point(self, value: float, gradient: NDArray | None) -> tuple[float, NDArray, NDArray]:
@@ -287,11 +284,17 @@ class ClassSteps:
         slopes = [(G * D).sum(axis=1) + g * d for D, d in map(layout.unpack, self.along)]
         return np.column_stack([*slopes, g] if layout.fit_intercept else slopes)
 
-    def _sent(self, lengths: NDArray) -> tuple[NDArray, NDArray | None, NDArray]:
+    def _named(self, lengths: NDArray) -> Lengths:
+        """Return the columns of an array of lengths; zeros for those that it does not have."""
+        nothing = np.zeros(len(lengths))
+        scales = lengths[:, 1] if self.scaled else nothing
+        shifts = lengths[:, -1] if self.objective.layout.fit_intercept else nothing
+        return Lengths(lengths[:, 0], scales, shifts)
+
+    def _sent(self, lengths: Lengths) -> tuple[NDArray, NDArray | None, NDArray]:
         """Return lengths, scales and shifts as columns, in the type of number of the rows."""
-        own = lengths.astype(self.data.dtype)
-        shifts = own[:, -1:] if self.objective.layout.fit_intercept else 0 * own[:, :1]
-        return own[:, :1], own[:, 1:2] if self.scaled else None, shifts
+        own, scales, shifts = (part.astype(self.data.dtype)[:, None] for part in lengths)
+        return own, scales if self.scaled else None, shifts
 
     def _scales(self) -> NDArray:
         """Return a matrix for each output, with which its curvature is about the identity."""

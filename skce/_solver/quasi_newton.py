@@ -263,8 +263,9 @@ class ClassScaled(QuasiNewton):
         V = look.own.reshape(T.shape) * T
         V -= mean_of_classes(V) if shifts else 0  # the step in the user's variables has none
         step = V[:, : layout.n_columns], V[:, -1] if layout.fit_intercept else np.zeros(len(V))
-        known = self.base.axes is not None
-        point = self.base.layout.unpack(self.base.from_user(theta)) if known else None
+        point = None
+        if lengths.scales.any():
+            point = self.base.layout.unpack(self.base.from_user(theta))
         V, b = lengths.times(step, point)
         V = np.column_stack([V, b]) if layout.fit_intercept else V
         V -= mean_of_classes(V) if shifts else 0
