@@ -108,7 +108,8 @@ def newton_decrement(
         By which factor `missed` may be above what is missed, if the Ritz values agree.
     as_bounded : bool, default=False
         Whether a sum is complete as soon as the sum plus the bound of what it misses is at most
-        `limit`.
+        `limit`. A larger sum ends as soon as the bound alone is: the gradient after the step is
+        about the residual, so that it bounds the gap there.
     most : float, default=inf
         The sum ends once it is larger than this, which is too large to be believed.
 
@@ -145,7 +146,8 @@ def newton_decrement(
 
     def is_complete() -> bool:
         """Whether little is missing according to the terms, the Ritz values and the bound."""
-        if as_bounded and found.gap + (left := missed(user_residual)) <= limit:
+        left = missed(user_residual) if as_bounded else np.inf
+        if found.gap + left <= limit:
             found.left = left + unseen(user_residual, limit - found.gap - left)
             if found.gap + found.left <= limit:
                 return True
@@ -189,7 +191,10 @@ def newton_decrement(
         lengths.append(length)
         norms.append(float(residual @ residual))
         last_term = sums[-1] - sums[-2]
-        enough = found.gap > limit and last_term * (len(sums) - 1) < truncation * found.gap
+        enough = found.gap > limit and (
+            last_term * (len(sums) - 1) < truncation * found.gap
+            or (as_bounded and missed(user_residual) <= limit)
+        )
         if not np.isfinite(found.gap + norms[-1]):  # almost no curvature
             found.gap = np.inf
             return found

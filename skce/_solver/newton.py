@@ -173,11 +173,10 @@ class Newton(Method):
         return level
 
     @property
-    def is_scaled(self) -> bool:
-        """Whether columns are only scaled.
+    def as_bounded(self) -> bool:
+        """Whether a bound of the gap that is small enough is sufficient.
 
-        Then a bound of the gap that is small enough is sufficient. A better estimate would take
-        many products.
+        It is if a better estimate would take many products.
         """
         return False
 
@@ -246,7 +245,8 @@ class Newton(Method):
 
         Conjugate gradients end once the decrement is known except for a share of `missing`. If it
         is above the limit, they end once their gains are below `truncation`. With `as_bounded`,
-        they also end once an upper bound of the decrement is below the limit.
+        they also end once an upper bound of the decrement is below the limit, or once the gradient
+        after the step is likely to bound the gap.
         """
         gradient = self.gradient(point)
         found = newton_decrement(
@@ -263,7 +263,7 @@ class Newton(Method):
             costs=run.costs,
             max_products=max_products or None,
             trust=self.variables.trust,
-            as_bounded=as_bounded or self.is_scaled,
+            as_bounded=as_bounded or self.as_bounded,
             most=self.most(point),
         )
         step = found.step if found.step.any() else -gradient
@@ -390,6 +390,11 @@ class Preconditioned(Newton):
     def is_scaled(self) -> bool:
         """Whether columns are only scaled."""
         return self.jointly is None and np.ndim(self.base.Q) == 1
+
+    @property
+    def as_bounded(self) -> bool:
+        """Whether a bound of the gap that is small enough is sufficient."""
+        return self.is_scaled
 
     def unseen(self, point: Point, residual: NDArray, enough: float) -> float:
         """Return how much the intercepts alone can gain."""

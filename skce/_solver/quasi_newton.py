@@ -58,6 +58,11 @@ class QuasiNewton(Preconditioned):
         """
         return super().refine if self.by_newton else lengthen
 
+    @property
+    def as_bounded(self) -> bool:
+        """Whether a bound of the gap that is small enough is sufficient: it is for L-BFGS, too."""
+        return True
+
     def at(self, point: Point, run: Run) -> Self:
         """Return the method with its variables chosen for a point."""
         return super().at(point, run) if self.by_newton else self
