@@ -594,6 +594,27 @@ def test_what_a_bounded_sum_misses_is_reported():
         assert found.gap < want <= found.gap + found.left <= want / share
 
 
+@pytest.mark.parametrize("share", [1.5, 20.0, 1e4])
+def test_a_bounded_sum_above_the_limit_ends_once_its_step_suffices(share):
+    rng = np.random.default_rng(1)
+    H = np.diag(10.0 ** rng.uniform(-3, 0, 80))
+    g = rng.normal(size=80)
+    limit = g @ np.linalg.solve(H, g) / 2 / share
+    bounds = []
+
+    def missed(residual):
+        bounds.append(float(residual @ residual) / (2 * H.diagonal().min()))
+        return bounds[-1]
+
+    found = decrement(g, lambda v: H @ v, missed, limit=limit, truncation=0.0, as_bounded=True)
+    exact = decrement(g, lambda v: H @ v, missed, limit=limit, truncation=0.0)
+    assert found.gap > limit
+    assert not found.complete
+    bounds.clear()
+    assert missed(g + H @ found.step) <= limit * (1 + 1e-9)  # the gradient after the step proves it
+    assert found.gap < exact.gap
+
+
 def test_a_sum_that_promises_too_much_ends():
     rng = np.random.default_rng(0)
     H, g = np.diag(10.0 ** rng.uniform(-6, 0, 50)), rng.normal(size=50)
