@@ -130,8 +130,8 @@ def _path(model: SoftmaxClassifier, read: tuple[Any, Targets], Cs: int | ArrayLi
     values = grid(Cs, objective, np.array([model.l1_ratio], dtype=np.float64))
     way = Way(model._start(objective, targets), objective.costs.path_fits)
     l1_ratio, tol = float(model.l1_ratio), float(model.tol)
-    reports = list(fits(model, objective, way, values, l1_ratio, tol))
-    for C, report in zip(values, reports, strict=True):
+    coefs, intercepts, n_iters = [], [], []
+    for C, report in zip(values, fits(model, objective, way, values, l1_ratio, tol), strict=True):
         warn_if_not_converged(
             report,
             tol=model.tol,
@@ -140,13 +140,11 @@ def _path(model: SoftmaxClassifier, read: tuple[Any, Targets], Cs: int | ArrayLi
             classes=targets.classes,
             features=getattr(model, "feature_names_in_", None),
         )
-    parts = [objective.layout.unpack(report.result.x) for report in reports]
-    return SoftmaxPath(
-        values,
-        np.array([W for W, _ in parts]),
-        np.array([b for _, b in parts]),
-        np.array([report.result.nit for report in reports]),
-    )
+        W, b = objective.layout.unpack(report.result.x)
+        coefs.append(W)
+        intercepts.append(b)
+        n_iters.append(report.result.nit)
+    return SoftmaxPath(values, np.array(coefs), np.array(intercepts), np.array(n_iters))
 
 
 def fits(

@@ -1,6 +1,8 @@
 """The path of C, and the choice from it."""
 
+import gc
 import warnings
+import weakref
 
 import numpy as np
 import pytest
@@ -169,6 +171,21 @@ def test_a_path_of_probes_takes_few_passes():
         found = reports_of(at_costs(few_bytes=0, worth_lengths=0)(tol=tol), Cs)
         assert all(report.result.success for _, report in found)
         assert sum(report.result.passes for _, report in found) < most * len(Cs)
+
+
+def test_a_path_keeps_no_report_longer_than_needed(monkeypatch, iris):
+    # Gradients and pairs of L-BFGS of all fits once were twice as large as X of a probe.
+    seen, alive = [], []
+
+    def look(report, **given):
+        gc.collect()
+        seen.append(weakref.ref(report))
+        alive.append(sum(kept() is not None for kept in seen))
+
+    monkeypatch.setattr("skce._path.warn_if_not_converged", look)
+    path = softmax_path(*iris, Cs=[0.01, 0.1, 1, 10, 100])
+    assert len(alive) == len(path.Cs)
+    assert max(alive) <= 2
 
 
 def test_blas_is_limited_between_the_steps_of_a_fit(monkeypatch, iris):
