@@ -96,6 +96,8 @@ def sums_of_products(A: Any, B: Any) -> Any:
 
 def exp(z: Any) -> Any:
     """Return exponentials, in place of z."""
+    if isinstance(z, np.ndarray):
+        return np.exp(z, out=z)
     xp = namespace(z)
     return xp.exp(z, out=z) if changes_in_place(z) else xp.exp(z)
 
@@ -135,12 +137,14 @@ def taken(values: Any, places: Any) -> Any:
 
 def at(A: Any, places: Any) -> Any:
     """Return the numbers at some places in the memory of A, one in each column."""
+    if isinstance(A, np.ndarray):
+        return A.reshape(-1)[places]
     return taken(_flat(A), places)
 
 
 def with_at(A: Any, places: Any, values: Any) -> Any:
     """Return A with new values at places in its memory, one in each column, in place of A."""
-    if changes_in_place(A):
+    if isinstance(A, np.ndarray) or changes_in_place(A):
         A.reshape(-1)[places] = values
         return A
     xp = namespace(A)

@@ -43,6 +43,8 @@ class MemoryData(ABC):
     in_memory = True
     on_device = False
     distance = 0.0
+    #: The file that X is mapped from, if any.
+    _file: Any = None
 
     def __init__(
         self,
@@ -202,6 +204,8 @@ class MemoryData(ABC):
 
     def _block(self, start: int, stop: int, space: Space | None = None) -> Block:
         """Return the block of rows start to stop. Rows that are not centred are not copied."""
+        if self._file is not None:
+            refuse_truncated(self._file, "X")
         block = self._blocks.get((start, stop))
         if block is None:
             block = Block(
@@ -266,10 +270,6 @@ class DenseData(MemoryData):
         super()._hold(X, targets)
         self._file = mapped(X)
         self.in_memory = self._file is None
-
-    def _block(self, start: int, stop: int, space: Space | None = None) -> Block:
-        refuse_truncated(self._file, "X")
-        return super()._block(start, stop, space)
 
     def _features(self, X: NDArray) -> DenseFeatures:
         X = X.astype(self._exact, copy=False)

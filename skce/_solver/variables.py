@@ -284,7 +284,7 @@ def _spread(objective: Objective, variance: NDArray | None) -> float:
 
 
 def _transposed(Q: Any) -> Any:
-    return Q.T if np.ndim(Q) == 2 else Q
+    return Q.T if getattr(Q, "ndim", 0) == 2 else Q
 
 
 Whitening = Whitened | ClassWhitened
@@ -292,7 +292,7 @@ Whitening = Whitened | ClassWhitened
 
 def _times(A: NDArray, Q: Any, out: NDArray) -> None:
     """Write A Q into out."""
-    if np.ndim(Q) < 2:
+    if getattr(Q, "ndim", 0) < 2:
         np.multiply(A, np.asarray(Q, A.dtype), out=out)
     elif isinstance(Q, np.ndarray):
         np.matmul(A, Q, out=out)
