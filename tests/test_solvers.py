@@ -594,6 +594,17 @@ def test_what_a_bounded_sum_misses_is_reported():
         assert found.gap < want <= found.gap + found.left <= want / share
 
 
+@pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-6])
+def test_a_gap_that_the_gradient_proves_is_not_looked_at_again(tol, monkeypatch):
+    X, y = load_digits(return_X_y=True)
+    clf = SoftmaxClassifier(tol=tol).fit(X, y)
+    exact = SoftmaxClassifier(tol=1e-11).fit(X, y).optimize_result_.fun
+    assert clf.optimize_result_.fun <= exact * (1 + tol)
+    monkeypatch.setattr("skce._solver.iterate.is_certain", lambda *_: False)
+    again = SoftmaxClassifier(tol=tol).fit(X, y)
+    assert clf.optimize_result_.passes < again.optimize_result_.passes
+
+
 @pytest.mark.parametrize("share", [1.5, 20.0, 1e4])
 def test_a_bounded_sum_above_the_limit_ends_once_its_step_suffices(share):
     rng = np.random.default_rng(1)

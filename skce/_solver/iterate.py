@@ -80,6 +80,7 @@ def iterate(state: State, run: Run, advance: Advance = step) -> tuple[State, Sto
         converged, point = state.look.converged, state.point
         again = converged and not state.looks_again
         again = again and run.needs_second_look(state.look, point, state.before)
+        again = again and (run.leads_on or not is_certain(state.method, point, run))
         if converged and not (again and not run.has_ended):
             return state, Stop.GAP
         if converged or again is not state.looks_again:

@@ -143,6 +143,7 @@ def minimize(
             tol=tol,
             max_iter=max_iter,
             thorough=whole,
+            leads_on=earlier is not None or known is not None,
             costs=objective.costs,
             objective=objective,
         )

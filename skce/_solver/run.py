@@ -208,6 +208,9 @@ class Run:
         Iterations at most.
     thorough : bool
         Whether a gap that was small enough is looked at once more.
+    leads_on : bool
+        Whether the run is one of a path. Then a result that is nearer to the optimum saves passes
+        of the next run.
     costs : Costs
         The constants of a fit.
     """
@@ -217,6 +220,7 @@ class Run:
     tol: float
     max_iter: int
     thorough: bool = True
+    leads_on: bool = False
     costs: Costs = DEFAULT
 
     @property
