@@ -23,7 +23,7 @@ from skce._solver.line_search import Tried, level
 from skce._solver.methods import by_descent
 from skce._solver.minimize import minimize
 from skce._solver.newton import Preconditioned
-from skce._solver.run import Fit, Log, Look, Run
+from skce._solver.run import Fit, Log, Look, Point, Run
 from skce._solver.stop import Stop
 from skce._solver.variables import precondition
 from skce._threads import threads
@@ -411,6 +411,22 @@ def test_the_whole_hessian_is_used_if_conjugate_gradients_took_long():
     assert state.method.jointly is not None
     expected = SoftmaxClassifier(solver="lbfgs", tol=1e-12).fit(X, y).optimize_result_.fun
     assert_allclose(state.point.value * objective.scale, expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize("products", [0, 1000])
+def test_a_gradient_whose_square_overflows_is_looked_at_in_silence(products):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300, 30)), rng.integers(6, size=300)
+    objective = make(X, y, C=1)
+    run = Fit(fun=objective.value_gradient, log=Log(), tol=1e-10, max_iter=100, objective=objective)
+    method = method_of(Preconditioned, objective, precondition(objective)).made(products)
+    theta = np.zeros(objective.layout.size)
+    point = Point(theta, 1e300, objective.value_gradient(theta)[1] * 1e200)
+    method = method.at(point, run)
+    assert (method.jointly is not None) is (products > 0)
+    look = method.look(point, run, np.inf)
+    assert not look.converged
+    assert not look.gap < np.inf
 
 
 @pytest.mark.parametrize("offset", [1e2, 1e4])

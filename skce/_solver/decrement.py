@@ -133,6 +133,8 @@ def newton_decrement(
     direction, temporary = residual.copy(), np.empty_like(residual)
     rounded_away = np.finfo(gradient.dtype).eps ** costs.rounded_away
     sums, norms = [0.0], [float(residual @ residual)]
+    if not norms[0] < np.inf:  # the square overflows
+        return Decrement(np.inf, False, found.step)
     lengths: list[float] = []
     has_bound = missed(user_residual) < np.inf
 

@@ -230,6 +230,7 @@ class Newton(Method):
         """Look at a point. At the point before, the decrement was `before`."""
         return self.estimate(point, run, before, truncation=self.truncation)
 
+    @np.errstate(over="ignore", invalid="ignore")  # then the gap is infinite
     def estimate(
         self,
         point: Point,
@@ -428,6 +429,7 @@ class Preconditioned(Newton):
         run.log.work += self.size**2 * (2 * self.objective.data.n_rows + self.size / 3)
         return evolve(self, jointly=jointly, variables=jointly.at(point.theta))
 
+    @np.errstate(over="ignore", invalid="ignore")  # then the step leads nowhere
     def look(self, point: Point, run: Run, before: float) -> Look:
         """Look at a point. If the Hessian there is the identity, the gradient alone is enough.
 
