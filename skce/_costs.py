@@ -145,6 +145,9 @@ class VariableCosts:
     #: If classes are nearly separated, these are most rows. Together they have about 1 % of the
     #: curvature.
     little_curvature: float = 0.03
+    #: If the matrix without these rows, scaled to a unit diagonal, has a smaller eigenvalue than
+    #: this, they are not left out.
+    lost_curvature: float = 1e-3
     #: Ratio of the bound of what conjugate gradients miss to what they miss in whitened variables,
     #: for X in float32. With 1, overlapping embeddings with C = 1e4 took a quarter more passes.
     trust: float = 10

@@ -142,6 +142,16 @@ def newton_decrement(
         """Smallest Ritz value, but at most a typical eigenvalue: the first may be far larger."""
         return min(_smallest_ritz_value(lengths, norms), costs.typical_eigenvalue)
 
+    def is_solved() -> bool:
+        """Whether the residual is next to nothing, beside its start and, if white, in itself.
+
+        In white variables half of its square is a gap, unless there is less curvature than usual.
+        """
+        square = norms[-1]
+        if white and square > 2 * missing * max(found.gap, limit) * smallest_eigenvalue():
+            return False
+        return square <= eps**costs.solved_without_bound * norms[0]
+
     def rounding_hides(enough: float) -> bool:
         """Whether the bound is small except for rounding: variables may lack a direction."""
         return not has_bound or missed(user_residual, costs.slope_terms * eps) / trust <= enough
@@ -154,7 +164,7 @@ def newton_decrement(
             if found.gap + found.left <= limit:
                 return True
         if not (white or has_bound):
-            return norms[-1] <= eps**costs.solved_without_bound * norms[0]
+            return is_solved()
         small = missing * max(found.gap, limit)
         window = max(3, len(sums) // 4)
         settled = (
@@ -173,15 +183,14 @@ def newton_decrement(
             if bound + found.left <= enough:
                 return True
             return norms[-1] <= rounded_away * norms[0] and rounding_hides(enough)
-        return (settled and white) or norms[-1] <= eps**costs.solved_without_bound * norms[0]
+        return (settled and white) or is_solved()
 
     found.complete = False
     for _ in range(max_products):
         curved, user_curved = product(direction)
         curvature = float(direction @ curved)
         if not 0 < curvature < np.inf:  # zero, or lost to rounding
-            found.complete = norms[-1] <= eps**costs.solved_without_bound * norms[0]
-            found.complete = found.complete and rounding_hides(limit)
+            found.complete = bool(lengths) and is_solved() and rounding_hides(limit)
             found.gap = found.gap if found.complete else np.inf
             return found
         length = norms[-1] / curvature

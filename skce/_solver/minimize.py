@@ -500,14 +500,22 @@ def _look_for_separation(
 
 
 def _farthest_move(run: Fit) -> tuple[float, tuple[NDArray, NDArray] | None]:
-    """Return how far the last moves go at most, and what grows if one of them proves separation."""
-    most = 0.0
-    for move in run.log.moves:
+    """Return how far the last two moves go, and what grows if one of them proves separation.
+
+    L-BFGS may go so far along such a direction that the next moves are small. If the last two are,
+    the way from earlier points to the end is looked at, too.
+    """
+    most, way = 0.0, np.zeros(run.objective.layout.size)
+    for back, move in enumerate(reversed(run.log.moves)):
+        way = way + move
+        if back >= 2 and most >= run.costs.still:
+            break
+        direction = move if back < 2 else way
         with np.errstate(over="ignore", invalid="ignore"):
-            farthest, lost = run.objective.recession(move)
-        most = max(most, farthest)
+            farthest, lost = run.objective.recession(direction)
+        most = max(most, farthest) if back < 2 else most
         if farthest >= run.costs.still and lost <= run.costs.loses_nothing * farthest:
-            return most, _growing(run.objective, move)
+            return most, _growing(run.objective, direction)
     return most, None
 
 

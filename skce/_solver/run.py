@@ -22,6 +22,9 @@ from .._problem.objective import Objective
 
 Value = TypeVar("Value")
 
+#: The number of last moves that a log keeps.
+_MOVES = 6
+
 
 def evolve(value: Value, /, **changes: Any) -> Value:
     """Return a copy of a value with some changes.
@@ -138,7 +141,7 @@ class Log:
         #: Value at the start and after each iteration, and seconds until then.
         self.values: list[float] = []
         self.seconds: list[float] = []
-        #: The last two moves, if `keeps_moves`.
+        #: The last moves, if `keeps_moves`.
         self.keeps_moves, self.moves = False, list[NDArray]()
         self.accepted: Point | None = None
         self.stopped = False
@@ -160,7 +163,7 @@ class Log:
         """Record an iteration that led to a point."""
         self.print_last()  # the iteration before, if it has no line yet
         if self.keeps_moves and self.accepted is not None:
-            self.moves = [*self.moves[-1:], point.theta - self.accepted.theta]
+            self.moves = [*self.moves[1 - _MOVES :], point.theta - self.accepted.theta]
         self.accepted = point
         self.values.append(point.value)
         self.seconds.append(time.perf_counter() - self.started)

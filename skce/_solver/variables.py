@@ -839,19 +839,23 @@ def _penalty(inner: Whitened) -> NDArray:
 
 
 def _class_matrices(
-    inner: Whitened, objective: Objective, theta: NDArray, classes: list[Span]
-) -> NDArray:
-    """Return the Hessian of the loss for each class, from a sample, some classes at a time."""
+    inner: Whitened, objective: Objective, theta: NDArray, classes: list[Span], little: float
+) -> tuple[NDArray, NDArray]:
+    """Return the Hessian of the loss for each class, from a sample, some classes at a time.
+
+    Rows with less than a share of `little` of the mean curvature of a class are left out. Also
+    return for which classes there are such rows.
+    """
     W, b = objective.layout.unpack(theta)
     K, p = len(W), inner.width
     size = p + objective.layout.fit_intercept
+    M, shortened = np.zeros((K, size, size)), np.zeros(K, dtype=bool)
     sample = objective.data.there(_rows_for_classes(inner))
     if sample is not None:
         kernel, loss = kernels.class_matrices, objective.loss
         own = inner.mean, inner.Q, objective.layout.fit_intercept
-        (M,) = sample.sum(kernel, loss, W, b, *own)
-        return np.asarray(M / sample.total_weight)
-    M = np.zeros((K, size, size))
+        (sums,) = sample.sum(kernel, loss, W, b, *own)
+        return np.asarray(sums / sample.total_weight), shortened
     for block, share in objective.data.chunks(
         objective.costs.matrix_rows, _rows_for_classes(inner)
     ):
@@ -864,30 +868,53 @@ def _class_matrices(
         def add(span: Span) -> None:
             for k in range(*span):
                 weights = a[k]  # noqa: B023
-                matter = np.flatnonzero(weights > objective.costs.little_curvature * weights.mean())
-                # Fewer rows would leave directions without any curvature.
-                some = matter if len(matter) > 4 * size else slice(None)
+                some: Any = np.flatnonzero(weights > little * weights.mean())
+                if 4 * size < len(some) < len(weights):
+                    shortened[k] = True
+                else:
+                    some = slice(None)
                 M[k] += (Z[some].T * weights[some]) @ Z[some]  # noqa: B023
 
         list(threads.map(add, classes))
-    return M
+    return M, shortened
 
 
 def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) -> ClassWhitened:
-    """Whiten each class by the curvature of a sample of rows at theta."""
-    K, p = objective.layout.n_outputs, inner.width
+    """Whiten each class by the curvature of a sample of rows at theta.
+
+    If the rows with little curvature are the only ones that have any along some direction, they are
+    not left out. Without them this direction would be a million times too long, as that of a word
+    which only texts of other classes contain.
+    """
+    K, p, costs = objective.layout.n_outputs, inner.width, objective.costs
     size = p + objective.layout.fit_intercept
-    classes = list(blocks(K, max(1, objective.costs.class_block // size**3)))
-    M = _class_matrices(inner, objective, theta, classes)
+    classes = list(blocks(K, max(1, costs.class_block // size**3)))
+    M, shortened = _class_matrices(inner, objective, theta, classes, costs.little_curvature)
     penalty = _penalty(inner)
+    M[:, :p, :p] += penalty
+    lost = [k for k in np.flatnonzero(shortened).tolist() if _lacks_a_direction(M[k], costs)]
+    if lost:
+        spans = [(k, k + 1) for k in lost]
+        whole, _ = _class_matrices(inner, objective, theta, spans, little=0.0)
+        M[lost] = whole[lost]
+        M[lost, :p, :p] += penalty
 
     def factor(span: Span) -> None:
         few = slice(*span)
-        M[few, :p, :p] += penalty
         M[few] = _inverse_cholesky(M[few], objective)
 
     list(threads.map(factor, classes))
     return ClassWhitened(inner, M)
+
+
+def _lacks_a_direction(M: NDArray, costs: Costs) -> bool:
+    """Whether a matrix, scaled to a unit diagonal, has hardly any curvature along a direction."""
+    diagonal = M.diagonal()
+    if not (diagonal > 0).all():
+        return True
+    units = 1 / np.sqrt(diagonal)
+    least = np.linalg.eigvalsh(M * units * units[:, None])[0]
+    return bool(least < costs.lost_curvature)
 
 
 def class_scaling_cost(inner: Whitened, objective: Objective) -> float:
