@@ -377,6 +377,29 @@ def test_constant_and_repeated_columns_leave_the_change_of_variables_finite(rng)
     assert np.isfinite(Jointly(base, objective).at(zero).T).all()
 
 
+@pytest.mark.parametrize("C", [np.inf, 1e8])
+@pytest.mark.parametrize("kind", ["words", "oblique"])
+def test_rows_with_little_curvature_stay_if_only_they_move_along_a_direction(kind, C, rng):
+    # Most rows of a class that is fitted well have little curvature. Here they alone have a word.
+    n, K = 400, 8
+    y = np.arange(n) % K
+    X = (rng.random((n, K)) < 0.05) * 1.0
+    theta_of = 4.0 * (np.arange(K)[:, None] != np.arange(K)) - 4.0
+    X[:, 0] = (rng.random(n) < 0.1) & (y > 2)
+    if kind == "oblique":
+        X = X @ np.linalg.qr(rng.normal(size=(K, K)))[0]
+    objective = make(X, y, C=C)
+    base = precondition(objective)
+    sizes = []
+    for seed in range(10):
+        start = np.random.default_rng(seed).normal(size=objective.layout.size) * 3
+        W, b = objective.layout.unpack(start)
+        theta = objective.without_shift(objective.layout.pack(W + theta_of, 3 * b))
+        variables = precondition_classes(base, objective, theta)
+        sizes.append(np.linalg.eigvalsh(hessian_in(variables, objective, theta))[-1])
+    assert max(sizes) < 2 + 100 * DEFAULT.little_curvature
+
+
 def test_sample_for_the_whitening_has_rows_with_weight(rng):
     X, y, weights = rng.normal(size=(5000, 2)), np.arange(5000) % 2, np.zeros(5000)
     weights[-20:] = 1
