@@ -119,6 +119,15 @@ def test_newton_decrement_settles_to_what_linear_algebra_says(rng):
     assert 0 < loose.gap < want
 
 
+def test_a_long_variable_hides_no_gap_of_the_others():
+    # The residual falls by ten digits at once, and hardly anything is solved.
+    rng = np.random.default_rng(0)
+    values, g = np.r_[1e18, rng.uniform(0.2, 2, 20)], np.r_[1e5, rng.normal(size=20) * 1e-3]
+    want = (g**2 / values).sum() / 2
+    found = decrement(g, lambda v: values * v, limit=1e-9, truncation=0)
+    assert not found.complete or abs(found.gap - want) <= 0.02 * want
+
+
 def test_newton_decrement_without_curvature_is_unknown():
     g = np.array([1.0, 0.0], dtype=np.float32)
     H = np.array([[1e-38, -1.0], [1.0, 1e-38]], dtype=np.float32)  # only rounding is left
