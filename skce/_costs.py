@@ -372,6 +372,8 @@ class EndCosts:
     separable: float = 1e-12
     #: A start is compared with zeros if its mean loss is this many times that of zeros.
     far_off: float = 10
+    #: The last moves that are kept to see separation.
+    moves: int = 6
     #: If the last step changes no logit by more than this, it is no sign of separation.
     still: float = 0.1
     #: A start is kept if its unpenalised coefficients move no logit by more than this, or by more

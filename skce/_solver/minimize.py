@@ -136,7 +136,7 @@ def minimize(
         log = Log(verbose=verbose, label=label, scale=objective.scale)
         if verbose > 1:
             objective = objective.telling(log.tell)
-        log.keeps_moves = bool(objective.penalty.free.any())
+        log.kept_moves = objective.costs.moves if objective.penalty.free.any() else 0
         run = Fit(
             fun=objective.value_gradient,
             log=log,
@@ -147,7 +147,7 @@ def minimize(
             costs=objective.costs,
             objective=objective,
         )
-        if whole and log.keeps_moves and _is_out_of_sight(run, theta):
+        if whole and log.kept_moves and _is_out_of_sight(run, theta):
             theta = np.zeros_like(theta)
         if objective.nonsmooth is None:
             theta = _within_reach(run, theta)

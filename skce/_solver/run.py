@@ -22,9 +22,6 @@ from .._problem.objective import Objective
 
 Value = TypeVar("Value")
 
-#: The number of last moves that a log keeps.
-_MOVES = 6
-
 
 def evolve(value: Value, /, **changes: Any) -> Value:
     """Return a copy of a value with some changes.
@@ -141,8 +138,8 @@ class Log:
         #: Value at the start and after each iteration, and seconds until then.
         self.values: list[float] = []
         self.seconds: list[float] = []
-        #: The last moves, if `keeps_moves`.
-        self.keeps_moves, self.moves = False, list[NDArray]()
+        #: The last moves, and how many of them are kept.
+        self.moves, self.kept_moves = list[NDArray](), 0
         self.accepted: Point | None = None
         self.stopped = False
         #: The last estimate of the gap, and the last iteration whose line was printed.
@@ -162,8 +159,8 @@ class Log:
     def accept(self, point: Point) -> None:
         """Record an iteration that led to a point."""
         self.print_last()  # the iteration before, if it has no line yet
-        if self.keeps_moves and self.accepted is not None:
-            self.moves = [*self.moves[1 - _MOVES :], point.theta - self.accepted.theta]
+        if self.kept_moves and self.accepted is not None:
+            self.moves = [*self.moves, point.theta - self.accepted.theta][-self.kept_moves :]
         self.accepted = point
         self.values.append(point.value)
         self.seconds.append(time.perf_counter() - self.started)
