@@ -58,7 +58,7 @@ def fit(y, weights=None, X=X, **params):
     ids=str,
 )
 def test_it_is_a_fit_of_each_label_on_the_rows_in_which_it_is_known(params, values, weights, dtype):
-    tol, atol = (1e-15, 1e-9) if dtype == np.float64 else (1e-12, 1e-5)
+    tol, atol = (1e-14, 1e-9) if dtype == np.float64 else (1e-12, 1e-5)
     params, near = {"tol": tol, **params}, {"atol": atol, "rtol": 0}
     whole = fit(np.where(GONE, np.nan, values), weights, X.astype(dtype), **params)
     for k in range(K):

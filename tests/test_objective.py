@@ -397,7 +397,7 @@ def test_rows_with_little_curvature_stay_if_only_they_move_along_a_direction(kin
         theta = objective.without_shift(objective.layout.pack(W + theta_of, 3 * b))
         variables = precondition_classes(base, objective, theta)
         sizes.append(np.linalg.eigvalsh(hessian_in(variables, objective, theta))[-1])
-    assert max(sizes) < 2 + 100 * DEFAULT.little_curvature
+    assert max(sizes) < 2 + DEFAULT.little_curvature / DEFAULT.lost_curvature
 
 
 def test_sample_for_the_whitening_has_rows_with_weight(rng):

@@ -225,6 +225,8 @@ def newton_decrement(
 
 def _smallest_ritz_value(lengths: list[float], norms: list[float]) -> float:
     """Return the smallest eigenvalue of the Lanczos matrix of conjugate gradients."""
+    if len(lengths) == 1:  # old SciPy takes no matrix of one row
+        return 1 / lengths[0]
     alpha, squares = np.array(lengths), np.array(norms)
     beta = squares[1:-1] / squares[:-2]
     diagonal = 1 / alpha
