@@ -142,23 +142,25 @@ def newton_decrement(
         """Smallest Ritz value, but at most a typical eigenvalue: the first may be far larger."""
         return min(_smallest_ritz_value(lengths, norms), costs.typical_eigenvalue)
 
-    def is_solved() -> bool:
-        """Whether the residual is next to nothing, beside its start and, if white, in itself.
+    def is_small() -> bool:
+        """Whether the residual is small in itself: in white variables half of its square is a gap.
 
-        In white variables half of its square is a gap, unless there is less curvature than usual.
+        Less curvature than usual makes the gap larger.
         """
-        square = norms[-1]
-        if white and square > 2 * missing * max(found.gap, limit) * smallest_eigenvalue():
-            return False
-        return square <= eps**costs.solved_without_bound * norms[0]
+        small = missing * max(found.gap, limit)
+        return norms[-1] <= 2 * small * smallest_eigenvalue()
+
+    def is_solved() -> bool:
+        """Whether the residual is next to nothing beside its start and, if white, in itself."""
+        solved = norms[-1] <= eps**costs.solved_without_bound * norms[0]
+        return solved and (not white or is_small())
 
     def rounding_hides(enough: float) -> bool:
         """Whether the bound is small except for rounding: variables may lack a direction."""
         return not has_bound or missed(user_residual, costs.slope_terms * eps) / trust <= enough
 
-    def is_complete() -> bool:
-        """Whether little is missing according to the terms, the Ritz values and the bound."""
-        left = missed(user_residual) if as_bounded else np.inf
+    def is_complete(left: float) -> bool:
+        """Whether little is missing by the terms, the Ritz values and the bound `left`, if used."""
         if found.gap + left <= limit:
             found.left = left + unseen(user_residual, limit - found.gap - left)
             if found.gap + found.left <= limit:
@@ -167,14 +169,10 @@ def newton_decrement(
             return is_solved()
         small = missing * max(found.gap, limit)
         window = max(3, len(sums) // 4)
-        settled = (
-            len(sums) > window
-            and found.gap - sums[-1 - window] <= small
-            and norms[-1] <= 2 * small * smallest_eigenvalue()
-        )
+        settled = len(sums) > window and found.gap - sums[-1 - window] <= small and is_small()
         if not settled and norms[-1] > costs.solved * norms[0]:
             return False
-        bound = missed(user_residual) / trust
+        bound = (left if as_bounded else missed(user_residual)) / trust
         if bound < np.inf:
             enough = max(costs.missing_bound * np.sqrt(missing) * found.gap, limit - found.gap)
             found.left, share = 0.0, costs.intercept_gain
@@ -190,7 +188,7 @@ def newton_decrement(
         curved, user_curved = product(direction)
         curvature = float(direction @ curved)
         if not 0 < curvature < np.inf:  # zero, or lost to rounding
-            found.complete = bool(lengths) and is_solved() and rounding_hides(limit)
+            found.complete = is_solved() and rounding_hides(limit)
             found.gap = found.gap if found.complete else np.inf
             return found
         length = norms[-1] / curvature
@@ -202,16 +200,16 @@ def newton_decrement(
         lengths.append(length)
         norms.append(float(residual @ residual))
         last_term = sums[-1] - sums[-2]
+        left = missed(user_residual) if as_bounded else np.inf
         enough = found.gap > limit and (
-            last_term * (len(sums) - 1) < truncation * found.gap
-            or (as_bounded and missed(user_residual) <= limit)
+            last_term * (len(sums) - 1) < truncation * found.gap or left <= limit
         )
         if not np.isfinite(found.gap + norms[-1]):  # almost no curvature
             found.gap = np.inf
             return found
         if enough or found.gap > most:
             return found
-        found.complete = is_complete()
+        found.complete = is_complete(left)
         stagnant = (
             len(sums) > costs.stagnant
             and found.gap - sums[-costs.stagnant] <= costs.stagnant_gain * found.gap

@@ -505,15 +505,13 @@ def _farthest_move(run: Fit) -> tuple[float, tuple[NDArray, NDArray] | None]:
     L-BFGS may go so far along such a direction that the next moves are small. If the last two are,
     the way from earlier points to the end is looked at, too.
     """
-    most, way = 0.0, np.zeros(run.objective.layout.size)
-    for back, move in enumerate(reversed(run.log.moves)):
-        way = way + move
-        if back >= 2 and most >= run.costs.still:
+    most, latest = 0.0, run.log.moves[::-1]
+    for i, direction in enumerate([*latest[:2], *np.cumsum(latest, axis=0)[2:]]):
+        if i >= 2 and most >= run.costs.still:
             break
-        direction = move if back < 2 else way
         with np.errstate(over="ignore", invalid="ignore"):
             farthest, lost = run.objective.recession(direction)
-        most = max(most, farthest) if back < 2 else most
+        most = max(most, farthest) if i < 2 else most
         if farthest >= run.costs.still and lost <= run.costs.loses_nothing * farthest:
             return most, _growing(run.objective, direction)
     return most, None

@@ -240,14 +240,13 @@ class Newton(Method):
         truncation: float = 0.0,
         missing: float | None = None,
         max_products: int = 0,
-        as_bounded: bool = False,
     ) -> Look:
         """Estimate the gap at a point by the decrement, and find the Newton step.
 
         Conjugate gradients end once the decrement is known except for a share of `missing`. If it
-        is above the limit, they end once their gains are below `truncation`. With `as_bounded`,
-        they also end once an upper bound of the decrement is below the limit, or once the gradient
-        after the step is likely to bound the gap.
+        is above the limit, they end once their gains are below `truncation`. If the method is
+        `as_bounded`, they also end once an upper bound of the decrement is below the limit, or once
+        the gradient after the step is likely to bound the gap.
         """
         gradient = self.gradient(point)
         found = newton_decrement(
@@ -264,7 +263,7 @@ class Newton(Method):
             costs=run.costs,
             max_products=max_products or None,
             trust=self.variables.trust,
-            as_bounded=as_bounded or self.as_bounded,
+            as_bounded=self.as_bounded,
             most=self.most(point),
         )
         step = found.step if found.step.any() else -gradient

@@ -79,7 +79,7 @@ class QuasiNewton(Preconditioned):
         if self.by_newton:
             return super().look(point, run, before)
         if not 0 < decrement < np.inf:
-            return self.estimate(point, run, before, truncation=self.truncation, as_bounded=True)
+            return self.estimate(point, run, before, truncation=self.truncation)
         gap = run.log.gap = run.relative(decrement, point) if self.variables.white else np.inf
         return evolve(self.seen(point, step, decrement, complete=False, gap=gap), own=step)
 

@@ -892,9 +892,10 @@ def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) 
     M, shortened = _class_matrices(inner, objective, theta, classes, costs.little_curvature)
     penalty = _penalty(inner)
     M[:, :p, :p] += penalty
-    lost = [k for k in np.flatnonzero(shortened).tolist() if _lacks_a_direction(M[k], costs)]
-    if lost:
-        spans = [(k, k + 1) for k in lost]
+    some = np.flatnonzero(shortened)
+    lost = some[np.linalg.eigvalsh(_to_unit_diagonal(M[some])[0])[:, 0] < costs.lost_curvature]
+    if len(lost):
+        spans = [(k, k + 1) for k in lost.tolist()]
         whole, _ = _class_matrices(inner, objective, theta, spans, little=0.0)
         M[lost] = whole[lost]
         M[lost, :p, :p] += penalty
@@ -905,16 +906,6 @@ def precondition_classes(inner: Whitened, objective: Objective, theta: NDArray) 
 
     list(threads.map(factor, classes))
     return ClassWhitened(inner, M)
-
-
-def _lacks_a_direction(M: NDArray, costs: Costs) -> bool:
-    """Whether a matrix, scaled to a unit diagonal, has hardly any curvature along a direction."""
-    diagonal = M.diagonal()
-    if not (diagonal > 0).all():
-        return True
-    units = 1 / np.sqrt(diagonal)
-    least = np.linalg.eigvalsh(M * units * units[:, None])[0]
-    return bool(least < costs.lost_curvature)
 
 
 def class_scaling_cost(inner: Whitened, objective: Objective) -> float:
@@ -1047,6 +1038,16 @@ def _per_weight(share: NDArray, weights: NDArray) -> NDArray:
     return np.divide(share, weights, out=np.zeros_like(share), where=weights > 0)
 
 
+def _to_unit_diagonal(M: NDArray) -> tuple[NDArray, NDArray]:
+    """Return each matrix M with its rows and columns scaled to a unit diagonal, and the scales.
+
+    A zero on the diagonal stays.
+    """
+    diagonal = M.diagonal(axis1=1, axis2=2)
+    scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+    return M * scale[:, None] * scale[:, :, None], scale
+
+
 def _inverse_cholesky(M: NDArray, objective: Objective) -> NDArray:
     """Return L^-1 with L L' = M, for each matrix M.
 
@@ -1054,9 +1055,7 @@ def _inverse_cholesky(M: NDArray, objective: Objective) -> NDArray:
     """
     costs = objective.costs
     jitter = costs.jitter_unpenalised if objective.penalty.unpenalised else costs.jitter
-    diagonal = M.diagonal(axis1=1, axis2=2)
-    scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    scaled = M * scale[:, None] * scale[:, :, None]
+    scaled, scale = _to_unit_diagonal(M)
     every = scaled.reshape(len(scaled), -1)[:, :: len(scaled[0]) + 1]  # a view of the diagonals
     every[:] = 1 + (jitter)
     try:
