@@ -49,6 +49,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from skce import SoftmaxClassifier
 from skce._costs import DEFAULT
+from skce._solver.stop import Stop
 
 #: Seconds of CPU after which a fit breaks the promise, and after which it is ended.
 SLOW, LIMIT = 20.0, 60.0
@@ -92,6 +93,11 @@ class Outcome:
     def allowed(self) -> float:
         """The largest gap that keeps the promise."""
         return self.tol + float(np.finfo(self.dtype).eps)
+
+    @property
+    def has_no_optimum(self) -> bool:
+        """Whether the warning says that there is no optimum, so that it is right."""
+        return any(stop.reason in self.message for stop in Stop if stop.has_no_optimum)
 
 
 def run(seed: int, limit: float = LIMIT, place: str = "memory", kind: str = "any") -> Outcome:
@@ -346,6 +352,7 @@ def summary(outcomes: list[Outcome]) -> str:
     silent = [o for o in outcomes if not o.warned and np.isfinite(o.objective)]
     double = [o for o in outcomes if o.dtype == "float64" and o.finite]
     warned = [o for o in double if o.warned]
+    right = [o for o in warned if o.has_no_optimum]
     kept = sum(o.most <= o.allowed for o in silent)
     resolved = sum(o.slack <= 0.1 * o.allowed for o in outcomes)
     fitted = sum(np.isfinite(o.objective) for o in outcomes)
@@ -356,7 +363,9 @@ def summary(outcomes: list[Outcome]) -> str:
         f"problems            {len(outcomes)}",
         f"with a violation    {sum(bool(o.violations) for o in outcomes)}  {dict(kinds)}",
         f"warned, float64 and finite C  {len(warned)} of {len(double)} ({_share(len(warned), len(double))}); "
-        f"{len(needless)} of them proven within tol all the same",
+        f"{len(right)} of them for want of an optimum, {len(needless)} proven within tol all the same",
+        f"warned, float64 and finite C, with an optimum  {len(warned) - len(right)} of {len(double)} "
+        f"({_share(len(warned) - len(right), len(double))})",
         f"gaps that are made of last bits of unpenalised columns  "
         f"{[o.seed for o in silent if o.lost]}",
         f"warned, all         {sum(o.warned for o in outcomes)}",

@@ -299,10 +299,18 @@ def test_a_model_far_from_its_minimum_is_a_step_all_the_same(seed):
     assert not outcome.violations, line(outcome)
 
 
+@pytest.mark.parametrize(("seed", "has_no_optimum"), [(3100387, True), (3102296, False)])
+def test_warnings_for_want_of_an_optimum_are_told_apart(seed, has_no_optimum):
+    outcome = judge(draw(seed))
+    assert outcome.finite
+    assert outcome.warned
+    assert outcome.has_no_optimum == has_no_optimum
+
+
 def test_few_fits_warn():
     # If features without a penalty separate classes, there is no optimum, and a warning is right.
     some = [o for o in outcomes if o.dtype == "float64" and o.finite]
-    warned = [o.warned and "There is no optimum" not in o.message for o in some]
+    warned = [o.warned and not o.has_no_optimum for o in some]
     if len(warned) < 200:
         pytest.skip("too few problems to tell: use --hypothesis-profile=long")
     print(summary(outcomes))
