@@ -127,7 +127,9 @@ class Certificate:
         if not np.isfinite(self.value):
             return np.inf
         excess = self.value - self.best
-        return float(excess / abs(self.best)) if excess > 0 else 0.0
+        if not excess > 0:
+            return 0.0
+        return float(excess / abs(self.best)) if self.best else np.inf
 
     @property
     def most(self) -> float:

@@ -324,6 +324,13 @@ def test_the_promise_holds_wherever_rows_are(place):
         assert not outcome.violations, line(outcome)
 
 
+def test_lbfgs_of_scipy_is_not_lost_at_a_point_without_a_value():
+    for place in ("memory", "parts"):
+        outcome = judge(draw(600815), place=place)
+        assert not outcome.violations, line(outcome)
+        assert outcome.gap < 1e-9
+
+
 @pytest.mark.parametrize("place", ["memory", "parts", "dask"])
 def test_the_promise_holds_with_offsets_and_labels_that_are_missing(place):
     first = 700_000

@@ -19,7 +19,7 @@ from skce import SoftmaxClassifier, SoftmaxClassifierCV
 from skce._costs import DEFAULT
 from skce._solver.decrement import newton_decrement
 from skce._solver.iterate import State
-from skce._solver.line_search import Tried, level
+from skce._solver.line_search import Tried, level, line_search
 from skce._solver.methods import by_descent
 from skce._solver.minimize import minimize
 from skce._solver.newton import Preconditioned
@@ -509,10 +509,16 @@ def test_a_method_that_gets_nowhere_is_said():
     def wrong(fun, x0, **kwargs):
         return OptimizeResult(x=x0 + 1e6, fun=0.0)
 
-    for method in (lazy, wrong):
+    def lost(fun, x0, *, callback, **kwargs):
+        x = x0 + 1e300
+        callback(OptimizeResult(x=x, fun=fun(x)))
+        return OptimizeResult(x=x, fun=fun(x))
+
+    for method in (lazy, wrong, lost):
         with pytest.warns(ConvergenceWarning, match=r"estimated relative gap of|unknown"):
             clf = SoftmaxClassifier(solver=method).fit(X, y)
         assert np.isfinite(clf.coef_).all()
+        assert np.isfinite(clf.loss_curve_).all()
         assert clf.optimize_result_.fun <= 150 * np.log(3) * (1 + 1e-9)
 
 
@@ -598,6 +604,17 @@ def test_a_line_along_a_step_is_followed_as_far_as_points_are_tried():
     point = level(run, origin, look, found, None)
     assert point.theta[0] == 4.0**run.costs.searches
     assert run.log.nfev == 2 + run.costs.searches
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_a_point_without_a_finite_value_is_not_taken_for_one_that_differs_by_rounding(value):
+    run, origin, look, _ = along(
+        lambda x: value if x > 0.5 else (x - 1) ** 2 + 1, lambda x: 2 * (x - 1)
+    )
+    found = line_search(
+        run, origin, look, lambda length, _: length / 2, lambda _: True, lambda *seen: seen[3].point
+    )
+    assert found.length == 0.5
 
 
 def test_what_a_bounded_sum_misses_is_reported():

@@ -177,10 +177,13 @@ class _InVariables:
         """Record an iteration, and look at the gap if the gradient may be small enough.
 
         After each look that finds too large a gap, the next one waits longer. So looks stay a
-        fraction of the work.
+        fraction of the work. The method ends at a point whose value is not a number: the line
+        search of SciPy's L-BFGS-B accepts such a point, and is lost from then on.
         """
         run, log = self.run, self.run.log
         self.fun(getattr(intermediate_result, "x", intermediate_result))
+        if not np.isfinite(self.point.value):
+            raise StopIteration
         if self.point.value == log.values[-1]:
             return
         try:
@@ -234,7 +237,7 @@ def _some_iterations(
     if functions.raised:
         raise functions.raised[0]
     point, look = functions.point, functions.state.look
-    if callable(method):
+    if callable(method) or not np.isfinite(point.value):
         if point.value < functions.best.value:
             functions.best = point
             log.accept(point)

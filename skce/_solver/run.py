@@ -269,7 +269,7 @@ class Run:
 
     def is_flat(self, gain: float, point: Point) -> bool:
         """Whether a difference of values may be rounding."""
-        return abs(gain) <= float(np.finfo(np.float64).eps) * abs(point.value)
+        return abs(gain) <= float(np.finfo(np.float64).eps) * abs(point.value) < np.inf
 
     def rounding(self, point: Point) -> tuple[float, float]:
         """Return how much rounding changes the value, and how much lower it may be without it.
@@ -394,7 +394,7 @@ class Fit(Run):
 
     def is_flat(self, gain: float, point: Point) -> bool:
         """Whether a difference of F may be rounding of the logits, in the precision of X."""
-        return abs(gain) <= np.finfo(self.objective.data.dtype).eps * point.value
+        return abs(gain) <= np.finfo(self.objective.data.dtype).eps * point.value < np.inf
 
     def rounding(self, point: Point) -> tuple[float, float]:
         """Return how much rounding of logits changes F, if X is small: this takes a pass or two."""
