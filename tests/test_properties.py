@@ -324,6 +324,13 @@ def test_the_promise_holds_wherever_rows_are(place):
         assert not outcome.violations, line(outcome)
 
 
+def test_a_fit_of_probabilities_as_they_are_is_near_its_optimum():
+    # The models of this fit are hard to solve, but F is near the entropy of the targets soon.
+    outcome = judge(draw(600130))
+    assert not outcome.warned, line(outcome)
+    assert not outcome.violations, line(outcome)
+
+
 def test_lbfgs_of_scipy_is_not_lost_at_a_point_without_a_value():
     for place in ("memory", "parts"):
         outcome = judge(draw(600815), place=place)

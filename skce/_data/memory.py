@@ -100,7 +100,7 @@ class MemoryData(ABC):
         """Add up the results of a kernel for all blocks; see `Data`."""
 
         def one(run: list[Span]) -> tuple[Any, ...]:
-            space = Space()
+            space = None if self._is_small else Space()  # kept blocks must not share memory
             total = kernel(self._block(*run[0], space), *arguments)
             for span in run[1:]:
                 total = plus(total, kernel(self._block(*span, space), *arguments))
@@ -213,7 +213,7 @@ class MemoryData(ABC):
                 self.targets.weights[start:stop],
                 partial(self.targets.block, start, stop),
                 self._kept.get((start, stop)),
-                None if self._is_small else space,  # kept blocks must not share memory
+                space,
             )
             if self._is_small:
                 self._blocks[start, stop] = block

@@ -50,7 +50,7 @@ from .iterate import State
 from .method import Learnt
 from .methods import SOLVERS, ScipyMethod, Solver, by_descent, solver_of
 from .newton import HessianProducts, Preconditioned
-from .proximal import ProximalNewton
+from .proximal import ProximalNewton, least_loss
 from .quasi_newton import ClassScaled, ColumnScaled
 from .run import Fit, Log, Point, evolve, is_far_off
 from .stop import Report, Stop
@@ -151,13 +151,14 @@ def minimize(
             theta = np.zeros_like(theta)
         if objective.nonsmooth is None:
             theta = _within_reach(run, theta)
-            state, at_least = _start(run, theta, solver, earlier, known), 0.0
+            state = _start(run, theta, solver, earlier, known)
             log.on_iteration = on_iteration
         else:
             active = WorkingSet(objective)
             state = _nonsmooth_state(run, theta, active)
             log.on_iteration = on_iteration
-            state, at_least = _cool(state, run, active)
+            run = _with_least(run)
+            state, run = _cool(state, run, active)
             state = _relax(state, run, active)
         state, stop = (state, Stop.CALLBACK) if log.stopped else solve(state, run)
         if stop is Stop.ROUNDING and solve is SOLVERS["lbfgs"]:
@@ -179,10 +180,11 @@ def minimize(
             state = _refine(state, run) if objective.nonsmooth is None else _bounded(state, run)
         if stop is Stop.ROUNDING and callable(solver):
             stop = Stop.NOWHERE
-        point, look = state.point, state.look
-        if point.value - at_least <= run.allowed(point) and not objective.penalty.free.any():
-            gap = min(look.gap, run.relative(point.value - at_least, point))
-            state = evolve(state, look=evolve(look, gap=gap, converged=True, complete=True))
+        if not state.look.converged:
+            point, run = state.point, _with_least(run)
+            most = run.above_least(point)
+            if most <= run.allowed(point):
+                state = evolve(state, look=run.prove(state.look, point, most))
         for why, check in _LAST_CHECKS.items():
             if state.look.converged:
                 state = check(state, run)
@@ -319,7 +321,18 @@ def _first_point(run: Fit, theta: NDArray, evaluate: Callable[[NDArray], Point])
     return point
 
 
-def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, float]:
+def _with_least(run: Fit) -> Fit:
+    """Return a run with a lower bound of F, if its value alone may prove that a gap is small.
+
+    If features without a penalty separate the classes, F goes to its lower bound, but there is no
+    optimum.
+    """
+    objective = run.objective
+    known = np.isfinite(run.at_least) or objective.penalty.free.any()
+    return run if known else evolve(run, at_least=least_loss(objective))
+
+
+def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, Fit]:
     """Lead a fit that starts far off to the optimum, by losses that are less smooth step by step.
 
     Bounds can keep logits so large that the loss has no curvature at any row. A step then does not
@@ -330,12 +343,12 @@ def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, float]:
     Returns
     -------
     state : State
-    at_least : float
-        Lower bound of F.
+    run : Fit
+        With the best of these bounds.
     """
-    objective, log, point, at_least = run.objective, run.log, state.point, 0.0
+    objective, log, point, at_least = run.objective, run.log, state.point, run.at_least
     if not is_far_off(objective, point.value):
-        return state, at_least
+        return state, run
     at_zero = _at_zero_logits(objective)
     temperature = point.value / at_zero
     while temperature > 1 and point.value > 0 and not run.has_ended:
@@ -352,7 +365,8 @@ def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, float]:
         point = run.evaluate(found.point.theta)
         log.accept(point)
         temperature /= run.costs.cooling
-    return evolve(state, point=point), at_least
+    state = evolve(state, point=point)
+    return state, run if run.at_least == -np.inf else evolve(run, at_least=at_least)
 
 
 def _stage(
@@ -410,6 +424,8 @@ def _relax(state: State, run: Fit, active: WorkingSet) -> State:
         point = nearer
         log.accept(point)
         if log.stopped or run.has_ended or state.method.has_spent_its_work:
+            break
+        if run.above_least(point) <= run.allowed(point):
             break
     return evolve(state, point=point)
 

@@ -291,6 +291,10 @@ class Run:
         """Whether the quadratic model of a look does not hold as far as its step goes."""
         return False
 
+    def above_least(self, point: Point) -> float:
+        """Return an upper bound of the gap by the value alone, infinite if none is known."""
+        return np.inf
+
     def is_separable(self, point: Point) -> bool:
         """Whether the value alone shows that there is no minimum."""
         return False
@@ -359,9 +363,12 @@ class Fit(Run):
     ----------
     objective : Objective
         The objective that `fun` evaluates.
+    at_least : float
+        Lower bound of F; -inf if none is known.
     """
 
     objective: Objective
+    at_least: float = -np.inf
 
     def without_shift(self, theta: NDArray) -> NDArray:
         """Return theta without a shift of all classes, within the bounds."""
@@ -415,6 +422,10 @@ class Fit(Run):
             return False
         far = objective.far_curvature(point.theta, look.step, self.costs.farthest)
         return far > 2 * self.costs.trusted * look.decrement
+
+    def above_least(self, point: Point) -> float:
+        """Return an upper bound of the gap by the value alone, infinite if none is known."""
+        return point.value - self.at_least
 
     def is_separable(self, point: Point) -> bool:
         """Whether there is no optimum, because the loss alone goes to zero."""
