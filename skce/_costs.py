@@ -522,6 +522,8 @@ class ModelCosts:
     call_work: float = 1e5
     #: Overhead of a pass over few rows, in calls of NumPy.
     calls_per_pass: int = 3
+    #: What each part of a file, and each chunk of Dask, adds to this.
+    calls_per_piece: int = 30
     #: Multiplications in the time of a step along one coefficient.
     coordinate_work: float = 6e3
     #: A Cholesky factor of size n takes the time of n^3 multiplications of a matrix product,
@@ -555,6 +557,8 @@ class ModelCosts:
     dual_steps: int = 12
     #: Rounding of a slope, as a share of the terms in it, in units of the precision.
     slope_terms: float = 4
+    #: Rounding of a residual because its logit is rounded, as a multiple of rounding of itself.
+    rounded_logits: float = 1e3
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import scipy.special
 from numpy.testing import assert_allclose, assert_array_equal
 from objectives import make
 from threadpoolctl import threadpool_limits
@@ -346,6 +347,24 @@ def test_rounding_of_numbers_that_overflow_is_not_small_and_makes_no_noise():
     first, second = objective.rounding(np.full(objective.layout.size, 1e150))
     assert not first < 1
     assert not second < 1
+
+
+@pytest.mark.parametrize("loss", ["categorical", "binary"])
+def test_the_size_of_slopes_is_bounded_by_that_of_columns_and_residuals(loss, problem, rng):
+    X, y, _ = problem
+    weights = rng.integers(0, 3, len(y)).astype(float)
+    objective = make(X, y, loss, weights=weights, centred=False)
+    theta = rng.normal(size=objective.layout.size)
+    W, b = objective.layout.unpack(theta)
+    z = X @ W.T + b
+    P = scipy.special.softmax(z, axis=1) if loss == "categorical" else scipy.special.expit(z)
+    R = P - np.eye(3)[y]
+    square = objective.residual_square(theta)
+    assert_allclose(square, np.average((R**2).sum(axis=1), weights=weights))
+    assert square <= 2 * objective.value_gradient(theta)[0]
+    terms = np.average(np.abs(R)[:, :, None] * np.abs(X)[:, None], axis=0, weights=weights)
+    size = np.sqrt(np.average(X**2, axis=0, weights=weights))
+    assert (terms <= np.sqrt(square) * size).all()
 
 
 def test_the_bound_of_what_is_missing_holds_in_all_variables(variables_of, rng):

@@ -17,7 +17,8 @@ from certificate import Problem, objective
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from problems import draw, draw_nearly_equal
-from promise import judge, line, summary
+from promise import fit_in_parts, judge, line, summary
+from sklearn.exceptions import ConvergenceWarning
 
 from skce import SoftmaxClassifier
 
@@ -329,6 +330,18 @@ def test_a_fit_of_probabilities_as_they_are_is_near_its_optimum():
     outcome = judge(draw(600130))
     assert not outcome.warned, line(outcome)
     assert not outcome.violations, line(outcome)
+
+
+def test_slopes_of_a_fit_with_almost_no_loss_are_not_taken_for_rounding():
+    outcome = judge(draw(701006, known=True))
+    assert not outcome.violations, line(outcome)
+
+
+def test_the_work_of_models_counts_the_parts_of_a_file():
+    # The models of this fit are hard to solve, and a product reads five small parts.
+    with pytest.warns(ConvergenceWarning, match="almost nothing for their work"):
+        model = fit_in_parts(draw(700796, known=True))
+    assert model.optimize_result_.passes < 5000
 
 
 def test_lbfgs_of_scipy_is_not_lost_at_a_point_without_a_value():

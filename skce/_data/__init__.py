@@ -82,6 +82,10 @@ class Data(Protocol):
         """Whether another device computes sums, so that a call may take longer than a small sum."""
 
     @property
+    def n_pieces(self) -> int:
+        """Parts of a file, or chunks, that a sum has to fetch; 0 if the rows are in memory."""
+
+    @property
     def nbytes(self) -> int:
         """Bytes of X."""
 

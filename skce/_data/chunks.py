@@ -87,6 +87,7 @@ class ChunkedData:
         distance: float,
     ):
         self.X, self.targets, self.reading = X, targets, reading
+        self.n_pieces = len(X)
         self.ends = np.cumsum(sizes)
         self.n_rows = int(self.ends[-1])
         self.total_weight, self.n_columns, self.n_outputs = total_weight, n_columns, n_outputs

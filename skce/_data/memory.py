@@ -42,6 +42,7 @@ class MemoryData(ABC):
     is_sparse = False
     in_memory = True
     on_device = False
+    n_pieces = 0
     distance = 0.0
     #: The file that X is mapped from, if any.
     _file: Any = None

@@ -106,6 +106,7 @@ class StoredData(MemoryData):
 
     def _hold(self, X: Rows, targets: Targets) -> None:
         super()._hold(X, targets)
+        self.n_pieces = len(X.spans(self.costs.part_bytes))
         #: Samples of the rows, by their number of rows.
         self._taken: dict[int, StoredData] = {}
 

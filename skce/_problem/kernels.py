@@ -74,6 +74,15 @@ def _back(block: Block, R: NDArray) -> tuple[NDArray, NDArray]:
 
 
 @anywhere
+def residual_square(block: Block, loss: Loss, A: NDArray, a: NDArray) -> tuple[float]:
+    """Sum of the squares of residuals per unit of weight, each times the weight of its row."""
+    _, R = loss.value_gradient(block.logits(A, a), block.t)
+    weights, xp = as_type(block.weights, np.float64), namespace(R)
+    squares = sums(as_type(R, np.float64) ** 2, axis=0)
+    return (sum_of_all(squares / xp.where(weights > 0, weights, xp.ones_like(weights))),)
+
+
+@anywhere
 @np.errstate(over="ignore", invalid="ignore")  # then the result is not small
 def rounding(block: Block, loss: Loss, A: NDArray, a: NDArray, eps: float) -> tuple[float, float]:
     """Return the change of the sum of losses by rounding of the logits, at first and second order.

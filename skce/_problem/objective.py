@@ -206,6 +206,12 @@ class Objective:
         (sums,) = self.data.sum(kernels.mean_curvature, self.loss, *sent)
         return sums / self.data.total_weight
 
+    def residual_square(self, theta: NDArray) -> float:
+        """Mean square of the residuals at theta, added up over outputs."""
+        sent = self.data.coefficients(*self.layout.unpack(theta))
+        (square,) = self.data.sum(kernels.residual_square, self.loss, *sent)
+        return square / self.data.total_weight
+
     def far_curvature(self, theta: NDArray, step: NDArray, farthest: float) -> float:
         """Curvature along a step, of the rows whose logits it moves by more than `farthest`."""
         both = zip(*map(self.layout.unpack, (theta, step)), strict=True)

@@ -67,6 +67,7 @@ def newton_decrement(
     trust: float = 1.0,
     as_bounded: bool = False,
     most: float = np.inf,
+    slope_size: Callable[[], float] = lambda: 1.0,
 ) -> Decrement:
     """Sum g' H^-1 g / 2 by conjugate gradients.
 
@@ -112,6 +113,9 @@ def newton_decrement(
         about the residual, so that it bounds the gap there.
     most : float, default=inf
         The sum ends once it is larger than this, which is too large to be believed.
+    slope_size : callable, optional
+        Returns an upper bound of the terms of a slope, in units of the size of its column; 1 by
+        default. A slope is rounded by about `eps` of that.
 
     Returns
     -------
@@ -157,7 +161,8 @@ def newton_decrement(
 
     def rounding_hides(enough: float) -> bool:
         """Whether the bound is small except for rounding: variables may lack a direction."""
-        return not has_bound or missed(user_residual, costs.slope_terms * eps) / trust <= enough
+        rounding = costs.slope_terms * eps * slope_size()
+        return not has_bound or missed(user_residual, rounding) / trust <= enough
 
     def is_complete(left: float) -> bool:
         """Whether little is missing by the terms, the Ritz values and the bound `left`, if used."""

@@ -184,6 +184,10 @@ class Newton(Method):
         """Return the largest decrease that the model of a step may predict."""
         return np.inf
 
+    def slope_size(self, point: Point) -> float:
+        """Return an upper bound of the terms of a slope, in units of the size of its column."""
+        return 1.0
+
     @property
     def used_products(self) -> Hessp:
         """The Hessian products that are used."""
@@ -265,6 +269,7 @@ class Newton(Method):
             trust=self.variables.trust,
             as_bounded=self.as_bounded,
             most=self.most(point),
+            slope_size=partial(self.slope_size, point),
         )
         step = found.step if found.step.any() else -gradient
         look = self.seen(point, step, found.gap, complete=found.complete)
@@ -407,6 +412,20 @@ class Preconditioned(Newton):
         predicts more with every product.
         """
         return self.objective.costs.credible * point.value if self.is_scaled else np.inf
+
+    def slope_size(self, point: Point) -> float:
+        """Return an upper bound of the terms of a slope, in units of the size of its column.
+
+        Slopes are sums of x_i r_i, and the mean of r_i^2 is at most 2 F (Pinsker's inequality). If
+        F is so small that this matters, the mean of r_i^2 itself is computed, which takes a pass.
+        Rounding of the logits changes r_i by a multiple of what rounding of r_i does.
+        """
+        most = self.objective.costs.rounded_logits
+        if most**2 * 2 * point.value >= 1:
+            return 1.0
+        square = self.objective.residual_square
+        size = point.remember("slope size", self.objective, lambda: np.sqrt(square(point.theta)))
+        return min(1.0, most * float(size))
 
     @property
     def learnt(self) -> Learnt | None:

@@ -357,7 +357,8 @@ class WorkingSet:
         hessian = objective.hessian(theta)
         diagonal = _diagonal(objective, theta, mean)[own]
         centred = Whitened(objective, mean, 1.0)
-        cost = objective.time_per_pass + self.costs.calls_per_pass * self.costs.call_work
+        calls = self.costs.calls_per_pass + self.costs.calls_per_piece * objective.data.n_pieces
+        cost = objective.time_per_pass + self.costs.call_work * calls
 
         def product(v: NDArray) -> NDArray:
             nonlocal made
