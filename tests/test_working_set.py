@@ -668,3 +668,15 @@ def test_no_loss_is_below_the_entropy_of_the_targets(loss):
     entropies = xlogy(T, T) + (xlogy(1 - T, 1 - T) if loss == "binary" else 0)
     assert_allclose(least, np.average(-entropies.sum(axis=1), weights=weights))
     assert least_loss(make(X, rng.integers(4, size=50), loss)) == 0
+
+
+@pytest.mark.parametrize("loss", ["categorical", "binary"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("soft", [False, True])
+def test_rows_of_one_class_have_no_entropy_by_rounding(loss, dtype, soft):
+    rng = np.random.default_rng(0)
+    y, X = rng.integers(4, size=500), np.ones((500, 1), dtype)
+    target = np.eye(4)[y] * 0.7 / 0.7 if soft else y
+    weights, by_class = rng.random(500) * 1e6, {k: 1 / (k + 3) for k in range(4)}
+    objective = make(X, target, loss, weights=weights, class_weight=by_class)
+    assert least_loss(objective) == 0

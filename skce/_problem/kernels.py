@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import xlogy
 
 from .._arrays import (
     as_type,
@@ -139,11 +138,22 @@ def total_mass(block: Block) -> tuple[float]:
 
 
 def least_loss(block: Block, n_outputs: int, softmax: bool) -> tuple[float]:
-    """Sum of the entropies of the targets. No logits make the loss smaller."""
-    t = block.t.dense(n_outputs).astype(np.float64)
-    mass = np.broadcast_to(block.t.mass, t.shape[1:] if softmax else t.shape).astype(np.float64)
-    fails = 0.0 if softmax else np.maximum(mass - t, 0)
-    return (float(xlogy(mass, mass).sum() - xlogy(t, t).sum() - np.sum(xlogy(fails, fails))),)
+    """Sum of the entropies of the targets, less their rounding. No logits make the loss smaller.
+
+    Each term is computed as a whole. If a row has one class, its entropy is zero, and rounding may
+    be larger than the loss of a good fit.
+    """
+    t, mass = block.t.dense(n_outputs), block.t.mass
+    rounding = 4 * float(np.finfo(t.dtype).eps) * float(mass.sum(dtype=np.float64))
+    t, mass = t.astype(np.float64), np.broadcast_to(mass, t.shape).astype(np.float64)
+    entropy = _entropy(t, mass) + (0.0 if softmax else _entropy(mass - t, mass))
+    return (entropy - rounding,)
+
+
+def _entropy(t: NDArray, mass: NDArray) -> float:
+    """Sum of t log(mass / t) over positive t."""
+    ratio = np.divide(mass, t, out=np.ones_like(t), where=t > 0)
+    return float((t * np.log(ratio)).sum())
 
 
 def sides_with_mass(block: Block, n_outputs: int) -> tuple[float, ...]:

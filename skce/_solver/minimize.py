@@ -151,14 +151,14 @@ def minimize(
             theta = np.zeros_like(theta)
         if objective.nonsmooth is None:
             theta = _within_reach(run, theta)
-            state = _start(run, theta, solver, earlier, known)
+            state, at_least = _start(run, theta, solver, earlier, known), -np.inf
             log.on_iteration = on_iteration
         else:
             active = WorkingSet(objective)
             state = _nonsmooth_state(run, theta, active)
             log.on_iteration = on_iteration
             run = _with_least(run)
-            state, run = _cool(state, run, active)
+            state, at_least = _cool(state, run, active)
             state = _relax(state, run, active)
         state, stop = (state, Stop.CALLBACK) if log.stopped else solve(state, run)
         if stop is Stop.ROUNDING and solve is SOLVERS["lbfgs"]:
@@ -182,6 +182,8 @@ def minimize(
             stop = Stop.NOWHERE
         if not state.look.converged:
             point, run = state.point, _with_least(run)
+            if not objective.penalty.free.any() and at_least < point.value:  # else it is refuted
+                run = evolve(run, at_least=max(at_least, run.at_least))
             most = run.above_least(point)
             if most <= run.allowed(point):
                 state = evolve(state, look=run.prove(state.look, point, most))
@@ -332,7 +334,7 @@ def _with_least(run: Fit) -> Fit:
     return run if known else evolve(run, at_least=least_loss(objective))
 
 
-def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, Fit]:
+def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, float]:
     """Lead a fit that starts far off to the optimum, by losses that are less smooth step by step.
 
     Bounds can keep logits so large that the loss has no curvature at any row. A step then does not
@@ -343,12 +345,12 @@ def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, Fit]:
     Returns
     -------
     state : State
-    run : Fit
-        With the best of these bounds.
+    at_least : float
+        Lower bound of F. It contains estimated gaps, and so it is no proof.
     """
-    objective, log, point, at_least = run.objective, run.log, state.point, run.at_least
+    objective, log, point, at_least = run.objective, run.log, state.point, 0.0
     if not is_far_off(objective, point.value):
-        return state, run
+        return state, at_least
     at_zero = _at_zero_logits(objective)
     temperature = point.value / at_zero
     while temperature > 1 and point.value > 0 and not run.has_ended:
@@ -365,8 +367,7 @@ def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, Fit]:
         point = run.evaluate(found.point.theta)
         log.accept(point)
         temperature /= run.costs.cooling
-    state = evolve(state, point=point)
-    return state, run if run.at_least == -np.inf else evolve(run, at_least=at_least)
+    return evolve(state, point=point), at_least
 
 
 def _stage(
