@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from .._losses import AtTemperature
+from .._losses import LOSSES, without_offset
 from .._problem import kernels
 from .._problem.objective import Objective
 from .line_search import lengthen, level_or_lengthen, line_search
@@ -139,8 +139,8 @@ def duality_gap(point: Point, models: WorkingSet) -> float:
 
 
 def least_loss(objective: Objective) -> float:
-    """Return a bound of the mean loss from below: the entropy of the targets."""
-    if isinstance(objective.loss, AtTemperature):
+    """Return a bound of the mean loss from below: of cross-entropy the entropy of the targets."""
+    if without_offset(objective.loss) not in LOSSES.values():
         return 0.0
     shared, data = objective.shared, objective.data
     if "least loss" not in shared:
