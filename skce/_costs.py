@@ -522,7 +522,7 @@ class ModelCosts:
     call_work: float = 1e5
     #: Overhead of a pass over few rows, in calls of NumPy.
     calls_per_pass: int = 3
-    #: What each part of a file, and each chunk of Dask, adds to this.
+    #: What each part of a file, chunk of Dask, and block on a device adds to this.
     calls_per_piece: int = 30
     #: Multiplications in the time of a step along one coefficient.
     coordinate_work: float = 6e3

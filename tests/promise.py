@@ -352,7 +352,7 @@ def summary(outcomes: list[Outcome]) -> str:
     silent = [o for o in outcomes if not o.warned and np.isfinite(o.objective)]
     double = [o for o in outcomes if o.dtype == "float64" and o.finite]
     warned = [o for o in double if o.warned]
-    right = [o for o in warned if o.has_no_optimum]
+    others = [o for o in warned if not o.has_no_optimum]
     kept = sum(o.most <= o.allowed for o in silent)
     resolved = sum(o.slack <= 0.1 * o.allowed for o in outcomes)
     fitted = sum(np.isfinite(o.objective) for o in outcomes)
@@ -363,9 +363,9 @@ def summary(outcomes: list[Outcome]) -> str:
         f"problems            {len(outcomes)}",
         f"with a violation    {sum(bool(o.violations) for o in outcomes)}  {dict(kinds)}",
         f"warned, float64 and finite C  {len(warned)} of {len(double)} ({_share(len(warned), len(double))}); "
-        f"{len(right)} of them for want of an optimum, {len(needless)} proven within tol all the same",
-        f"warned, float64 and finite C, with an optimum  {len(warned) - len(right)} of {len(double)} "
-        f"({_share(len(warned) - len(right), len(double))})",
+        f"{len(warned) - len(others)} of them for want of an optimum, {len(needless)} proven within tol all the same",
+        f"warned, float64 and finite C, with an optimum  {len(others)} of {len(double)} "
+        f"({_share(len(others), len(double))})",
         f"gaps that are made of last bits of unpenalised columns  "
         f"{[o.seed for o in silent if o.lost]}",
         f"warned, all         {sum(o.warned for o in outcomes)}",

@@ -83,7 +83,7 @@ class Data(Protocol):
 
     @property
     def n_pieces(self) -> int:
-        """Parts of a file, or chunks, that a sum has to fetch; 0 if the rows are in memory."""
+        """Parts, chunks or blocks of a device that make up a sum; 0 if the rows are in memory."""
 
     @property
     def nbytes(self) -> int:

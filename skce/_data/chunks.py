@@ -87,7 +87,6 @@ class ChunkedData:
         distance: float,
     ):
         self.X, self.targets, self.reading = X, targets, reading
-        self.n_pieces = len(X)
         self.ends = np.cumsum(sizes)
         self.n_rows = int(self.ends[-1])
         self.total_weight, self.n_columns, self.n_outputs = total_weight, n_columns, n_outputs
@@ -96,6 +95,11 @@ class ChunkedData:
         #: Results of a map for each chunk.
         self._kept: list[Any] = [None] * len(X)
         self._taken: dict[int, MemoryData] = {}
+
+    @property
+    def n_pieces(self) -> int:
+        """Chunks that a sum has to fetch."""
+        return len(self.X)
 
     @property
     def centre(self) -> NDArray | None:

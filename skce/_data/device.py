@@ -153,6 +153,11 @@ class DeviceData(StoredData):
         self._targets_there: Targets | None = None
 
     @property
+    def n_pieces(self) -> int:
+        """Blocks that a sum computes on the device, one after the other."""
+        return len(list(blocks(self.n_rows, self.costs.device_rows)))
+
+    @property
     def _elsewhere(self) -> Elsewhere:
         found: Elsewhere = self.X.values
         return found

@@ -42,7 +42,6 @@ class MemoryData(ABC):
     is_sparse = False
     in_memory = True
     on_device = False
-    n_pieces = 0
     distance = 0.0
     #: The file that X is mapped from, if any.
     _file: Any = None
@@ -74,6 +73,11 @@ class MemoryData(ABC):
         self._is_small = numbers <= self.costs.kept_blocks
         self._splits: dict[Any, list[list[Span]]] = {}
         self._samples: dict[int, NDArray] = {}
+
+    @property
+    def n_pieces(self) -> int:
+        """Pieces that a sum has to fetch: none."""
+        return 0
 
     @property
     def nbytes(self) -> int:

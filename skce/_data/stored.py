@@ -28,6 +28,11 @@ class StoredData(MemoryData):
     #: A function of the share of the rows that a sum has read.
     _tell: Callable[[float], None] | None = None
 
+    @property
+    def n_pieces(self) -> int:
+        """Parts that a sum has to read."""
+        return len(self.X.spans(self.costs.part_bytes))
+
     def sum(
         self,
         kernel: Callable[..., tuple[Any, ...]],
@@ -106,7 +111,6 @@ class StoredData(MemoryData):
 
     def _hold(self, X: Rows, targets: Targets) -> None:
         super()._hold(X, targets)
-        self.n_pieces = len(X.spans(self.costs.part_bytes))
         #: Samples of the rows, by their number of rows.
         self._taken: dict[int, StoredData] = {}
 

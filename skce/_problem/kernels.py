@@ -144,10 +144,10 @@ def least_loss(block: Block, n_outputs: int, softmax: bool) -> tuple[float]:
     be larger than the loss of a good fit.
     """
     t, mass = block.t.dense(n_outputs), block.t.mass
-    rounding = 4 * float(np.finfo(t.dtype).eps) * float(mass.sum(dtype=np.float64))
+    rounded = 4 * float(np.finfo(t.dtype).eps) * float(mass.sum(dtype=np.float64))
     t, mass = t.astype(np.float64), np.broadcast_to(mass, t.shape).astype(np.float64)
     entropy = _entropy(t, mass) + (0.0 if softmax else _entropy(mass - t, mass))
-    return (entropy - rounding,)
+    return (entropy - rounded,)
 
 
 def _entropy(t: NDArray, mass: NDArray) -> float:

@@ -161,8 +161,10 @@ def newton_decrement(
 
     def rounding_hides(enough: float) -> bool:
         """Whether the bound is small except for rounding: variables may lack a direction."""
+        if not has_bound:
+            return True
         rounding = costs.slope_terms * eps * slope_size()
-        return not has_bound or missed(user_residual, rounding) / trust <= enough
+        return missed(user_residual, rounding) / trust <= enough
 
     def is_complete(left: float) -> bool:
         """Whether little is missing by the terms, the Ritz values and the bound `left`, if used."""

@@ -71,9 +71,9 @@ def iterate(state: State, run: Run, advance: Advance = step) -> tuple[State, Sto
         return evolve(state, look=run.judge(look, state.point, state.before)), Stop.GAP
     failures = 0
     while failures < run.costs.failures:
-        most = run.above_least(state.point)
-        if most <= run.allowed(state.point):
-            return evolve(state, look=run.prove(state.look, state.point, most)), Stop.GAP
+        look = run.prove_by_value(state.look, state.point)
+        if look is not state.look:
+            return evolve(state, look=look), Stop.GAP
         n_iter, work = log.n_iter, log.nfev + log.nhev
         state = advance(state, run)
         if state.look.converged and state.method.is_rounded:

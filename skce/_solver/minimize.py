@@ -151,13 +151,13 @@ def minimize(
             theta = np.zeros_like(theta)
         if objective.nonsmooth is None:
             theta = _within_reach(run, theta)
-            state, at_least = _start(run, theta, solver, earlier, known), -np.inf
+            state, at_least = _start(run, theta, solver, earlier, known), 0.0
             log.on_iteration = on_iteration
         else:
             active = WorkingSet(objective)
             state = _nonsmooth_state(run, theta, active)
             log.on_iteration = on_iteration
-            run = _with_least(run)
+            run = _with_least(run, 0.0)
             state, at_least = _cool(state, run, active)
             state = _relax(state, run, active)
         state, stop = (state, Stop.CALLBACK) if log.stopped else solve(state, run)
@@ -181,12 +181,9 @@ def minimize(
         if stop is Stop.ROUNDING and callable(solver):
             stop = Stop.NOWHERE
         if not state.look.converged:
-            point, run = state.point, _with_least(run)
-            if not objective.penalty.free.any() and at_least < point.value:  # else it is refuted
-                run = evolve(run, at_least=max(at_least, run.at_least))
-            most = run.above_least(point)
-            if most <= run.allowed(point):
-                state = evolve(state, look=run.prove(state.look, point, most))
+            refuted = at_least >= state.point.value
+            run = _with_least(run, 0.0 if refuted else at_least)
+            state = evolve(state, look=run.prove_by_value(state.look, state.point))
         for why, check in _LAST_CHECKS.items():
             if state.look.converged:
                 state = check(state, run)
@@ -323,15 +320,15 @@ def _first_point(run: Fit, theta: NDArray, evaluate: Callable[[NDArray], Point])
     return point
 
 
-def _with_least(run: Fit) -> Fit:
-    """Return a run with a lower bound of F, if its value alone may prove that a gap is small.
+def _with_least(run: Fit, at_least: float) -> Fit:
+    """Return a run with a lower bound of F, the given one or that of the loss.
 
-    If features without a penalty separate the classes, F goes to its lower bound, but there is no
-    optimum.
+    It has none if features without a penalty may separate the classes. F then goes to its lower
+    bound, but there is no optimum.
     """
-    objective = run.objective
-    known = np.isfinite(run.at_least) or objective.penalty.free.any()
-    return run if known else evolve(run, at_least=least_loss(objective))
+    if run.objective.penalty.free.any():
+        return run
+    return evolve(run, at_least=max(at_least, least_loss(run.objective)))
 
 
 def _cool(state: State, run: Fit, active: WorkingSet) -> tuple[State, float]:
@@ -426,7 +423,7 @@ def _relax(state: State, run: Fit, active: WorkingSet) -> State:
         log.accept(point)
         if log.stopped or run.has_ended or state.method.has_spent_its_work:
             break
-        if run.above_least(point) <= run.allowed(point):
+        if run.prove_by_value(state.look, point).proven:
             break
     return evolve(state, point=point)
 

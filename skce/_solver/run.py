@@ -324,6 +324,14 @@ class Run:
         self.log.gap = self.relative(most, point)
         return evolve(look, gap=self.log.gap, complete=True, converged=True, proven=True)
 
+    def prove_by_value(self, look: Look, point: Point) -> Look:
+        """Return a look that ends the run if the value alone proves that the gap meets `tol`.
+
+        Otherwise return the same look.
+        """
+        most = self.above_least(point)
+        return self.prove(look, point, most) if most <= self.allowed(point) else look
+
     def is_settled(
         self, look: Look, point: Point, before: float, is_certain: Callable[[], bool]
     ) -> bool:
