@@ -51,7 +51,6 @@ def test_labels_of_two_classes(y):
         assert_array_equal(raw.classes[codes], y)
 
 
-@pytest.mark.filterwarnings("ignore:The number of unique classes:UserWarning")
 def test_codes_take_the_smallest_integer_type():
     assert read_targets(np.arange(256), "auto").values.dtype == np.uint8
     assert read_targets(np.arange(257), "auto").values.dtype == np.uint16

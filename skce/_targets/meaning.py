@@ -288,11 +288,12 @@ def read_targets(y: ArrayLike, loss: str) -> RawTargets:
 
 
 def _read_labels(y: NDArray, loss: str) -> RawTargets:
-    kind = kind_of_labels(y)
-    if kind == "continuous":
-        return _read_probabilities(y, loss)
-    if kind not in ("binary", "multiclass"):
-        check_classification_targets(y)  # raises scikit-learn's error
+    if y.dtype.kind not in "biu":  # integers are labels
+        kind = kind_of_labels(y)
+        if kind == "continuous":
+            return _read_probabilities(y, loss)
+        if kind not in ("binary", "multiclass"):
+            check_classification_targets(y)  # raises scikit-learn's error
     if y.dtype.kind in "biuf":
         classes, codes = np.unique(y, return_inverse=True)
     else:
