@@ -383,9 +383,9 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.2%}" if whole else "none"
 
 
-def show(seed: int, kind: str = "any") -> str:
+def show(seed: int, place: str = "memory", kind: str = "any") -> str:
     """Return all figures of one problem."""
-    outcome = run(seed, kind=kind)
+    outcome = run(seed, place=place, kind=kind)
     lines = [line(outcome)]
     lines += [f"  {key:20} {value}" for key, value in asdict(outcome).items() if key != "text"]
     return "\n".join(lines)
@@ -409,7 +409,7 @@ def main(arguments: list[str] | None = None) -> int:
         seeds += range(int(first), int(last)) if last else [int(first)]
     if options.show:
         for seed in seeds:
-            print(show(seed, options.kind), flush=True)
+            print(show(seed, options.place, options.kind), flush=True)
         return 0
     outcomes = []
     for outcome in _run_all(seeds, options.jobs, options.limit, options.place, options.kind):
