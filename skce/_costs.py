@@ -96,7 +96,8 @@ class VariableCosts:
     mild: float = 1e5
     #: Rows in a block for a matrix of products of columns.
     matrix_rows: int = 2048
-    #: The most parameters for which the whole Hessian is computed at every point.
+    #: The most parameters for which the whole Hessian is computed at every point. It is more if
+    #: rows are read in pieces.
     joint_size: int = 128
     #: The most multiplications for that Hessian.
     joint_work: int = 2**21

@@ -39,7 +39,7 @@ class RemoteData:
 
     def __getattr__(self, name):
         shared = "n_rows n_columns n_outputs total_weight dtype stored_dtype is_sparse nbytes "
-        shared += "in_memory on_device work_per_logit centre distance coefficients costs"
+        shared += "in_memory on_device n_pieces work_per_logit centre distance coefficients costs"
         if name not in shared.split():
             raise AttributeError(name)
         return getattr(self._there, name)

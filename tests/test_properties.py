@@ -17,7 +17,7 @@ from certificate import Problem, objective
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from problems import draw, draw_nearly_equal
-from promise import fit_in_parts, judge, line, summary
+from promise import fit_in_parts, fit_on_dask, judge, line, summary
 from sklearn.exceptions import ConvergenceWarning
 
 from skce import SoftmaxClassifier
@@ -342,6 +342,15 @@ def test_the_work_of_models_counts_the_parts_of_a_file():
     with pytest.warns(ConvergenceWarning, match="almost nothing for their work"):
         model = fit_in_parts(draw(700796, known=True))
     assert model.optimize_result_.passes < 5000
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("seed", "known"), [(600499, False), (600728, False), (700786, True)])
+def test_small_data_on_dask_take_few_passes(seed, known):
+    # A pass takes milliseconds there, so the whole Hessian of 270 parameters pays at once. By
+    # conjugate gradients these fits took 4000 to 5000 passes.
+    model = fit_on_dask(draw(seed, known=known))
+    assert model.optimize_result_.passes < 1000
 
 
 def test_lbfgs_of_scipy_is_not_lost_at_a_point_without_a_value():

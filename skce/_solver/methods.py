@@ -14,7 +14,7 @@ from scipy.optimize import minimize as scipy_minimize
 from .._checks import check_numbers
 from .._problem.objective import Objective
 from .iterate import State, iterate
-from .run import Fun, Hessp, Run, evolve
+from .run import Fun, Hessp, Look, Run, evolve
 from .stop import Stop
 
 #: Options with which SciPy's L-BFGS-B does not stop by itself.
@@ -147,6 +147,8 @@ class _InVariables:
     def __init__(self, state: State, run: Run):
         self.state, self.run = state, run
         self.origin = self.point = self.best = state.point
+        #: The method of looks. It may change its variables at each point.
+        self.looking: Any = state.method
         self._last_v: NDArray | None = None
         #: Points since the last look, and how many must pass before the next one.
         self._waited = self._wait = 0
@@ -197,19 +199,27 @@ class _InVariables:
         self._waited += rough <= limit
         look = evolve(self.state.look, gap=log.gap)
         if self._waited > self._wait:
-            look = self.method.estimate(
-                self.point,
-                run,
-                self.state.before,
-                truncation=np.inf,
-                missing=run.costs.missing_scipy,
-            )
+            look = self._looked()
             self._wait, self._waited = min(2 * self._wait + 1, run.costs.scipy_wait), 0
         self.state = evolve(self.state, look=look)
         if log.verbose:
             log.print()
         if look.converged or run.is_separable(self.point) or log.stopped:
             raise StopIteration
+
+    def _looked(self) -> Look:
+        """Estimate the gap, in other variables if the last estimate took many products."""
+        run = self.run
+        self.looking, made = self.looking.at(self.point, run), run.log.nhev
+        look: Look = self.looking.estimate(
+            self.point,
+            run,
+            self.state.before,
+            truncation=np.inf,
+            missing=run.costs.missing_scipy,
+        )
+        self.looking = self.looking.made(run.log.nhev - made)
+        return look
 
 
 def _some_iterations(

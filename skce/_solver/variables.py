@@ -758,13 +758,15 @@ def _rows_for_classes(inner: Whitened) -> int:
 def joint_whitening_cost(objective: Objective, size: int) -> float:
     """Cost of `Jointly` in Hessian products; infinite if it takes too much memory.
 
-    It is zero in problems so small that a call costs more than its arithmetic.
+    It is zero in problems so small that a call costs more than its arithmetic. Reading parts of a
+    file, and chunks, costs much more.
     """
-    costs = objective.costs
+    costs, data = objective.costs, objective.data
     if 8 * size**2 > costs.joint_bytes:
         return np.inf
-    small = size <= costs.joint_size and objective.data.n_rows * size**2 <= costs.joint_work
-    return 0.0 if small else size / 8
+    work = costs.joint_work + costs.call_work * costs.calls_per_piece * data.n_pieces
+    most = costs.joint_size**3 * work / costs.joint_work
+    return 0.0 if size**3 <= most and data.n_rows * size**2 <= work else size / 8
 
 
 class Jointly:
