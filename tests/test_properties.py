@@ -345,7 +345,7 @@ def test_the_work_of_models_counts_the_parts_of_a_file():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize(("seed", "known"), [(600499, False), (600728, False), (700786, True)])
+@pytest.mark.parametrize(("seed", "known"), [(600728, False), (700786, True)])
 def test_small_data_on_dask_take_few_passes(seed, known):
     # A pass takes milliseconds there, so the whole Hessian of 270 parameters pays at once. By
     # conjugate gradients these fits took 4000 to 5000 passes.
