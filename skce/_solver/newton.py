@@ -467,7 +467,7 @@ class Preconditioned(Newton):
         missed = self.variables.missed(point.gradient + user_curved)
         if solved and (missed <= limit - look.decrement or missed == np.inf):
             return run.judge(evolve(look, complete=True), point, before)
-        return self.estimate(point, run, before)
+        return super().look(point, run, before)
 
     def exact(self) -> Self:
         """Return the method with the Hessian of all rows in full precision."""
