@@ -194,18 +194,22 @@ class _InVariables:
             self.raised.append(error)
             raise
         self.best = self.point if self.point.value <= self.best.value else self.best
-        rough, limit = self.method.rough_gap(self.point), run.limit(self.point)
-        log.gap = run.relative(rough, self.point)
-        self._waited += rough <= limit
-        look = evolve(self.state.look, gap=log.gap)
-        if self._waited > self._wait:
-            look = self._looked()
-            self._wait, self._waited = min(2 * self._wait + 1, run.costs.scipy_wait), 0
-        self.state = evolve(self.state, look=look)
+        self.look_if_near()
         if log.verbose:
             log.print()
-        if look.converged or run.is_separable(self.point) or log.stopped:
+        if self.state.look.converged or run.is_separable(self.point) or log.stopped:
             raise StopIteration
+
+    def look_if_near(self) -> None:
+        """Look at the gap if the gradient may be small enough, and the last look is long ago."""
+        rough, limit = self.method.rough_gap(self.point), self.run.limit(self.point)
+        self.run.log.gap = self.run.relative(rough, self.point)
+        self._waited += rough <= limit
+        look = evolve(self.state.look, gap=self.run.log.gap)
+        if self._waited > self._wait:
+            look = self._looked()
+            self._wait, self._waited = min(2 * self._wait + 1, self.run.costs.scipy_wait), 0
+        self.state = evolve(self.state, look=look)
 
     def _looked(self) -> Look:
         """Estimate the gap, in other variables if the last estimate took many products."""
@@ -227,9 +231,14 @@ def _some_iterations(
 ) -> State:
     """Make some iterations of a method of `scipy.optimize.minimize`.
 
-    A method that never calls the callback counts as one iteration.
+    None is made if the gap is small enough at the start of the run. A method that never calls the
+    callback counts as one iteration.
     """
     functions, log = _InVariables(state, run), run.log
+    if not log.n_iter:
+        functions.look_if_near()
+        if functions.state.look.converged:
+            return functions.state
     iterations = min(run.max_iter - log.n_iter, run.costs.scipy_iterations)
     start = np.zeros(functions.method.variables.size)
     arguments: dict[str, Any] = {
