@@ -755,18 +755,24 @@ def _rows_for_classes(inner: Whitened) -> int:
     return max(1000, min(10 * inner.size, inner.objective.costs.moment_rows))
 
 
+def time_of_pieces(objective: Objective) -> float:
+    """Return what parts of a file, chunks, and blocks on a device add to the time of a pass."""
+    costs = objective.costs
+    return costs.call_work * costs.calls_per_piece * objective.data.n_pieces
+
+
 def joint_whitening_cost(objective: Objective, size: int) -> float:
     """Cost of `Jointly` in Hessian products; infinite if it takes too much memory.
 
     It is zero in problems so small that a call costs more than its arithmetic. Reading parts of a
     file, and chunks, costs much more.
     """
-    costs, data = objective.costs, objective.data
+    costs = objective.costs
     if 8 * size**2 > costs.joint_bytes:
         return np.inf
-    work = costs.joint_work + costs.call_work * costs.calls_per_piece * data.n_pieces
+    work = costs.joint_work + time_of_pieces(objective)
     most = costs.joint_size**3 * work / costs.joint_work
-    return 0.0 if size**3 <= most and data.n_rows * size**2 <= work else size / 8
+    return 0.0 if size**3 <= most and objective.data.n_rows * size**2 <= work else size / 8
 
 
 class Jointly:

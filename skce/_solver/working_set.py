@@ -37,7 +37,7 @@ from .._threads import cached_property
 from .interior_point import InteriorPoint
 from .quadratic import ByProducts, Dense, Least, Quadratic, Shifts
 from .run import Point
-from .variables import Whitened, check_squares, take_sample, variance_of
+from .variables import Whitened, check_squares, take_sample, time_of_pieces, variance_of
 
 
 class Scales:
@@ -357,8 +357,8 @@ class WorkingSet:
         hessian = objective.hessian(theta)
         diagonal = _diagonal(objective, theta, mean)[own]
         centred = Whitened(objective, mean, 1.0)
-        calls = self.costs.calls_per_pass + self.costs.calls_per_piece * objective.data.n_pieces
-        cost = objective.time_per_pass + self.costs.call_work * calls
+        few = self.costs.call_work * self.costs.calls_per_pass
+        cost = objective.time_per_pass + few + time_of_pieces(objective)
 
         def product(v: NDArray) -> NDArray:
             nonlocal made
