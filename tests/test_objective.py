@@ -349,6 +349,22 @@ def test_rounding_of_numbers_that_overflow_is_not_small_and_makes_no_noise():
     assert not second < 1
 
 
+def test_rounding_of_sparse_rows_is_that_of_dense_rows_and_leaves_x_as_it_is(rng):
+    X = rng.normal(size=(50, 7)) * (rng.random((50, 7)) < 0.4)
+    y = np.arange(50) % 3
+    theta = rng.normal(size=make(X, y, C=1.0, centred=False).layout.size)
+    rows = sp.csr_array(X)
+    for i in range(50):  # the columns of each row in descending order
+        row = slice(rows.indptr[i], rows.indptr[i + 1])
+        rows.indices[row], rows.data[row] = rows.indices[row][::-1], rows.data[row][::-1].copy()
+    rows.has_sorted_indices = False
+    indices, data = rows.indices.copy(), rows.data.copy()
+    expected = make(X, y, C=1.0, centred=False).rounding(theta)
+    assert_allclose(make(rows, y, C=1.0).rounding(theta), expected, rtol=1e-12)
+    assert_array_equal(rows.indices, indices)
+    assert_array_equal(rows.data, data)
+
+
 @pytest.mark.parametrize("loss", ["categorical", "binary"])
 def test_the_size_of_slopes_is_bounded_by_that_of_columns_and_residuals(loss, problem, rng):
     X, y, _ = problem

@@ -74,6 +74,10 @@ class Features(ABC):
     def dense(self, columns: NDArray | None = None, dtype: DTypeLike = np.float64) -> NDArray:
         """Return the given columns, or all of them, as an array of the given type."""
 
+    def logit_sizes(self, A: NDArray) -> NDArray:
+        """Return |A| |X'| in float64, shape (J, r): the sums of the sizes of the terms of A X'."""
+        return np.asarray(np.abs(A.astype(np.float64)) @ np.abs(self.dense()).T)
+
     def total(self, share: NDArray) -> NDArray:
         """Return the sums of the columns, with each row times its share."""
         return np.asarray(share @ self.dense())
@@ -147,6 +151,12 @@ class SparseFeatures(Features):
         if mean is not None:
             squares += mean * (mean * R.sum(axis=1)[:, None] - 2 * (X.T @ R.T).T)
         return np.asarray(squares)
+
+    def logit_sizes(self, A: NDArray) -> NDArray:
+        """Return |A| |X'| in float64."""
+        X: sp.csr_array = self.values  # abs(X) would sort its indices in place
+        sizes = sp.csr_array((np.abs(X.data), X.indices, X.indptr), X.shape)
+        return np.ascontiguousarray((sizes @ np.abs(A.astype(np.float64)).T).T)
 
     def moments(self, share: NDArray) -> tuple[NDArray, NDArray]:
         """Return the sums of the columns and of their squares."""

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from .._array_api import Elsewhere, Place, exact_products
-from .._arrays import as_type, product
+from .._arrays import as_type, namespace, product
 from .._costs import Costs
 from .._rows import Rows
 from .._targets.mass import Targets
@@ -65,6 +65,11 @@ class _RowsThere:
         """Return the sums of the columns and of their squares, with each row times its share."""
         X = self.dense()
         return share @ X, share @ (X * X)
+
+    def logit_sizes(self, A: Any) -> Any:
+        """Return |A| |X'| in float64."""
+        X, xp = self.dense(), namespace(A)
+        return xp.abs(as_type(A, np.float64)) @ xp.abs(X).T
 
     def dense(self) -> Any:
         """Return the rows in float64."""

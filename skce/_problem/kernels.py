@@ -89,7 +89,7 @@ def rounding(block: Block, loss: Loss, A: NDArray, a: NDArray, eps: float) -> tu
     A logit is rounded by eps times the sum of the absolute values of its terms.
     """
     z, xp = block.X.logits(A, a), namespace(A)
-    moved = xp.abs(as_type(A, np.float64)) @ xp.abs(block.X.dense()).T
+    moved = block.X.logit_sizes(A)
     moved += xp.abs(a)
     if block.t.offset is not None:
         moved += xp.abs(block.t.offset)

@@ -233,7 +233,8 @@ class Objective:
         """
         W, b = self.layout.unpack(theta)
         sent, eps = self.data.coefficients(W, b), np.finfo(self.data.dtype).eps
-        rows = max(1, self.costs.hessian_block // self.data.n_columns)
+        of_dense = max(1, self.costs.hessian_block // self.data.n_columns)
+        rows = None if self.data.is_sparse else of_dense
         first, second = self.data.sum(kernels.rounding, self.loss, *sent, eps, rows=rows)
         return first / self.data.total_weight, second / self.data.total_weight
 
